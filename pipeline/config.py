@@ -1,0 +1,145 @@
+"""pipeline.toml -> frozen, typed settings. A typo fails here, before anything is built or deployed."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+from pydantic import BaseModel, ValidationError, model_validator
+
+from pipeline.settings import (
+    METRICS,
+    Api,
+    Data,
+    Endpoint,
+    Gate,
+    Golden,
+    Processing,
+    Project,
+    Table,
+    Training,
+    Transform,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+class ConfigError(ValueError):
+    """The settings file cannot be used; the message names the file, each wrong key and what is allowed."""
+
+
+class Settings(Table):
+    """Everything pipeline.toml says, checked as a whole."""
+
+    project: Project
+    data: Data
+    processing: Processing
+    training: Training
+    transform: Transform
+    gate: Gate
+    endpoint: Endpoint
+    api: Api
+
+    def hyperparameters(self) -> dict[str, str]:
+        """Return the HyperParameters of CreateTrainingJob, whose values are all strings; booleans as the guide's."""
+        derived: dict[str, Any] = {
+            "predictor_type": self.data.predictor_type,
+            "feature_dim": len(self.data.features),
+        }
+        if self.data.predictor_type == "multiclass_classifier":
+            derived["num_classes"] = len(self.data.classes)
+        merged = {**derived, **self.training.hyperparameters}
+        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in merged.items()}
+
+    def to_json(self) -> str:
+        """Return all settings as canonical JSON (sorted keys, no spaces): what the jobs read."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @model_validator(mode="after")
+    def _gate_measures_what_the_evaluation_has(self) -> Self:
+        rising, falling = METRICS[self.data.predictor_type]
+        if not self.gate.minimum and not self.gate.maximum:
+            raise ValueError(f"gate has no threshold: set a minimum ({', '.join(rising)}) or a maximum ({falling[0]})")
+        for key, bounds, own, other in (
+            ("minimum", self.gate.minimum, rising, falling),
+            ("maximum", self.gate.maximum, falling, rising),
+        ):
+            for name, bound in bounds.items():
+                if name in other:
+                    raise ValueError(f"gate.{key}.{name}: better is the other way, put it under the other table")
+                if name not in own:
+                    raise ValueError(
+                        f"gate.{key}.{name} is not measured for {self.data.predictor_type}. Allowed: {', '.join(own)}"
+                    )
+                if (key == "minimum" and bound > 1) or (key == "maximum" and bound < 0):
+                    raise ValueError(f"gate.{key}.{name} = {bound:g} can never be met")
+        return self
+
+    @model_validator(mode="after")
+    def _golden_rows_fit_the_data(self) -> Self:
+        for number, golden in enumerate(self.endpoint.golden, 1):
+            place, width = f"endpoint.golden, row {number}", len(self.data.features)
+            if len(golden.row) != width:
+                raise ValueError(f"{place} has {len(golden.row)} numbers: data.features has {width}")
+            self._check_answer(place, golden)
+        return self
+
+    def _check_answer(self, place: str, golden: Golden) -> None:
+        numeric = golden.value is not None and golden.tolerance is not None
+        if self.data.predictor_type == "regressor":
+            if golden.label is not None or not numeric:
+                raise ValueError(f"{place} must have value and tolerance, and no label: predictor_type is regressor")
+        elif golden.value is not None or golden.tolerance is not None or golden.label not in self.data.classes:
+            raise ValueError(
+                f'{place} has label "{golden.label}": give one of {", ".join(self.data.classes)}'
+                " and no value or tolerance"
+            )
+
+
+def load(path: Path | str = "pipeline.toml") -> Settings:
+    """Return the settings in the TOML file at `path`.
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or a key or value in it is wrong; each is named, with the fix.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; run from the project's folder or name the file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        problems = [f"{path}: {_explain(problem)}" for problem in error.errors()]
+        raise ConfigError("\n".join(problems)) from error
+
+
+def _explain(problem: ErrorDetails) -> str:
+    *table, key = problem["loc"] or ("",)
+    place = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        allowed = list(_model_at(table).model_fields)
+        near = get_close_matches(str(key), allowed, 1)
+        hint = f'did you mean "{near[0]}"? ' if near else ""
+        return f'unknown key "{place}": {hint}Allowed: {", ".join(allowed)}'
+    if problem["type"] == "missing":
+        return f'missing key "{place}": add it'
+    if problem["type"] == "value_error":
+        message = str(problem["ctx"]["error"])
+        return f"[{place}] {message}" if place else message
+    return f'key "{place}" = {str(problem["input"])[:80]!r}: {problem["msg"]}'
+
+
+def _model_at(location: list[str | int]) -> type[BaseModel]:
+    """Return the table's model that a validation error's location leads to."""
+    model: type[BaseModel] = Settings
+    for step in location:
+        if isinstance(step, str):
+            annotation = model.model_fields[step].annotation
+            model = annotation if isinstance(annotation, type) else get_args(annotation)[0]
+    return model

@@ -1,0 +1,202 @@
+"""What pipeline.toml may say: one frozen model a table, each rule with the reason or the source of its limit."""
+
+from __future__ import annotations
+
+import math
+from difflib import get_close_matches
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PredictorType = Literal["binary_classifier", "multiclass_classifier", "regressor"]
+
+METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "binary_classifier": (("auc", "accuracy", "precision", "recall", "f1"), ("log_loss",)),
+    "multiclass_classifier": (("accuracy", "macro_precision", "macro_recall", "macro_f1"), ("log_loss",)),
+    "regressor": (("r2",), ("rmse", "mae", "mse")),
+}
+"""What the evaluation measures, by predictor type: (larger is better, at most 1), (smaller is better, at least 0)."""
+
+_NAMES = """
+    accuracy_top_k balance_multiclass_weights beta_1 beta_2 bias_lr_mult bias_wd_mult early_stopping_patience
+    binary_classifier_model_selection_criteria early_stopping_tolerance epochs f_beta huber_delta init_bias
+    init_method init_scale init_sigma l1 learning_rate loss loss_insensitivity lr_scheduler_factor
+    lr_scheduler_minimum_lr lr_scheduler_step margin mini_batch_size momentum normalize_data normalize_label
+    num_calibration_samples num_models num_point_for_scaler optimizer positive_example_weight_mult quantile
+    target_precision target_recall unbias_data unbias_label use_bias use_lr_scheduler wd
+"""
+HYPERPARAMETERS = frozenset(_NAMES.split())
+"""The linear learner's own names (Developer Guide, "Linear learner hyperparameters"), less those we derive."""
+
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], Field(strict=False)]
+# 5 days is the longest a processing or transform job may run (SageMaker endpoints and quotas).
+Minutes = Annotated[int, Field(ge=1, le=7200)]
+Count = Annotated[int, Field(ge=1, le=100)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def unique(key: str, names: tuple[str, ...]) -> None:
+    """Raise ValueError when a name is listed twice under `key`."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{key} lists {', '.join(twice)} more than once: keep one of each")
+
+
+class Table(BaseModel):
+    """A table of the file: its values never change, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Project(Table):
+    """The name every resource starts with; 16 characters, so that `{name}-{kind}-{md5}-{attempt}` fits a job's 63."""
+
+    name: Annotated[str, Field(max_length=16, pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+
+
+class Split(Table):
+    """Shares of the rows by part, and the salt of the hash that decides which row goes where."""
+
+    train: Share
+    validation: Share
+    holdout: Share
+    salt: Name
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.train + self.validation + self.holdout
+        if not math.isclose(total, 1):
+            raise ValueError(f"train + validation + holdout is {total:g}: the shares must sum to 1")
+        return self
+
+
+class Data(Table):
+    """The columns of the CSV and what the target says. Features keep this order everywhere, whatever the CSV's."""
+
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/$")] = "raw/"
+    predictor_type: PredictorType
+    target: Name
+    positive_label: Name | None = None
+    negative_label: Name | None = None
+    labels: Names = ()
+    id_columns: Names = ()
+    features: Annotated[Names, Field(min_length=1)]
+    minimum_rows_per_class: Annotated[int, Field(ge=3)]
+    split: Split
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels by class number: (negative, positive), the multiclass list, or nothing for regression."""
+        if self.negative_label is not None and self.positive_label is not None:
+            return (self.negative_label, self.positive_label)
+        return self.labels
+
+    @model_validator(mode="after")
+    def _columns_have_one_role(self) -> Self:
+        unique("features", self.features)
+        unique("id_columns", self.id_columns)
+        for role, columns in (("features", self.features), ("id_columns", self.id_columns)):
+            if self.target in columns:
+                raise ValueError(f'{role} lists the target "{self.target}": the model must not see it, take it out')
+        both = sorted(set(self.features) & set(self.id_columns))
+        if both:
+            raise ValueError(f"{', '.join(both)} stands in features and in id_columns: a column has one role")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit_the_predictor_type(self) -> Self:
+        needed, given = {
+            "binary_classifier": ("positive_label and negative_label, no labels", self._pair and not self.labels),
+            "multiclass_classifier": ("labels, and no positive_label or negative_label", not self._either),
+            "regressor": ("no positive_label, negative_label or labels", not self._either and not self.labels),
+        }[self.predictor_type]
+        if not given:
+            raise ValueError(f"predictor_type {self.predictor_type} takes {needed}")
+        # The SageMaker SDK refuses num_classes below 3 for multiclass_classifier.
+        if self.predictor_type == "multiclass_classifier" and len(self.labels) < 3:
+            raise ValueError("labels needs at least 3 classes: for two use predictor_type binary_classifier")
+        unique("positive_label and negative_label" if self._pair else "labels", self.classes)
+        return self
+
+    @property
+    def _pair(self) -> bool:
+        return self.positive_label is not None and self.negative_label is not None
+
+    @property
+    def _either(self) -> bool:
+        return self.positive_label is not None or self.negative_label is not None
+
+
+class Transform(Table):
+    """The machines of a batch transform job."""
+
+    instance_type: InstanceType
+    instance_count: Count = 1
+    max_runtime_minutes: Minutes = 60
+
+
+class Processing(Transform):
+    """The machines of a processing job; the volume is 1 to 16384 GB (CreateProcessingJob, VolumeSizeInGB)."""
+
+    volume_gb: Annotated[int, Field(ge=1, le=16384)] = 10
+
+
+class Training(Processing):
+    """The machines of the training job, and the linear learner's hyperparameters by its own names."""
+
+    hyperparameters: dict[str, str | int | float | bool] = {}
+
+    @model_validator(mode="after")
+    def _names_are_the_algorithms(self) -> Self:
+        for name in self.hyperparameters:
+            if name in {"predictor_type", "feature_dim", "num_classes"}:
+                raise ValueError(f"hyperparameters.{name} follows from [data]: take it out")
+            if name not in HYPERPARAMETERS:
+                near = get_close_matches(name, HYPERPARAMETERS, 1)
+                hint = f": did you mean {near[0]}?" if near else ""
+                raise ValueError(
+                    f"hyperparameters.{name} is not one of the linear learner's{hint}"
+                    f" Allowed: {', '.join(sorted(HYPERPARAMETERS))}"
+                )
+        return self
+
+
+class Gate(Table):
+    """What the challenger must reach on the hold-out before it may go live."""
+
+    minimum: dict[str, float] = {}
+    maximum: dict[str, float] = {}
+
+
+class Golden(Table):
+    """A row whose prediction is known; the smoke test posts it. Regression: a value within a tolerance."""
+
+    row: Annotated[tuple[float, ...], Field(strict=False)]
+    label: str | None = None
+    value: float | None = None
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+
+
+class Endpoint(Table):
+    """The machines that serve, how long an update may take, and the golden rows."""
+
+    instance_type: InstanceType
+    instance_count: Count = 1
+    deadline_minutes: Annotated[int, Field(ge=1, le=480)] = 30
+    golden: Annotated[tuple[Golden, ...], Field(strict=False, min_length=1)]
+
+
+class Api(Table):
+    """The route, who may call it and how much.
+
+    10,000 requests/s and a burst of 5,000 are API Gateway's account quotas; a synchronous Lambda invocation takes 6 MB.
+    """
+
+    path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
+    auth: Literal["iam", "cognito", "none"] = "iam"
+    rate_per_second: Annotated[float, Field(gt=0, le=10_000)] = 50
+    burst: Annotated[int, Field(ge=1, le=5_000)] = 100
+    max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    max_bytes: Annotated[int, Field(ge=1, le=6_000_000)] = 1_000_000
