@@ -1,0 +1,114 @@
+# Every command of the project. Each target installs what it needs; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PORT ?= 4566
+REGION ?= us-east-1
+DATA ?= examples/breast_cancer/wdbc.csv
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+CDK := $(CURDIR)/node_modules/.bin/cdk
+PY := $(BIN)/python
+LOCAL_HOME := build/aws
+
+export PATH := $(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+
+# What a shell needs to talk to the local AWS; the credentials are made up and open nothing.
+LOCAL := AWS_ENDPOINT_URL=http://127.0.0.1:$(PORT) AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
+	AWS_DEFAULT_REGION=$(REGION) AWS_REGION=$(REGION) CDK_DEFAULT_REGION=$(REGION) CDK_DEFAULT_ACCOUNT=123456789012
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# --- set-up -------------------------------------------------------------------------------------------------------
+
+INSTALLED := $(VENV)/.installed
+CDK_INSTALLED := node_modules/.installed
+
+$(INSTALLED): requirements.txt
+	@echo "installing the Python packages into $(VENV) ..."
+	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv; }
+	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
+	@touch $@
+
+$(CDK_INSTALLED): package-lock.json $(INSTALLED)
+	@echo "installing the CDK CLI into node_modules ..."
+	@npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+.PHONY: install lock
+install: $(INSTALLED) $(CDK_INSTALLED) ## everything, without running anything
+lock: $(INSTALLED) ## compile requirements.in into requirements.txt
+	uv pip compile --quiet requirements.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --output-file requirements.txt
+
+# --- the main job -------------------------------------------------------------------------------------------------
+
+.PHONY: run up down
+run: install ## the whole pipeline on this machine: deploy, upload, retrain, predict
+	@trap '$(PY) -m local.cloud stop --home $(LOCAL_HOME)' EXIT
+	$(MAKE) --no-print-directory up
+	$(LOCAL) $(PY) -m ops upload $(DATA)
+	$(LOCAL) $(PY) -m ops watch
+	$(LOCAL) $(PY) -m ops predict
+
+up: install ## start the local AWS and deploy to it; it stays up
+	@$(PY) -m local.cloud start --port $(PORT) --home $(LOCAL_HOME)
+	@echo "deploying with the CDK CLI ..."
+	@$(LOCAL) $(CDK) bootstrap --app "" --progress bar aws://123456789012/$(REGION) >build/bootstrap.log 2>&1 \
+		|| { cat build/bootstrap.log; exit 1; }
+	@$(LOCAL) $(CDK) deploy --all --require-approval never --outputs-file build/outputs.json >build/deploy.log 2>&1 \
+		|| { cat build/deploy.log; exit 1; }
+	@echo "deployed. In another shell:  eval \"\$$(make -s env)\"  and then  python -m ops --help"
+
+down: $(INSTALLED) ## stop the local AWS
+	@$(PY) -m local.cloud stop --home $(LOCAL_HOME)
+
+.PHONY: env
+env: ## print the exports that point a shell at the local AWS
+	@for pair in $(LOCAL); do echo "export $$pair"; done
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+ROOMS := pipeline lambdas cdk local ops
+PYTEST := $(PY) -m pytest
+
+.PHONY: lint test-fast test test-full bench synth
+lint: $(INSTALLED) ## ruff, mypy
+	ruff check .
+	ruff format --check .
+	mypy $(ROOMS) tests
+	cd pipeline/jobs && mypy --config-file ../../pyproject.toml --exclude '^$$' .
+
+test-fast: $(INSTALLED) ## the tests that deploy nothing
+	$(PYTEST) -m "not cloud and not full"
+
+test: install lint ## what CI runs: lint, every test but the long ones, coverage
+	$(PYTEST) -m "not full" --cov --cov-report=term --cov-report=xml:build/coverage.xml --cov-fail-under=90
+
+test-full: install lint ## all of it: fuzzing, load and scale too
+	$(PYTEST)
+
+bench: install ## speed and memory, side by side with what one would use instead
+	$(PY) -m bench
+
+synth: install ## the CloudFormation templates, into cdk.out; needs no credentials
+	$(CDK) synth --quiet
+
+# --- AWS ----------------------------------------------------------------------------------------------------------
+
+.PHONY: deploy
+deploy: install ## deploy to the AWS account of your credentials
+	$(CDK) deploy --all
+
+# --- housekeeping -------------------------------------------------------------------------------------------------
+
+.PHONY: clean
+clean: ## remove everything that a target made
+	@test ! -x $(PY) || $(PY) -m local.cloud stop --home $(LOCAL_HOME) || true
+	rm -rf $(VENV) node_modules build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,73 @@
+"""What the state machine and the SageMaker jobs may do: every action by name, every resource by its narrowest ARN."""
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+
+JOBS = {"Processing": "processing-job", "Training": "training-job", "Transform": "transform-job"}
+
+
+def _arn(stack: Stack, service: str, resource: str, name: str, account: str | None = None) -> str:
+    arn_format = ArnFormat.COLON_RESOURCE_NAME if service == "logs" else ArnFormat.SLASH_RESOURCE_NAME
+    return stack.format_arn(
+        service=service, resource=resource, resource_name=name, account=account, arn_format=arn_format
+    )
+
+
+def run_jobs(stack: Stack, project: str) -> list[iam.PolicyStatement]:
+    """The `.sync` integrations of the three job kinds (Step Functions Developer Guide, "Manage SageMaker jobs").
+
+    Step Functions follows a job through a rule that it manages itself, and tags it: hence the events and tag actions.
+    """
+    statements = []
+    for kind, resource in JOBS.items():
+        actions = [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")]
+        arn = _arn(stack, "sagemaker", resource, f"{project}-*")
+        statements.append(iam.PolicyStatement(actions=[*actions, "sagemaker:AddTags", "sagemaker:ListTags"], resources=[arn]))
+    rules = [_arn(stack, "events", "rule", f"StepFunctionsGetEventsForSageMaker{kind}JobsRule") for kind in JOBS]
+    events = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
+    return [*statements, iam.PolicyStatement(actions=events, resources=rules)]
+
+
+def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
+    """Models, endpoint configs, and the one endpoint."""
+    model = _arn(stack, "sagemaker", "model", f"{project}-*")
+    config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
+    live = _arn(stack, "sagemaker", "endpoint", endpoint)
+    return [
+        iam.PolicyStatement(actions=["sagemaker:CreateModel"], resources=[model]),
+        iam.PolicyStatement(actions=["sagemaker:CreateEndpointConfig"], resources=[config]),
+        # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
+        iam.PolicyStatement(actions=["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], resources=[live, config]),
+        iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], resources=[live]),
+    ]
+
+
+def pass_role(role: iam.IRole) -> iam.PolicyStatement:
+    """Handing the jobs' role to SageMaker, and to nothing else."""
+    return iam.PolicyStatement(
+        actions=["iam:PassRole"],
+        resources=[role.role_arn],
+        conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )
+
+
+def inside_jobs(stack: Stack, images: list[str]) -> list[iam.PolicyStatement]:
+    """What a job needs beside its data: its image, its log and its metrics."""
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    owners = {image.split("/", 1)[1].split(":")[0]: image.split(".")[0] for image in images}  # repository -> account
+    write_log = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    return [
+        # GetAuthorizationToken names no resource (Service Authorization Reference, Amazon ECR).
+        iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+        iam.PolicyStatement(
+            actions=pull,
+            resources=[_arn(stack, "ecr", "repository", name, owners[name]) for name in sorted(owners)],
+        ),
+        iam.PolicyStatement(actions=write_log, resources=[_arn(stack, "logs", "log-group", "/aws/sagemaker/*")]),
+        # PutMetricData names no resource; the namespace is its only bound (Service Authorization Reference, CloudWatch).
+        iam.PolicyStatement(
+            actions=["cloudwatch:PutMetricData"],
+            resources=["*"],
+            conditions={"StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "AWS/SageMaker"]}},
+        ),
+    ]

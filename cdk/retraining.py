@@ -1,0 +1,128 @@
+"""The retraining workflow: the role of its jobs, the state machine, and what starts it."""
+
+import json
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3_assets as assets
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from cdk import permissions
+from cdk.data import DataStore
+from pipeline import images, workflow
+from pipeline.config import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+class Retraining(Construct):
+    """The state machine that `pipeline.workflow` defines, with its ports filled in."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        data: DataStore,
+        topic: sns.ITopic,
+        predict: lambda_.IFunction,
+        endpoint_name: str,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        stack = Stack.of(self)
+        project = settings.project.name
+        jobs = assets.Asset(self, "Jobs", path=str(ROOT / "pipeline" / "jobs"), exclude=["__pycache__", "*.pyc"])
+        job_settings = assets.Asset(self, "Settings", path=str(_written(settings)))
+        image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
+
+        self.job_role = iam.Role(self, "JobRole", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+        data.grant_run_access(self.job_role, raw=settings.data.prefix)
+        for statement in [*permissions.inside_jobs(stack, list(image.values())), *_read_assets(jobs, job_settings)]:
+            self.job_role.add_to_principal_policy(statement)
+
+        log_group = logs.LogGroup(
+            self, "Log", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
+        )
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            definition_body=sfn.DefinitionBody.from_string(json.dumps(workflow.definition(settings), indent=1)),
+            definition_substitutions={
+                "AssetBucket": jobs.s3_bucket_name,
+                "DataBucket": data.bucket.bucket_name,
+                "DataKey": data.key.key_arn,
+                "EndpointName": endpoint_name,
+                "JobsFile": jobs.s3_object_key,
+                "PredictFunction": predict.function_arn,
+                "ProcessingImage": image["Processing"],
+                "SageMakerRole": self.job_role.role_arn,
+                "SettingsFile": job_settings.s3_object_key,
+                "Topic": topic.topic_arn,
+                "TrainingImage": image["Training"],
+            },
+            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL),
+            tracing_enabled=True,
+        )
+        for statement in [
+            *permissions.run_jobs(stack, project),
+            *permissions.release(stack, project, endpoint_name),
+            permissions.pass_role(self.job_role),
+        ]:
+            self.machine.add_to_role_policy(statement)
+        data.bucket.grant_read(self.machine, "runs/*/evaluation/evaluation.json")
+        predict.grant_invoke(self.machine)
+        topic.grant_publish(self.machine)
+        data.key.grant_encrypt_decrypt(self.machine)
+
+        self._on_upload(data, settings.data.prefix)
+
+    def _on_upload(self, data: DataStore, prefix: str) -> None:
+        """Every object that is put under the data prefix starts a run; two attempts, an hour apart at the most."""
+        rule = events.Rule(
+            self,
+            "OnUpload",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={"bucket": {"name": [data.bucket.bucket_name]}, "object": {"key": [{"prefix": prefix}]}},
+            ),
+        )
+        reason = {"reason": "upload", "key": events.EventField.from_path("$.detail.object.key")}
+        rule.add_target(
+            targets.SfnStateMachine(
+                self.machine,
+                input=events.RuleTargetInput.from_object(reason),
+                retry_attempts=2,
+                max_event_age=Duration.hours(1),
+            )
+        )
+
+
+def _written(settings: Settings) -> Path:
+    """The settings as the jobs read them, in a file that CDK can ship."""
+    path = ROOT / "build" / "settings.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(settings.to_json())
+    return path
+
+
+def _read_assets(*shipped: assets.Asset) -> list[iam.PolicyStatement]:
+    """Reading just the shipped files; `Asset.grant_read` would open the whole asset bucket."""
+    objects = [shipped_file.bucket.arn_for_objects(shipped_file.s3_object_key) for shipped_file in shipped]
+    keys = [shipped_file.s3_object_key for shipped_file in shipped]
+    return [
+        iam.PolicyStatement(actions=["s3:GetObject"], resources=objects),
+        iam.PolicyStatement(
+            actions=["s3:ListBucket"],
+            resources=[shipped[0].bucket.bucket_arn],
+            conditions={"StringEquals": {"s3:prefix": keys}},
+        ),
+    ]

@@ -1,0 +1,85 @@
+"""The prediction API: the invoke Lambda, and the REST API in front of it."""
+
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk.predict_bundle import write_bundle
+from pipeline.config import Settings
+
+BUNDLE = Path(__file__).parent.parent / "build" / "predict"
+
+
+class Serving(Construct):
+    """`POST` on the configured path, authorised by IAM, throttled and logged."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, endpoint_name: str) -> None:
+        super().__init__(scope, construct_id)
+        self.function = lambda_.Function(
+            self,
+            "Predict",
+            runtime=lambda_.Runtime.PYTHON_3_12,
+            architecture=lambda_.Architecture.ARM_64,
+            handler="predict.handler.handle",
+            code=lambda_.Code.from_asset(str(write_bundle(settings, BUNDLE))),
+            environment={"ENDPOINT_NAME": endpoint_name},
+            memory_size=512,
+            # API Gateway gives up after 29 s (API Gateway quotas, integration timeout).
+            timeout=Duration.seconds(29),
+            tracing=lambda_.Tracing.ACTIVE,
+            logging_format=lambda_.LoggingFormat.JSON,
+            log_group=_log_group(self, "PredictLog"),
+        )
+        endpoint = Stack.of(self).format_arn(service="sagemaker", resource="endpoint", resource_name=endpoint_name)
+        self.function.add_to_role_policy(
+            iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint"], resources=[endpoint])
+        )
+        self.api = self._api(settings)
+
+    def _api(self, settings: Settings) -> apigateway.RestApi:
+        access = apigateway.AccessLogFormat.json_with_standard_fields
+        api = apigateway.RestApi(
+            self,
+            "Api",
+            rest_api_name=settings.project.name,
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            cloud_watch_role=False,
+            deploy_options=apigateway.StageOptions(
+                stage_name="v1",
+                throttling_rate_limit=settings.api.rate_per_second,
+                throttling_burst_limit=settings.api.burst,
+                access_log_destination=apigateway.LogGroupLogDestination(_log_group(self, "AccessLog")),
+                access_log_format=access(caller=False, http_method=True, ip=True, protocol=True, request_time=True,
+                                         resource_path=True, response_length=True, status=True, user=False),
+                tracing_enabled=True,
+            ),
+        )  # fmt: skip
+        resource = api.root.resource_for_path(settings.api.path)
+        model = api.add_model(
+            "Row",
+            content_type="application/json",
+            schema=apigateway.JsonSchema(
+                type=apigateway.JsonSchemaType.OBJECT,
+                required=["data"],
+                properties={"data": apigateway.JsonSchema(type=apigateway.JsonSchemaType.STRING)},
+            ),
+        )
+        resource.add_method(
+            "POST",
+            apigateway.LambdaIntegration(self.function),
+            authorization_type=apigateway.AuthorizationType.IAM,
+            request_models={"application/json": model},
+            request_validator=api.add_request_validator("Body", validate_request_body=True),
+        )
+        return api
+
+
+def _log_group(scope: Construct, name: str) -> logs.LogGroup:
+    return logs.LogGroup(
+        scope, name, retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
+    )

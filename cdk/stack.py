@@ -1,0 +1,43 @@
+"""The pipeline's stack, as a table of contents."""
+
+from typing import Any
+
+from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from cdk.data import DataStore
+from cdk.retraining import Retraining
+from cdk.serving import Serving
+from pipeline.config import Settings
+
+
+class PipelineStack(Stack):
+    """Data, the serving API, and the workflow that retrains what it serves."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **kwargs: Any) -> None:
+        super().__init__(scope, construct_id, description=f"Retrains and serves {settings.project.name}", **kwargs)
+        endpoint_name = settings.project.name
+
+        data = DataStore(self, "Data", removal=RemovalPolicy.RETAIN)
+        topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
+        serving = Serving(self, "Serving", settings=settings, endpoint_name=endpoint_name)
+        retraining = Retraining(
+            self,
+            "Retraining",
+            settings=settings,
+            data=data,
+            topic=topic,
+            predict=serving.function,
+            endpoint_name=endpoint_name,
+        )
+
+        outputs = {
+            "DataBucket": data.bucket.bucket_name,
+            "StateMachine": retraining.machine.state_machine_arn,
+            "Endpoint": endpoint_name,
+            "ApiUrl": serving.api.url_for_path(settings.api.path),
+            "Topic": topic.topic_arn,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value)

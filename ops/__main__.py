@@ -1,0 +1,82 @@
+"""`python -m ops`: what a person types to run the pipeline. It talks to AWS, or to the local AWS by AWS_ENDPOINT_URL."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from ops import runs, watch
+from ops.account import FAILURES, Account, OpsError
+from ops.predict import golden_row
+from ops.predict import predict as post
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console(highlight=False)
+
+Config = Annotated[str, typer.Option("--config", envvar="PIPELINE_CONFIG", help="The settings.")]
+CONFIG = "pipeline.toml"
+EXIT = {"accepted": 0, "rejected": 3}
+
+
+@app.command()
+def upload(file: Annotated[Path, typer.Argument(help="A CSV with a header.")], config: Config = CONFIG) -> None:
+    """Upload a CSV to the data bucket, which starts a run."""
+    account = Account.of(config)
+    if not file.is_file():
+        raise OpsError(f"{file}: no such file")
+    bucket, key = account.outputs["DataBucket"], f"{account.settings.data.prefix}{file.name}"
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(file.name, total=file.stat().st_size)
+        account.s3.upload_file(str(file), bucket, key, Callback=lambda count: progress.advance(task, count))
+    console.print(f"uploaded s3://{bucket}/{key}; `python -m ops watch` follows the run it starts", soft_wrap=True)
+
+
+@app.command(name="watch")
+def watch_(config: Config = CONFIG) -> None:
+    """Follow the run of the newest upload. Exit code: 0 accepted, 3 rejected by the gate, 1 failed."""
+    account = Account.of(config)
+    run = watch.follow(account, watch.newest_run(account, console), console)
+    console.print(f"{run.status.lower()}: {run.outcome}", soft_wrap=True, markup=False)
+    raise typer.Exit(EXIT.get(run.outcome, 1) if run.status == "SUCCEEDED" else 1)
+
+
+@app.command()
+def predict(
+    row: Annotated[str | None, typer.Argument(help="Numbers with commas; without it, the first golden row.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Post a row through API Gateway and print the label."""
+    account = Account.of(config)
+    print(f"prediction: {post(account, row or golden_row(account))}")
+
+
+@app.command()
+def status(config: Config = CONFIG) -> None:
+    """Show what is live and the last runs."""
+    account = Account.of(config)
+    name = account.outputs["Endpoint"]
+    live = account.sagemaker.list_endpoints(NameContains=name)["Endpoints"]
+    found = next((endpoint for endpoint in live if endpoint["EndpointName"] == name), None)
+    if found is None:
+        console.print(f"endpoint {name}: no model has been deployed yet")
+    else:
+        config_name = account.sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
+        console.print(f"endpoint {name}: {found['EndpointStatus']}, {config_name} since {found['LastModifiedTime']:%F %T}")
+    for run in runs.latest(account):
+        console.print(f"  {run.started:%F %T}  {run.name}  {run.status}  {run.outcome}", soft_wrap=True, markup=False)
+
+
+def main() -> None:
+    """Runs a command; a failure is one line on standard error and exit code 1."""
+    try:
+        app()
+    except FAILURES as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

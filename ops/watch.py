@@ -1,0 +1,70 @@
+"""Following a run, state by state, to its outcome or cause."""
+
+import time
+from datetime import datetime
+
+from rich.console import Console
+
+from ops import runs
+from ops.account import Account
+
+START_WITHIN_SECONDS = 120
+"""How long an upload may take to start a run before `watch` gives up."""
+
+
+def newest_run(account: Account, console: Console) -> runs.Run:
+    """The run that the newest upload started, waiting for it to begin. Raises NoRun with the next step."""
+    uploaded = _newest_upload(account)
+    deadline = time.monotonic() + START_WITHIN_SECONDS
+    told = False
+    while time.monotonic() < deadline:
+        newest = runs.latest(account, limit=1)
+        if newest and (uploaded is None or newest[0].started >= uploaded or newest[0].running):
+            return newest[0]
+        if uploaded is None:
+            raise runs.NoRun("no run yet and nothing uploaded: `python -m ops upload FILE` starts one")
+        if not told:
+            console.print("waiting for the upload to start a run ...")
+            told = True
+        time.sleep(_pause(account))
+    raise runs.NoRun(
+        f"the upload of {uploaded:%H:%M:%S} started no run in {START_WITHIN_SECONDS} s:"
+        " look at the EventBridge rule of the stack, or start one with `aws stepfunctions start-execution`"
+    )
+
+
+def follow(account: Account, run: runs.Run, console: Console) -> runs.Run:
+    """Prints a line for each state as it ends, with the seconds it took; returns the run once it has ended."""
+    console.print(f"run {run.name}, started {run.started:%H:%M:%S}")
+    entered: dict[str, datetime] = {}
+    seen = 0
+    while True:
+        current = runs.describe(account, run.arn)
+        with console.status("") as status:
+            for seen, event in runs.events(account, run.arn, seen):  # noqa: B007  # `seen` outlives the loop
+                if event is None:
+                    continue
+                if event.entered:
+                    entered[event.state] = event.at
+                    status.update(f"{event.state} ...")
+                else:
+                    took = (event.at - entered.pop(event.state, event.at)).total_seconds()
+                    console.print(f"  {event.state:<24}{took:6.1f} s")
+            if not current.running:
+                break
+            time.sleep(_pause(account))
+    for state in entered:
+        console.print(f"  {state:<24} [red]failed[/red]" if current.status == "FAILED" else f"  {state}")
+    return current
+
+
+def _newest_upload(account: Account) -> datetime | None:
+    listed = account.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=account.outputs["DataBucket"], Prefix=account.settings.data.prefix
+    )
+    return max((item["LastModified"] for page in listed for item in page.get("Contents", [])), default=None)
+
+
+def _pause(account: Account) -> float:
+    """Seconds between two looks: the service in AWS allows few of them, the local one any number."""
+    return 0.25 if account.local else 2.0

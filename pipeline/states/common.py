@@ -1,0 +1,103 @@
+"""What the states of a run share: its ports, its sizes and its job definitions.
+
+A port, `${Name}`, is a hole in the definition that the stack fills: no ARN, account, region or bucket stands here.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import boto3
+from sagemaker.network import NetworkConfig
+from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
+from sagemaker.session import Session
+
+from pipeline import names
+from pipeline.asl import Intrinsic, Pass, ProcessingStep, State, format_, guarded
+from pipeline.config import Settings
+
+KEY = "${DataKey}"
+ROLE = "${SageMakerRole}"
+OPT = "/opt/ml/processing"
+START_UP_SECONDS = 900
+"""Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
+
+
+@dataclass(frozen=True)
+class Building:
+    """What every phase is given: the settings, and the state that each failure goes to."""
+
+    settings: Settings
+    on_error: State
+
+    @cached_property
+    def session(self) -> Session:
+        """A session that the SDK's objects want; the definition is rendered without a call."""
+        return Session(boto_session=boto3.Session(region_name="us-east-1"), default_bucket="${DataBucket}")
+
+    def guard(self, task: State) -> State:
+        """The task with its Retry and Catch."""
+        return guarded(task, self.on_error)
+
+    def failure(self, state_id: str, cause: str, *paths: str) -> Pass:
+        """A failure that is ours and not a task's: its error is the state's name, its cause says what to do."""
+        state = Pass(state_id, parameters={"Error": state_id, "Cause": format_(cause, *paths)}, result_path="$.error")
+        state.next(self.on_error)
+        return state
+
+    def processing(
+        self,
+        state_id: str,
+        *,
+        kind: str,
+        arguments: list[str],
+        inputs: dict[str, str | Intrinsic],
+        outputs: list[str],
+    ) -> State:
+        """A processing job that runs one command of the jobs' zip.
+
+        `inputs` are S3 URIs by folder name under /opt/ml/processing/input; each of `outputs`, a folder under
+        /opt/ml/processing/output, goes to the run's folder of that name.
+        """
+        size = self.settings.processing
+        job = Processor(
+            role=ROLE,
+            image_uri="${ProcessingImage}",
+            instance_count=size.instance_count,
+            instance_type=size.instance_type,
+            volume_size_in_gb=size.volume_gb,
+            volume_kms_key=KEY,
+            max_runtime_in_seconds=size.max_runtime_minutes * 60,
+            # The jobs need S3 alone; without a VPC endpoint an isolated job gets it from SageMaker itself.
+            network_config=NetworkConfig(enable_network_isolation=True),
+            sagemaker_session=self.session,
+        )
+        fixed = {"code": "s3://${AssetBucket}/${JobsFile}", "settings": "s3://${AssetBucket}/${SettingsFile}"}
+        step = ProcessingStep(
+            state_id,
+            processor=job,
+            job_name=names.job(self.settings.project.name, kind),
+            container_entrypoint=["python3", f"{OPT}/input/code/${{JobsFile}}"],
+            container_arguments=[*arguments, "--settings", f"{OPT}/input/settings", "--message", "/opt/ml/output/message"],
+            inputs=[_input(name, uri) for name, uri in fixed.items()],
+            outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://${DataBucket}", name) for name in outputs],
+            kms_key_id=KEY,
+            timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
+            result_path=f"$.{kind}",
+            result_selector={"job": Intrinsic("$.ProcessingJobName")},
+        )
+        parameters: dict[str, Any] = step.fields["parameters"]
+        parameters["ProcessingInputs"] += [_located(_input(name, "s3://")._to_request_dict(), "S3Input", uri) for name, uri in inputs.items()]
+        for output in parameters["ProcessingOutputConfig"]["Outputs"]:
+            _located(output, "S3Output", names.folder(output["OutputName"]))
+        return self.guard(step)
+
+
+def _input(name: str, uri: str) -> ProcessingInput:
+    return ProcessingInput(source=uri, destination=f"{OPT}/input/{name}", input_name=name)
+
+
+def _located(request: dict[str, Any], kind: str, uri: str | Intrinsic) -> dict[str, Any]:
+    """The request with its S3 URI set: the SDK's objects take no placeholder there."""
+    request[kind]["S3Uri"] = uri
+    return request

@@ -1,0 +1,18 @@
+"""Prepare: name the run, check the data and split it."""
+
+from pipeline import names
+from pipeline.asl import Chain, Pass
+from pipeline.states.common import OPT, Building
+
+
+def prepare(build: Building) -> Chain:
+    """NameRun and Preprocess; the run's folders train, validation, holdout, labels and baseline are there afterwards."""
+    name_run = Pass("NameRun", parameters={"run": names.run(build.settings.project.name), "polls": {"count": 0}})
+    preprocess = build.processing(
+        "Preprocess",
+        kind="preprocess",
+        arguments=["preprocess", "--input", f"{OPT}/input/data", "--output", f"{OPT}/output"],
+        inputs={"data": f"s3://${{DataBucket}}/{build.settings.data.prefix}"},
+        outputs=["train", "validation", "holdout", "labels", "baseline"],
+    )
+    return Chain([name_run, preprocess])

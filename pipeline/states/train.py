@@ -1,0 +1,86 @@
+"""Train: fit the linear learner on this run's split and register what it made as a model."""
+
+from sagemaker.estimator import Estimator
+from sagemaker.inputs import TrainingInput
+
+from pipeline import names
+from pipeline.asl import Chain, Choice, ChoiceRule, Intrinsic, Task, TrainingStep
+from pipeline.states.common import KEY, ROLE, START_UP_SECONDS, Building
+
+
+def train(build: Building) -> Chain:
+    """Train, then CreateModel; the model's name is `$.run.model`."""
+    return Chain([_train(build), _check_training(build), _create_model(build)])
+
+
+def _train(build: Building) -> TrainingStep:
+    size = build.settings.training
+    channels = {
+        channel: TrainingInput(names.folder(channel), content_type="text/csv") for channel in ("train", "validation")
+    }
+    estimator = Estimator(
+        image_uri="${TrainingImage}",
+        role=ROLE,
+        instance_count=size.instance_count,
+        instance_type=size.instance_type,
+        volume_size=size.volume_gb,
+        volume_kms_key=KEY,
+        output_kms_key=KEY,
+        output_path="s3://${DataBucket}",
+        max_run=size.max_runtime_minutes * 60,
+        encrypt_inter_container_traffic=True,
+        enable_network_isolation=True,
+        disable_profiler=True,
+        hyperparameters=build.settings.hyperparameters(),
+        sagemaker_session=build.session,
+    )
+    step = TrainingStep(
+        "Train",
+        estimator=estimator,
+        job_name=names.job(build.settings.project.name, "train"),
+        data=channels,
+        output_data_config_path=names.folder("model"),
+        timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
+        result_path="$.train",
+        result_selector={"job": Intrinsic("$.TrainingJobName"), "status": Intrinsic("$.TrainingJobStatus")},
+    )
+    build.guard(step)
+    return step
+
+
+def _check_training(build: Building) -> Choice:
+    """A job that hits MaxRuntimeInSeconds ends Stopped, which is not success whatever `.sync` makes of it."""
+    stopped = build.failure(
+        "TrainingStopped",
+        "Training job {} ended {}: raise training.max_runtime_minutes or train on less data.",
+        "$.train.job",
+        "$.train.status",
+    )
+    completed = Choice("TrainingCompleted")
+    completed.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.train.status", "Completed")), stopped)
+    return completed
+
+
+def _create_model(build: Building) -> Task:
+    """The SDK's ModelStep renders the artifact's path without regard to ResultPath: hence the plain Task."""
+    step = Task(
+        "CreateModel",
+        resource="arn:aws:states:::sagemaker:createModel",
+        parameters={
+            "ModelName": names.RESOURCE,
+            "ExecutionRoleArn": ROLE,
+            "EnableNetworkIsolation": True,
+            "PrimaryContainer": {
+                "Image": "${TrainingImage}",
+                "ModelDataUrl": Intrinsic(
+                    "States.Format('s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz',"
+                    f" {names.EXECUTION}, $.train.job)"
+                ),
+            },
+        },
+        timeout_seconds=60,
+        result_path="$.model",
+        result_selector={"arn": Intrinsic("$.ModelArn")},
+    )
+    build.guard(step)
+    return step
