@@ -1,5 +1,31 @@
-"""tmp"""
-from pathlib import Path
+"""The prediction Lambda's package: its code, and beside it what pipeline.toml says about the API."""
+
+import json
 import shutil
-def write_bundle(settings, target):
-    shutil.rmtree(target, ignore_errors=True); shutil.copytree(Path("lambdas/predict"), target/"predict"); return target
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Settings
+
+SOURCE = Path(__file__).parent.parent / "lambdas" / "predict"
+
+
+def contract(settings: Settings) -> dict[str, Any]:
+    """Return what `lambdas/predict/contract.py` reads; in a file, as 4 KB of environment do not hold every header."""
+    return {
+        "path": settings.api.path,
+        "predictor_type": settings.data.predictor_type,
+        "features": list(settings.data.features),
+        "classes": list(settings.data.classes),
+        "max_rows": settings.api.max_rows,
+        "max_bytes": settings.api.max_bytes,
+    }
+
+
+def write_bundle(settings: Settings, target: Path) -> Path:
+    """Write the folder `target`, which holds `predict/`, anew and return it; the same settings give the same bytes."""
+    shutil.rmtree(target, ignore_errors=True)
+    package = target / "predict"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "api.json").write_text(json.dumps(contract(settings), ensure_ascii=False), encoding="utf-8")
+    return target

@@ -1,0 +1,140 @@
+"""The routes: a call in, a status, headers and a body out. The OpenAPI document says the same in its own words."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import rows
+from .contract import Contract
+from .endpoint import Answer, Endpoint, finite
+from .problem import Problem
+
+MOST_ANSWER_BYTES = 6_000_000
+"""A synchronous Lambda invocation answers 6 MB at most (Lambda quotas)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the routes need of a call; header names are in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, and what the log may say of it."""
+
+    body: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API over one contract and one endpoint; `folder` holds the documents it serves."""
+
+    contract: Contract
+    endpoint: Endpoint
+    folder: Path
+
+    def answer(self, request: Request) -> Response:
+        """Return the answer to a call; raises Problem for each that has none."""
+        routes: dict[str, dict[str, Callable[[Request], Response]]] = {
+            self.contract.path: {"POST": self._one_label},
+            "/predictions": {"POST": self._predictions},
+            "/health": {"GET": lambda _: _json({"status": "ok"})},
+            "/openapi.json": {"GET": lambda _: self._file("openapi.json", "application/json")},
+            "/docs": {"GET": lambda _: self._file("docs.html", "text/html; charset=utf-8")},
+        }
+        methods = routes.get(request.path)
+        if methods is None:
+            raise Problem("not-found", f"The paths are {', '.join(routes)}")
+        if request.method not in methods:
+            allowed = ", ".join(methods)
+            raise Problem("method-not-allowed", f"Use {allowed}", headers={"Allow": allowed})
+        return methods[request.method](request)
+
+    def label(self, row: rows.Row) -> Any:
+        """Return the label of one row, or a regressor's number."""
+        prediction = self._scored([row])[0][0]
+        return prediction.get("label", prediction["score"])
+
+    def _one_label(self, request: Request) -> Response:
+        """The contract of 2018: one row in, its label as a JSON string out."""
+        text = self._text(request, "application/json")
+        predictions, facts = self._scored(rows.from_data(text, self.contract))
+        return _json(predictions[0].get("label", predictions[0]["score"]), facts)
+
+    def _predictions(self, request: Request) -> Response:
+        text = self._text(request, "application/json", "text/csv")
+        read = rows.from_csv if _media_type(request) == "text/csv" else rows.from_instances
+        predictions, facts = self._scored(read(text, self.contract))
+        model = {"name": self.endpoint.name, "package_version": None, "trained_at": None, "variant": facts["variant"]}
+        return _json({"predictions": predictions, "model": model}, facts)
+
+    def _scored(self, given: list[rows.Row]) -> tuple[list[Answer], dict[str, Any]]:
+        scored = self.endpoint.score(given)
+        predictions = [self._prediction(answer) for answer in scored.answers]
+        return predictions, {"rows": len(given), "variant": scored.variant}
+
+    def _prediction(self, answer: Answer) -> Answer:
+        """Return one answer of the linear learner with its label, which is the class's name."""
+        try:
+            score = answer["score"]
+            if not finite(score):
+                raise ValueError("the score is not finite")
+            if self.contract.predictor_type == "regressor":
+                return {"score": score}
+            # An int in the container of 2024, 0.0 in that of 2019.
+            number = int(answer["predicted_label"])
+            return {"label": self.contract.classes[number], "score": score, "predicted_label": number}
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise Problem("model-error", "The model's answer is not the linear learner's") from error
+
+    def _text(self, request: Request, *media_types: str) -> str:
+        """Return the body as text, after the checks that need no parsing."""
+        if _media_type(request) not in media_types:
+            raise Problem("unsupported-media-type", f"Send Content-Type: {' or '.join(media_types)}")
+        if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            raise Problem("unsupported-media-type", "Send the body without a Content-Encoding")
+        if len(request.body) > self.contract.max_bytes:
+            raise Problem("too-large", f"Send at most {self.contract.max_bytes} bytes in one call")
+        try:
+            return request.body.decode()
+        except UnicodeDecodeError:
+            raise Problem("bad-json", "The body is not UTF-8") from None
+
+    def _file(self, name: str, media_type: str) -> Response:
+        return Response((self.folder / name).read_text("utf-8"), headers={"Content-Type": media_type})
+
+
+def request_of(event: dict[str, Any]) -> Request:
+    """Return the call that an event of API Gateway's Lambda proxy integration (REST API) carries."""
+    resource, parameters = event.get("resource") or "", event.get("pathParameters") or {}
+    # `resource` has no base path of a custom domain in it, `path` has; the catch-all's is `/{proxy+}`.
+    path = f"/{parameters['proxy']}" if "proxy" in parameters else resource or event["path"]
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    body = event.get("body") or ""
+    data = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+    return Request(event["httpMethod"], path, headers, data)
+
+
+def _media_type(request: Request) -> str:
+    """Return the Content-Type; none is JSON, as it is to API Gateway. A charset other than UTF-8 is no type we read."""
+    media_type, _, parameters = request.headers.get("content-type", "application/json").lower().partition(";")
+    plain = parameters.strip().replace('"', "") in {"", "charset=utf-8", "header=absent"}
+    return media_type.strip() if plain else ""
+
+
+def _json(value: Any, facts: Mapping[str, Any] | None = None) -> Response:
+    body = json.dumps(value, allow_nan=False)
+    if len(body) > MOST_ANSWER_BYTES:
+        raise Problem("too-large", "The answer would be larger than the API can give: send fewer rows in one call")
+    return Response(body, headers={"Content-Type": "application/json"}, facts=facts or {})
