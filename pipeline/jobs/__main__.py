@@ -1,0 +1,61 @@
+"""The programs that run inside SageMaker jobs: `python3 jobs.zip preprocess|evaluate …`, or this folder by its name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+import evaluate
+import preprocess
+from problems import JobError
+
+MESSAGE_BYTES = 1024
+"""The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
+container")."""
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run one program; return 0, or 1 after saying what is wrong on stderr and in the message file."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        if chosen.command == "preprocess":
+            preprocess.run(chosen.settings, chosen.input, chosen.output)
+        else:
+            evaluate.run(chosen.settings, chosen.predictions, chosen.labels, chosen.output, chosen.champion)
+    except JobError as error:
+        _tell(str(error), chosen.message)
+        return 1
+    except Exception as error:
+        _tell(f"{chosen.command} failed, {type(error).__name__}: {error}", chosen.message)
+        raise
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jobs", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--settings", type=Path, required=True, help="settings JSON, or a directory holding it alone")
+    shared.add_argument("--output", type=Path, required=True, help="directory to write to")
+    shared.add_argument("--message", type=Path, help="file for the one-line message when something is wrong")
+    preparing = commands.add_parser("preprocess", parents=[shared], help="check and split the CSV files")
+    preparing.add_argument("--input", type=Path, required=True, help="directory with CSV files")
+    evaluating = commands.add_parser("evaluate", parents=[shared], help="measure predictions against labels")
+    evaluating.add_argument("--predictions", type=Path, required=True, help="directory with the transform's .out files")
+    evaluating.add_argument("--labels", type=Path, required=True, help="directory with labels .jsonl files")
+    evaluating.add_argument("--champion", type=Path, help="the champion's predictions of the same rows, to compare")
+    return parser
+
+
+def _tell(message: str, file: Optional[Path]) -> None:
+    line = " ".join(message.split())
+    print(line, file=sys.stderr)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(line.encode("utf-8")[:MESSAGE_BYTES].decode("utf-8", "ignore"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What the data looked like: the statistics that later data is compared with."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import numpy as np
+from csv_rows import Floats
+from job_settings import JobSettings
+from split import Part
+
+DECILES = np.arange(1, 10) / 10
+
+
+def baseline(parts: Dict[str, Part], read: int, settings: JobSettings) -> Dict[str, Any]:
+    """Return counts of rows and labels, and each feature's statistics over the rows kept (all parts)."""
+    features = np.concatenate([part.features for part in parts.values()])
+    labels = np.concatenate([part.labels for part in parts.values()])
+    rows = {name: len(part.labels) for name, part in parts.items()}
+    document: Dict[str, Any] = {
+        "rows": {"read": read, "duplicates_dropped": read - len(labels), **rows},
+        "features": {name: _summary(column) for name, column in zip(settings.features, features.T, strict=True)},
+    }
+    if settings.classes:
+        document["labels"] = {name: int((labels == number).sum()) for number, name in enumerate(settings.classes)}
+    else:
+        document["target"] = _summary(labels)
+    return document
+
+
+def _summary(values: Floats) -> Dict[str, Any]:
+    return {
+        "count": len(values),
+        "mean": float(values.mean()),
+        "standard_deviation": float(values.std(ddof=1)),
+        "minimum": float(values.min()),
+        "maximum": float(values.max()),
+        "deciles": [float(value) for value in np.quantile(values, DECILES)],
+    }

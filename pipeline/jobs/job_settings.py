@@ -1,0 +1,71 @@
+"""The settings document, as the jobs need it. It was checked when it was written (pipeline/config.py)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Tuple, Union
+
+from problems import SettingsError
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """The columns, the classes by number, the split and what the gate asks for."""
+
+    predictor_type: str
+    target: str
+    classes: Tuple[str, ...]
+    """Labels by class number; empty for regression."""
+    id_columns: Tuple[str, ...]
+    features: Tuple[str, ...]
+    minimum_rows_per_class: int
+    shares: Dict[str, float]
+    """train, validation and holdout, summing to 1."""
+    salt: str
+    mini_batch_size: int
+    gated: Tuple[str, ...]
+    """Names of the metrics that have a threshold."""
+
+    @property
+    def columns(self) -> Tuple[str, ...]:
+        """Every column a CSV must have: the features in their order, the target, the ids."""
+        return (*self.features, self.target, *self.id_columns)
+
+
+def read_settings(path: Path) -> JobSettings:
+    """Return the settings from a JSON file, or from the one JSON file in a directory.
+
+    Raises:
+        SettingsError: not exactly one file, or not a settings document.
+    """
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if len(files) != 1:
+        raise SettingsError(f"{path}: {len(files)} JSON files, want exactly one: the pipeline's settings")
+    try:
+        document = json.loads(files[0].read_text(encoding="utf-8"))
+        return _picked(document)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{files[0]}: not the pipeline's settings ({type(error).__name__}: {error}):"
+            " write it with Settings.to_json()"
+        ) from error
+
+
+def _picked(document: dict) -> JobSettings:  # type: ignore[type-arg]
+    data, split = document["data"], document["data"]["split"]
+    pair = (data["negative_label"], data["positive_label"])
+    mini_batch: Union[str, int] = document["training"]["hyperparameters"].get("mini_batch_size", 1000)
+    return JobSettings(
+        predictor_type=data["predictor_type"],
+        target=data["target"],
+        classes=pair if data["predictor_type"] == "binary_classifier" else tuple(data["labels"]),
+        id_columns=tuple(data["id_columns"]),
+        features=tuple(data["features"]),
+        minimum_rows_per_class=data["minimum_rows_per_class"],
+        shares={part: split[part] for part in ("train", "validation", "holdout")},
+        salt=split["salt"],
+        mini_batch_size=int(mini_batch),
+        gated=(*document["gate"]["minimum"], *document["gate"]["maximum"]),
+    )
