@@ -22,7 +22,9 @@ def run_jobs(stack: Stack, project: str) -> list[iam.PolicyStatement]:
     for kind, resource in JOBS.items():
         actions = [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")]
         arn = _arn(stack, "sagemaker", resource, f"{project}-*")
-        statements.append(iam.PolicyStatement(actions=[*actions, "sagemaker:AddTags", "sagemaker:ListTags"], resources=[arn]))
+        statements.append(
+            iam.PolicyStatement(actions=[*actions, "sagemaker:AddTags", "sagemaker:ListTags"], resources=[arn])
+        )
     rules = [_arn(stack, "events", "rule", f"StepFunctionsGetEventsForSageMaker{kind}JobsRule") for kind in JOBS]
     events = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
     return [*statements, iam.PolicyStatement(actions=events, resources=rules)]
@@ -64,7 +66,7 @@ def inside_jobs(stack: Stack, images: list[str]) -> list[iam.PolicyStatement]:
             resources=[_arn(stack, "ecr", "repository", name, owners[name]) for name in sorted(owners)],
         ),
         iam.PolicyStatement(actions=write_log, resources=[_arn(stack, "logs", "log-group", "/aws/sagemaker/*")]),
-        # PutMetricData names no resource; the namespace is its only bound (Service Authorization Reference, CloudWatch).
+        # PutMetricData names no resource; its namespace is the bound (Service Authorization Reference, CloudWatch).
         iam.PolicyStatement(
             actions=["cloudwatch:PutMetricData"],
             resources=["*"],

@@ -80,6 +80,4 @@ class Serving(Construct):
 
 
 def _log_group(scope: Construct, name: str) -> logs.LogGroup:
-    return logs.LogGroup(
-        scope, name, retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
-    )
+    return logs.LogGroup(scope, name, retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY)

@@ -1,4 +1,4 @@
-"""`python -m ops`: what a person types to run the pipeline. It talks to AWS, or to the local AWS by AWS_ENDPOINT_URL."""
+"""What a person types to run the pipeline: against AWS, or the local AWS when AWS_ENDPOINT_URL says so."""
 
 import sys
 from pathlib import Path
@@ -54,6 +54,12 @@ def predict(
 
 
 @app.command()
+def url(config: Config = CONFIG) -> None:
+    """Print the address that rows are posted to."""
+    print(Account.of(config).api_url)
+
+
+@app.command()
 def status(config: Config = CONFIG) -> None:
     """Show what is live and the last runs."""
     account = Account.of(config)
@@ -64,7 +70,9 @@ def status(config: Config = CONFIG) -> None:
         console.print(f"endpoint {name}: no model has been deployed yet")
     else:
         config_name = account.sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
-        console.print(f"endpoint {name}: {found['EndpointStatus']}, {config_name} since {found['LastModifiedTime']:%F %T}")
+        console.print(
+            f"endpoint {name}: {found['EndpointStatus']}, {config_name} since {found['LastModifiedTime']:%F %T}"
+        )
     for run in runs.latest(account):
         console.print(f"  {run.started:%F %T}  {run.name}  {run.status}  {run.outcome}", soft_wrap=True, markup=False)
 

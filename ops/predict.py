@@ -33,7 +33,9 @@ def predict(account: Account, row: str) -> str:
     except urllib.error.HTTPError as error:
         raise Refused(f"{error.code} {_problem(error.read())}") from error
     except urllib.error.URLError as error:
-        raise Refused(f"{account.api_url} does not answer ({error.reason}): is it deployed, is the local AWS up?") from error
+        raise Refused(
+            f"{account.api_url} does not answer ({error.reason}): is it deployed, is the local AWS up?"
+        ) from error
 
 
 def golden_row(account: Account) -> str:

@@ -41,7 +41,8 @@ def follow(account: Account, run: runs.Run, console: Console) -> runs.Run:
     while True:
         current = runs.describe(account, run.arn)
         with console.status("") as status:
-            for seen, event in runs.events(account, run.arn, seen):  # noqa: B007  # `seen` outlives the loop
+            for number, event in runs.events(account, run.arn, seen):
+                seen = number
                 if event is None:
                     continue
                 if event.entered:

@@ -1,7 +1,7 @@
 """The Data Science SDK's states, with the Amazon States Language fields that the SDK leaves out.
 
-Everything that builds a state imports it from here. The SDK sets the root logger to ERROR when it is imported and warns of
-its own age; both are put right once, in this file.
+Everything that builds a state imports it from here. The SDK sets the root logger to ERROR when it is imported and warns
+of its own age; both are put right once, in this file.
 """
 
 import logging
@@ -14,6 +14,7 @@ os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
+    from sagemaker import image_uris
     from stepfunctions.inputs import Placeholder
     from stepfunctions.steps import sagemaker as sagemaker_steps
     from stepfunctions.steps import states
@@ -21,8 +22,8 @@ with warnings.catch_warnings():
     from stepfunctions.steps.states import Catch, Chain, Choice, Graph, Pass, Retry, State, Succeed, Wait
 logging.getLogger().setLevel(_level)
 
-__all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Pass", "ProcessingStep", "Retry", "State",
-           "Succeed", "Task", "TrainingStep", "TransformStep", "Wait", "format_", "guarded"]  # fmt: skip
+__all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Pass", "ProcessingStep", "Retry",
+           "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait", "format_", "guarded", "image_uris"]  # fmt: skip
 
 # Refusals that pass by themselves. The optimised integrations wrap what they do not model in the first name; the
 # aws-sdk ones, named after the Java SDK's classes, in the second. Lambda's are from its "Error handling" example.

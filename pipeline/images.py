@@ -1,7 +1,6 @@
 """The images that AWS publishes for the jobs, as the SageMaker SDK knows them for every region."""
 
-from pipeline import asl  # noqa: F401  # imported first: it keeps the SDK quiet
-from sagemaker import image_uris
+from pipeline.asl import image_uris
 
 PROCESSING_VERSION = "1.4-2"
 TRAINING_VERSION = "1"

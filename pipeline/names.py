@@ -1,8 +1,8 @@
 """The names of a run's jobs, models and folders, all made from the execution's own name.
 
-An execution's name may have 80 characters and signs that SageMaker refuses, and a retried job needs a name that was never
-used: so a job's name is `{project}-{kind}-{MD5 of the execution's name}-{attempt}`, at most 63 characters (CreateTrainingJob's
-`TrainingJobName`) because a project's name has at most 16 and a kind at most 10.
+An execution's name may have 80 characters and signs that SageMaker refuses, and a retried job needs a name that was
+never used: so a job's name is `{project}-{kind}-{MD5 of the execution's name}-{attempt}`, at most 63 characters
+(CreateTrainingJob's `TrainingJobName`) because a project's name has at most 16 and a kind at most 10.
 """
 
 from pipeline.asl import Intrinsic, format_

@@ -18,8 +18,8 @@ DEADLINE_HOURS = 24
 def definition(settings: Settings) -> dict[str, Any]:
     """The state machine in Amazon States Language, with `${Ports}` where the stack fills in names.
 
-    A run either ends Succeeded with the outcome `accepted` (the endpoint serves its model) or `rejected` (the endpoint was
-    not touched), or Failed with the cause that a task gave.
+    A run either ends Succeeded with the outcome `accepted` (the endpoint serves its model) or `rejected` (the endpoint
+    was not touched), or Failed with the cause that a task gave.
     """
     project = settings.project.name
     build = Building(settings, on_error=failed(project))

@@ -72,32 +72,34 @@ class Building:
             network_config=NetworkConfig(enable_network_isolation=True),
             sagemaker_session=self.session,
         )
-        fixed = {"code": "s3://${AssetBucket}/${JobsFile}", "settings": "s3://${AssetBucket}/${SettingsFile}"}
+        sources: dict[str, str | Intrinsic] = {
+            "code": "s3://${AssetBucket}/${JobsFile}",
+            "settings": "s3://${AssetBucket}/${SettingsFile}",
+            **inputs,
+        }
         step = ProcessingStep(
             state_id,
             processor=job,
             job_name=names.job(self.settings.project.name, kind),
             container_entrypoint=["python3", f"{OPT}/input/code/${{JobsFile}}"],
-            container_arguments=[*arguments, "--settings", f"{OPT}/input/settings", "--message", "/opt/ml/output/message"],
-            inputs=[_input(name, uri) for name, uri in fixed.items()],
-            outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://${DataBucket}", name) for name in outputs],
+            container_arguments=[
+                *arguments,
+                "--settings",
+                f"{OPT}/input/settings",
+                "--message",
+                "/opt/ml/output/message",
+            ],
+            inputs=[ProcessingInput("s3://filled-below", f"{OPT}/input/{name}", name) for name in sources],
+            outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://filled-below", name) for name in outputs],
             kms_key_id=KEY,
             timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
             result_path=f"$.{kind}",
             result_selector={"job": Intrinsic("$.ProcessingJobName")},
         )
+        # The SDK's inputs and outputs take no placeholder as their URI.
         parameters: dict[str, Any] = step.fields["parameters"]
-        parameters["ProcessingInputs"] += [_located(_input(name, "s3://")._to_request_dict(), "S3Input", uri) for name, uri in inputs.items()]
-        for output in parameters["ProcessingOutputConfig"]["Outputs"]:
-            _located(output, "S3Output", names.folder(output["OutputName"]))
+        for request in parameters["ProcessingInputs"]:
+            request["S3Input"]["S3Uri"] = sources[request["InputName"]]
+        for request in parameters["ProcessingOutputConfig"]["Outputs"]:
+            request["S3Output"]["S3Uri"] = names.folder(request["OutputName"])
         return self.guard(step)
-
-
-def _input(name: str, uri: str) -> ProcessingInput:
-    return ProcessingInput(source=uri, destination=f"{OPT}/input/{name}", input_name=name)
-
-
-def _located(request: dict[str, Any], kind: str, uri: str | Intrinsic) -> dict[str, Any]:
-    """The request with its S3 URI set: the SDK's objects take no placeholder there."""
-    request[kind]["S3Uri"] = uri
-    return request

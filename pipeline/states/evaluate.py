@@ -16,7 +16,7 @@ METRICS_KEY = {
 
 
 def evaluate(build: Building, *, rejected: State) -> Chain:
-    """ScoreHoldout, Evaluate, ReadEvaluation and QualityGate, which leaves for `rejected` unless every bound is kept."""
+    """ScoreHoldout, Evaluate, ReadEvaluation and QualityGate, which leaves for `rejected` when a bound is broken."""
     evaluation = build.processing(
         "Evaluate",
         kind="evaluate",

@@ -6,7 +6,7 @@ from pipeline.states.common import OPT, Building
 
 
 def prepare(build: Building) -> Chain:
-    """NameRun and Preprocess; the run's folders train, validation, holdout, labels and baseline are there afterwards."""
+    """NameRun and Preprocess, which fills the run's folders train, validation, holdout, labels and baseline."""
     name_run = Pass("NameRun", parameters={"run": names.run(build.settings.project.name), "polls": {"count": 0}})
     preprocess = build.processing(
         "Preprocess",

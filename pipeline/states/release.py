@@ -91,9 +91,7 @@ def _until_live(build: Building, wait: Wait) -> list[Task | Choice]:
     A failed or rolled back update ends InService too, with the old config and a FailureReason: it reads as success to
     whoever looks at the status alone.
     """
-    check = _call(
-        build, "CheckEndpoint", "describeEndpoint", {"EndpointName": "${EndpointName}"}, result_path=CURRENT
-    )
+    check = _call(build, "CheckEndpoint", "describeEndpoint", {"EndpointName": "${EndpointName}"}, result_path=CURRENT)
     description = f"States.JsonToString({CURRENT})"
     rolled_back = build.failure("RolledBack", "The endpoint went back to its previous config: {}", description)
     failed = build.failure("EndpointFailed", "The endpoint cannot serve: {}", description)
@@ -103,7 +101,9 @@ def _until_live(build: Building, wait: Wait) -> list[Task | Choice]:
         " (endpoint.deadline_minutes): {}",
         description,
     )
-    count = Pass("CountPoll", parameters={"count": Intrinsic("States.MathAdd($.polls.count, 1)")}, result_path="$.polls")
+    count = Pass(
+        "CountPoll", parameters={"count": Intrinsic("States.MathAdd($.polls.count, 1)")}, result_path="$.polls"
+    )
     count.next(wait)
 
     def status(*names_: str) -> Any:

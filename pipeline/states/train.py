@@ -31,7 +31,7 @@ def _train(build: Building) -> TrainingStep:
         encrypt_inter_container_traffic=True,
         enable_network_isolation=True,
         disable_profiler=True,
-        hyperparameters=build.settings.hyperparameters(),
+        hyperparameters={**build.settings.hyperparameters()},
         sagemaker_session=build.session,
     )
     step = TrainingStep(

@@ -1,0 +1,113 @@
+"""The definition: well formed, complete in its failure paths, and full of requests that AWS would take."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import diagram, workflow
+from pipeline.config import load
+from tests.pipeline.asl import filled, resolved, tasks
+
+ROOT = Path(__file__).parent.parent.parent
+SERVICES = {"sagemaker": "sagemaker", "s3": "s3", "sns": "sns", "lambda": "lambda"}
+
+
+@pytest.fixture(scope="module")
+def definition() -> dict[str, Any]:
+    return workflow.definition(load(ROOT / "pipeline.toml"))
+
+
+def request(state: dict[str, Any]) -> tuple[str, str]:
+    """(service, operation) of a task's resource, in botocore's words."""
+    service, action = state["Resource"].removesuffix(".sync").split(":::")[1].removeprefix("aws-sdk:").split(":")
+    return SERVICES[service], action[0].upper() + action[1:]
+
+
+def test_statelint_finds_nothing(definition: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "definition.json"
+    path.write_text(json.dumps(filled(definition)))
+    linted = subprocess.run(
+        [Path(sys.executable).parent / "statelint", path], capture_output=True, text=True, check=False
+    )
+    assert (linted.stdout, linted.returncode) == ("", 0)
+
+
+def test_every_request_passes_botocores_validation(definition: dict[str, Any]) -> None:
+    session = botocore.session.get_session()
+    found = {}
+    for name, state in tasks(filled(definition)):
+        service, operation = request(state)
+        shape = session.get_service_model(service).operation_model(operation).input_shape
+        parameters = resolved(state["Parameters"])
+        if service in {"lambda", "sns"}:  # their integrations take a document where the API wants its text
+            parameters = {
+                key: json.dumps(value) if isinstance(value, dict) else value for key, value in parameters.items()
+            }
+        report = ParamValidator().validate(parameters, shape)
+        if report.has_errors():
+            found[name] = report.generate_report()
+    assert found == {}
+
+
+def test_every_task_has_a_deadline_a_retry_and_a_catch(definition: dict[str, Any]) -> None:
+    missing = {
+        f"{name}: {field}"
+        for name, state in tasks(definition)
+        for field in ("TimeoutSeconds", "Retry", "Catch")
+        if field not in state
+        and (name, field) != ("DescribeEndpoint", "Retry")  # its refusals are told apart by a Choice
+    }
+    assert missing == set()
+
+
+def test_a_job_may_run_less_long_than_its_task_waits(definition: dict[str, Any]) -> None:
+    for _, state in tasks(definition):
+        running = state["Parameters"].get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 0)
+        assert running < state["TimeoutSeconds"]
+
+
+def test_no_arn_account_or_region_is_written_into_it(definition: dict[str, Any]) -> None:
+    text = json.dumps({name: state["Parameters"] for name, state in tasks(definition) if name != "SmokeTest"})
+    assert re.findall(r"arn:aws|\d{12}|us-[a-z]+-\d", text) == []
+
+
+@pytest.fixture(scope="module")
+def longest() -> list[str]:
+    """The jobs' name templates for a project whose name is as long as it may be."""
+    settings = load(ROOT / "pipeline.toml")
+    project = settings.project.model_copy(update={"name": "x" * 16})
+    return job_names(workflow.definition(settings.model_copy(update={"project": project})))
+
+
+def job_names(definition: dict[str, Any]) -> list[str]:
+    parameters = [item for _, state in tasks(definition) for item in state["Parameters"].items()]
+    return [value for key, value in parameters if re.fullmatch(r"\w+JobName\.\$", key)]
+
+
+@given(st.integers(0, 99), st.text(min_size=1, max_size=80))
+def test_a_jobs_name_fits_sagemaker_for_any_execution(longest: list[str], attempt: int, execution: str) -> None:
+    run_id = hashlib.md5(execution.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    for template in longest:
+        name = template.split("'")[1].replace("{}", run_id, 1).replace("{}", str(attempt), 1)
+        assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
+
+
+def test_each_attempt_of_a_job_has_a_name_of_its_own(definition: dict[str, Any]) -> None:
+    names = job_names(definition)
+    assert len(names) == 4
+    assert all("$$.State.RetryCount" in name and "$.run.id" in name for name in names)
+
+
+def test_the_readme_shows_the_diagram_of_this_definition(definition: dict[str, Any]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{diagram.mermaid(definition)}\n```" in readme

@@ -1,0 +1,92 @@
+"""Which room may import which, and how large a file may be."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STANDARD = set(sys.stdlib_module_names)
+ALLOWED = {
+    "pipeline/jobs": {"numpy", "pandas", "pyarrow", "sklearn"},
+    "pipeline": {"pipeline", "stepfunctions", "sagemaker", "boto3", "pydantic", "pydantic_core"},
+    "lambdas": {"boto3", "botocore"},
+    "cdk": {"cdk", "pipeline", "aws_cdk", "constructs", "cdk_nag", "yaml"},
+    "local": {"local", "ministack", "hypercorn", "boto3", "botocore", "numpy", "pyarrow"},
+    "ops": {"ops", "pipeline", "boto3", "botocore", "mypy_boto3_s3", "mypy_boto3_sagemaker", "mypy_boto3_stepfunctions",
+            "rich", "typer"},
+}  # fmt: skip
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).exists()]
+
+
+def modules(room: str) -> list[Path]:
+    paths = sorted((ROOT / room).rglob("*.py"))
+    return [path for path in paths if room != "pipeline" or "jobs" not in path.relative_to(ROOT / room).parts]
+
+
+def imported(path: Path) -> set[str]:
+    """The absolute imports of a module, dotted."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return names
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    siblings = {path.stem for path in modules(room)} if room == "pipeline/jobs" else set()
+    wrong = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in modules(room)
+        for name in imported(path)
+        if name.split(".")[0] not in ALLOWED[room] | STANDARD | siblings
+    }
+    assert wrong == set()
+
+
+def test_ops_knows_of_the_pipeline_only_its_settings() -> None:
+    names = {name for path in modules("ops") for name in imported(path) if name.split(".")[0] == "pipeline"}
+    assert {name for name in names if not name.startswith("pipeline.config")} == set()
+
+
+@pytest.mark.parametrize(
+    "function", sorted(path.name for path in (ROOT / "lambdas").iterdir() if path.is_dir() and path.name[0] != "_")
+)
+def test_a_lambda_imports_nothing_outside_its_folder(function: str) -> None:
+    outside = {
+        f"{path.name}: level {node.level}"
+        for path in (ROOT / "lambdas" / function).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level > 1
+    }
+    assert outside == set()
+
+
+def test_only_one_file_uses_the_embedded_aws_by_its_inner_names() -> None:
+    users = {path.name for path in modules("local") if any(name.startswith("ministack") for name in imported(path))}
+    assert users == {"plug.py"}
+
+
+def test_no_file_is_over_250_lines() -> None:
+    code = [path for path in tracked() if path.suffix in {".py", ".html", ".js"} and "tests" not in path.parts]
+    assert {
+        str(path.relative_to(ROOT)): length for path in code if (length := len(path.read_text().splitlines())) > 250
+    } == {}
+
+
+def test_no_lock_file_names_where_its_packages_come_from() -> None:
+    for name in ("requirements.txt", "package-lock.json"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text.replace("https://opencollective.com", "")
+        assert "resolved" not in text
