@@ -64,13 +64,13 @@ class Settings(Table):
         rising, falling = METRICS[self.data.predictor_type]
         if not self.gate.minimum and not self.gate.maximum:
             raise ValueError(f"gate has no threshold: set a minimum ({', '.join(rising)}) or a maximum ({falling[0]})")
-        for key, bounds, own, other in (
-            ("minimum", self.gate.minimum, rising, falling),
-            ("maximum", self.gate.maximum, falling, rising),
+        for key, bounds, own, other, way, opposite in (
+            ("minimum", self.gate.minimum, rising, falling, "smaller", "maximum"),
+            ("maximum", self.gate.maximum, falling, rising, "larger", "minimum"),
         ):
             for name, bound in bounds.items():
                 if name in other:
-                    raise ValueError(f"gate.{key}.{name}: better is the other way, put it under the other table")
+                    raise ValueError(f"gate.{key}.{name}: {way} is better, put it under gate.{opposite}")
                 if name not in own:
                     raise ValueError(
                         f"gate.{key}.{name} is not measured for {self.data.predictor_type}. Allowed: {', '.join(own)}"
@@ -115,7 +115,13 @@ def load(path: Path | str = "pipeline.toml") -> Settings:
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
-        problems = [f"{path}: {_explain(problem)}" for problem in error.errors()]
+        # A list whose item is wrong is also told to be too short: only the innermost place is of use.
+        places = [problem["loc"] for problem in error.errors()]
+        problems = [
+            f"{path}: {_explain(problem)}"
+            for problem in error.errors()
+            if not any(other != problem["loc"] and other[: len(problem["loc"])] == problem["loc"] for other in places)
+        ]
         raise ConfigError("\n".join(problems)) from error
 
 
@@ -131,7 +137,7 @@ def _explain(problem: ErrorDetails) -> str:
         return f'missing key "{place}": add it'
     if problem["type"] == "value_error":
         message = str(problem["ctx"]["error"])
-        return f"[{place}] {message}" if place else message
+        return f"{place}: {message}" if place else message
     return f'key "{place}" = {str(problem["input"])[:80]!r}: {problem["msg"]}'
 
 

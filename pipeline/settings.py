@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 PredictorType = Literal["binary_classifier", "multiclass_classifier", "regressor"]
 
@@ -28,7 +29,19 @@ _NAMES = """
 HYPERPARAMETERS = frozenset(_NAMES.split())
 """The linear learner's own names (Developer Guide, "Linear learner hyperparameters"), less those we derive."""
 
-InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+
+def like(pattern: str, example: str) -> AfterValidator:
+    """Return a check that a whole text matches `pattern`; its error shows an example, not the pattern."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r} is not allowed here: write it like {example!r}")
+        return value
+
+    return AfterValidator(check)
+
+
+InstanceType = Annotated[str, like(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "ml.m5.large")]
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
 # 5 days is the longest a processing or transform job may run (SageMaker endpoints and quotas).
@@ -53,7 +66,7 @@ class Table(BaseModel):
 class Project(Table):
     """The name every resource starts with; 16 characters, so that `{name}-{kind}-{md5}-{attempt}` fits a job's 63."""
 
-    name: Annotated[str, Field(max_length=16, pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+    name: Annotated[str, Field(max_length=16), like("[a-z][a-z0-9]*(-[a-z0-9]+)*", "my-model")]
 
 
 class Split(Table):
@@ -75,7 +88,7 @@ class Split(Table):
 class Data(Table):
     """The columns of the CSV and what the target says. Features keep this order everywhere, whatever the CSV's."""
 
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/$")] = "raw/"
+    prefix: Annotated[str, like("([A-Za-z0-9._-]+/)+", "raw/")] = "raw/"
     predictor_type: PredictorType
     target: Name
     positive_label: Name | None = None
@@ -194,7 +207,7 @@ class Api(Table):
     10,000 requests/s and a burst of 5,000 are API Gateway's account quotas; a synchronous Lambda invocation takes 6 MB.
     """
 
-    path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
+    path: Annotated[str, like("(/[A-Za-z0-9._-]+)+", "/predict")]
     auth: Literal["iam", "cognito", "none"] = "iam"
     rate_per_second: Annotated[float, Field(gt=0, le=10_000)] = 50
     burst: Annotated[int, Field(ge=1, le=5_000)] = 100
