@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from cdk import permissions
@@ -39,6 +40,7 @@ class Retraining(Construct):
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
         project = settings.project.name
+        partition = RegionInfo.get(stack.region).partition or "aws"
         jobs = assets.Asset(self, "Jobs", path=str(ROOT / "pipeline" / "jobs"), exclude=["__pycache__", "*.pyc"])
         job_settings = assets.Asset(self, "Settings", path=str(_written(settings)))
         image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
@@ -54,7 +56,7 @@ class Retraining(Construct):
         self.machine = sfn.StateMachine(
             self,
             "Machine",
-            definition_body=sfn.DefinitionBody.from_string(json.dumps(workflow.definition(settings), indent=1)),
+            definition_body=sfn.DefinitionBody.from_string(json.dumps(workflow.definition(settings, partition), indent=1)),
             definition_substitutions={
                 "AssetBucket": jobs.s3_bucket_name,
                 "DataBucket": data.bucket.bucket_name,

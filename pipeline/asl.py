@@ -23,7 +23,8 @@ with warnings.catch_warnings():
 logging.getLogger().setLevel(_level)
 
 __all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Pass", "ProcessingStep", "Retry",
-           "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait", "format_", "guarded", "image_uris"]  # fmt: skip
+           "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait", "format_", "guarded",
+           "image_uris"]  # fmt: skip
 
 # Refusals that pass by themselves. The optimised integrations wrap what they do not model in the first name; the
 # aws-sdk ones, named after the Java SDK's classes, in the second. Lambda's are from its "Error handling" example.

@@ -1,5 +1,7 @@
 """The retraining workflow, top to bottom as the diagram reads."""
 
+import json
+import re
 from typing import Any
 
 from pipeline.asl import Chain, Graph
@@ -15,7 +17,7 @@ DEADLINE_HOURS = 24
 """No run outlives this, whatever its tasks do; Step Functions' own limit is a year."""
 
 
-def definition(settings: Settings) -> dict[str, Any]:
+def definition(settings: Settings, partition: str = "aws") -> dict[str, Any]:
     """The state machine in Amazon States Language, with `${Ports}` where the stack fills in names.
 
     A run either ends Succeeded with the outcome `accepted` (the endpoint serves its model) or `rejected` (the endpoint
@@ -25,18 +27,19 @@ def definition(settings: Settings) -> dict[str, Any]:
     build = Building(settings, on_error=failed(project))
     told = ended(project)
     rejected = outcome("rejected")
-    rejected.next(told.steps[0])
+    rejected.next(told[0])
 
     run = Chain(
         [
-            prepare(build),
-            train(build),
-            evaluate(build, rejected=rejected),
-            release(build),
+            *prepare(build),
+            *train(build),
+            *evaluate(build, rejected=rejected),
+            *release(build),
             outcome("accepted"),
-            told,
+            *told,
         ]
     )
     graph = Graph(run, comment=f"Retrains and releases {project}", timeout_seconds=DEADLINE_HOURS * 3600)
-    rendered: dict[str, Any] = graph.to_dict()
+    # The SDK takes the partition from whatever region is ambient.
+    rendered: dict[str, Any] = json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', graph.to_json()))
     return rendered

@@ -3,7 +3,7 @@
 from sagemaker.transformer import Transformer
 
 from pipeline import names
-from pipeline.asl import Chain, Choice, ChoiceRule, Intrinsic, State, Task, TransformStep, format_
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, TransformStep, format_
 from pipeline.config import Settings
 from pipeline.states.common import KEY, OPT, START_UP_SECONDS, Building
 
@@ -15,7 +15,7 @@ METRICS_KEY = {
 """Where evaluation.json keeps the metrics: the model-quality schema of SageMaker Model Monitor."""
 
 
-def evaluate(build: Building, *, rejected: State) -> Chain:
+def evaluate(build: Building, *, rejected: State) -> list[State]:
     """ScoreHoldout, Evaluate, ReadEvaluation and QualityGate, which leaves for `rejected` when a bound is broken."""
     evaluation = build.processing(
         "Evaluate",
@@ -25,7 +25,7 @@ def evaluate(build: Building, *, rejected: State) -> Chain:
         inputs={"predictions": names.folder("predictions"), "labels": names.folder("labels")},
         outputs=["evaluation"],
     )  # fmt: skip
-    return Chain([_score(build), evaluation, _read(build), _gate(build.settings, rejected)])
+    return [_score(build), evaluation, _read(build), _gate(build.settings, rejected)]
 
 
 def _score(build: Building) -> TransformStep:

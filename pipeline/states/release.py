@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline import names
-from pipeline.asl import Catch, Chain, Choice, ChoiceRule, Intrinsic, Pass, Task, Wait
+from pipeline.asl import Catch, Choice, ChoiceRule, Intrinsic, Pass, State, Task, Wait
 from pipeline.states.common import KEY, Building
 
 POLL_SECONDS = 30
@@ -11,18 +11,16 @@ IDLE, CURRENT = "$.before", "$.endpoint"
 """Where the endpoint's description is kept: as it was found, and as it is now."""
 
 
-def release(build: Building) -> Chain:
+def release(build: Building) -> list[State]:
     """CreateEndpointConfig to SmokeTest; the run goes on only when the endpoint serves this run's config."""
     wait = Wait("WaitForEndpoint", seconds=POLL_SECONDS)
-    return Chain(
-        [
-            _endpoint_config(build),
-            *_create_or_update(build, wait),
-            wait,
-            *_until_live(build, wait),
-            _smoke_test(build),
-        ]
-    )
+    return [
+        _endpoint_config(build),
+        *_create_or_update(build, wait),
+        wait,
+        *_until_live(build, wait),
+        _smoke_test(build),
+    ]
 
 
 def _call(build: Building, state_id: str, action: str, parameters: dict[str, Any], **fields: Any) -> Task:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline import names
-from pipeline.asl import Catch, Chain, Fail, Intrinsic, Pass, Retry, State, Succeed, Task, format_
+from pipeline.asl import Catch, Fail, Intrinsic, Pass, Retry, State, Succeed, Task, format_
 
 SUBJECT_LENGTH = 100
 """SNS Publish: a subject has at most 100 characters."""
@@ -14,7 +14,7 @@ def outcome(name: str) -> Pass:
     return Pass(name.capitalize(), result=name, result_path="$.outcome")
 
 
-def ended(project: str) -> Chain:
+def ended(project: str) -> list[State]:
     """Publishes `$.outcome` with the metrics; a run whose message did not get out has still ended well."""
     done = Succeed("Done")
     notify = _publish(
@@ -28,7 +28,7 @@ def ended(project: str) -> Chain:
         },
         otherwise=done,
     )
-    return Chain([notify, done])
+    return [notify, done]
 
 
 def failed(project: str) -> State:

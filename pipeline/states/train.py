@@ -4,13 +4,13 @@ from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 
 from pipeline import names
-from pipeline.asl import Chain, Choice, ChoiceRule, Intrinsic, Task, TrainingStep
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, TrainingStep
 from pipeline.states.common import KEY, ROLE, START_UP_SECONDS, Building
 
 
-def train(build: Building) -> Chain:
+def train(build: Building) -> list[State]:
     """Train, then CreateModel; the model's name is `$.run.model`."""
-    return Chain([_train(build), _check_training(build), _create_model(build)])
+    return [_train(build), _check_training(build), _create_model(build)]
 
 
 def _train(build: Building) -> TrainingStep:

@@ -1,0 +1,82 @@
+"""The template: lint-free, closed by default, and complete."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdk.app import build
+from pipeline.config import load
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The synthesised template and the path it was written to."""
+    out = tmp_path_factory.mktemp("cdk.out")
+    build(load(ROOT / "pipeline.toml"), region="us-east-1", out=out).synth()
+    path = out / "breast-cancer.template.json"
+    return json.loads(path.read_text()), path
+
+
+def of_type(template: Any, kind: str) -> list[dict[str, Any]]:
+    return [item["Properties"] for item in template[0]["Resources"].values() if item["Type"] == kind]
+
+
+def test_cfn_lint_finds_nothing(template: Any) -> None:
+    # W3005: CDK writes a DependsOn beside each GetAtt of a role.
+    command = [Path(sys.executable).parent / "cfn-lint", "--ignore-checks", "W3005", "--", template[1]]
+    linted = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (linted.stdout, linted.returncode) == ("", 0)
+
+
+def test_every_bucket_is_closed_encrypted_and_reached_by_tls_only(template: Any) -> None:
+    buckets = of_type(template, "AWS::S3::Bucket")
+    assert len(buckets) == 2
+    for bucket in buckets:
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["BucketEncryption"]
+    denied = [
+        statement["Condition"]
+        for policy in of_type(template, "AWS::S3::BucketPolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+    ]
+    assert denied == [{"Bool": {"aws:SecureTransport": "false"}}] * 2
+
+
+def test_the_data_bucket_is_versioned_and_tells_eventbridge(template: Any) -> None:
+    bucket = next(item for item in of_type(template, "AWS::S3::Bucket") if "NotificationConfiguration" in item)
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def test_no_action_is_a_wildcard_and_each_resource_wildcard_names_nothing_else(template: Any) -> None:
+    unbounded = set()
+    for policy in of_type(template, "AWS::IAM::Policy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert "*" not in actions
+            if statement["Resource"] == "*":
+                unbounded |= set(actions)
+    logs = {f"logs:{action}" for action in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
+            "ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")}  # fmt: skip
+    xray = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"}
+    assert unbounded <= logs | xray | {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
+
+
+def test_the_state_machine_is_logged_and_traced(template: Any) -> None:
+    (machine,) = of_type(template, "AWS::StepFunctions::StateMachine")
+    assert machine["TracingConfiguration"] == {"Enabled": True}
+    assert machine["LoggingConfiguration"]["Level"] == "ALL"
+
+
+def test_every_port_of_the_definition_is_filled(template: Any) -> None:
+    (machine,) = of_type(template, "AWS::StepFunctions::StateMachine")
+    text = json.dumps(machine["DefinitionString"])
+    ports = {part.split("}")[0] for part in text.split("${")[1:]}
+    assert ports == set(machine["DefinitionSubstitutions"])

@@ -1,0 +1,125 @@
+"""One deployed local AWS for every test that wants it: the real CDK CLI, the real template, real jobs."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import pytest
+
+from local.cloud import Cloud, running
+from ops import runs
+from ops.account import Account
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The pipeline on a local AWS of its own."""
+
+    cloud: Cloud
+    account: Account
+    environment: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        return self.account.session.client(service)  # type: ignore[call-overload]
+
+    def put(self, name: str, body: bytes) -> None:
+        """Makes `name` the only object under raw/, which starts a run."""
+        bucket = self.account.outputs["DataBucket"]
+        self.clear()
+        self.account.s3.put_object(Bucket=bucket, Key=f"raw/{name}", Body=body)
+
+    def clear(self) -> None:
+        bucket = self.account.outputs["DataBucket"]
+        for item in self.account.s3.list_objects_v2(Bucket=bucket, Prefix="raw/").get("Contents", []):
+            self.account.s3.delete_object(Bucket=bucket, Key=item["Key"])
+
+    def run(self, name: str, body: bytes, *, during: Callable[[], None] | None = None) -> runs.Run:
+        """Uploads, and returns the run that this started once it has ended."""
+        before = {run.arn for run in runs.latest(self.account, limit=100)}
+        self.put(name, body)
+        started = wait_for(lambda: next((r for r in runs.latest(self.account, 100) if r.arn not in before), None))
+        if during is not None:
+            during()
+        return wait_for(lambda: ended if not (ended := runs.describe(self.account, started.arn)).running else None)
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a program as a user of this local AWS would."""
+        return subprocess.run(
+            arguments, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=check, timeout=100
+        )
+
+
+def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
+    """What `look` returns once that is something; pytest's timeout is the last resort, this the readable one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"nothing after {seconds} s")
+
+
+def deploy(cloud: Cloud, config: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    environment = {
+        **os.environ,
+        **cloud.environment,
+        "PATH": f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}",
+        "CDK_DEFAULT_ACCOUNT": "123456789012",
+        "CDK_DEFAULT_REGION": cloud.environment["AWS_REGION"],
+        "PIPELINE_CONFIG": str(config),
+    }
+    for arguments in (
+        ["bootstrap", "--app", "", f"aws://123456789012/{environment['AWS_REGION']}"],
+        ["deploy", "--all", "--require-approval", "never", "--output", str(out)],
+    ):
+        made = subprocess.run(
+            [ROOT / "node_modules" / ".bin" / "cdk", *arguments],
+            env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stdout + made.stderr
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    session = boto3.Session(region_name=environment["AWS_REGION"])
+    account = Account.of(str(config))
+    return Deployed(cloud, Account(account.settings, session), environment)
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with pytest.MonkeyPatch.context() as patched, running() as cloud:
+        yield deploy(cloud, ROOT / "pipeline.toml", tmp_path_factory.mktemp("cdk.out"), patched)
+
+
+@pytest.fixture(scope="session")
+def live(deployed: Deployed) -> Deployed:
+    """The pipeline after its first accepted run."""
+    run = deployed.run("wdbc.csv", WDBC.read_bytes())
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    return deployed
+
+
+@pytest.fixture
+def told(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """A queue subscribed to the topic of outcomes; call it for the messages that came since."""
+    sqs, sns = deployed.client("sqs"), deployed.client("sns")
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    subscription = sns.subscribe(TopicArn=deployed.account.outputs["Topic"], Protocol="sqs", Endpoint=arn)
+
+    def messages() -> list[dict[str, Any]]:
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(json.loads(message["Body"])["Message"]) for message in received]
+
+    yield messages
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=queue)
