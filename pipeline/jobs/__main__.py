@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import List, Optional
 
 import evaluate
 import preprocess
@@ -16,7 +15,7 @@ MESSAGE_BYTES = 1024
 container")."""
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run one program; return 0, or 1 after saying what is wrong on stderr and in the message file."""
     chosen = _parser().parse_args(arguments)
     try:
@@ -49,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(message: str, file: Optional[Path]) -> None:
+def _tell(message: str, file: Path | None) -> None:
     line = " ".join(message.split())
     print(line, file=sys.stderr)
     if file is not None:

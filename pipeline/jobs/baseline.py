@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from csv_rows import Floats
@@ -12,12 +12,12 @@ from split import Part
 DECILES = np.arange(1, 10) / 10
 
 
-def baseline(parts: Dict[str, Part], read: int, settings: JobSettings) -> Dict[str, Any]:
+def baseline(parts: dict[str, Part], read: int, settings: JobSettings) -> dict[str, Any]:
     """Return counts of rows and labels, and each feature's statistics over the rows kept (all parts)."""
     features = np.concatenate([part.features for part in parts.values()])
     labels = np.concatenate([part.labels for part in parts.values()])
     rows = {name: len(part.labels) for name, part in parts.items()}
-    document: Dict[str, Any] = {
+    document: dict[str, Any] = {
         "rows": {"read": read, "duplicates_dropped": read - len(labels), **rows},
         "features": {name: _summary(column) for name, column in zip(settings.features, features.T, strict=True)},
     }
@@ -28,7 +28,7 @@ def baseline(parts: Dict[str, Part], read: int, settings: JobSettings) -> Dict[s
     return document
 
 
-def _summary(values: Floats) -> Dict[str, Any]:
+def _summary(values: Floats) -> dict[str, Any]:
     return {
         "count": len(values),
         "mean": float(values.mean()),

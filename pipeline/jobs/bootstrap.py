@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List
 
 import numpy as np
 from metrics import Measure
@@ -29,7 +28,7 @@ class Estimate:
         return float(defined.std(ddof=1)) if len(defined) > 1 else 0.0
 
 
-def bootstrap(measure: Measure, rows: int) -> Dict[str, Estimate]:
+def bootstrap(measure: Measure, rows: int) -> dict[str, Estimate]:
     """Measure all rows, and 1000 seeded resamples of them (down to 200 when the rows are many).
 
     The resamples depend on the number of rows alone, so two models measured on the same rows are compared in pairs.
@@ -37,7 +36,7 @@ def bootstrap(measure: Measure, rows: int) -> Dict[str, Estimate]:
     resamples = int(np.clip(20_000_000 // rows, 200, 1000))
     at_a_time = max(1, WEIGHTS_AT_A_TIME // rows)
     generator = np.random.default_rng(SEED)
-    measured: List[Dict[str, Floats]] = []
+    measured: list[dict[str, Floats]] = []
     for start in range(0, resamples, at_a_time):
         count = min(at_a_time, resamples - start)
         drawn = generator.integers(0, rows, (count, rows)) + np.arange(count)[:, None] * rows

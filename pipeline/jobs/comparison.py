@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from bootstrap import Estimate
@@ -12,7 +12,7 @@ COMPARED = {"binary_classifier": "auc", "multiclass_classifier": "accuracy", "re
 CONFIDENCE = 0.95
 
 
-def comparison(predictor_type: str, challenger: Dict[str, Estimate], champion: Dict[str, Estimate]) -> Dict[str, Any]:
+def comparison(predictor_type: str, challenger: dict[str, Estimate], champion: dict[str, Estimate]) -> dict[str, Any]:
     """Return how much better the challenger is (positive: better, whichever way the metric goes), and the interval.
 
     The interval is the paired bootstrap's percentiles: both models are measured on the same resamples, so what makes a

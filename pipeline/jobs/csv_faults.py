@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Iterator, List, Tuple
 
 from job_settings import JobSettings
 from problems import TableError, place, shortened
@@ -15,8 +15,11 @@ from problems import TableError, place, shortened
 NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*")
 """What counts as a number, the same as pyarrow's parser takes: no NaN, no 1_000, ASCII digits only."""
 
+LARGEST = 3.4028234663852886e38
+"""The linear learner computes in 32-bit floats, and this is the largest (IEEE 754)."""
 
-def records(file: Path, name: str) -> Iterator[Tuple[int, List[str]]]:
+
+def records(file: Path, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number of the record's first line, values) for each record, the header included.
 
     Raises:
@@ -101,6 +104,8 @@ def _check_value(where: str, column: str, value: str, settings: JobSettings) -> 
         raise TableError(f"{where}: empty, a finite number is wanted: fill it in or remove the row")
     elif not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
         raise TableError(f"{where}: {shortened(value)} is not a finite number: correct it or remove the row")
+    elif abs(float(value)) > LARGEST:
+        raise TableError(f"{where}: {shortened(value)} is too large for a 32-bit float (3.4e38): use another unit")
 
 
 def _check_text(where: str, value: str) -> None:
@@ -108,5 +113,5 @@ def _check_text(where: str, value: str) -> None:
         raise TableError(f"{where}: {shortened(value)} is not UTF-8: save the file as UTF-8")
 
 
-def _some(names: List[str]) -> str:
+def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -5,16 +5,16 @@ A file that does not pass is read once more, row by row, to name the place (csv_
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Tuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from arrow import to_numpy
-from csv_faults import check_header, explain, line_of
+from csv_faults import LARGEST, check_header, explain, line_of
 from job_settings import JobSettings
 from numpy.typing import NDArray
 from problems import TableError, place
@@ -33,7 +33,7 @@ class Rows:
     """Shape (rows, features), columns in the settings' order, -0.0 as 0.0."""
     labels: Floats
     """Shape (rows,): the class number, or the value for regression."""
-    files: Tuple[Path, ...]
+    files: tuple[Path, ...]
     starts: NDArray[np.int64]
     """Shape (files,): the number of each file's first row."""
     root: Path
@@ -55,8 +55,8 @@ def read_rows(root: Path, settings: JobSettings) -> Rows:
     files = tuple(sorted(path for path in root.rglob("*") if path.suffix.lower() == ".csv" and path.is_file()))
     if not files:
         raise TableError(f"{root}: no file whose name ends in .csv: upload one under the data prefix")
-    features: List[Floats] = []
-    labels: List[Floats] = []
+    features: list[Floats] = []
+    labels: list[Floats] = []
     starts = []
     total = 0
     for file in files:
@@ -70,7 +70,7 @@ def read_rows(root: Path, settings: JobSettings) -> Rows:
     return Rows(np.concatenate(features), np.concatenate(labels), files, np.array(starts), root)
 
 
-def _batches(file: Path, name: str, settings: JobSettings) -> Iterator[Tuple[Floats, Floats]]:
+def _batches(file: Path, name: str, settings: JobSettings) -> Iterator[tuple[Floats, Floats]]:
     check_header(file, name, settings)
     numeric = settings.features if settings.classes else (*settings.features, settings.target)
     types = {column: pa.float64() if column in numeric else pa.string() for column in settings.columns}
@@ -103,7 +103,7 @@ class _RefusedError(TableError):
     """A batch has a value that is not allowed; which one is looked up in the file."""
 
 
-def _checked(batch: pa.RecordBatch, settings: JobSettings) -> Tuple[Floats, Floats]:
+def _checked(batch: pa.RecordBatch, settings: JobSettings) -> tuple[Floats, Floats]:
     features = np.column_stack([to_numpy(batch.column(column)) for column in settings.features])
     features += 0.0
     target = batch.column(settings.target)
@@ -116,6 +116,6 @@ def _checked(batch: pa.RecordBatch, settings: JobSettings) -> Tuple[Floats, Floa
         labels = numbers[to_numpy(seen.indices)]
     else:
         labels = to_numpy(target) + 0.0
-    if not (np.isfinite(features).all() and np.isfinite(labels).all()):
-        raise _RefusedError("a number is not finite")
+    if not ((np.abs(features) <= LARGEST).all() and (np.abs(labels) <= LARGEST).all()):
+        raise _RefusedError("a number is not finite, or too large")
     return features, labels

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +10,7 @@ POINTS = 50
 """Keeps the evaluation under 10 KB, far from the 256 KiB that a Step Functions state may hold."""
 
 
-def curves(labels: Floats, scores: Floats) -> Dict[str, Dict[str, List[float]]]:
+def curves(labels: Floats, scores: Floats) -> dict[str, dict[str, list[float]]]:
     """Return both curves from the strictest threshold to the loosest, in the model-quality schema's keys."""
     order = np.argsort(-scores, kind="stable")
     last_of_tie = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
@@ -35,5 +33,5 @@ def curves(labels: Floats, scores: Floats) -> Dict[str, Dict[str, List[float]]]:
     }
 
 
-def _short(values: Floats) -> List[float]:
+def _short(values: Floats) -> list[float]:
     return [round(float(value), 4) for value in values]

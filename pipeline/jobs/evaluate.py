@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 import numpy as np
 from bootstrap import Estimate, bootstrap
@@ -25,7 +25,7 @@ SECTIONS = {
 MOST_CLASSES_IN_A_MATRIX = 20
 
 
-def run(settings: Path, predictions: Path, labels: Path, output: Path, champion: Optional[Path] = None) -> None:
+def run(settings: Path, predictions: Path, labels: Path, output: Path, champion: Path | None = None) -> None:
     """Measure the predictions against the labels and write evaluation.json under `output`.
 
     With `champion`, a directory of another model's predictions of the same rows, the two are compared as well.
@@ -38,7 +38,7 @@ def run(settings: Path, predictions: Path, labels: Path, output: Path, champion:
     answers = read_predictions(predictions, wanted)
     estimates = bootstrap(_measure(wanted, truth, answers, predictions), len(truth))
     _check_gated(wanted, estimates)
-    section: Dict[str, Any] = {
+    section: dict[str, Any] = {
         name: {"value": estimate.value, "standard_deviation": estimate.standard_deviation}
         for name, estimate in estimates.items()
     }
@@ -46,7 +46,7 @@ def run(settings: Path, predictions: Path, labels: Path, output: Path, champion:
         section["confusion_matrix"] = _confusion(truth, answers.classes, len(wanted.classes))
     if wanted.predictor_type == "binary_classifier":
         section.update(curves(truth, answers.scores))
-    document: Dict[str, Any] = {"rows": len(truth), SECTIONS[wanted.predictor_type]: section}
+    document: dict[str, Any] = {"rows": len(truth), SECTIONS[wanted.predictor_type]: section}
     if champion is not None:
         rival = bootstrap(_measure(wanted, truth, read_predictions(champion, wanted), champion), len(truth))
         document["comparison"] = comparison(wanted.predictor_type, estimates, rival)
@@ -63,7 +63,7 @@ def _measure(settings: JobSettings, labels: Floats, predictions: Predictions, so
     return measure_of(settings.predictor_type, labels, predictions)
 
 
-def _check_gated(settings: JobSettings, estimates: Dict[str, Estimate]) -> None:
+def _check_gated(settings: JobSettings, estimates: dict[str, Estimate]) -> None:
     for name in settings.gated:
         if name not in estimates:
             raise PredictionsError(
@@ -72,7 +72,7 @@ def _check_gated(settings: JobSettings, estimates: Dict[str, Estimate]) -> None:
             )
 
 
-def _confusion(labels: Floats, classes: Floats, count: int) -> Dict[str, Dict[str, int]]:
+def _confusion(labels: Floats, classes: Floats, count: int) -> dict[str, dict[str, int]]:
     """Return {actual class: {predicted class: rows}}, the schema's form."""
     cells = np.bincount((labels * count + classes).astype(np.int64), minlength=count * count).reshape(count, count)
     return {str(row): {str(column): int(value) for column, value in enumerate(cells[row])} for row in range(count)}

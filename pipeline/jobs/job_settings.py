@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Tuple, Union
 
 from problems import SettingsError
 
@@ -16,20 +15,20 @@ class JobSettings:
 
     predictor_type: str
     target: str
-    classes: Tuple[str, ...]
+    classes: tuple[str, ...]
     """Labels by class number; empty for regression."""
-    id_columns: Tuple[str, ...]
-    features: Tuple[str, ...]
+    id_columns: tuple[str, ...]
+    features: tuple[str, ...]
     minimum_rows_per_class: int
-    shares: Dict[str, float]
+    shares: dict[str, float]
     """train, validation and holdout, summing to 1."""
     salt: str
     mini_batch_size: int
-    gated: Tuple[str, ...]
+    gated: tuple[str, ...]
     """Names of the metrics that have a threshold."""
 
     @property
-    def columns(self) -> Tuple[str, ...]:
+    def columns(self) -> tuple[str, ...]:
         """Every column a CSV must have: the features in their order, the target, the ids."""
         return (*self.features, self.target, *self.id_columns)
 
@@ -56,7 +55,7 @@ def read_settings(path: Path) -> JobSettings:
 def _picked(document: dict) -> JobSettings:  # type: ignore[type-arg]
     data, split = document["data"], document["data"]["split"]
     pair = (data["negative_label"], data["positive_label"])
-    mini_batch: Union[str, int] = document["training"]["hyperparameters"].get("mini_batch_size", 1000)
+    mini_batch: str | int = document["training"]["hyperparameters"].get("mini_batch_size", 1000)
     return JobSettings(
         predictor_type=data["predictor_type"],
         target=data["target"],

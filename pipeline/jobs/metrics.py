@@ -5,14 +5,14 @@ One function gives the figure itself (every row once) and all bootstrap resample
 
 from __future__ import annotations
 
-from typing import Callable, Dict
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from predictions import Predictions
 
 Floats = NDArray[np.float64]
-Measure = Callable[[Floats], Dict[str, Floats]]
+Measure = Callable[[Floats], dict[str, Floats]]
 """Weights of shape (resamples, rows) in, each metric's values of shape (resamples,) out; NaN where undefined."""
 
 LARGER_IS_BETTER = {
@@ -42,7 +42,7 @@ def _binary(labels: Floats, scores: Floats, called: Floats) -> Measure:
     loss = _log_loss(np.stack([1 - scores, scores], axis=1), labels)
     auc = _auc(scores, positive)
 
-    def measure(weights: Floats) -> Dict[str, Floats]:
+    def measure(weights: Floats) -> dict[str, Floats]:
         true_positive, calls, real, right = (weights @ shares).T
         values = {
             "auc": auc(weights),
@@ -63,7 +63,7 @@ def _multiclass(labels: Floats, scores: Floats, called: Floats) -> Measure:
     real_ones, called_ones = real_of.astype(np.float64), called_as.astype(np.float64)
     loss = _log_loss(scores, labels)
 
-    def measure(weights: Floats) -> Dict[str, Floats]:
+    def measure(weights: Floats) -> dict[str, Floats]:
         hit, real, calls = weights @ both, weights @ real_ones, weights @ called_ones
         # As scikit-learn's default, the mean is over the classes that appear among labels or predictions.
         seen = np.where(real + calls > 0, 1.0, np.nan)
@@ -83,7 +83,7 @@ def _regression(labels: Floats, scores: Floats) -> Measure:
     centred = labels - labels.mean()
     sums = np.stack([error**2, np.abs(error), centred, centred**2], axis=1)
 
-    def measure(weights: Floats) -> Dict[str, Floats]:
+    def measure(weights: Floats) -> dict[str, Floats]:
         square, absolute, mean, spread = (weights @ sums).T / weights.sum(axis=1)
         return {
             "rmse": np.sqrt(square),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 from job_settings import JobSettings
@@ -23,7 +24,7 @@ class Predictions:
 
     scores: Floats
     """Shape (rows,): the positive class's score or the predicted value; (rows, classes) for multiclass."""
-    classes: Optional[Floats]
+    classes: Floats | None
     """Shape (rows,): the predicted class number; None for regression."""
 
 
@@ -38,7 +39,7 @@ def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
     count = len(settings.classes)
     multiclass = settings.predictor_type == "multiclass_classifier"
     for where, document in _documents(directory, ".out"):
-        score: List[Any] = document.get("score") if multiclass else [document.get("score")]  # type: ignore[assignment]
+        score: list[Any] = document.get("score") if multiclass else [document.get("score")]  # type: ignore[assignment]
         if not isinstance(score, list) or len(score) != (count if multiclass else 1):
             raise PredictionsError(f"{where}: score must be a list of {count} numbers: is it this model's answer?")
         scores.extend(_number(where, "score", value) for value in score)
@@ -65,7 +66,7 @@ def read_labels(directory: Path, settings: JobSettings) -> Floats:
     return np.array(labels)
 
 
-def _documents(directory: Path, suffix: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
+def _documents(directory: Path, suffix: str) -> Iterator[tuple[str, dict[str, Any]]]:
     files = sorted(path for path in directory.rglob("*" + suffix) if path.is_file())
     if not files:
         raise PredictionsError(f"{directory}: no file whose name ends in {suffix}: did the job before this one end?")
@@ -91,7 +92,7 @@ def _number(where: str, key: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _class(where: str, key: str, document: Dict[str, Any], count: int) -> float:
+def _class(where: str, key: str, document: dict[str, Any], count: int) -> float:
     # Containers of 2019 answered 0.0, later ones 0.
     value = document.get(key)
     if type(value) not in (int, float) or value not in range(count):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Dict
 
 import numpy as np
 from csv_rows import Floats, Rows
@@ -65,7 +64,7 @@ def distinct(rows: Rows, keys: Keys, settings: JobSettings) -> NDArray[np.int64]
     return keep
 
 
-def split(rows: Rows, keys: Keys, keep: NDArray[np.int64], settings: JobSettings) -> Dict[str, Part]:
+def split(rows: Rows, keys: Keys, keep: NDArray[np.int64], settings: JobSettings) -> dict[str, Part]:
     """Return train, validation and hold-out: each takes its share of the hash's range.
 
     Raises:
@@ -110,7 +109,7 @@ def _check_part(name: str, part: Part, settings: JobSettings) -> None:
             )
 
 
-def _counts(labels: Floats, settings: JobSettings) -> Dict[str, int]:
+def _counts(labels: Floats, settings: JobSettings) -> dict[str, int]:
     if not settings.classes:
         return {settings.target: len(labels)}
     return {name: int((labels == number).sum()) for number, name in enumerate(settings.classes)}

@@ -1,0 +1,65 @@
+"""A small two-column problem, the same for every job's tests."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from job_settings import JobSettings, read_settings
+
+DOCUMENT = {
+    "data": {
+        "predictor_type": "binary_classifier",
+        "target": "bought",
+        "positive_label": "yes",
+        "negative_label": "no",
+        "labels": [],
+        "id_columns": ["customer"],
+        "features": ["age", "visits"],
+        "minimum_rows_per_class": 3,
+        "split": {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"},
+    },
+    "training": {"hyperparameters": {"mini_batch_size": 5}},
+    "gate": {"minimum": {"auc": 0.7}, "maximum": {}},
+}
+HEADER = "customer,age,visits,bought"
+
+
+@pytest.fixture
+def settings_file(tmp_path) -> Path:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps(DOCUMENT), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def settings(settings_file) -> JobSettings:
+    return read_settings(settings_file)
+
+
+@pytest.fixture
+def regression(settings) -> JobSettings:
+    return dataclasses.replace(settings, predictor_type="regressor", classes=(), gated=("rmse",))
+
+
+@pytest.fixture
+def multiclass(settings) -> JobSettings:
+    return dataclasses.replace(
+        settings, predictor_type="multiclass_classifier", classes=("no", "yes", "later"), gated=("accuracy",)
+    )
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    path = tmp_path / "raw"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def table() -> list[str]:
+    """Lines of a CSV with 60 rows, no two alike, both labels in every part."""
+    generator = np.random.default_rng(3)
+    rows = zip(generator.uniform(18, 90, 60).round(2), generator.normal(0, 5, 60), strict=True)
+    return [HEADER, *(f"c{n},{age!s},{visits!s},{'yes' if n % 2 else 'no'}" for n, (age, visits) in enumerate(rows))]

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from csv_rows import read_rows
+from problems import TableError
+
+HEADER = "customer,age,visits,bought\n"
+GOOD = HEADER + "a,40,1.5,yes\nb,50,2,no\n"
+
+
+def read(folder, settings, content, name="shop.csv"):
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return read_rows(folder, settings)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD,
+        b"\xef\xbb\xbf" + GOOD.encode(),
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", "\r"),
+        GOOD.removesuffix("\n"),
+        GOOD.replace("\n", "\n\n"),
+        "bought,visits,customer,age\nyes,1.5,a,40\nno,2,b,50\n",
+        '"customer","age","visits","bought"\n"a","40","1.5","yes"\n"b","50","2","no"\n',
+        HEADER + '"a, the ""first""\nof two lines",+40.0,15e-1,yes\n"é",5E1, 2. ,no\n',
+    ],
+    ids=["plain", "BOM", "CRLF", "CR", "no last newline", "blank lines", "other order", "quotes", "quoted newline"],
+)
+def test_every_way_to_write_the_same_rows_reads_alike(folder, settings, content):
+    rows = read(folder, settings, content)
+    np.testing.assert_array_equal(rows.features, [[40, 1.5], [50, 2]])
+    np.testing.assert_array_equal(rows.labels, [1, 0])
+
+
+def test_files_are_read_by_path_at_any_depth_and_others_left_alone(folder, settings):
+    (folder / "2024").mkdir()
+    (folder / "notes.txt").write_text("not a table")
+    read(folder, settings, GOOD, "b.CSV")
+    rows = read(folder, settings, HEADER + "c,60,3,no\n", "2024/a.csv")
+    np.testing.assert_array_equal(rows.features[:, 0], [60, 40, 50])
+    assert [rows.place(row) for row in range(3)] == ["2024/a.csv, row 2", "b.CSV, row 2", "b.CSV, row 3"]
+
+
+def test_a_regression_target_is_a_number(folder, regression):
+    np.testing.assert_array_equal(read(folder, regression, HEADER + "a,40,1,-2.5\n").labels, [-2.5])
+
+
+def test_minus_zero_is_zero(folder, settings):
+    assert not np.signbit(read(folder, settings, HEADER + "a,-0.0,1,yes\n").features).any()
+
+
+NOT_A_NUMBER = "is not a finite number: correct it or remove the row"
+WRONG = {
+    "letter": (
+        HEADER + "a,40,1.5,yes\nb,5O,2,no\n",
+        f'shop.csv, row 3, column "age": "5O" {NOT_A_NUMBER}',
+    ),
+    "NaN": (HEADER + "a,NaN,2,no\n", f'shop.csv, row 2, column "age": "NaN" {NOT_A_NUMBER}'),
+    "Infinity": (HEADER + "a,1,-Infinity,no\n", f'shop.csv, row 2, column "visits": "-Infinity" {NOT_A_NUMBER}'),
+    "1e999": (HEADER + "a,1,1e999,no\n", f'shop.csv, row 2, column "visits": "1e999" {NOT_A_NUMBER}'),
+    "underscore": (HEADER + "a,1_0,1,no\n", f'shop.csv, row 2, column "age": "1_0" {NOT_A_NUMBER}'),
+    "full-width digit": (HEADER + "a,\uff11,1,no\n", f'shop.csv, row 2, column "age": "\uff11" {NOT_A_NUMBER}'),
+    "too large for the algorithm": (
+        HEADER + "a,4e38,1,no\n",
+        'shop.csv, row 2, column "age": "4e38" is too large for a 32-bit float (3.4e38): use another unit',
+    ),
+    "long value": (
+        HEADER + f"a,{'x' * 100},1,no\n",
+        f'shop.csv, row 2, column "age": "{"x" * 37}..." {NOT_A_NUMBER}',
+    ),
+    "empty": (
+        HEADER + "a,,1,no\n",
+        'shop.csv, row 2, column "age": empty, a finite number is wanted: fill it in or remove the row',
+    ),
+    "after a quoted newline": (
+        HEADER + '"a\nb",1,1,no\n\nc,x,1,no\n',
+        f'shop.csv, row 5, column "age": "x" {NOT_A_NUMBER}',
+    ),
+    "third label": (
+        HEADER + "a,1,1,maybe\n",
+        'shop.csv, row 2, column "bought": "maybe" is not a label of the settings ("no", "yes"): correct it',
+    ),
+    "label with a space": (
+        HEADER + "a,1,1,yes \n",
+        'shop.csv, row 2, column "bought": "yes " is not a label of the settings ("no", "yes"): correct it',
+    ),
+    "missing column": (
+        "customer,age,bought\na,1,no\n",
+        'shop.csv, row 1: missing column "visits": add it to the file or correct the header',
+    ),
+    "misspelt column": (
+        "customer,age,visit,bought\na,1,1,no\n",
+        'shop.csv, row 1: missing column "visits" (is it "visit"?): add it to the file or correct the header',
+    ),
+    "semicolons": (
+        GOOD.replace(",", ";"),
+        'shop.csv, row 1: missing column "age", "visits", "bought", "customer": is the separator a comma?',
+    ),
+    "unknown column": (
+        "customer,age,visits,bought,colour\na,1,1,no,red\n",
+        'shop.csv, row 1: unknown column "colour": remove it, or name it in data.id_columns',
+    ),
+    "column twice": (
+        "customer,age,visits,bought,age\na,1,1,no,1\n",
+        'shop.csv, row 1, column "age": stands in the header more than once: remove one',
+    ),
+    "short row": (
+        HEADER + "a,1,1,no\nb,2,no\n",
+        "shop.csv, row 3: 3 values, the header has 4: correct the row",
+    ),
+    "empty file": ("", "shop.csv: the file is empty: it needs a header and rows"),
+    "header only": (HEADER, "shop.csv: a header and no rows: add rows or remove the file"),
+    "Latin-1 in an id": (
+        (HEADER + "é,1,1,no\n").encode("latin-1"),
+        'shop.csv, row 2, column "customer": "\\\\udce9" is not UTF-8: save the file as UTF-8',
+    ),
+    "UTF-16": (
+        GOOD.encode("utf-16"),
+        'shop.csv, row 1: "\\\\udcff\\\\udcfec\\u0000u\\u0000s\\u0000t\\u0000o\\u0000m\\u0000e\\u0000r\\u0000" is not'
+        " UTF-8: save the file as UTF-8",
+    ),
+    "open quote": (
+        'age,visits,bought,customer\n1,1,no,a\n2,2,no,"b\n3,3,yes,c\n',
+        "shop.csv, row 3: unexpected end of data: close the quote, double a quote in a value",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(folder, settings, content, message):
+    with pytest.raises(TableError) as error:
+        read(folder, settings, content)
+    assert str(error.value) == message
+
+
+def test_a_wrong_regression_target_is_named(folder, regression):
+    with pytest.raises(TableError) as error:
+        read(folder, regression, HEADER + "a,1,1,high\n")
+    assert str(error.value) == f'shop.csv, row 2, column "bought": "high" {NOT_A_NUMBER}'
+
+
+def test_no_csv_at_all_is_an_error(folder, settings):
+    (folder / "data.txt").write_text(GOOD)
+    with pytest.raises(TableError, match=r"raw: no file whose name ends in \.csv"):
+        read_rows(folder, settings)

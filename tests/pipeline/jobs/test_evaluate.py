@@ -1,0 +1,163 @@
+import json
+
+import evaluate
+import numpy as np
+import pytest
+from bootstrap import Estimate
+from comparison import comparison
+from curves import curves
+from predictions import read_labels, read_predictions
+from problems import JobError, PredictionsError
+from sklearn import metrics as oracle
+
+
+def lines(path, documents):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+
+@pytest.fixture
+def answered(tmp_path):
+    """Labels and predictions of 200 rows by a fair model, and a worse one's."""
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 200)
+    lines(tmp_path / "labels/labels.jsonl", [{"row": f"{n:016x}", "label": int(v)} for n, v in enumerate(labels)])
+    for name, noise in (("new", 0.3), ("old", 0.9)):
+        scores = np.clip(0.3 + 0.4 * labels + generator.normal(0, noise, 200), 0.01, 0.99)
+        answers = [{"score": float(score), "predicted_label": int(score > 0.5)} for score in scores]
+        lines(tmp_path / name / "holdout.jsonl.out", answers)
+    return tmp_path
+
+
+def evaluated(root, settings_file, champion=None):
+    evaluate.run(settings_file, root / "new", root / "labels", root / "out", champion)
+    return json.loads((root / "out/evaluation.json").read_text())
+
+
+def test_the_evaluation_follows_the_model_quality_schema_and_stays_small(answered, settings_file):
+    document = evaluated(answered, settings_file)
+    metrics = document["binary_classification_metrics"]
+    assert document.keys() == {"rows", "binary_classification_metrics"}
+    assert document["rows"] == 200
+    for name in ("auc", "accuracy", "precision", "recall", "f1", "log_loss"):
+        assert metrics[name].keys() == {"value", "standard_deviation"}
+        assert metrics[name]["standard_deviation"] > 0
+    matrix = metrics["confusion_matrix"]
+    assert (matrix["0"]["0"] + matrix["1"]["1"]) / 200 == metrics["accuracy"]["value"]
+    assert matrix["1"]["1"] / (matrix["1"]["1"] + matrix["1"]["0"]) == metrics["recall"]["value"]
+    assert len(metrics["receiver_operating_characteristic_curve"]["true_positive_rates"]) <= 50
+    assert (answered / "out/evaluation.json").stat().st_size < 10_000
+
+
+def test_the_comparison_is_paired_and_positive_when_the_challenger_is_better(answered, settings_file):
+    found = evaluated(answered, settings_file, answered / "old")["comparison"]
+    assert (found["metric"], found["confidence"]) == ("auc", 0.95)
+    assert found["difference"] == pytest.approx(found["challenger"] - found["champion"])
+    assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
+
+
+def test_a_model_compared_with_itself_differs_by_nothing(answered, settings_file):
+    found = evaluated(answered, settings_file, answered / "new")["comparison"]
+    assert (found["difference"], found["interval"]) == (0, [0, 0])
+
+
+def test_a_smaller_error_is_a_positive_difference():
+    new = {"rmse": Estimate(2.0, np.array([2.0, 2.1, 1.9]))}
+    old = {"rmse": Estimate(3.0, np.array([3.0, 3.1, 2.9]))}
+    found = comparison("regressor", new, old)
+    assert found["difference"] == 1
+    assert found["interval"] == pytest.approx([1, 1])
+
+
+def test_multiclass_is_measured_from_a_score_a_class(tmp_path, multiclass):
+    lines(tmp_path / "labels/labels.jsonl", [{"row": "", "label": n} for n in (0, 1, 2)])
+    answers = [{"score": [0.8, 0.1, 0.1], "predicted_label": 0}, {"score": [0, 1, 0.0], "predicted_label": 1.0}]
+    lines(tmp_path / "new/1.out", [*answers, {"score": [0.5, 0.3, 0.2], "predicted_label": 0}])
+    found = read_predictions(tmp_path / "new", multiclass)
+    np.testing.assert_array_equal(found.scores, [[0.8, 0.1, 0.1], [0, 1, 0], [0.5, 0.3, 0.2]])
+    np.testing.assert_array_equal(found.classes, [0, 1, 0])
+
+
+def test_shards_are_read_by_name(tmp_path, regression):
+    lines(tmp_path / "b.out", [{"score": 3}])
+    lines(tmp_path / "a.out", [{"score": 1}, {"score": 2.5}])
+    np.testing.assert_array_equal(read_predictions(tmp_path, regression).scores, [1, 2.5, 3])
+
+
+def test_curves_follow_scikit_learn_and_end_in_the_corner():
+    generator = np.random.default_rng(2)
+    labels = generator.integers(0, 2, 1000).astype(float)
+    scores = (labels + generator.normal(0, 0.5, 1000)).round(1)
+    found = curves(labels, scores)
+    roc = found["receiver_operating_characteristic_curve"]
+    false_rates, true_rates, _ = oracle.roc_curve(labels, scores, drop_intermediate=False)
+    on_curve = {(round(f, 4), round(t, 4)) for f, t in zip(false_rates, true_rates, strict=True)}
+    points = list(zip(roc["false_positive_rates"], roc["true_positive_rates"], strict=True))
+    assert set(points) <= on_curve
+    assert (points[0], points[-1], len(points) <= 50) == ((0, 0), (1, 1), True)
+    precisions, recalls, _ = oracle.precision_recall_curve(labels, scores)
+    known = {(round(p, 4), round(r, 4)) for p, r in zip(precisions, recalls, strict=True)}
+    pairs = found["precision_recall_curve"]
+    assert set(zip(pairs["precisions"], pairs["recalls"], strict=True)) <= known
+
+
+GOOD = b'{"score": 0.5, "predicted_label": 1}\n'
+WRONG = {
+    "not JSON": (GOOD + b"0.5,1\n", 'x.out, row 2: "0.5,1" is not a JSON object: run the job before this one again'),
+    "not an object": (b"[1]\n", 'x.out, row 1: "[1]" is not a JSON object: run the job before this one again'),
+    "not UTF-8": (b"\xff\n", 'x.out, row 1: "\\\\xff" is not a JSON object: run the job before this one again'),
+    "NaN": (
+        b'\n{"score": NaN, "predicted_label": 1}',
+        'x.out, row 2: score is "NaN", a finite number is wanted',
+    ),
+    "1e999": (b'{"score": 1e999}', 'x.out, row 1: score is "Infinity", a finite number is wanted'),
+    "no score": (b'{"predicted_label": 1}', 'x.out, row 1: score is "null", a finite number is wanted'),
+    "no label": (b'{"score": 1}', 'x.out, row 1: predicted_label is "null", want a class from 0 to 1'),
+    "a third class": (
+        b'{"score": 1, "predicted_label": 2}',
+        'x.out, row 1: predicted_label is "2", want a class from 0 to 1',
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
+def test_predictions_that_cannot_be_read_are_refused_with_the_place(tmp_path, settings, content, message):
+    (tmp_path / "x.out").write_bytes(content)
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(tmp_path, settings)
+    assert str(error.value) == message
+
+
+def test_a_single_score_is_no_multiclass_answer(tmp_path, multiclass):
+    (tmp_path / "x.out").write_bytes(GOOD)
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(tmp_path, multiclass)
+    assert str(error.value) == "x.out, row 1: score must be a list of 3 numbers: is it this model's answer?"
+
+
+def test_labels_of_one_class_cannot_be_measured(tmp_path, settings):
+    lines(tmp_path / "labels.jsonl", [{"row": "", "label": 1}] * 3)
+    with pytest.raises(PredictionsError, match="every one of the 3 labels is the same: nothing to measure"):
+        read_labels(tmp_path, settings)
+
+
+def test_another_number_of_predictions_than_labels_is_refused(answered, settings_file):
+    lines(answered / "new/more.out", [{"score": 0.5, "predicted_label": 1}])
+    with pytest.raises(PredictionsError, match=r"new: 201 predictions for 200 labels: both must come from the same"):
+        evaluated(answered, settings_file)
+    assert not (answered / "out").exists()
+
+
+def test_no_predictions_at_all_are_refused(tmp_path, settings):
+    with pytest.raises(PredictionsError, match=r"no file whose name ends in \.out: did the job before this one end\?"):
+        read_predictions(tmp_path, settings)
+
+
+def test_a_gate_on_a_metric_the_scores_do_not_give_is_refused(answered, settings_file):
+    document = json.loads(settings_file.read_text())
+    document["gate"] = {"minimum": {}, "maximum": {"log_loss": 1}}
+    settings_file.write_text(json.dumps(document))
+    margins = [{"score": 4 * (n % 2) - 2.0, "predicted_label": n % 2} for n in range(200)]
+    lines(answered / "new/holdout.jsonl.out", margins)
+    with pytest.raises(JobError, match="the gate asks for log_loss, which these scores do not give"):
+        evaluated(answered, settings_file)

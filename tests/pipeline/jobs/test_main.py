@@ -1,0 +1,95 @@
+import json
+import subprocess
+import sys
+import zipapp
+from pathlib import Path
+
+import pytest
+
+JOBS = Path(__file__).parents[3] / "pipeline/jobs"
+
+
+def jobs(program, *arguments, **options):
+    command = [sys.executable, *options.get("python", ()), program, *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def arguments(settings_file, folder, table, tmp_path):
+    (folder / "shop.csv").write_text("\n".join(table))
+    return ["preprocess", "--settings", settings_file, "--input", folder, "--output", tmp_path / "out"]
+
+
+def test_one_zip_runs_on_its_own(arguments, tmp_path):
+    zipapp.create_archive(JOBS, tmp_path / "jobs.zip", filter=lambda path: path.suffix == ".py")
+    done = jobs(tmp_path / "jobs.zip", *arguments, python=["-P"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "out/train/train.csv").exists()
+
+
+def test_settings_may_be_the_one_file_in_a_directory(arguments, settings_file, tmp_path):
+    (tmp_path / "settings").mkdir()
+    settings_file.rename(tmp_path / "settings/any.json")
+    arguments[2] = tmp_path / "settings"
+    assert jobs(JOBS, *arguments).returncode == 0
+
+
+def test_neither_pandas_nor_scikit_learn_is_imported(arguments, tmp_path):
+    done = jobs(JOBS, *arguments, python=["-X", "importtime"])
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert imported & {"pyarrow", "numpy", "pandas", "sklearn", "scipy"} == {"pyarrow", "numpy"}
+
+
+def test_bad_input_ends_with_1_and_one_line_on_stderr_and_in_the_message(arguments, folder, tmp_path):
+    (folder / "shop.csv").write_text("customer,age,visits,bought\na,old,1,yes\n")
+    done = jobs(JOBS, *arguments, "--message", tmp_path / "deep/message")
+    line = 'shop.csv, row 2, column "age": "old" is not a finite number: correct it or remove the row'
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line + "\n")
+    assert (tmp_path / "deep/message").read_text() == line
+
+
+def test_the_message_holds_at_most_1_kib_of_whole_characters(arguments, folder, tmp_path):
+    deep = folder.joinpath(*["é" * 120] * 6)
+    deep.mkdir(parents=True)
+    (deep / "shop.csv").touch()
+    assert jobs(JOBS, *arguments, "--message", tmp_path / "message").returncode == 1
+    message = (tmp_path / "message").read_bytes()
+    assert len(message) in (1023, 1024)
+    assert set(message.decode()) == {"é", "/"}
+
+
+def test_a_failure_nobody_foresaw_leaves_a_message_and_its_traceback(arguments, tmp_path):
+    (tmp_path / "out").write_text("a file where the directory should be")
+    done = jobs(JOBS, *arguments, "--message", tmp_path / "message")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert (tmp_path / "message").read_text().startswith("preprocess failed, ")
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"data": []}'])
+def test_settings_that_the_pipeline_did_not_write_are_refused(arguments, settings_file, content):
+    settings_file.write_text(content)
+    done = jobs(JOBS, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{settings_file}: not the pipeline's settings (")
+
+
+def test_a_settings_directory_without_settings_is_refused(arguments, tmp_path):
+    (tmp_path / "empty").mkdir()
+    arguments[2] = tmp_path / "empty"
+    done = jobs(JOBS, *arguments)
+    assert done.stderr == f"{tmp_path}/empty: 0 JSON files, want exactly one: the pipeline's settings\n"
+
+
+def test_evaluate_runs_from_the_command_line(settings_file, tmp_path):
+    (tmp_path / "in").mkdir()
+    rows = [(0.1, 0), (0.9, 1), (0.4, 0), (0.8, 1)]
+    (tmp_path / "in/x.out").write_text("".join(json.dumps({"score": s, "predicted_label": c}) + "\n" for s, c in rows))
+    (tmp_path / "in/x.jsonl").write_text("".join(json.dumps({"row": "", "label": c}) + "\n" for _, c in rows))
+    inputs = ["--predictions", tmp_path / "in", "--labels", tmp_path / "in", "--champion", tmp_path / "in"]
+    done = jobs(JOBS, "evaluate", "--settings", settings_file, *inputs, "--output", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert document["binary_classification_metrics"]["accuracy"]["value"] == 1
+    assert document["comparison"]["difference"] == 0

@@ -1,0 +1,131 @@
+"""Every metric against scikit-learn's, with each row counting as often as a bootstrap resample may draw it."""
+
+import numpy as np
+import pytest
+from bootstrap import bootstrap
+from hypothesis import given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+from metrics import LARGER_IS_BETTER, measure_of
+from predictions import Predictions
+from sklearn import metrics as oracle
+
+from pipeline.settings import METRICS
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def draw(seed, classes):
+    """Labels with every class present, scores with ties, weights 0 to 3 with every class drawn."""
+    generator = np.random.default_rng(seed)
+    rows = int(generator.integers(classes * 2, 60))
+    labels = np.concatenate([np.arange(classes), generator.integers(0, classes, rows - classes)]).astype(float)
+    weights = generator.integers(0, 4, rows).astype(float)
+    weights[:classes] = 1
+    return generator, labels, weights
+
+
+@profile(max_examples=60, deadline=None)
+@given(seeds)
+def test_binary_metrics_agree_with_scikit_learn(seed):
+    generator, labels, weights = draw(seed, 2)
+    scores = np.clip(labels * 0.2 + generator.integers(0, 9, len(labels)) / 10, 0, 1)
+    called = (scores > 0.55).astype(float)
+    found = measure_of("binary_classifier", labels, Predictions(scores, called))(weights[None, :])
+    expected = {
+        "auc": oracle.roc_auc_score(labels, scores, sample_weight=weights),
+        "accuracy": oracle.accuracy_score(labels, called, sample_weight=weights),
+        "precision": oracle.precision_score(labels, called, sample_weight=weights, zero_division=0),
+        "recall": oracle.recall_score(labels, called, sample_weight=weights),
+        "f1": oracle.f1_score(labels, called, sample_weight=weights, zero_division=0),
+        "log_loss": oracle.log_loss(labels, scores, sample_weight=weights),
+    }
+    assert {name: float(values[0]) for name, values in found.items()} == pytest.approx(expected, abs=1e-12)
+
+
+@profile(max_examples=60, deadline=None)
+@given(seeds)
+def test_multiclass_metrics_agree_with_scikit_learn(seed):
+    generator, labels, weights = draw(seed, 4)
+    scores = generator.dirichlet(np.ones(4), len(labels))
+    called = scores.argmax(axis=1).astype(float)
+    found = measure_of("multiclass_classifier", labels, Predictions(scores, called))(weights[None, :])
+    precision, recall, f1, _ = oracle.precision_recall_fscore_support(
+        labels, called, sample_weight=weights, average="macro", zero_division=0
+    )
+    expected = {
+        "accuracy": oracle.accuracy_score(labels, called, sample_weight=weights),
+        "macro_precision": precision,
+        "macro_recall": recall,
+        "macro_f1": f1,
+        "log_loss": oracle.log_loss(labels, scores, sample_weight=weights),
+    }
+    assert {name: float(values[0]) for name, values in found.items()} == pytest.approx(expected, abs=1e-12)
+
+
+@profile(max_examples=60, deadline=None)
+@given(seeds)
+def test_regression_metrics_agree_with_scikit_learn(seed):
+    generator, numbers, weights = draw(seed, 2)
+    labels = 1000 + numbers + generator.normal(size=len(numbers))
+    values = labels + generator.normal(size=len(labels))
+    found = measure_of("regressor", labels, Predictions(values, None))(weights[None, :])
+    mse = oracle.mean_squared_error(labels, values, sample_weight=weights)
+    expected = {
+        "rmse": np.sqrt(mse),
+        "mae": oracle.mean_absolute_error(labels, values, sample_weight=weights),
+        "mse": mse,
+        "r2": oracle.r2_score(labels, values, sample_weight=weights),
+    }
+    assert {name: float(result[0]) for name, result in found.items()} == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_settings_know_the_same_metrics_as_the_job():
+    generator = np.random.default_rng(0)
+    labels = np.array([0.0, 1, 2, 0])
+    two, three = generator.uniform(size=4), generator.dirichlet(np.ones(3), 4)
+    measured = {
+        "binary_classifier": measure_of("binary_classifier", labels % 2, Predictions(two, labels % 2)),
+        "multiclass_classifier": measure_of("multiclass_classifier", labels, Predictions(three, labels)),
+        "regressor": measure_of("regressor", labels, Predictions(two, None)),
+    }
+    for predictor_type, (rising, falling) in METRICS.items():
+        assert set(measured[predictor_type](np.ones((1, 4)))) == {*rising, *falling}
+        assert LARGER_IS_BETTER[predictor_type] == rising
+
+
+def test_scores_that_are_no_probabilities_have_no_log_loss():
+    labels = np.array([0.0, 1, 1])
+    found = measure_of("binary_classifier", labels, Predictions(np.array([-2, 0.5, 3]), labels))(np.ones((1, 3)))
+    assert "log_loss" not in found
+    assert found["auc"] == 1
+
+
+def test_the_bootstrap_knows_the_standard_error_of_a_share_and_repeats_itself():
+    labels = (np.arange(400) % 2).astype(float)
+    called = np.where(np.arange(400) < 320, labels, 1 - labels)
+    measure = measure_of("binary_classifier", labels, Predictions(called, called))
+    once = bootstrap(measure, 400)
+    assert once["accuracy"].value == 0.8
+    assert once["accuracy"].standard_deviation == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.1)
+    assert len(once["accuracy"].resamples) == 1000
+    np.testing.assert_array_equal(bootstrap(measure, 400)["auc"].resamples, once["auc"].resamples)
+
+
+def test_the_bootstrap_in_batches_is_bounded_and_keeps_200_resamples():
+    largest = 0
+
+    def measure(weights):
+        nonlocal largest
+        largest = max(largest, weights.size)
+        return {"rows": weights.sum(axis=1)}
+
+    found = bootstrap(measure, 150_000)["rows"]
+    assert (len(found.resamples), set(found.resamples), largest <= 4_000_000) == (200, {150_000.0}, True)
+
+
+def test_resamples_without_a_class_do_not_count():
+    labels = np.array([0.0, 1.0])
+    estimate = bootstrap(measure_of("binary_classifier", labels, Predictions(labels, labels)), 2)["auc"]
+    assert np.isnan(estimate.resamples).any()
+    assert (estimate.value, estimate.standard_deviation) == (1.0, 0.0)

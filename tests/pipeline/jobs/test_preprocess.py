@@ -1,0 +1,195 @@
+import csv
+import dataclasses
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import preprocess
+import pytest
+from csv_faults import LARGEST
+from csv_rows import read_rows
+from hypothesis import given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+from problems import JobError, SplitError, TableError
+from split import distinct, row_keys, split
+
+
+def run(settings_file, folder, out):
+    preprocess.run(settings_file, folder, out)
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def contents(files):
+    """Every row as (part, features, label), from the files of a run."""
+    rows = []
+    for part in ("train", "validation"):
+        for label, *features in csv.reader(io.StringIO(files[f"{part}/{part}.csv"].decode())):
+            rows.append((part, tuple(map(float, features)), int(label)))
+    lines = zip(files["holdout/holdout.jsonl"].splitlines(), files["labels/labels.jsonl"].splitlines(), strict=True)
+    for features, label in lines:
+        rows.append(("holdout", tuple(json.loads(features)["features"]), json.loads(label)["label"]))
+    return rows
+
+
+def test_the_parts_hold_every_row_once_and_the_baseline_counts_them(settings_file, folder, table, tmp_path):
+    (folder / "shop.csv").write_text("\n".join([*table, table[5]]))
+    files = run(settings_file, folder, tmp_path / "out")
+    rows = contents(files)
+    given_rows = [line.split(",") for line in table[1:]]
+    assert sorted(row[1:] for row in rows) == sorted(
+        ((float(age), float(visits)), int(label == "yes")) for _, age, visits, label in given_rows
+    )
+    counted = json.loads(files["baseline/baseline.json"])
+    sizes = {part: sum(row[0] == part for row in rows) for part in ("train", "validation", "holdout")}
+    assert counted["rows"] == {"read": 61, "duplicates_dropped": 1, **sizes}
+    assert counted["labels"] == {"no": 30, "yes": 30}
+    ages = np.array([float(row[1]) for row in given_rows])
+    assert counted["features"]["age"] == {
+        "count": 60,
+        "mean": pytest.approx(ages.mean()),
+        "standard_deviation": pytest.approx(ages.std(ddof=1)),
+        "minimum": ages.min(),
+        "maximum": ages.max(),
+        "deciles": pytest.approx(list(np.quantile(ages, np.arange(1, 10) / 10))),
+    }
+
+
+def test_labels_stand_line_by_line_beside_the_holdout_under_the_rows_hash(
+    settings_file, settings, folder, table, tmp_path
+):
+    (folder / "shop.csv").write_text("\n".join(table))
+    files = run(settings_file, folder, tmp_path / "out")
+    features = [json.loads(line)["features"] for line in files["holdout/holdout.jsonl"].splitlines()]
+    labels = [json.loads(line) for line in files["labels/labels.jsonl"].splitlines()]
+    assert [label["row"] for label in labels] == [f"{key:016x}" for key in row_keys(np.array(features), settings.salt)]
+
+
+def test_the_order_of_rows_files_and_columns_changes_nothing(settings_file, folder, table, tmp_path):
+    (folder / "shop.csv").write_text("\n".join(table))
+    once = run(settings_file, folder, tmp_path / "once")
+    (folder / "shop.csv").unlink()
+    header, *rows = [",".join(reversed(line.split(","))) for line in table]
+    (folder / "z.csv").write_text("\n".join([header, *rows[40:]]))
+    (folder / "a.csv").write_text("\r\n".join([header, *reversed(rows[:40])]))
+    assert run(settings_file, folder, tmp_path / "again") == once
+
+
+def test_rows_stay_in_their_part_when_more_rows_come(settings_file, folder, table, tmp_path):
+    (folder / "shop.csv").write_text("\n".join(table))
+    before = contents(run(settings_file, folder, tmp_path / "before"))
+    (folder / "more.csv").write_text("\n".join([table[0], *(f"d{n},{n}.125,{n},no" for n in range(40))]))
+    after = contents(run(settings_file, folder, tmp_path / "after"))
+    assert set(before) < set(after)
+    assert len(after) == 100
+
+
+def test_another_salt_gives_another_split(settings, folder, table):
+    (folder / "shop.csv").write_text("\n".join(table))
+    rows = read_rows(folder, settings)
+    assert (row_keys(rows.features, "1") != row_keys(rows.features, "2")).all()
+
+
+def test_shares_are_met_within_chance():
+    keys = row_keys(np.random.default_rng(0).normal(size=(100_000, 3)).round(1), "salt")
+    shares, _ = np.histogram(np.unique(keys).astype(np.float64), bins=10, range=(0, 2.0**64))
+    assert shares.max() / shares.min() < 1.1
+
+
+number = st.floats(-LARGEST, LARGEST)
+
+
+@profile(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(number, number, number), max_size=20), st.randoms(use_true_random=False))
+def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(table, extra, random):
+    base = [(*map(float, line.split(",")[1:3]), float(index)) for index, line in enumerate(table[1:])]
+    document = {
+        "data": {
+            "predictor_type": "regressor",
+            "target": "t",
+            "positive_label": None,
+            "negative_label": None,
+            "labels": [],
+            "id_columns": [],
+            "features": ["a", "b"],
+            "minimum_rows_per_class": 3,
+            "split": {"train": 0.4, "validation": 0.3, "holdout": 0.3, "salt": "s"},
+        },
+        "training": {"hyperparameters": {"mini_batch_size": 2}},
+        "gate": {"minimum": {"r2": 0}, "maximum": {}},
+    }
+    results = []
+    for shuffled in (False, True):
+        rows = base + extra
+        if shuffled:
+            random.shuffle(rows)
+        with tempfile.TemporaryDirectory() as name:
+            root = Path(name)
+            (root / "settings.json").write_text(json.dumps(document))
+            (root / "raw").mkdir()
+            (root / "raw" / "t.csv").write_text("a,b,t\n" + "".join(f"{a!r},{b!r},{t!r}\n" for a, b, t in rows))
+            preprocess.run(root / "settings.json", root / "raw", root / "out")
+            results.append({path.name: path.read_bytes() for path in (root / "out").rglob("*.*")})
+    assert results[0] == results[1]
+    train, validation = (
+        [tuple(map(float, line.split(b","))) for line in results[0][name].splitlines()]
+        for name in ("train.csv", "validation.csv")
+    )
+    held = zip(results[0]["holdout.jsonl"].splitlines(), results[0]["labels.jsonl"].splitlines(), strict=True)
+    holdout = [(json.loads(label)["label"], *json.loads(features)["features"]) for features, label in held]
+    everything = sorted((*train, *validation, *holdout))
+    assert everything == sorted({(t, a, b) for a, b, t in base + extra})
+
+
+def refused(settings, folder, lines, kind):
+    (folder / "shop.csv").write_text("\n".join(lines))
+    rows = read_rows(folder, settings)
+    keys = row_keys(rows.features, settings.salt)
+    with pytest.raises(kind) as error:
+        split(rows, keys, distinct(rows, keys, settings), settings)
+    return str(error.value)
+
+
+def test_the_same_features_with_two_labels_are_refused_with_both_places(settings, folder, table):
+    lines = [*table, "x,1,2,yes", "y,3,4,no", "z,1.0,2.0,no"]
+    assert refused(settings, folder, lines, TableError) == (
+        'shop.csv, row 62 and shop.csv, row 64: the same features are labelled "yes" and "no": correct one or remove'
+        " both (1 such in all)"
+    )
+
+
+def test_repeated_measurements_with_other_values_stay_for_regression(regression, folder):
+    (folder / "shop.csv").write_text("customer,age,visits,bought\na,1,2,3\nb,1,2,4\nc,1,2,3\n")
+    rows = read_rows(folder, regression)
+    keep = distinct(rows, row_keys(rows.features, "1"), regression)
+    assert sorted(rows.labels[keep]) == [3, 4]
+
+
+def test_too_few_rows_of_a_class_are_refused(settings, folder, table):
+    wanted = dataclasses.replace(settings, minimum_rows_per_class=10)
+    assert refused(wanted, folder, table[:13], SplitError) == (
+        '12 rows in 1 file(s), first shop.csv: 6 different rows for "no", at least 10 are wanted: add rows, or lower'
+        " data.minimum_rows_per_class"
+    )
+
+
+def test_a_part_without_a_class_is_refused(settings, folder, table):
+    wanted = dataclasses.replace(settings, shares={"train": 0.98, "validation": 0.01, "holdout": 0.01})
+    assert refused(wanted, folder, table, SplitError) == (
+        'validation has 0 rows for "no", at least 1 are wanted: add rows, enlarge data.split.validation or change'
+        " data.split.salt"
+    )
+
+
+def test_a_mini_batch_larger_than_train_is_refused_before_training(settings, folder, table):
+    wanted = dataclasses.replace(settings, mini_batch_size=1000)
+    assert " rows, less than one mini-batch of 1000: " in refused(wanted, folder, table, SplitError)
+
+
+def test_nothing_is_written_when_a_row_is_wrong(settings_file, folder, table, tmp_path):
+    (folder / "shop.csv").write_text("\n".join([*table, "x,1,two,yes"]))
+    with pytest.raises(JobError):
+        preprocess.run(settings_file, folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
