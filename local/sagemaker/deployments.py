@@ -1,0 +1,104 @@
+"""Models, endpoint configs and endpoints: the operations on them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from local.sagemaker import images
+from local.sagemaker.endpoints import Endpoint
+from local.sagemaker.errors import ResourceLimitExceeded, ValidationException
+from local.sagemaker.fleet import Fleet
+from local.sagemaker.host import Host
+from local.sagemaker.model_server import definition
+from local.sagemaker.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Record, Shelf
+
+MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process here
+
+
+class Deployments:
+    """What serves.
+
+    Args:
+        host: The machine.
+        arn: Makes an ARN of the resource part.
+    """
+
+    def __init__(self, host: Host, arn: Callable[[str], str]) -> None:
+        self._host = host
+        self._models: Shelf[Record] = Shelf(MODEL, arn)
+        self._configs: Shelf[Record] = Shelf(ENDPOINT_CONFIG, arn)
+        self._endpoints: Shelf[Endpoint] = Shelf(ENDPOINT, arn)
+        self.shelves: dict[str, Shelf[Any]] = {
+            shelf.kind.noun: shelf for shelf in (self._models, self._configs, self._endpoints)
+        }
+        self.operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "CreateModel": self._create_model,
+            "DeleteModel": lambda request: self._delete(self._models, request),
+            "CreateEndpointConfig": self._create_config,
+            "DeleteEndpointConfig": lambda request: self._delete(self._configs, request),
+            "CreateEndpoint": self._create_endpoint,
+            "UpdateEndpoint": self._update_endpoint,
+            "DeleteEndpoint": self._delete_endpoint,
+        }
+
+    def close(self) -> None:
+        """End every process."""
+        for endpoint in self._endpoints.all():
+            endpoint.kill()
+
+    def _create_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        images.find(self._host.images, definition(request)["Image"], "serve")
+        return self._add(self._models, request)
+
+    def _create_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        for member in ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig"):
+            if member in request:
+                raise ValidationException(f"{member} does not run locally.")
+        for variant in request["ProductionVariants"]:
+            if "ModelName" not in variant:
+                raise ValidationException(f"Variant {variant['VariantName']}: a local variant has a ModelName.")
+            self._models.get(variant["ModelName"])
+        instances = sum(variant.get("InitialInstanceCount", 1) for variant in request["ProductionVariants"])
+        if instances > MAX_INSTANCES:
+            raise ResourceLimitExceeded(
+                "The account-level service limit 'Number of instances across active endpoints' is "
+                f"{MAX_INSTANCES} Instances, with a request delta of {instances} Instances."
+            )
+        return self._add(self._configs, request)
+
+    def _add(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
+        noun = shelf.kind.noun
+        shown = {name: value for name, value in request.items() if name != "Tags"}
+        record = shelf.add(request[f"{noun}Name"], lambda arn: Record(shelf.kind, arn, shown, _tags(request)))
+        return {f"{noun}Arn": record.arn}
+
+    def _delete(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
+        # AWS deletes a model or a config that an endpoint uses, too; what runs goes on.
+        name = request[f"{shelf.kind.noun}Name"]
+        shelf.get(name)
+        shelf.remove(name)
+        return {}
+
+    def _create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        fleet = self._fleet(name, request)
+        endpoint = self._endpoints.add(name, lambda arn: Endpoint(arn, name, _tags(request), fleet))
+        endpoint.create()
+        return {"EndpointArn": endpoint.arn}
+
+    def _update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._endpoints.get(request["EndpointName"])
+        endpoint.change(self._fleet(endpoint.name, request), request.get("DeploymentConfig"))
+        return {"EndpointArn": endpoint.arn}
+
+    def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._endpoints.get(request["EndpointName"])
+        endpoint.delete(lambda: self._endpoints.remove(endpoint.name))
+        return {}
+
+    def _fleet(self, endpoint: str, request: dict[str, Any]) -> Fleet:
+        config = self._configs.get(request["EndpointConfigName"]).describe()
+        return Fleet(self._host, endpoint, config, lambda model: self._models.get(model).describe())
+
+
+def _tags(request: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}

@@ -1,0 +1,151 @@
+"""Endpoints: created, updated blue/green, deleted, and asked."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from local.sagemaker.errors import JobError, ServiceError, ValidationException
+from local.sagemaker.fleet import Fleet
+from local.sagemaker.records import ENDPOINT, Record
+
+REASON_LENGTH = 1024
+
+log = logging.getLogger(__name__)
+
+
+class Endpoint(Record):
+    """An endpoint. Its traffic is a list of fleets with shares, changed at once under a lock.
+
+    Args:
+        arn: Its ARN.
+        name: Its name.
+        tags: Its tags.
+        fleet: The fleet to start with.
+    """
+
+    def __init__(self, arn: str, name: str, tags: dict[str, str], fleet: Fleet) -> None:
+        document = {"EndpointName": name, "EndpointStatus": "Creating", "EndpointConfigName": fleet.name}
+        super().__init__(ENDPOINT, arn, document, tags)
+        self._traffic: tuple[Fleet, ...] = ()
+        self._fleets = [fleet]
+
+    def create(self) -> None:
+        """Start the first fleet in the background; InService or Failed at the end."""
+        self._in_background(self._create, self._fleets[0])
+
+    def change(self, fleet: Fleet, deployment: dict[str, Any] | None) -> None:
+        """Replace the fleet in the background. Raises ValidationException unless the endpoint is InService."""
+        with self.lock:
+            self._must_be_in_service()
+            pending = {"EndpointConfigName": fleet.name, "StartTime": datetime.now(UTC)}
+            pending["ProductionVariants"] = [
+                {"VariantName": variant["VariantName"], "VariantStatus": [{"Status": "Creating"}]}
+                for variant in fleet.config["ProductionVariants"]
+            ]
+            self.update(EndpointStatus="Updating", PendingDeploymentSummary=pending, FailureReason=None)
+            self._fleets.append(fleet)
+        self._in_background(self._change, fleet, deployment)
+
+    def delete(self, forget: Callable[[], None]) -> None:
+        """Take the traffic away and end the fleet in the background, then `forget` the endpoint.
+
+        Raises:
+            ValidationException: It is being created or changed.
+        """
+        with self.lock:
+            if self.status not in ("InService", "Failed"):
+                raise ValidationException(f'Cannot update in-progress endpoint "{self.arn}".')
+            self.update(EndpointStatus="Deleting")
+            self._traffic = ()
+        self._in_background(self._delete, forget)
+
+    def enter(self) -> Fleet | None:
+        """The fleet that takes the next request, which must `leave` it; None when the endpoint serves nothing."""
+        with self.lock:
+            if not self._traffic:
+                return None
+            fleet = self._traffic[0]
+            fleet.enter()
+            return fleet
+
+    def kill(self) -> None:
+        """End all its processes now, because the local AWS ends."""
+        with self.lock:
+            self._traffic = ()
+            fleets = list(self._fleets)
+        for fleet in fleets:
+            fleet.end()
+
+    def _create(self, fleet: Fleet) -> None:
+        reason = self._start(fleet)
+        if reason:
+            self.update(EndpointStatus="Failed", FailureReason=reason)
+            return
+        self._route(fleet, EndpointStatus="InService")
+
+    def _change(self, green: Fleet, deployment: dict[str, Any] | None) -> None:
+        reason = self._start(green)
+        if reason:  # the old config stays and serves; AWS says so in FailureReason alone
+            self.update(EndpointStatus="InService", PendingDeploymentSummary=None, FailureReason=reason)
+            return
+        with self.lock:
+            (blue,) = self._traffic
+            self._route(green)
+        blue.stop()
+        self._fleets.remove(blue)
+        self.update(
+            EndpointStatus="InService",
+            EndpointConfigName=green.name,
+            PendingDeploymentSummary=None,
+            LastDeploymentConfig=deployment,
+        )
+
+    def _delete(self, forget: Callable[[], None]) -> None:
+        for fleet in self._fleets:
+            fleet.stop()
+        forget()
+
+    def _start(self, fleet: Fleet) -> str | None:
+        try:
+            fleet.start()
+        except JobError as error:
+            fleet.end()
+            self._fleets.remove(fleet)
+            return str(error)[:REASON_LENGTH]
+        return None
+
+    def _route(self, fleet: Fleet, **members: Any) -> None:
+        capture = fleet.config.get("DataCaptureConfig")
+        with self.lock:
+            self._traffic = (fleet,)
+            self.update(ProductionVariants=fleet.describe(), DataCaptureConfig=_capture_summary(capture), **members)
+
+    def _must_be_in_service(self) -> None:
+        if self.status == "Failed":
+            raise ValidationException(f'Cannot update failed endpoint "{self.arn}"; it can only be deleted.')
+        if self.status != "InService":
+            raise ValidationException(f'Cannot update in-progress endpoint "{self.arn}".')
+
+    def _in_background(self, work: Callable[..., None], *arguments: Any) -> None:
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except (ServiceError, OSError, RuntimeError):
+                log.exception("%s", self.name)
+                self.update(EndpointStatus="Failed", FailureReason="InternalServerError: see the local AWS's log")
+
+        threading.Thread(target=guarded, name=self.name, daemon=True).start()
+
+
+def _capture_summary(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    return {
+        "EnableCapture": config.get("EnableCapture", False),
+        "CaptureStatus": "Started" if config.get("EnableCapture") else "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }

@@ -1,0 +1,103 @@
+"""What the service has of the machine it runs on: folders, settings, children, S3 and CloudWatch Logs."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from local.keeper import Keeper
+from local.sagemaker.images import Image, registry
+from local.sagemaker.logs import LogWriter
+from local.sagemaker.s3 import S3
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine.
+
+    Args:
+        home: Folder for sandboxes.
+        keeper: Starts children.
+        account: The account's 12 digits.
+        region: The one region that it serves.
+        endpoint_url: Where this local AWS answers.
+        images: Container programs by repository name.
+        startup_seconds: How long a model server may take to pass its ping (AWS: 4 minutes, or what the variant says).
+        grace_seconds: From SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page; a laptop waits less).
+    """
+
+    home: Path
+    keeper: Keeper
+    account: str
+    region: str
+    endpoint_url: str
+    images: dict[str, Image]
+    startup_seconds: float = 60.0
+    grace_seconds: float = 10.0
+    session: Any = field(default_factory=botocore.session.get_session)
+
+    @classmethod
+    def from_environment(cls, home: Path, keeper: Keeper) -> "Host":
+        """Read the settings that local.cloud passes. Raises ValueError for an image table that cannot be read."""
+        return cls(
+            home=home,
+            keeper=keeper,
+            account=os.environ["MINISTACK_ACCOUNT_ID"],
+            region=os.environ["AWS_DEFAULT_REGION"],
+            endpoint_url=os.environ["AWS_ENDPOINT_URL"],
+            images=registry(os.environ.get("SAGEMAKER_IMAGES")),
+            startup_seconds=float(os.environ.get("SAGEMAKER_STARTUP_SECONDS", "60")),
+            grace_seconds=float(os.environ.get("SAGEMAKER_GRACE_SECONDS", "10")),
+        )
+
+    def client(self, service: str) -> Any:
+        """A botocore client of this local AWS."""
+        return self.session.create_client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 the local AWS takes any
+            config=Config(
+                max_pool_connections=50,
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    @cached_property
+    def s3(self) -> S3:
+        """Objects."""
+        return S3(self.client("s3"))
+
+    @cached_property
+    def logs(self) -> LogWriter:
+        """Log groups."""
+        return LogWriter(self.client("logs"))
+
+    def environment(self, *, network: bool = True) -> dict[str, str]:
+        """A container's clean environment; credentials and the endpoint only where it may use the network."""
+        passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        aws = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        return {
+            **passed,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{passed.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            **(aws if network else {}),
+        }

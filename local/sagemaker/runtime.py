@@ -1,0 +1,65 @@
+"""InvokeEndpoint: from the HTTP request to an instance and back."""
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from local.sagemaker.endpoints import Endpoint
+from local.sagemaker.errors import ModelError, UnknownOperation, ValidationError
+
+PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")
+MAX_BODY = 6_291_456  # InvokeEndpoint's API page
+OK = range(200, 300)
+PREFIX = "x-amzn-sagemaker-"
+TO_CONTAINER = ("content-type", "accept", f"{PREFIX}custom-attributes", f"{PREFIX}inference-id")
+FROM_CONTAINER = {"content-type": "Content-Type", f"{PREFIX}custom-attributes": "X-Amzn-SageMaker-Custom-Attributes"}
+
+
+def endpoint_name(method: str, path: str) -> str:
+    """The endpoint that a request names. Raises UnknownOperation for other paths of the runtime."""
+    found = PATH.match(path)
+    if method != "POST" or not found:
+        raise UnknownOperation(f"{method} {path}: of the SageMaker runtime only InvokeEndpoint runs locally.")
+    return unquote(found[1])
+
+
+def invoke(endpoint: Endpoint, account: str, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+    """Ask an endpoint; blocks until it answers.
+
+    Returns:
+        Headers and body for the caller.
+
+    Raises:
+        ValidationError, ServiceUnavailable, ModelError: As the API says.
+    """
+    if len(body) > MAX_BODY:
+        raise ValidationError(
+            "1 validation error detected: Value at 'body' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {MAX_BODY}"
+        )
+    fleet = endpoint.enter()
+    if fleet is None:
+        raise ValidationError(f"Endpoint {endpoint.name} of account {account} not found.")
+    sent = {name: headers[name] for name in TO_CONTAINER if name in headers}
+    region = endpoint.arn.split(":")[3]
+    place: dict[str, Any] = {"LogStreamArn": f"arn:aws:logs:{region}:{account}:log-group:{fleet.log_group}"}
+    try:
+        variant, answer = fleet.invoke(headers.get(f"{PREFIX}target-variant"), body, sent)
+    except ModelError as error:
+        error.members.update(place)
+        raise
+    finally:
+        fleet.leave()
+    if answer.status not in OK:
+        text = answer.body.decode("utf-8", "replace")
+        side = "client" if answer.status < 500 else "server"
+        console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logEventViewer:group="
+        raise ModelError(
+            f'Received {side} error ({answer.status}) from primary with message "{text}". '
+            f"See {console}{fleet.log_group} in account {account} for more information.",
+            OriginalStatusCode=answer.status,
+            OriginalMessage=text,
+            **place,
+        )
+    passed = {FROM_CONTAINER[name]: answer.headers[name] for name in FROM_CONTAINER if name in answer.headers}
+    return {**passed, "x-Amzn-Invoked-Production-Variant": variant}, answer.body
