@@ -18,6 +18,8 @@ NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \
 LARGEST = 3.4028234663852886e38
 """The linear learner computes in 32-bit floats, and this is the largest (IEEE 754)."""
 
+NOT_TEXT = "%s is not UTF-8: save the file as UTF-8"
+
 
 def records(file: Path, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number of the record's first line, values) for each record, the header included.
@@ -61,7 +63,8 @@ def check_header(file: Path, name: str, settings: JobSettings) -> None:
         raise TableError(f"{name}: the file is empty: it needs a header and rows")
     where = place(name, row)
     for column in header:
-        _check_text(where, column)
+        if not _is_text(column):
+            raise TableError(f"{where}: {NOT_TEXT % shortened(column)}")
     missing = [column for column in settings.columns if column not in header]
     unknown = [column for column in header if column not in settings.columns]
     if missing:
@@ -89,28 +92,33 @@ def explain(file: Path, name: str, settings: JobSettings) -> None:
                 f"{place(name, line)}: {len(values)} values, the header has {len(header)}: correct the row"
             )
         for column, value in zip(header, values, strict=True):
-            _check_value(place(name, line, column), column, value, settings)
+            fault = _fault(column, value, settings)
+            if fault:
+                raise TableError(f"{place(name, line, column)}: {fault}")
 
 
-def _check_value(where: str, column: str, value: str, settings: JobSettings) -> None:
-    _check_text(where, value)
+def _fault(column: str, value: str, settings: JobSettings) -> str | None:
+    """Return what is wrong with a value and what to do, or None."""
+    if not _is_text(value):
+        return NOT_TEXT % shortened(value)
     if column in settings.id_columns:
-        return
+        return None
     if column == settings.target and settings.classes:
-        if value not in settings.classes:
-            allowed = ", ".join(f'"{label}"' for label in settings.classes)
-            raise TableError(f"{where}: {shortened(value)} is not a label of the settings ({allowed}): correct it")
-    elif not value.strip():
-        raise TableError(f"{where}: empty, a finite number is wanted: fill it in or remove the row")
-    elif not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
-        raise TableError(f"{where}: {shortened(value)} is not a finite number: correct it or remove the row")
-    elif abs(float(value)) > LARGEST:
-        raise TableError(f"{where}: {shortened(value)} is too large for a 32-bit float (3.4e38): use another unit")
+        if value in settings.classes:
+            return None
+        allowed = ", ".join(f'"{label}"' for label in settings.classes)
+        return f"{shortened(value)} is not a label of the settings ({allowed}): correct it"
+    if not value.strip():
+        return "empty, a finite number is wanted: fill it in or remove the row"
+    if not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
+        return f"{shortened(value)} is not a finite number: correct it or remove the row"
+    if abs(float(value)) > LARGEST:
+        return f"{shortened(value)} is too large for a 32-bit float (3.4e38): use another unit"
+    return None
 
 
-def _check_text(where: str, value: str) -> None:
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise TableError(f"{where}: {shortened(value)} is not UTF-8: save the file as UTF-8")
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _some(names: list[str]) -> str:
