@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cdk import openapi
 from pipeline.config import Settings
 
 SOURCE = Path(__file__).parent.parent / "lambdas" / "predict"
@@ -19,6 +20,7 @@ def contract(settings: Settings) -> dict[str, Any]:
         "classes": list(settings.data.classes),
         "max_rows": settings.api.max_rows,
         "max_bytes": settings.api.max_bytes,
+        "largest": openapi.LARGEST,
     }
 
 
@@ -27,5 +29,6 @@ def write_bundle(settings: Settings, target: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     package = target / "predict"
     shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "api.json").write_text(json.dumps(contract(settings), ensure_ascii=False), encoding="utf-8")
+    for name, content in (("api.json", contract(settings)), ("openapi.json", openapi.document(settings))):
+        (package / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return target

@@ -1,15 +1,16 @@
 """The routes: a call in, a status, headers and a body out. The OpenAPI document says the same in its own words."""
 
-import base64
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import rows
-from .contract import Contract
-from .endpoint import Answer, Endpoint, finite
+from . import contract, rows
+from .aws import Aws
+from .endpoint import Answer, Endpoint
+from .model import Deployed, Model
 from .problem import Problem
 
 MOST_ANSWER_BYTES = 6_000_000
@@ -40,16 +41,23 @@ class Response:
 class Api:
     """The API over one contract and one endpoint; `folder` holds the documents it serves."""
 
-    contract: Contract
+    contract: contract.Contract
     endpoint: Endpoint
+    deployed: Deployed
     folder: Path
+
+    @classmethod
+    def of(cls, folder: Path, environment: Mapping[str, str]) -> "Api":
+        """Return the API of a package's folder over the endpoint that ENDPOINT_NAME names."""
+        name, aws = environment["ENDPOINT_NAME"], Aws(environment)
+        return cls(contract.load(folder), Endpoint(name, aws), Deployed(name, aws), folder)
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a call; raises Problem for each that has none."""
         routes: dict[str, dict[str, Callable[[Request], Response]]] = {
             self.contract.path: {"POST": self._one_label},
             "/predictions": {"POST": self._predictions},
-            "/health": {"GET": lambda _: _json({"status": "ok"})},
+            "/health": {"GET": lambda _: Response('{"status": "ok"}', headers={"Content-Type": "application/json"})},
             "/openapi.json": {"GET": lambda _: self._file("openapi.json", "application/json")},
             "/docs": {"GET": lambda _: self._file("docs.html", "text/html; charset=utf-8")},
         }
@@ -69,26 +77,24 @@ class Api:
     def _one_label(self, request: Request) -> Response:
         """The contract of 2018: one row in, its label as a JSON string out."""
         text = self._text(request, "application/json")
-        predictions, facts = self._scored(rows.from_data(text, self.contract))
-        return _json(predictions[0].get("label", predictions[0]["score"]), facts)
+        predictions, model = self._scored(rows.from_data(text, self.contract))
+        return _scores(predictions[0].get("label", predictions[0]["score"]), 1, model)
 
     def _predictions(self, request: Request) -> Response:
         text = self._text(request, "application/json", "text/csv")
         read = rows.from_csv if _media_type(request) == "text/csv" else rows.from_instances
-        predictions, facts = self._scored(read(text, self.contract))
-        model = {"name": self.endpoint.name, "package_version": None, "trained_at": None, "variant": facts["variant"]}
-        return _json({"predictions": predictions, "model": model}, facts)
+        predictions, model = self._scored(read(text, self.contract))
+        return _scores({"predictions": predictions, "model": model}, len(predictions), model)
 
-    def _scored(self, given: list[rows.Row]) -> tuple[list[Answer], dict[str, Any]]:
-        scored = self.endpoint.score(given)
-        predictions = [self._prediction(answer) for answer in scored.answers]
-        return predictions, {"rows": len(given), "variant": scored.variant}
+    def _scored(self, given: list[rows.Row]) -> tuple[list[Answer], Model]:
+        answers, variant = self.endpoint.score(given)
+        return [self._prediction(answer) for answer in answers], {**self.deployed.model(), "variant": variant}
 
     def _prediction(self, answer: Answer) -> Answer:
         """Return one answer of the linear learner with its label, which is the class's name."""
         try:
             score = answer["score"]
-            if not finite(score):
+            if not all(map(math.isfinite, score if isinstance(score, list) else [score])):
                 raise ValueError("the score is not finite")
             if self.contract.predictor_type == "regressor":
                 return {"score": score}
@@ -115,17 +121,6 @@ class Api:
         return Response((self.folder / name).read_text("utf-8"), headers={"Content-Type": media_type})
 
 
-def request_of(event: dict[str, Any]) -> Request:
-    """Return the call that an event of API Gateway's Lambda proxy integration (REST API) carries."""
-    resource, parameters = event.get("resource") or "", event.get("pathParameters") or {}
-    # `resource` has no base path of a custom domain in it, `path` has; the catch-all's is `/{proxy+}`.
-    path = f"/{parameters['proxy']}" if "proxy" in parameters else resource or event["path"]
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    body = event.get("body") or ""
-    data = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
-    return Request(event["httpMethod"], path, headers, data)
-
-
 def _media_type(request: Request) -> str:
     """Return the Content-Type; none is JSON, as it is to API Gateway. A charset other than UTF-8 is no type we read."""
     media_type, _, parameters = request.headers.get("content-type", "application/json").lower().partition(";")
@@ -133,8 +128,10 @@ def _media_type(request: Request) -> str:
     return media_type.strip() if plain else ""
 
 
-def _json(value: Any, facts: Mapping[str, Any] | None = None) -> Response:
+def _scores(value: Any, rows_: int, model: Model) -> Response:
+    """Return the answer to scored rows, with the model's name in a header for those who want the label alone."""
     body = json.dumps(value, allow_nan=False)
     if len(body) > MOST_ANSWER_BYTES:
         raise Problem("too-large", "The answer would be larger than the API can give: send fewer rows in one call")
-    return Response(body, headers={"Content-Type": "application/json"}, facts=facts or {})
+    headers = {"Content-Type": "application/json", "X-Model-Version": model["name"] or "unknown"}
+    return Response(body, headers=headers, facts={"rows": rows_, "model": model["name"], "variant": model["variant"]})

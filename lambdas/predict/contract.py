@@ -9,7 +9,8 @@ from pathlib import Path
 class Contract:
     """The part of pipeline.toml that the API depends on, from `api.json`.
 
-    `classes` are the labels by class number, none for a regressor; `max_bytes` counts the caller's body.
+    `classes` are the labels by class number, none for a regressor; `max_bytes` counts the caller's body; `largest` is
+    the bound of a number's size.
     """
 
     path: str
@@ -18,6 +19,7 @@ class Contract:
     classes: list[str]
     max_rows: int
     max_bytes: int
+    largest: float
 
 
 def load(folder: Path) -> Contract:

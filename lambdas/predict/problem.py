@@ -8,7 +8,7 @@ KINDS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("problems
 """Every problem by the last part of its type; the OpenAPI document is made from the same file."""
 
 
-class Problem(Exception):  # noqa: N818  (the RFC's word)
+class Problem(Exception):
     """A call that is answered with a problem document.
 
     `detail` says what to do; `errors` lists rows and columns, both counted or named and never quoted.

@@ -13,8 +13,6 @@ from typing import Any
 from .contract import Contract
 from .problem import Problem
 
-LARGEST = 1e30
-"""The linear learner sums products in float32, which ends at 3.4e38: this leaves eight digits for weights and sum."""
 LISTED = 20
 """How many faults a problem lists; the count it gives is of all of them."""
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -76,44 +74,45 @@ def _checked(given: list[Any], contract: Contract) -> list[Row]:
         raise Problem("bad-body", "There is no row in the body: send at least one")
     if len(given) > contract.max_rows:
         raise Problem("too-large", f"Send at most {contract.max_rows} rows in one call; {len(given)} came")
-    rows = [_numbers(cells, contract.features) for cells in given]
+    rows = [_numbers(cells, contract) for cells in given]
     refused = (number for number, row in enumerate(rows, 1) if row is None)
-    faults = ({"row": number, **fault} for number in refused for fault in _faults(given[number - 1], contract.features))
+    faults = ({"row": number, **fault} for number in refused for fault in _faults(given[number - 1], contract))
     if errors := list(islice(faults, LISTED)):
         detail = f"No row was scored. Correct what `errors` lists (the first {LISTED} at most) and send all rows again"
         raise Problem("bad-rows", detail, errors=errors)
     return [row for row in rows if row is not None]
 
 
-def _numbers(cells: Any, features: list[str]) -> Row | None:
+def _numbers(cells: Any, contract: Contract) -> Row | None:
     """Return the row if nothing is wrong with it."""
-    if isinstance(cells, dict) and cells.keys() == set(features):
-        cells = [cells[name] for name in features]
-    if isinstance(cells, list) and len(cells) == len(features) and all(map(_is_number, cells)):
-        return cells
+    if isinstance(cells, dict) and cells.keys() == set(contract.features):
+        cells = [cells[name] for name in contract.features]
+    if isinstance(cells, list) and len(cells) == len(contract.features):
+        return cells if all(_is_number(cell, contract.largest) for cell in cells) else None
     return None
 
 
-def _is_number(cell: Any) -> bool:
+def _is_number(cell: Any, largest: float) -> bool:
     """Every number was parsed as a float, so a bool or a text is none; NaN fails both comparisons."""
-    return type(cell) is float and -LARGEST <= cell <= LARGEST
+    return type(cell) is float and -largest <= cell <= largest
 
 
-def _faults(cells: Any, features: list[str]) -> Iterator[Fault]:
+def _faults(cells: Any, contract: Contract) -> Iterator[Fault]:
     """Yield what is wrong with a row that has no numbers."""
+    columns = contract.features
     if isinstance(cells, dict):
-        for name in features:
+        for name in columns:
             if name not in cells:
                 yield {"column": name, "detail": "is missing"}
-        unknown = len(cells.keys() - set(features))
+        unknown = len(cells.keys() - set(columns))
         if unknown:
             yield {"detail": f"has {unknown} name(s) that the model does not know"}
-        cells = [cells.get(name, 0.0) for name in features]
+        cells = [cells.get(name, 0.0) for name in columns]
     if not isinstance(cells, list):
-        yield {"detail": f"must be an array of {len(features)} numbers, or an object of numbers by column name"}
-    elif len(cells) != len(features):
-        yield {"detail": f"has {len(cells)} value(s); the model takes {len(features)}"}
+        yield {"detail": f"must be an array of {len(columns)} numbers, or an object of numbers by column name"}
+    elif len(cells) != len(columns):
+        yield {"detail": f"has {len(cells)} value(s); the model takes {len(columns)}"}
     else:
-        for name, cell in zip(features, cells, strict=True):
-            if not _is_number(cell):
-                yield {"column": name, "detail": f"must be a finite number from -{LARGEST:g} to {LARGEST:g}"}
+        for name, cell in zip(columns, cells, strict=True):
+            if not _is_number(cell, contract.largest):
+                yield {"column": name, "detail": f"must be a number from {-contract.largest:g} to {contract.largest:g}"}

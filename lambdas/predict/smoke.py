@@ -7,7 +7,7 @@ from .api import Api
 from .problem import Problem
 
 
-class SmokeTestFailed(Exception):  # noqa: N818  (the error name that the state machine sees)
+class SmokeTestFailed(Exception):
     """A golden row was answered otherwise than pipeline.toml says; the run must not count as a success."""
 
 

@@ -1,11 +1,9 @@
-"""An endpoint for the API's tests: a real HTTP server that answers InvokeEndpoint as SageMaker and the model would."""
+"""SageMaker for the API's tests: a real HTTP server that answers InvokeEndpoint as the linear learner would."""
 
 from __future__ import annotations
 
 import json
-import math
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,54 +12,74 @@ from typing import Any
 
 import pytest
 
-from cdk.predict_bundle import contract, write_bundle
+from cdk.predict_bundle import write_bundle
 from lambdas.predict.api import Api
-from lambdas.predict.contract import Contract
-from lambdas.predict.endpoint import Endpoint, client
+from lambdas.predict.gateway import respond
 from pipeline.config import Settings, load
 
 ROOT = Path(__file__).parents[3]
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 
 
 @dataclass
-class Runtime:
-    """What the server was sent, and what it is to answer in place of scores: (status, error code, body)."""
+class SageMaker:
+    """What the server was sent, and what it is to answer in place of scores."""
 
     url: str = ""
-    calls: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
     refusal: tuple[int, str, dict[str, Any]] | None = None
     answer: bytes | None = None
-    delay: float = 0
-    sizes: list[int] = field(default_factory=list)
+    hang_up: int = 0
+    held: threading.Event | None = None
+    config: str = "breast-cancer-1"
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def invoke(self, body: str) -> tuple[int, str, bytes]:
+        self.rows.append(body)
+        if self.held:
+            self.held.wait(10)
+        if self.refusal:
+            status, code, document = self.refusal
+            return status, code, json.dumps(document).encode()
+        scores = {"predictions": [_scored(line) for line in body.split("\n")]}
+        return 200, "", json.dumps(scores).encode() if self.answer is None else self.answer
+
+    def control(self, action: str) -> tuple[int, str, bytes]:
+        self.actions.append(action)
+        if action == "DescribeEndpoint" and self.config:
+            live = {"EndpointArn": f"{ARN}endpoint/breast-cancer", "EndpointConfigName": self.config}
+            return 200, "", json.dumps(live).encode()
+        if action == "ListTags":
+            tags = [{"Key": key, "Value": value} for key, value in self.tags.items()]
+            return 200, "", json.dumps({"Tags": tags}).encode()
+        return 400, "ValidationException", b'{"message": "Could not find endpoint"}'
 
 
 def _scored(line: str) -> dict[str, Any]:
-    """The score of a made-up linear model: rows with a radius above 15 are malignant."""
-    score = 1 / (1 + math.exp(max(-700.0, min(700.0, 15 - float(line.split(",", maxsplit=1)[0])))))
-    return {"score": score, "predicted_label": int(score > 0.5)}
+    """The score of a made-up model: a radius from 15 is malignant, and the score grows with it."""
+    radius = float(line.partition(",")[0])
+    return {"score": max(0.0, min(1.0, radius / 30)), "predicted_label": int(radius >= 15)}
 
 
-def _handler(runtime: Runtime) -> type[BaseHTTPRequestHandler]:
+def _handler(sagemaker: SageMaker) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            runtime.calls.append(body)
-            runtime.sizes.append(len(body))
-            time.sleep(runtime.delay)
-            status, code, answer = 200, "", json.dumps({"predictions": [_scored(line) for line in body.split("\n")]})
-            if runtime.refusal:
-                status, code, document = runtime.refusal
-                answer = json.dumps(document)
-            content = answer.encode() if runtime.answer is None else runtime.answer
+            if sagemaker.hang_up:
+                sagemaker.hang_up -= 1
+                self.close_connection = True
+                return
+            target = self.headers.get("X-Amz-Target", "")
+            call = sagemaker.control(target.partition(".")[2]) if target else sagemaker.invoke(body)
+            status, code, content = call
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.send_header("x-Amzn-Invoked-Production-Variant", "AllTraffic")
-            if code:
-                self.send_header("x-amzn-ErrorType", code)
+            self.send_header("x-amzn-ErrorType", code)
             self.end_headers()
             self.wfile.write(content)
 
@@ -77,20 +95,13 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    state = Runtime()
+def sagemaker() -> Iterator[SageMaker]:
+    state = SageMaker()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_port}"
-    for name, value in {
-        "AWS_ENDPOINT_URL": state.url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }.items():
-        monkeypatch.setenv(name, value)
     yield state
     server.shutdown()
     thread.join()
@@ -103,5 +114,42 @@ def bundle(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def api(settings: Settings, runtime: Runtime, bundle: Path) -> Api:
-    return Api(Contract(**contract(settings)), Endpoint("breast-cancer", client()), bundle / "predict")
+def environment(sagemaker: SageMaker) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": sagemaker.url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "ENDPOINT_NAME": "breast-cancer",
+    }
+
+
+@pytest.fixture
+def api(environment: dict[str, str], bundle: Path) -> Api:
+    return Api.of(bundle / "predict", environment)
+
+
+@dataclass
+class Caller:
+    """Calls the API as API Gateway does and keeps each answer's status, headers and parsed body."""
+
+    api: Api
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self, method: str, path: str, body: str | None = None, content_type: str | None = None, **event: Any
+    ) -> Any:
+        headers = {"Content-Type": content_type} if content_type else {}
+        call = {"httpMethod": method, "resource": path, "path": path, "headers": headers, "body": body}
+        answer = respond({**call, "requestContext": {"requestId": "request-1"}, **event}, self.api)
+        self.status, self.headers = answer["statusCode"], answer["headers"]
+        return json.loads(answer["body"]) if "json" in self.headers["Content-Type"] else answer["body"]
+
+    def post(self, path: str, document: Any) -> Any:
+        return self("POST", path, json.dumps(document), "application/json")
+
+
+@pytest.fixture
+def call(api: Api) -> Caller:
+    return Caller(api)

@@ -1,0 +1,91 @@
+"""The OpenAPI document as API Gateway deploys it: integrations, authorisation, validators and its own refusals."""
+
+import copy
+import json
+
+from cdk.openapi import PROBLEMS, Json
+
+REFUSALS = {
+    "ACCESS_DENIED": ("forbidden", "Ask for execute-api:Invoke on this API"),
+    "API_CONFIGURATION_ERROR": ("internal", "Report the request's id to whoever runs this API"),
+    "BAD_REQUEST_BODY": ("bad-body", "Send the body that /openapi.json describes"),
+    "DEFAULT_4XX": ("forbidden", "Check the call's signature and its headers"),
+    "DEFAULT_5XX": ("internal", "Report the request's id to whoever runs this API"),
+    "EXPIRED_TOKEN": ("forbidden", "Get new credentials and send the call again"),
+    "INTEGRATION_TIMEOUT": ("timeout", "Try again; if it stays so, send fewer rows in one call"),
+    "INVALID_API_KEY": ("forbidden", "Send a valid key in x-api-key"),
+    "INVALID_SIGNATURE": ("forbidden", "Sign the call with AWS Signature Version 4, service execute-api"),
+    "MISSING_AUTHENTICATION_TOKEN": ("forbidden", "Authorise the call as /openapi.json says, and check its path"),
+    "QUOTA_EXCEEDED": ("too-many-requests", "The quota of your key is used up; it is renewed with its period"),
+    "REQUEST_TOO_LARGE": ("too-large", "Send fewer rows in one call"),
+    "THROTTLED": ("too-many-requests", "Try again after the seconds in Retry-After"),
+    "UNAUTHORIZED": ("unauthorized", "Send a valid token of the user pool in Authorization"),
+    "UNSUPPORTED_MEDIA_TYPE": ("unsupported-media-type", "Send Content-Type: application/json"),
+    "WAF_FILTERED": ("forbidden", "The firewall refused the call: send fewer calls, and rows only"),
+}
+"""API Gateway's response types (Developer Guide, "Gateway response types") as our problems, and what to do."""
+METHODS = ("get", "post", "put", "delete", "patch", "head", "options")
+
+
+def deployable(document: Json, *, integration_uri: str, auth: str, user_pool_arn: str | None = None) -> Json:
+    """Return a copy of the OpenAPI document with the extensions that API Gateway reads.
+
+    `integration_uri` is the Lambda's invocation address
+    (`arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{arn}/invocations`).
+    A catch-all lets the Lambda answer 404 and 405; API Gateway would call either a missing token. It has every method
+    by name, as the local AWS does not know `x-amazon-apigateway-any-method`.
+    """
+    api = copy.deepcopy(document)
+    del api["servers"]
+    integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": integration_uri}
+    proxy = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
+    refused = {"default": {"description": "A problem: not-found or method-not-allowed"}}
+    api["paths"]["/{proxy+}"] = {method: {"parameters": [proxy], "responses": refused} for method in METHODS}
+    for operations in api["paths"].values():
+        for operation in operations.values():
+            operation["x-amazon-apigateway-integration"] = integration
+            # Content-Type decides the model: CSV has none, and the Lambda reads it.
+            operation.get("requestBody", {}).get("content", {}).pop("text/csv", None)
+    if auth != "none":
+        api["components"]["securitySchemes"]["caller"].update(_authorizer(auth, user_pool_arn))
+    # API Gateway quotes a refused value and names no row: it checks a body's shape, the Lambda checks the rows.
+    api["components"]["schemas"]["Row"] = {}
+    api["components"]["schemas"]["Data"]["properties"]["data"].pop("pattern")
+    api["x-amazon-apigateway-request-validators"] = {
+        "body": {"validateRequestBody": True, "validateRequestParameters": True}
+    }
+    api["x-amazon-apigateway-request-validator"] = "body"
+    api["x-amazon-apigateway-gateway-responses"] = refusals()
+    return api
+
+
+def refusals() -> Json:
+    """Return API Gateway's own refusals as problem documents, by response type."""
+    responses = {}
+    for name, (kind, detail) in REFUSALS.items():
+        problem = PROBLEMS[kind]
+        body = {
+            "type": f"urn:problem-type:{kind}",
+            "title": problem["title"],
+            "status": problem["status"],
+            "detail": detail,
+            "request_id": "$context.requestId",
+        }
+        headers = {"gatewayresponse.header.Content-Type": "'application/problem+json'"}
+        if "retry_after" in problem:
+            headers["gatewayresponse.header.Retry-After"] = f"'{problem['retry_after']}'"
+        responses[name] = {
+            "statusCode": str(problem["status"]),
+            "responseParameters": headers,
+            "responseTemplates": {"application/json": json.dumps(body)},
+        }
+    return responses
+
+
+def _authorizer(auth: str, user_pool_arn: str | None) -> Json:
+    if auth == "iam":
+        return {"x-amazon-apigateway-authtype": "awsSigv4"}
+    if user_pool_arn is None:
+        raise ValueError("api.auth is cognito: give the ARN of the user pool")
+    authorizer = {"type": "cognito_user_pools", "providerARNs": [user_pool_arn]}
+    return {"x-amazon-apigateway-authtype": "cognito_user_pools", "x-amazon-apigateway-authorizer": authorizer}

@@ -1,0 +1,169 @@
+"""The routes: what a good call is answered with, and what every problem looks like."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambdas.predict.api import Api
+from lambdas.predict.contract import Contract
+from pipeline.config import Settings
+
+PATH = "/predictbreastcancer"
+
+
+@pytest.fixture(scope="session")
+def rows(settings: Settings) -> list[list[float]]:
+    return [list(golden.row) for golden in settings.endpoint.golden]
+
+
+def text(row: list[float]) -> str:
+    return ",".join(map(repr, row))
+
+
+def test_the_row_of_2018_is_benign(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
+    assert call.post(PATH, {"data": text(rows[0])}) == "B"
+    assert (call.status, call.headers) == (
+        200,
+        {
+            "Content-Type": "application/json",
+            "X-Model-Version": "breast-cancer-1",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+    assert sagemaker.rows == [text(rows[0])]
+
+
+def test_a_malignant_row_is_malignant(call: Any, rows: list[list[float]]) -> None:
+    assert call.post(PATH, {"data": text(rows[1])}) == "M"
+
+
+def test_what_reaches_sagemaker_is_rebuilt_from_numbers(call: Any, sagemaker: Any) -> None:
+    written = " 1,2.50,\t-0 ,1E2,.5,5.,00012" + ",0" * 23 + "\r\n"
+    assert call.post(PATH, {"data": written}) == "B"
+    assert sagemaker.rows == ["1.0,2.5,-0.0,100.0,0.5,5.0,12.0" + ",0.0" * 23]
+
+
+def test_a_batch_is_answered_in_the_order_posted(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
+    sagemaker.tags = {"model-package-version": "7", "trained-at": "2026-01-02T03:04:05Z"}
+    assert call.post("/predictions", {"instances": [rows[1], rows[0]]}) == {
+        "predictions": [
+            {"label": "M", "score": 17.99 / 30, "predicted_label": 1},
+            {"label": "B", "score": 13.49 / 30, "predicted_label": 0},
+        ],
+        "model": {
+            "name": "breast-cancer-1",
+            "package_version": "7",
+            "trained_at": "2026-01-02T03:04:05Z",
+            "variant": "AllTraffic",
+        },
+    }
+
+
+def test_names_may_come_in_any_order(call: Any, rows: list[list[float]], settings: Settings, sagemaker: Any) -> None:
+    by_name = dict(reversed(list(zip(settings.data.features, rows[0], strict=True))))
+    call.post("/predictions", {"instances": [by_name, rows[0]]})
+    assert sagemaker.rows == ["\n".join([text(rows[0])] * 2)]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_csv_is_a_row_a_line(call: Any, rows: list[list[float]], sagemaker: Any, end: str) -> None:
+    body = "\ufeff" + "\r\n".join(map(text, rows)) + end
+    labels = [
+        answer["label"] for answer in call("POST", "/predictions", body, "text/csv; charset=UTF-8")["predictions"]
+    ]
+    assert labels == ["B", "M"]
+    assert sagemaker.rows == ["\n".join(map(text, rows))]
+
+
+def test_a_body_in_base64_is_read(call: Any, rows: list[list[float]]) -> None:
+    body = base64.b64encode(json.dumps({"data": text(rows[0])}).encode()).decode()
+    assert call("POST", PATH, body, isBase64Encoded=True) == "B"
+
+
+def test_a_multiclass_model_answers_the_class_and_all_scores(api: Api, call: Any, sagemaker: Any) -> None:
+    call.api = _with(api, predictor_type="multiclass_classifier", classes=["low", "mid", "high"], features=["x"])
+    sagemaker.answer = b'{"predictions": [{"score": [0.1, 0.2, 0.7], "predicted_label": 2.0}]}'
+    answer = {"label": "high", "score": [0.1, 0.2, 0.7], "predicted_label": 2}
+    assert call.post("/predictions", {"instances": [[1]]})["predictions"] == [answer]
+    assert call.post(PATH, {"data": "1"}) == "high"
+
+
+def test_a_regressor_answers_a_number(api: Api, call: Any, sagemaker: Any) -> None:
+    call.api = _with(api, predictor_type="regressor", classes=[], features=["x"])
+    sagemaker.answer = b'{"predictions": [{"score": 151.5}]}'
+    assert call.post("/predictions", {"instances": [{"x": 1}]})["predictions"] == [{"score": 151.5}]
+    assert call.post(PATH, {"data": "1"}) == 151.5
+
+
+def _with(api: Api, **changes: Any) -> Api:
+    return Api(Contract(**{**vars(api.contract), **changes}), api.endpoint, api.deployed, api.folder)
+
+
+def test_health_says_ok_without_asking_the_model(call: Any, sagemaker: Any) -> None:
+    assert call("GET", "/health") == {"status": "ok"}
+    assert (sagemaker.rows, sagemaker.actions) == ([], [])
+
+
+def test_the_documents_come_from_the_package(call: Any, bundle: Path) -> None:
+    assert call("GET", "/openapi.json") == json.loads((bundle / "predict" / "openapi.json").read_bytes())
+    assert call("GET", "/docs") == (bundle / "predict" / "docs.html").read_text("utf-8")
+    assert call.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_an_unknown_path_is_404_and_names_the_paths(call: Any) -> None:
+    assert call("GET", "/{proxy+}", pathParameters={"proxy": "predict"}) == {
+        "type": "urn:problem-type:not-found",
+        "title": "There is nothing at this path",
+        "status": 404,
+        "detail": f"The paths are {PATH}, /predictions, /health, /openapi.json, /docs",
+        "request_id": "request-1",
+    }
+    assert (call.status, call.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"), [("GET", PATH, "POST"), ("DELETE", "/predictions", "POST"), ("POST", "/docs", "GET")]
+)
+def test_another_method_is_405_and_the_allowed_one_is_named(call: Any, method: str, path: str, allowed: str) -> None:
+    assert (
+        call(method, "/{proxy+}", pathParameters={"proxy": path[1:]})["type"] == "urn:problem-type:method-not-allowed"
+    )
+    assert (call.status, call.headers["Allow"]) == (405, allowed)
+
+
+def test_a_failure_of_ours_is_500_and_shows_nothing(
+    call: Any, api: Api, capsys: pytest.CaptureFixture[str], rows: list[list[float]]
+) -> None:
+    call.api = _with(api, features=None)
+    assert call.post(PATH, {"data": text(rows[0])}) == {
+        "type": "urn:problem-type:internal",
+        "title": "The API failed",
+        "status": 500,
+        "detail": "Report the request's id to whoever runs this API",
+        "request_id": "request-1",
+    }
+    line = json.loads(capsys.readouterr().out)
+    assert (line["error"], line["problem"], line["at"].partition(":")[0]) == ("TypeError", "internal", "rows.py")
+
+
+def test_one_line_of_log_a_call_says_how_it_went(
+    call: Any, rows: list[list[float]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call.post("/predictions", {"instances": rows})
+    line = json.loads(capsys.readouterr().out)
+    assert line.pop("latency_ms") > 0
+    assert line == {
+        "request_id": "request-1",
+        "method": "POST",
+        "resource": "/predictions",
+        "status": 200,
+        "rows": 2,
+        "model": "breast-cancer-1",
+        "variant": "AllTraffic",
+    }
