@@ -72,8 +72,7 @@ def read_rows(root: Path, settings: JobSettings) -> Rows:
 
 def _batches(file: Path, name: str, settings: JobSettings) -> Iterator[tuple[Floats, Floats]]:
     check_header(file, name, settings)
-    numeric = settings.features if settings.classes else (*settings.features, settings.target)
-    types = {column: pa.float64() if column in numeric else pa.string() for column in settings.columns}
+    types = {column: pa.float64() if column in settings.numeric else pa.string() for column in settings.columns}
     last = None
     try:
         reader = pa_csv.open_csv(

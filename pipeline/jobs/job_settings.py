@@ -32,6 +32,11 @@ class JobSettings:
         """Every column a CSV must have: the features in their order, the target, the ids."""
         return (*self.features, self.target, *self.id_columns)
 
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The columns that hold numbers: the features, and the target for regression."""
+        return self.features if self.classes else (*self.features, self.target)
+
 
 def read_settings(path: Path) -> JobSettings:
     """Return the settings from a JSON file, or from the one JSON file in a directory.

@@ -33,17 +33,19 @@ def settings_file(tmp_path) -> Path:
     return path
 
 
-@pytest.fixture
-def settings(settings_file) -> JobSettings:
-    return read_settings(settings_file)
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory) -> JobSettings:
+    path = tmp_path_factory.mktemp("settings") / "settings.json"
+    path.write_text(json.dumps(DOCUMENT), encoding="utf-8")
+    return read_settings(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def regression(settings) -> JobSettings:
     return dataclasses.replace(settings, predictor_type="regressor", classes=(), gated=("rmse",))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def multiclass(settings) -> JobSettings:
     return dataclasses.replace(
         settings, predictor_type="multiclass_classifier", classes=("no", "yes", "later"), gated=("accuracy",)

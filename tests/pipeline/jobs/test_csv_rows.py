@@ -1,6 +1,12 @@
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from csv_rows import read_rows
+from hypothesis import given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
 from problems import TableError
 
 HEADER = "customer,age,visits,bought\n"
@@ -144,3 +150,44 @@ def test_no_csv_at_all_is_an_error(folder, settings):
     (folder / "data.txt").write_text(GOOD)
     with pytest.raises(TableError, match=r"raw: no file whose name ends in \.csv"):
         read_rows(folder, settings)
+
+
+pieces = st.sampled_from(
+    [
+        "1",
+        "2.5",
+        ",",
+        ",",
+        ",",
+        "\n",
+        "\r\n",
+        "\r",
+        '"',
+        " ",
+        "yes",
+        "no",
+        "a",
+        "-",
+        "e5",
+        "1e999",
+        "\x00",
+        "\ufeff",
+        "é",
+        "_",
+    ]
+)
+
+
+@profile(max_examples=100, deadline=None)
+@given(st.lists(pieces, max_size=40).map("".join), st.sampled_from(["utf-8", "latin-1", "utf-16"]))
+def test_any_text_is_read_or_refused_with_the_file_named(settings, text, encoding):
+    with tempfile.TemporaryDirectory() as name:
+        content = (HEADER + "a,40,1.5,yes\n" + text).encode(encoding, "replace")
+        try:
+            rows = read(Path(name), settings, content)
+        except TableError as error:
+            assert str(error).startswith("shop.csv")
+        else:
+            assert np.isfinite(rows.features).all()
+            assert set(rows.labels) <= {0, 1}
+            assert rows.place(len(rows.labels) - 1).startswith("shop.csv, row ")
