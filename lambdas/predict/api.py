@@ -100,8 +100,8 @@ class Api:
                 return {"score": score}
             # An int in the container of 2024, 0.0 in that of 2019.
             number = int(answer["predicted_label"])
-            return {"label": self.contract.classes[number], "score": score, "predicted_label": number}
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+            return {"label": dict(enumerate(self.contract.classes))[number], "score": score, "predicted_label": number}
+        except (KeyError, TypeError, ValueError) as error:
             raise Problem("model-error", "The model's answer is not the linear learner's") from error
 
     def _text(self, request: Request, *media_types: str) -> str:
