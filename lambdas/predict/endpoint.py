@@ -56,12 +56,10 @@ class Endpoint:
             raise _problem(refusal) from refusal
         except (ReadTimeoutError, ConnectTimeoutError) as error:
             raise Problem("timeout", "Try again; if it stays so, send fewer rows in one call") from error
-        except HTTPClientError as error:
-            raise Problem("busy", "The endpoint could not be reached. Try again") from error
+        except NoCredentialsError as error:
+            raise Problem("internal", "The API has no credentials; report the request's id to its owner") from error
         except BotoCoreError as error:
-            raise Problem(
-                "internal", "The API has no credentials; report the request's id to whoever runs it"
-            ) from error
+            raise Problem("busy", "The endpoint could not be reached. Try again") from error
         except (ValueError, KeyError, TypeError) as error:
             raise Problem("model-error", "The model's answer could not be read") from error
 

@@ -65,10 +65,17 @@ def test_no_model_yet_says_so(call: Any, sagemaker: Any) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        "", "\xff", "<html>", "[]", "null", "{}", '{"predictions": null}', '{"predictions": []}', '{"predictions": [1]}',
-        '{"predictions": [{}]}', '{"predictions": [{"score": 0.1}]}', '{"predictions": [{"predicted_label": 0}]}',
-        '{"predictions": [{"score": NaN, "predicted_label": 0}]}', '{"predictions": [{"score": 0, "predicted_label": 2}]}',
-        '{"predictions": [{"score": 0, "predicted_label": -1}]}', '{"predictions": [{"score": "", "predicted_label": 0}]}',
+        "", "\xff", "<html>", "[]", "null", "{}",
+        '{"predictions": null}',
+        '{"predictions": []}',
+        '{"predictions": [1]}',
+        '{"predictions": [{}]}',
+        '{"predictions": [{"score": 0.1}]}',
+        '{"predictions": [{"predicted_label": 0}]}',
+        '{"predictions": [{"score": NaN, "predicted_label": 0}]}',
+        '{"predictions": [{"score": 0, "predicted_label": 2}]}',
+        '{"predictions": [{"score": 0, "predicted_label": -1}]}',
+        '{"predictions": [{"score": "", "predicted_label": 0}]}',
         '{"predictions": [{"score": 0, "predicted_label": 0}, {"score": 0, "predicted_label": 0}]}',
     ],
 )  # fmt: skip
