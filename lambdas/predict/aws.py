@@ -4,6 +4,7 @@ botocore signs and sends, but its client layer stays out: the service models and
 a third of a cold start, and it costs most of a warm call's time too (tests/lambdas/predict/test_speed.py measures).
 """
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,9 @@ class Aws:
         # Without credentials SigV4Auth raises NoCredentialsError at the first call.
         self._credentials: Any = EnvProvider(dict(environment)).load()
         timeout: Any = (CONNECT_SECONDS, READ_SECONDS)
-        self._http = URLLib3Session(timeout=timeout)
+        # A request leaves as two packets; with Nagle's algorithm the second waits 40 ms for the receipt of the first.
+        no_delay: Any = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+        self._http = URLLib3Session(timeout=timeout, socket_options=no_delay)
 
     def call(self, service: str, path: str, headers: Mapping[str, str], body: str) -> tuple[Mapping[str, str], bytes]:
         """POST to `runtime.sagemaker` or `api.sagemaker` and return the answer's headers and body.

@@ -52,8 +52,8 @@ def _cells(line: str) -> list[Any]:
 def _object(text: str, key: str) -> dict[str, Any]:
     """Return the JSON object in `text`, whose one member is `key`."""
     try:
-        # Integers too become floats at once: the digits of an int cost quadratic time, and 1e999 needs one check only.
-        body = json.loads(text, parse_int=float, object_pairs_hook=_no_duplicates)
+        # Integers become floats at once: an int of a million digits would cost quadratic time.
+        body = json.loads(text, parse_int=float, parse_constant=lambda _: None, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):
         raise Problem("bad-json", "Send one JSON object, UTF-8, without duplicate names") from None
     if not isinstance(body, dict) or body.keys() != {key}:
@@ -87,14 +87,14 @@ def _numbers(cells: Any, contract: Contract) -> Row | None:
     """Return the row if nothing is wrong with it."""
     if isinstance(cells, dict) and cells.keys() == set(contract.features):
         cells = [cells[name] for name in contract.features]
-    if isinstance(cells, list) and len(cells) == len(contract.features):
-        return cells if all(_is_number(cell, contract.largest) for cell in cells) else None
+    if isinstance(cells, list) and len(cells) == len(contract.features) and _are_numbers(cells, contract.largest):
+        return cells
     return None
 
 
-def _is_number(cell: Any, largest: float) -> bool:
-    """Every number was parsed as a float, so a bool or a text is none; NaN fails both comparisons."""
-    return type(cell) is float and -largest <= cell <= largest
+def _are_numbers(cells: list[Any], largest: float) -> bool:
+    """Every number was parsed as a float, and NaN as None; so a bool or a text is no number here."""
+    return set(map(type, cells)) == {float} and -largest <= min(cells) and max(cells) <= largest
 
 
 def _faults(cells: Any, contract: Contract) -> Iterator[Fault]:
@@ -114,5 +114,5 @@ def _faults(cells: Any, contract: Contract) -> Iterator[Fault]:
         yield {"detail": f"has {len(cells)} value(s); the model takes {len(columns)}"}
     else:
         for name, cell in zip(columns, cells, strict=True):
-            if not _is_number(cell, contract.largest):
+            if not _are_numbers([cell], contract.largest):
                 yield {"column": name, "detail": f"must be a number from {-contract.largest:g} to {contract.largest:g}"}
