@@ -9,10 +9,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk import gateway, openapi
 from cdk.predict_bundle import write_bundle
 from pipeline.config import Settings
 
-BUNDLE = Path(__file__).parent.parent / "build" / "predict"
+BUNDLES = Path(__file__).parent.parent / "build" / "predict"
 
 
 class Serving(Construct):
@@ -26,7 +27,7 @@ class Serving(Construct):
             runtime=lambda_.Runtime.PYTHON_3_12,
             architecture=lambda_.Architecture.ARM_64,
             handler="predict.handler.handle",
-            code=lambda_.Code.from_asset(str(write_bundle(settings, BUNDLE))),
+            code=lambda_.Code.from_asset(str(write_bundle(settings, BUNDLES / settings.project.name))),
             environment={"ENDPOINT_NAME": endpoint_name},
             memory_size=512,
             # API Gateway gives up after 29 s (API Gateway quotas, integration timeout).
@@ -41,11 +42,20 @@ class Serving(Construct):
         )
         self.api = self._api(settings)
 
-    def _api(self, settings: Settings) -> apigateway.RestApi:
+    def _api(self, settings: Settings) -> apigateway.SpecRestApi:
+        """The API, deployed from the same OpenAPI document that it serves."""
+        stack = Stack.of(self)
+        functions = f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31/functions"
+        definition = gateway.deployable(
+            openapi.document(settings),
+            integration_uri=f"{functions}/{self.function.function_arn}/invocations",
+            auth=settings.api.auth,
+        )
         access = apigateway.AccessLogFormat.json_with_standard_fields
-        api = apigateway.RestApi(
+        api = apigateway.SpecRestApi(
             self,
             "Api",
+            api_definition=apigateway.ApiDefinition.from_inline(definition),
             rest_api_name=settings.project.name,
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=False,
@@ -59,22 +69,10 @@ class Serving(Construct):
                 tracing_enabled=True,
             ),
         )  # fmt: skip
-        resource = api.root.resource_for_path(settings.api.path)
-        model = api.add_model(
-            "Row",
-            content_type="application/json",
-            schema=apigateway.JsonSchema(
-                type=apigateway.JsonSchemaType.OBJECT,
-                required=["data"],
-                properties={"data": apigateway.JsonSchema(type=apigateway.JsonSchemaType.STRING)},
-            ),
-        )
-        resource.add_method(
-            "POST",
-            apigateway.LambdaIntegration(self.function),
-            authorization_type=apigateway.AuthorizationType.IAM,
-            request_models={"application/json": model},
-            request_validator=api.add_request_validator("Body", validate_request_body=True),
+        self.function.add_permission(
+            "Api",
+            principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            source_arn=api.arn_for_execute_api(),
         )
         return api
 

@@ -36,7 +36,7 @@ class PipelineStack(Stack):
             "DataBucket": data.bucket.bucket_name,
             "StateMachine": retraining.machine.state_machine_arn,
             "Endpoint": endpoint_name,
-            "ApiUrl": serving.api.url_for_path(settings.api.path),
+            "ApiUrl": serving.api.deployment_stage.url_for_path("/"),
             "Topic": topic.topic_arn,
         }
         for name, value in outputs.items():

@@ -79,7 +79,7 @@ class Account:
     @property
     def api_url(self) -> str:
         """Where rows are posted. The local AWS serves an API under a path of its own, as no name resolves to it."""
-        url = self.outputs["ApiUrl"]
+        url = self.outputs["ApiUrl"].rstrip("/") + self.settings.api.path
         if not self.local:
             return url
         parts = urlsplit(url)

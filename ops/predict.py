@@ -47,6 +47,6 @@ def golden_row(account: Account) -> str:
 def _problem(body: bytes) -> str:
     try:
         problem = json.loads(body)
-        return str(problem.get("detail") or problem.get("message") or problem)
+        return ": ".join(str(problem[key]) for key in ("title", "detail", "message") if key in problem) or str(problem)
     except (ValueError, AttributeError):
         return body.decode(errors="replace")
