@@ -15,7 +15,7 @@ LARGEST = 1e30
 PROBLEMS: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "lambdas" / "predict" / "problems.json").read_bytes()
 )
-NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,17})?([eE]-?[0-9])?"
+NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,24})?([eE]-?[0-9])?"
 
 Json = dict[str, Any]
 _REFUSED = ["bad-json", "bad-body", "bad-rows", "too-large", "unsupported-media-type"]
