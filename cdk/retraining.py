@@ -41,7 +41,7 @@ class Retraining(Construct):
         stack = Stack.of(self)
         project = settings.project.name
         partition = RegionInfo.get(stack.region).partition or "aws"
-        jobs = assets.Asset(self, "Jobs", path=str(ROOT / "pipeline" / "jobs"), exclude=["__pycache__", "*.pyc"])
+        jobs = assets.Asset(self, "Jobs", path=str(ROOT / "pipeline" / "jobs"), exclude=["**/__pycache__", ".*"])
         job_settings = assets.Asset(self, "Settings", path=str(_written(settings)))
         image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
 
@@ -56,7 +56,9 @@ class Retraining(Construct):
         self.machine = sfn.StateMachine(
             self,
             "Machine",
-            definition_body=sfn.DefinitionBody.from_string(json.dumps(workflow.definition(settings, partition), indent=1)),
+            definition_body=sfn.DefinitionBody.from_string(
+                json.dumps(workflow.definition(settings, partition), indent=1)
+            ),
             definition_substitutions={
                 "AssetBucket": jobs.s3_bucket_name,
                 "DataBucket": data.bucket.bucket_name,
