@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from difflib import get_close_matches
@@ -19,9 +20,11 @@ from pipeline.settings import (
     Golden,
     Processing,
     Project,
+    Release,
     Table,
     Training,
     Transform,
+    Trigger,
 )
 
 if TYPE_CHECKING:
@@ -37,10 +40,12 @@ class Settings(Table):
 
     project: Project
     data: Data
+    trigger: Trigger = Trigger()
     processing: Processing
     training: Training
     transform: Transform
     gate: Gate
+    release: Release = Release()
     endpoint: Endpoint
     api: Api
 
@@ -58,6 +63,11 @@ class Settings(Table):
     def to_json(self) -> str:
         """Return all settings as canonical JSON (sorted keys, no spaces): what the jobs read."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the settings as JSON: runs on the same data under other settings are other runs."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @model_validator(mode="after")
     def _gate_measures_what_the_evaluation_has(self) -> Self:

@@ -29,6 +29,8 @@ _NAMES = """
 HYPERPARAMETERS = frozenset(_NAMES.split())
 """The linear learner's own names (Developer Guide, "Linear learner hyperparameters"), less those we derive."""
 
+_SCHEDULE = r"(rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\))?"
+
 
 def like(pattern: str, example: str) -> AfterValidator:
     """Return a check that a whole text matches `pattern`; its error shows an example, not the pattern."""
@@ -142,6 +144,19 @@ class Data(Table):
         return self.positive_label is not None or self.negative_label is not None
 
 
+class Trigger(Table):
+    """When a run starts by itself.
+
+    Every event waits `delay_seconds` in a queue (at most 900: SQS, DelaySeconds), so that a burst of uploads is seen as
+    one. With a `marker`, an object of that name under the prefix must be newer than the data, or nothing starts.
+    `schedule` is an EventBridge rule's (EventBridge User Guide, "Schedule expressions").
+    """
+
+    delay_seconds: Annotated[int, Field(ge=0, le=900)] = 2
+    marker: Annotated[str, like("([A-Za-z0-9._-]+)?", "_SUCCESS")] = ""
+    schedule: Annotated[str, like(_SCHEDULE, "rate(7 days)")] = ""
+
+
 class Transform(Table):
     """The machines of a batch transform job."""
 
@@ -177,10 +192,24 @@ class Training(Processing):
 
 
 class Gate(Table):
-    """What the challenger must reach on the hold-out before it may go live."""
+    """What the challenger must reach on the hold-out before it may go live.
+
+    Beside its own thresholds: to be, at this confidence, not worse than the champion by more than the margin, in units
+    of the metric that the two are compared by (pipeline/jobs/comparison.py).
+    """
 
     minimum: dict[str, float] = {}
     maximum: dict[str, float] = {}
+    margin: Annotated[float, Field(ge=0)] = 0.01
+    confidence: Share = 0.95
+
+
+class Release(Table):
+    """How many models to keep for a rollback, and who lets one go live; an approval is waited for at most 30 days."""
+
+    keep: Annotated[int, Field(ge=1, le=100)] = 5
+    approval: Literal["automatic", "manual"] = "automatic"
+    approval_hours: Annotated[int, Field(ge=1, le=720)] = 24
 
 
 class Golden(Table):

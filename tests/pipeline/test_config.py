@@ -99,13 +99,28 @@ def test_json_is_canonical_and_complete(written):
     document = json.loads(text)
     assert text == json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert document["data"]["split"] == {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"}
-    assert set(document) == {"project", "data", "processing", "training", "transform", "gate", "endpoint", "api"}
+    tables = {"project", "data", "trigger", "processing", "training", "transform", "gate", "release", "endpoint", "api"}
+    assert set(document) == tables
 
 
-def test_the_same_settings_in_another_order_give_the_same_json(written):
-    first = load(written()).to_json()
+def test_the_same_settings_in_another_order_give_the_same_json_and_hash(written):
+    first = load(written())
     swapped = ('target = "bought"\npositive_label = "yes"', 'positive_label = "yes"\ntarget = "bought"')
-    assert load(written(swapped)).to_json() == first
+    assert load(written(swapped)).to_json() == first.to_json()
+    assert load(written(swapped)).hash == first.hash
+    assert load(written(("epochs = 5", "epochs = 6"))).hash != first.hash
+
+
+def test_triggers_and_release_have_defaults(written):
+    settings = load(written())
+    assert settings.trigger.model_dump() == {"delay_seconds": 2, "marker": "", "schedule": ""}
+    assert settings.release.model_dump() == {"keep": 5, "approval": "automatic", "approval_hours": 24}
+    assert (settings.gate.margin, settings.gate.confidence) == (0.01, 0.95)
+
+
+@pytest.mark.parametrize("schedule", ["rate(1 day)", "rate(7 days)", "cron(0 3 ? * MON *)", "cron(0/15 * * * ? *)"])
+def test_a_schedule_is_one_that_eventbridge_takes(written, schedule):
+    assert load(written(("[gate]", f'[trigger]\nschedule = "{schedule}"\n[gate]'))).trigger.schedule == schedule
 
 
 def test_settings_cannot_be_changed(written):
@@ -222,6 +237,30 @@ WRONG = {
     "path without a slash": (
         [('"/predict"', '"predict"')],
         "api.path: 'predict' is not allowed here: write it like '/predict'",
+    ),
+    "schedule that EventBridge refuses": (
+        [("[gate]", '[trigger]\nschedule = "rate(1 days)"\n[gate]')],
+        "trigger.schedule: 'rate(1 days)' is not allowed here: write it like 'rate(7 days)'",
+    ),
+    "cron of five fields": (
+        [("[gate]", '[trigger]\nschedule = "cron(0 3 * * 1)"\n[gate]')],
+        "trigger.schedule: 'cron(0 3 * * 1)' is not allowed here: write it like 'rate(7 days)'",
+    ),
+    "marker that is a folder": (
+        [("[gate]", '[trigger]\nmarker = "done/"\n[gate]')],
+        "trigger.marker: 'done/' is not allowed here: write it like '_SUCCESS'",
+    ),
+    "delay longer than a queue's": (
+        [("[gate]", "[trigger]\ndelay_seconds = 901\n[gate]")],
+        "key \"trigger.delay_seconds\" = '901': Input should be less than or equal to 900",
+    ),
+    "approval by nobody": (
+        [("[gate]", '[release]\napproval = "none"\n[gate]')],
+        "key \"release.approval\" = 'none': Input should be 'automatic' or 'manual'",
+    ),
+    "confidence in percent": (
+        [("minimum = { auc = 0.7 }", "minimum = { auc = 0.7 }\nconfidence = 95")],
+        "key \"gate.confidence\" = '95': Input should be less than 1",
     ),
     "name too long for a job's name": (
         [('"shop"', '"a-shop-with-a-name"')],
