@@ -152,8 +152,8 @@ WRONG = {
     ),
     "unknown table": (
         [("[gate]", "[gates]\nx = 1\n[gate]")],
-        'unknown key "gates": did you mean "gate"? Allowed: project, data, processing, training, transform, gate,'
-        " endpoint, api",
+        'unknown key "gates": did you mean "gate"? Allowed: project, data, trigger, processing,'
+        " training, transform, gate, release, endpoint, api",
     ),
     "missing key": ([('target = "bought"\n', "")], 'missing key "data.target": add it'),
     "wrong type": (
