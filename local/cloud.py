@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,18 +169,15 @@ def stop(home: Path) -> bool:
     cloud = find(home)
     if cloud is None:
         return False
-    deadline = time.monotonic() + STOP_SECONDS
-    number = signal.SIGTERM
-    while find(home) is not None:
-        try:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # its keeper is still at work
             os.kill(cloud.pid, number)
-        except ProcessLookupError:  # its keeper is still at work
-            if time.monotonic() > deadline + STOP_SECONDS:
-                raise CloudError(f"processes of {home} do not end; see {home / 'aws.log'}") from None
-        if time.monotonic() > deadline:
-            number = signal.SIGKILL
-        time.sleep(0.05)
-    return True
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if find(home) is None:
+                return True
+            time.sleep(0.02)
+    raise CloudError(f"processes of {home} do not end; see {home / 'aws.log'}")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-REAP_SECONDS = 5.0
+REAP_SECONDS = 1.0  # SIGKILL needs no time; a zombie whose parent does not wait for it stays for ever
 
 
 class Keeper:

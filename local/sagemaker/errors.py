@@ -46,12 +46,6 @@ class ResourceInUse(ServiceError):
     code = "ResourceInUse"
 
 
-class ResourceNotFound(ServiceError):
-    """A job of this name does not exist, where the API has a shape for that."""
-
-    code = "ResourceNotFound"
-
-
 class ResourceLimitExceeded(ServiceError):
     """An account limit; the local one has small ones."""
 

@@ -58,7 +58,10 @@ class Instance:
         pause = 0.0
         while True:
             assert self.server.container is not None
+            started = time.monotonic()
             self.server.container.ended.wait()
+            if time.monotonic() - started > SLOWEST_RESTART_SECONDS:
+                pause = 0.0
             self.ready.clear()
             if self._ended:
                 return

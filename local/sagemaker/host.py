@@ -2,8 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from local.sagemaker.images import Image, registry
 from local.sagemaker.logs import LogWriter
 from local.sagemaker.s3 import S3
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
 
@@ -32,6 +30,9 @@ class Host:
         images: Container programs by repository name.
         startup_seconds: How long a model server may take to pass its ping (AWS: 4 minutes, or what the variant says).
         grace_seconds: From SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page; a laptop waits less).
+        model: botocore's model of the SageMaker API.
+        s3: Objects.
+        logs: Log groups.
     """
 
     home: Path
@@ -40,49 +41,46 @@ class Host:
     region: str
     endpoint_url: str
     images: dict[str, Image]
-    startup_seconds: float = 60.0
-    grace_seconds: float = 10.0
-    session: Any = field(default_factory=botocore.session.get_session)
+    startup_seconds: float
+    grace_seconds: float
+    model: Any
+    s3: S3
+    logs: LogWriter
 
     @classmethod
     def from_environment(cls, home: Path, keeper: Keeper) -> "Host":
-        """Read the settings that local.cloud passes. Raises ValueError for an image table that cannot be read."""
+        """Read the settings that local.cloud passes. Raises OSError or ValueError for an image table that is none."""
+        session = botocore.session.get_session()
+        url, region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_DEFAULT_REGION"]
+
+        def client(service: str) -> Any:
+            return session.create_client(
+                service,
+                endpoint_url=url,
+                region_name=region,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",  # noqa: S106 the local AWS takes any
+                config=Config(
+                    max_pool_connections=50,
+                    s3={"addressing_style": "path"},
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+
         return cls(
             home=home,
             keeper=keeper,
             account=os.environ["MINISTACK_ACCOUNT_ID"],
-            region=os.environ["AWS_DEFAULT_REGION"],
-            endpoint_url=os.environ["AWS_ENDPOINT_URL"],
+            region=region,
+            endpoint_url=url,
             images=registry(os.environ.get("SAGEMAKER_IMAGES")),
             startup_seconds=float(os.environ.get("SAGEMAKER_STARTUP_SECONDS", "60")),
             grace_seconds=float(os.environ.get("SAGEMAKER_GRACE_SECONDS", "10")),
+            model=session.get_service_model("sagemaker"),
+            s3=S3(client("s3")),
+            logs=LogWriter(client("logs")),
         )
-
-    def client(self, service: str) -> Any:
-        """A botocore client of this local AWS."""
-        return self.session.create_client(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=self.region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 the local AWS takes any
-            config=Config(
-                max_pool_connections=50,
-                s3={"addressing_style": "path"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
-
-    @cached_property
-    def s3(self) -> S3:
-        """Objects."""
-        return S3(self.client("s3"))
-
-    @cached_property
-    def logs(self) -> LogWriter:
-        """Log groups."""
-        return LogWriter(self.client("logs"))
 
     def environment(self, *, network: bool = True) -> dict[str, str]:
         """A container's clean environment; credentials and the endpoint only where it may use the network."""

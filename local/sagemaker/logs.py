@@ -1,14 +1,19 @@
 """Lines of containers on their way to CloudWatch Logs."""
 
+import logging
 import queue
 import threading
 import time
 from itertools import groupby
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 MAX_EVENT = 250_000  # PutLogEvents takes 256 KiB an event, 1 MiB and 10,000 events a call
 MAX_BATCH = 800_000
 GATHER_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
 
 
 class LogWriter:
@@ -39,7 +44,10 @@ class LogWriter:
         while True:
             entries, waiting = self._gather()
             for target, events in groupby(sorted(entries, key=lambda entry: entry[0]), key=lambda entry: entry[0]):
-                self._put(target, [{"timestamp": at, "message": text} for _, at, text in events])
+                try:
+                    self._put(target, [{"timestamp": at, "message": text} for _, at, text in events])
+                except (BotoCoreError, ClientError):  # the local AWS is ending; what was said is lost
+                    log.exception("%s %s", *target)
             for written in waiting:
                 written.set()
 
@@ -61,14 +69,22 @@ class LogWriter:
 
     def _put(self, target: tuple[str, str], events: list[dict[str, Any]]) -> None:
         group, stream = target
-        if target not in self._known:
-            for create, names in (
-                (self._client.create_log_group, {"logGroupName": group}),
-                (self._client.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
-            ):
-                try:
-                    create(**names)
-                except self._client.exceptions.ResourceAlreadyExistsException:
-                    continue
-            self._known.add(target)
-        self._client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+        for _ in range(2):
+            if target not in self._known:
+                self._create(group, stream)
+                self._known.add(target)
+            try:
+                self._client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+                return
+            except self._client.exceptions.ResourceNotFoundException:  # somebody has deleted it
+                self._known.discard(target)
+
+    def _create(self, group: str, stream: str) -> None:
+        for create, names in (
+            (self._client.create_log_group, {"logGroupName": group}),
+            (self._client.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
+        ):
+            try:
+                create(**names)
+            except self._client.exceptions.ResourceAlreadyExistsException:
+                continue

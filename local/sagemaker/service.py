@@ -51,7 +51,6 @@ class SageMaker:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.model = host.session.get_service_model("sagemaker")
         self._pool = ThreadPoolExecutor(INVOCATIONS, "invoke")
         self._jobs: dict[str, Shelf[Job]] = {
             kind.noun: Shelf(kind, self._arn) for kind in (PROCESSING, TRAINING, TRANSFORM)
@@ -97,7 +96,7 @@ class SageMaker:
         if operation is None:
             known = ", ".join(sorted(self._operations))
             raise UnknownOperation(f"The local SageMaker does not know '{name}'. It knows: {known}.")
-        model = self.model.operation_model(name)
+        model = self.host.model.operation_model(name)
         shapes.check(model.input_shape, request)
         answer = operation(request)
         return dict(shapes.wire(model.output_shape, answer)) if model.output_shape else {}

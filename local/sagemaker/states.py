@@ -61,7 +61,7 @@ def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Cal
         known = ", ".join(f"{name}[.sync]" if name in SYNC else name for name in PLAIN)
         raise TaskFailure("States.Runtime", f"{resource} does not run locally. Known are: {known}.")
     operation = action[0].upper() + action[1:]
-    if strange := unknown_members(service.model.operation_model(operation).input_shape, parameters):
+    if strange := unknown_members(service.host.model.operation_model(operation).input_shape, parameters):
         listed = ", ".join(f'"The field {name!r} is not supported by Step Functions"' for name in strange)
         text = json.dumps(parameters)
         raise TaskFailure("States.Runtime", f"The Parameters '{text}' could not be used to start the Task: [{listed}]")
@@ -87,7 +87,7 @@ def _await_job(service: SageMaker, action: str, parameters: dict[str, Any], call
             job.stop()
         except ServiceError:
             job.done.wait()  # it ended in the same moment
-    shape = service.model.operation_model(f"Describe{noun}").output_shape
+    shape = service.host.model.operation_model(f"Describe{noun}").output_shape
     document: dict[str, Any] = {
         key: value for key, value in job.describe().items() if key in shape.members and value is not None
     }

@@ -51,6 +51,10 @@ class TrainingJob(Job):
             raise ValidationException(
                 "AlgorithmSpecification: give a TrainingImage; AlgorithmName does not run locally."
             )
+        if "ResourceConfig" not in request:  # optional in the API model for jobs that do not run here
+            raise ValidationException(
+                "Value null at 'resourceConfig' failed to satisfy constraint: Member must not be null"
+            )
         self._image = images.find(host.images, algorithm["TrainingImage"], "train")
         if self._image.metrics and algorithm.get("MetricDefinitions"):
             raise ValidationException("You can't override the metric definitions for Amazon SageMaker algorithms.")
@@ -75,7 +79,7 @@ class TrainingJob(Job):
         self._phase("Downloading")
         self._furnish(root)
         self._phase("Training")
-        self.begin(self.request["StoppingCondition"].get("MaxRuntimeInSeconds"))
+        self.begin(self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"))
         try:
             self.run_containers([partial(self._start, root)])
         except JobError as error:

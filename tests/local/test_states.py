@@ -1,0 +1,199 @@
+"""Step Functions' tasks against the local SageMaker."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.local.aws import ROLE, Aws, unique, until
+
+pytestmark = pytest.mark.cloud
+SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
+
+
+def execute(aws: Aws, task: dict[str, Any], value: Any = None) -> str:
+    """Start a machine of one task; the execution's ARN."""
+    definition = {"StartAt": "Task", "States": {"Task": {"Type": "Task", "End": True, **task}}}
+    name = unique("machine")
+    machine = aws.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
+    started = aws.states.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(value or {}))
+    return str(started["executionArn"])
+
+
+def outcome(aws: Aws, execution: str) -> tuple[str, str, Any]:
+    """Status, error, and the output or cause, once it has ended."""
+
+    def ended() -> dict[str, Any] | None:
+        found = aws.states.describe_execution(executionArn=execution)
+        return dict(found) if found["status"] != "RUNNING" else None
+
+    found = until(ended)
+    if found["status"] == "SUCCEEDED":
+        return "SUCCEEDED", "", json.loads(found["output"])
+    return found["status"], found.get("error", ""), found.get("cause", "")
+
+
+def run(aws: Aws, resource: str, parameters: dict[str, Any]) -> tuple[str, str, Any]:
+    return outcome(aws, execute(aws, {"Resource": resource, "Parameters": parameters}))
+
+
+def test_sync_returns_the_description_with_times_in_milliseconds(aws: Aws) -> None:
+    request = aws.training_request(label="x") | {"Tags": [{"Key": "mine", "Value": "1"}]}
+    status, _, job = run(aws, SYNC, request)
+    assert (status, job["TrainingJobStatus"]) == ("SUCCEEDED", "Completed")
+    assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith(f"{request['TrainingJobName']}/output/model.tar.gz")
+    described = aws.sagemaker.describe_training_job(TrainingJobName=request["TrainingJobName"])
+    assert job["CreationTime"] == round(described["CreationTime"].timestamp() * 1000)
+    tags = {tag["Key"]: tag["Value"] for tag in aws.sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]}
+    assert tags.pop("AWS_STEP_FUNCTIONS_EXECUTION_ARN").startswith("arn:aws:states:us-east-1:123456789012:execution:")
+    assert tags == {"mine": "1", "MANAGED_BY_AWS": "STARTED_BY_STEP_FUNCTIONS"}
+
+
+def test_without_sync_the_task_returns_at_once(aws: Aws) -> None:
+    request = aws.training_request(action="hang")
+    name = request["TrainingJobName"]
+    arn = f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"
+    assert run(aws, SYNC.removesuffix(".sync"), request) == ("SUCCEEDED", "", {"TrainingJobArn": arn})
+    aws.sagemaker.stop_training_job(TrainingJobName=name)
+
+
+@pytest.mark.parametrize("action", ["fail", "hang"], ids=["failed", "stopped by its maximum runtime"])
+def test_a_job_without_success_fails_the_task_with_its_description(aws: Aws, action: str) -> None:
+    request = aws.training_request(action=action) | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}
+    status, error, cause = run(aws, SYNC, request)
+    assert (status, error) == ("FAILED", "States.TaskFailed")
+    job = json.loads(cause)
+    expected = ("Failed", "Failed") if action == "fail" else ("Stopped", "MaxRuntimeExceeded")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "cause"),
+    [
+        (
+            {"TrainingJobName": "a_b"},
+            "SageMaker.AmazonSageMakerException",
+            "1 validation error detected: Value 'a_b' at 'trainingJobName' failed to satisfy constraint: Member must "
+            "satisfy regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62} (Service: AmazonSageMaker; Status "
+            "Code: 400; Error Code: ValidationException; Request ID: ",
+        ),
+        (
+            {"Whim": 1},
+            "States.Runtime",
+            "The Parameters '{",
+        ),
+    ],
+)
+def test_a_refused_request_fails_the_task_in_the_integrations_words(
+    aws: Aws, change: dict[str, Any], error: str, cause: str
+) -> None:
+    status, found, text = run(aws, SYNC, aws.training_request() | change)
+    assert (status, found) == ("FAILED", error)
+    assert text.startswith(cause)
+
+
+def test_a_used_name_has_its_own_error(aws: Aws) -> None:
+    name = aws.train()
+    _, error, _ = run(aws, SYNC, aws.training_request() | {"TrainingJobName": name})
+    assert error == "SageMaker.ResourceInUseException"
+
+
+def test_sdk_integrations_have_the_sdks_names_and_times(aws: Aws) -> None:
+    sdk = "arn:aws:states:::aws-sdk:sagemaker:"
+    name = aws.endpoint("one")
+    _, _, found = run(aws, f"{sdk}describeEndpoint", {"EndpointName": name})
+    assert found["EndpointStatus"] == "InService"
+    assert found["CreationTime"].endswith("Z")
+    missing = 'Could not find endpoint "arn:aws:sagemaker:us-east-1:123456789012:endpoint/no".'
+    assert run(aws, f"{sdk}describeEndpoint", {"EndpointName": "no"}) == (
+        "FAILED",
+        "SageMaker.SageMakerException",
+        missing,
+    )
+    request = aws.training_request() | {"TrainingJobName": aws.train()}
+    assert run(aws, f"{sdk}createTrainingJob", request)[1] == "SageMaker.ResourceInUseException"
+
+
+def test_an_endpoint_is_made_and_changed_by_tasks(aws: Aws) -> None:
+    name = unique("endpoint")
+    prefix = "arn:aws:states:::sagemaker:"
+    arn = "arn:aws:sagemaker:us-east-1:123456789012"
+    model = aws.model("one")
+    described = aws.sagemaker.describe_model(ModelName=model)
+    variant = {"VariantName": "v", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.t2.medium"}
+    steps = [
+        (
+            "createModel",
+            {"ModelName": name, "PrimaryContainer": described["PrimaryContainer"], "ExecutionRoleArn": ROLE},
+            {"ModelArn": f"{arn}:model/{name}"},
+        ),
+        (
+            "createEndpointConfig",
+            {"EndpointConfigName": name, "ProductionVariants": [variant]},
+            {"EndpointConfigArn": f"{arn}:endpoint-config/{name}"},
+        ),
+        (
+            "createEndpoint",
+            {"EndpointName": name, "EndpointConfigName": name},
+            {"EndpointArn": f"{arn}:endpoint/{name}"},
+        ),
+        (
+            "updateEndpoint",
+            {"EndpointName": name, "EndpointConfigName": aws.endpoint_config("two")},
+            {"EndpointArn": f"{arn}:endpoint/{name}"},
+        ),
+    ]
+    for action, parameters, expected in steps:
+        assert run(aws, f"{prefix}{action}", parameters) == ("SUCCEEDED", "", expected)
+        if "Endpoint" in action and not action.endswith("Config"):
+            aws.settled(name)
+    assert aws.invoke(name, "x") == "two:x"
+
+
+@pytest.mark.parametrize("action", ["createHyperParameterTuningJob.sync", "createModel.sync", "createLabelingJob"])
+def test_an_unknown_task_is_refused_with_the_known_ones(aws: Aws, action: str) -> None:
+    resource = f"arn:aws:states:::sagemaker:{action}"
+    assert run(aws, resource, {}) == (
+        "FAILED",
+        "States.Runtime",
+        f"{resource} does not run locally. Known are: createProcessingJob[.sync], createTrainingJob[.sync], "
+        "createTransformJob[.sync], createEndpoint, createEndpointConfig, createModel, updateEndpoint.",
+    )
+
+
+def job_status(aws: Aws, name: str) -> str:
+    try:
+        return str(aws.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"])
+    except aws.sagemaker.exceptions.ClientError:
+        return ""
+
+
+def test_stopping_an_execution_stops_its_job_and_stays_aborted(aws: Aws) -> None:
+    request = aws.training_request(action="hang")
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2}]
+    execution = execute(aws, {"Resource": SYNC, "Parameters": request, "Retry": retry, "TimeoutSeconds": 60})
+    until(lambda: job_status(aws, request["TrainingJobName"]) == "InProgress" or None)
+    aws.states.stop_execution(executionArn=execution)
+    assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
+    assert outcome(aws, execution)[0] == "ABORTED"
+
+
+def test_a_task_above_its_timeout_stops_its_job(aws: Aws) -> None:
+    request = aws.training_request(action="hang")
+    execution = execute(aws, {"Resource": SYNC, "Parameters": request, "TimeoutSeconds": 1})
+    assert outcome(aws, execution) == ("FAILED", "States.Timeout", "Task timed out after 1 seconds")
+    assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
+
+
+def test_an_object_is_read_as_text(aws: Aws) -> None:
+    resource = "arn:aws:states:::aws-sdk:s3:getObject"
+    aws.put("text/evaluation.json", '{"auc": 0.99, "name": "ä"}')
+    status, _, found = run(aws, resource, {"Bucket": aws.bucket, "Key": "text/evaluation.json"})
+    assert status == "SUCCEEDED"
+    assert json.loads(found["Body"]) == {"auc": 0.99, "name": "ä"}
+    assert found["ContentLength"] == 27
+    assert found["LastModified"].endswith("Z")
+    assert run(aws, resource, {"Bucket": aws.bucket, "Key": "no"})[:2] == ("FAILED", "S3.NoSuchKeyException")
+    assert run(aws, resource, {"Bucket": "no-such-bucket", "Key": "k"})[:2] == ("FAILED", "S3.NoSuchBucketException")
+    aws.put("text/large", "7" * 262_145)
+    assert run(aws, resource, {"Bucket": aws.bucket, "Key": "text/large"})[1] == "States.DataLimitExceeded"
