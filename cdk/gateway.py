@@ -15,7 +15,7 @@ REFUSALS = {
     "INTEGRATION_TIMEOUT": ("timeout", "Try again; if it stays so, send fewer rows in one call"),
     "INVALID_API_KEY": ("forbidden", "Send a valid key in x-api-key"),
     "INVALID_SIGNATURE": ("forbidden", "Sign the call with AWS Signature Version 4, service execute-api"),
-    "MISSING_AUTHENTICATION_TOKEN": ("forbidden", "Authorise the call as /openapi.json says, and check its path"),
+    "MISSING_AUTHENTICATION_TOKEN": ("unauthorized", "Authorise the call as /openapi.json says, and check its path"),
     "QUOTA_EXCEEDED": ("too-many-requests", "The quota of your key is used up; it is renewed with its period"),
     "REQUEST_TOO_LARGE": ("too-large", "Send fewer rows in one call"),
     "THROTTLED": ("too-many-requests", "Try again after the seconds in Retry-After"),

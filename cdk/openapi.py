@@ -155,7 +155,7 @@ def _schemes(auth: str) -> Json:
 
 def _problems(settings: Settings, kinds: list[str]) -> Json:
     """The responses of these problems by status, and of those that API Gateway itself gives."""
-    refused = {"iam": ["forbidden"], "cognito": ["unauthorized", "forbidden"], "none": ["forbidden"]}[settings.api.auth]
+    refused = ["forbidden"] if settings.api.auth == "none" else ["unauthorized", "forbidden"]
     responses: Json = {}
     for kind in [*kinds, *refused, "too-many-requests"]:
         problem = PROBLEMS[kind]
