@@ -83,11 +83,7 @@ def test_limits_and_names_come_from_the_settings(settings: Settings, document: d
 
 def test_every_problem_of_the_lambda_is_documented_where_it_can_happen(document: dict[str, Any]) -> None:
     told = document["paths"]["/predictions"]["post"]["responses"]
-    absent = {
-        "unauthorized",
-        "not-found",
-        "method-not-allowed",
-    }  # IAM answers 403; a documented call cannot get the others
+    absent = {"not-found", "method-not-allowed"}  # a call that is documented cannot get them
     for kind, problem in openapi.PROBLEMS.items():
         assert (f"{kind}: " in told.get(str(problem["status"]), {}).get("description", "")) == (kind not in absent)
         if "retry_after" in problem:
