@@ -1,0 +1,20 @@
+"""What a user reads in FailureReason: SageMaker tells his faults (ClientError) from the algorithm's (AlgorithmError)."""
+
+
+class ContainerError(Exception):
+    """The container cannot go on. `str` is what goes into /opt/ml/output/failure, prefix included."""
+
+    prefix = "AlgorithmError"
+
+    def __str__(self) -> str:
+        return f"{self.prefix}: {super().__str__()}"
+
+
+class ClientError(ContainerError):
+    """The user's data or hyperparameters are wrong."""
+
+    prefix = "ClientError"
+
+
+class AlgorithmError(ContainerError):
+    """The algorithm failed although nothing is known to be wrong with what it was given."""
