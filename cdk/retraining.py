@@ -1,11 +1,10 @@
-"""The retraining workflow: the role of its jobs, the state machine, and what starts it."""
+"""The retraining workflow: the role of its jobs, the state machine, and the lease that its runs take in turns."""
 
 import json
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy, Stack
-from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -50,6 +49,18 @@ class Retraining(Construct):
         for statement in [*permissions.inside_jobs(stack, list(image.values())), *_read_assets(jobs, job_settings)]:
             self.job_role.add_to_principal_policy(statement)
 
+        self.lease = dynamodb.Table(
+            self,
+            "Lease",
+            partition_key=dynamodb.Attribute(name="endpoint", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=data.key,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         log_group = logs.LogGroup(
             self, "Log", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
         )
@@ -85,29 +96,6 @@ class Retraining(Construct):
         predict.grant_invoke(self.machine)
         topic.grant_publish(self.machine)
         data.key.grant_encrypt_decrypt(self.machine)
-
-        self._on_upload(data, settings.data.prefix)
-
-    def _on_upload(self, data: DataStore, prefix: str) -> None:
-        """Every object that is put under the data prefix starts a run; two attempts, an hour apart at the most."""
-        rule = events.Rule(
-            self,
-            "OnUpload",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={"bucket": {"name": [data.bucket.bucket_name]}, "object": {"key": [{"prefix": prefix}]}},
-            ),
-        )
-        reason = {"reason": "upload", "key": events.EventField.from_path("$.detail.object.key")}
-        rule.add_target(
-            targets.SfnStateMachine(
-                self.machine,
-                input=events.RuleTargetInput.from_object(reason),
-                retry_attempts=2,
-                max_event_age=Duration.hours(1),
-            )
-        )
 
 
 def _written(settings: Settings) -> Path:

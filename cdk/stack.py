@@ -9,6 +9,7 @@ from constructs import Construct
 from cdk.data import DataStore
 from cdk.retraining import Retraining
 from cdk.serving import Serving
+from cdk.triggers import Triggers
 from pipeline.config import Settings
 
 
@@ -32,11 +33,24 @@ class PipelineStack(Stack):
             endpoint_name=endpoint_name,
         )
 
+        triggers = Triggers(
+            self,
+            "Triggers",
+            settings=settings,
+            data=data,
+            machine=retraining.machine,
+            lease=retraining.lease,
+            endpoint_name=endpoint_name,
+        )
+
         outputs = {
             "DataBucket": data.bucket.bucket_name,
             "StateMachine": retraining.machine.state_machine_arn,
             "Endpoint": endpoint_name,
             "ApiUrl": serving.api.deployment_stage.url_for_path("/"),
+            "Retrain": triggers.function.function_name,
+            "TriggerQueue": triggers.queue.queue_url,
+            "DeadLetterQueue": triggers.dead_letters.queue_url,
             "Topic": topic.topic_arn,
         }
         for name, value in outputs.items():
