@@ -216,13 +216,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _start(chosen: argparse.Namespace) -> int:
-    cloud, process = launch(chosen.port, chosen.home, owned=chosen.foreground, progress=True)
-    print(f"local AWS on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})", flush=True)
-    if not chosen.foreground:
-        return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return process.wait()
+        cloud, process = launch(chosen.port, chosen.home, owned=chosen.foreground, progress=True)
+        print(f"local AWS on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})", flush=True)
+        return process.wait() if chosen.foreground else 0
     except KeyboardInterrupt:
         stop(chosen.home)
         return 0

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-REAP_SECONDS = 1.0  # SIGKILL needs no time; a zombie whose parent does not wait for it stays for ever
+REAP_SECONDS = 1.0
 
 
 class Keeper:
@@ -67,9 +67,10 @@ def main() -> None:
     """The keeper's side: `keeper.py <process group of the server>`, fed with lines `+<group>` and `-<group>`."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    groups = {int(sys.argv[1])}
+    groups: set[int] = set()
     for line in sys.stdin:
         (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+    signal_group(int(sys.argv[1]), signal.SIGKILL)  # its end is not awaited: the server may stay a zombie of its parent
     deadline = time.monotonic() + REAP_SECONDS
     while (
         groups := {group for group in groups if signal_group(group, signal.SIGKILL)}

@@ -100,7 +100,8 @@ async def _serve(application: Application, service: SageMaker, arguments: argpar
 
 
 def _await_owner(loop: asyncio.AbstractEventLoop, asked: asyncio.Event) -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        continue
     loop.call_soon_threadsafe(asked.set)
 
 

@@ -38,10 +38,11 @@ def test_the_aws_cli_runs_a_machine_and_sees_its_job_and_its_log(aws: Aws, tmp_p
     cli(aws, "sagemaker", "wait", "training-job-completed-or-stopped", "--training-job-name", name)
     described = json.loads(cli(aws, "sagemaker", "describe-training-job", "--training-job-name", name))
     assert described["TrainingJobStatus"] == "Completed"
-    lines = cli(
-        aws, "logs", "tail", "/aws/sagemaker/TrainingJobs", "--log-stream-name-prefix", name, "--format", "short"
-    )
-    assert "input input/config/hyperparameters.json" in lines
+    group = ("--log-group-name", "/aws/sagemaker/TrainingJobs")
+    found = cli(aws, "logs", "describe-log-streams", *group, "--log-stream-name-prefix", f"{name}/")
+    stream = json.loads(found)["logStreams"][0]["logStreamName"]
+    events = json.loads(cli(aws, "logs", "get-log-events", *group, "--log-stream-name", stream))["events"]
+    assert events[0]["message"] == "input input/config/hyperparameters.json"
     cli(aws, "s3", "cp", described["ModelArtifacts"]["S3ModelArtifacts"], str(tmp_path / "model.tar.gz"))
     assert (tmp_path / "model.tar.gz").stat().st_size > 0
     assert "model.tar.gz" in cli(aws, "s3", "ls", "--recursive", f"s3://{aws.bucket}/trained/{name}/")
@@ -109,9 +110,11 @@ def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.Ca
         1,
         "ml.t2.medium",
         endpoint_name=unique("sdk"),
+        wait=False,  # it asks every 30 s
         serializer=sagemaker.serializers.CSVSerializer(),
         deserializer=sagemaker.deserializers.JSONDeserializer(),
     )
+    aws.settled(predictor.endpoint_name)
     predictions = predictor.predict(features[:3])["predictions"]
     assert [sorted(prediction) for prediction in predictions] == [["predicted_label", "score"]] * 3
     predictor.delete_endpoint()
