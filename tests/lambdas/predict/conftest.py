@@ -16,6 +16,7 @@ from cdk.predict_bundle import write_bundle
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from pipeline.config import Settings, load
+from tests.lambdas.predict.signed import Consumer
 
 ROOT = Path(__file__).parents[3]
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
@@ -153,3 +154,8 @@ class Caller:
 @pytest.fixture
 def call(api: Api) -> Caller:
     return Caller(api)
+
+
+@pytest.fixture
+def consumer(live: Any) -> Consumer:
+    return Consumer(live)

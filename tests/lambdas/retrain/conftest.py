@@ -1,0 +1,77 @@
+"""A bucket, a lease table and a state machine that waits, on a local AWS without the stack."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from lambdas.retrain.start import Pipeline
+from local.cloud import ACCOUNT, running
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"
+WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, "End": True}}}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The pipeline, and what a test looks at."""
+
+    pipeline: Pipeline
+
+    def put(self, key: str, body: bytes = b"x") -> None:
+        self.pipeline.s3.put_object(Bucket=self.pipeline.bucket, Key=key, Body=body)
+
+    def delete(self, key: str) -> None:
+        self.pipeline.s3.delete_object(Bucket=self.pipeline.bucket, Key=key)
+
+    def runs(self) -> dict[str, Any]:
+        """The input of each execution by its name."""
+        states = self.pipeline.states
+        listed = states.list_executions(stateMachineArn=self.pipeline.machine, maxResults=100)["executions"]
+        described = [states.describe_execution(executionArn=run["executionArn"]) for run in listed]
+        return {run["name"]: json.loads(run["input"]) for run in described}
+
+    def latest(self) -> str:
+        """The newest wanted run."""
+        key = {"endpoint": {"S": self.pipeline.endpoint}}
+        item = self.pipeline.dynamodb.get_item(TableName=self.pipeline.lease_table, Key=key)["Item"]
+        return str(item["latest"]["S"])
+
+
+@pytest.fixture(scope="module")
+def clients() -> Iterator[dict[str, Any]]:
+    with running() as cloud:
+        session: Any = boto3.Session("test", "test", region_name=cloud.environment["AWS_REGION"])
+        names = {"s3": "s3", "states": "stepfunctions", "dynamodb": "dynamodb"}
+        yield {name: session.client(service, endpoint_url=cloud.endpoint_url) for name, service in names.items()}
+
+
+@pytest.fixture
+def place(clients: dict[str, Any]) -> Place:
+    name = f"test-{uuid4().hex[:8]}"
+    clients["s3"].create_bucket(Bucket=name)
+    clients["s3"].put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    clients["dynamodb"].create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    machine = clients["states"].create_state_machine(name=name, definition=json.dumps(WAITING), roleArn=ROLE)
+    return Place(
+        Pipeline(
+            bucket=name,
+            prefix="raw/",
+            marker="",
+            machine=machine["stateMachineArn"],
+            settings="0123456789abcdef",
+            commit="c0ffee",
+            lease_table=name,
+            endpoint="shop",
+            **clients,
+        )
+    )
