@@ -9,8 +9,10 @@ import importlib
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+from local import stack_types
 from local.sagemaker import states
 from local.sagemaker.errors import MODELED_ERRORS
 from local.sagemaker.service import Request, SageMaker
@@ -18,6 +20,7 @@ from local.sagemaker.service import Request, SageMaker
 WRITTEN_FOR = "1.5.33"
 APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.core.responses"
 STATES = "ministack.services.stepfunctions"
+STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (APP, "app"): ("scope", "receive", "send"),
     (APP, "SERVICE_REGISTRY"): dict,
@@ -35,6 +38,9 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (STATES, "_invoke_aws_sdk_integration"): ("resource", "input_data"),
     (STATES, "_stop_execution"): ("data",),
     (STATES, "_fail_execution"): ("execution", "error", "cause"),
+    (STACKS, "_RESOURCE_HANDLERS"): dict,
+    (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
+    (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
 }
 
 
@@ -98,7 +104,20 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     # The SDK for Java names a modeled error's class after it and throws its base class for every other.
     _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sagemaker"] = _SdkErrorNames()
     _StepFunctions(service).install()
+    _inner(STACKS, "_RESOURCE_HANDLERS").update(
+        stack_types.handlers(
+            service,
+            put_composite=partial(_alarm_call, "_put_composite_alarm"),
+            delete_composite=lambda name: _alarm_call("_delete_alarms", {"AlarmNames": [name]}),
+        )
+    )
     return _inner(APP, "app")  # type: ignore[no-any-return]
+
+
+def _alarm_call(name: str, request: dict[str, Any]) -> None:
+    status, _, body = _inner(ALARMS, name)({}, request, False, True)
+    if status >= 300:
+        raise ValueError(body.decode())
 
 
 class _SdkErrorNames(dict[str, str]):
@@ -131,7 +150,7 @@ class _StepFunctions:
             self._fail_execution,
         ):
             name = wrapper.__name__
-            setattr(module, name, _bind(wrapper, getattr(module, name)))
+            setattr(module, name, partial(wrapper, getattr(module, name)))
 
     def _sagemaker(self, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
         execution = self._execution.get()
@@ -197,14 +216,6 @@ class _StepFunctions:
     def _fail_execution(self, original: Callable[..., Any], execution: Any, error: str, cause: str) -> None:
         if execution["status"] == "RUNNING":  # a stopped execution stays ABORTED, whatever its tasks then raise
             original(execution, error, cause)
-
-
-def _bind(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    def bound(*arguments: Any) -> Any:
-        return wrapper(original, *arguments)
-
-    bound.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
-    return bound
 
 
 def _inner(module: str, name: str) -> Any:

@@ -8,8 +8,9 @@ from local.sagemaker.endpoints import Endpoint
 from local.sagemaker.errors import ResourceLimitExceeded, ValidationException
 from local.sagemaker.fleet import Fleet
 from local.sagemaker.host import Host
-from local.sagemaker.model_server import definition
+from local.sagemaker.model_server import RESOLVED, definition
 from local.sagemaker.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Record, Shelf
+from local.sagemaker.registry import Registry
 
 MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process here
 
@@ -20,10 +21,12 @@ class Deployments:
     Args:
         host: The machine.
         arn: Makes an ARN of the resource part.
+        registry: Where the model packages are.
     """
 
-    def __init__(self, host: Host, arn: Callable[[str], str]) -> None:
+    def __init__(self, host: Host, arn: Callable[[str], str], registry: Registry) -> None:
         self._host = host
+        self._registry = registry
         self._models: Shelf[Record] = Shelf(MODEL, arn)
         self._configs: Shelf[Record] = Shelf(ENDPOINT_CONFIG, arn)
         self._endpoints: Shelf[Endpoint] = Shelf(ENDPOINT, arn)
@@ -46,6 +49,11 @@ class Deployments:
             endpoint.kill()
 
     def _create_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        given = request.get("PrimaryContainer") or {}
+        if "ModelPackageName" in given:
+            # What DescribeModel shows is the package's name; what runs is what the package said now, whatever it says
+            # or whether it is there later.
+            request = {**request, RESOLVED: {**self._registry.container(given["ModelPackageName"]), **given}}
         images.find(self._host.images, definition(request)["Image"], "serve")
         return self._add(self._models, request)
 

@@ -40,6 +40,12 @@ class UnknownOperation(ServiceError):
     code = "UnknownOperationException"
 
 
+class ConflictException(ServiceError):
+    """Something else still depends on the resource."""
+
+    code = "ConflictException"
+
+
 class ResourceInUse(ServiceError):
     """A job of this name exists already."""
 

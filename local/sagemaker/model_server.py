@@ -16,6 +16,7 @@ from local.sagemaker.host import Host
 from local.sagemaker.s3 import split
 
 PING_SECONDS = 2.0  # "How your container should respond to health check (ping) requests"
+RESOLVED = "ResolvedContainer"  # a model's container when it comes of a model package; no member of DescribeModel
 ATTEMPTS = 2  # the free port may be taken by somebody else before the server binds it
 
 
@@ -30,10 +31,11 @@ class Answer:
 
 def definition(model: dict[str, Any]) -> dict[str, Any]:
     """The one container of a model's document. Raises ValidationException for models that do not run here."""
-    containers = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model.get("Containers", [])
+    primary = model.get(RESOLVED) or model.get("PrimaryContainer")
+    containers = [primary] if primary else model.get("Containers", [])
     if len(containers) != 1 or "Image" not in containers[0]:
         raise ValidationException(
-            "A local model has one container with an Image and, if it wants data, a ModelDataUrl."
+            "A local model has one container: an Image and, if it wants data, a ModelDataUrl, or a ModelPackageName."
         )
     return dict(containers[0])
 
@@ -47,11 +49,21 @@ class ModelServer:
         root: Its sandbox, made here.
         log: Log group and log stream.
         environment: Variables on top of the model's.
+        variant: The production variant, for an endpoint's.
     """
 
     def __init__(
-        self, host: Host, model: dict[str, Any], root: Path, log: tuple[str, str], environment: dict[str, str]
+        self,
+        host: Host,
+        model: dict[str, Any],
+        root: Path,
+        log: tuple[str, str],
+        environment: dict[str, str],
+        *,
+        variant: str | None = None,
     ) -> None:
+        self._name = f"The primary container for production variant {variant}" if variant else "The primary container"
+        self._owner = "endpoint" if variant else "job"
         self._host = host
         self._log = log
         self._root = root
@@ -103,9 +115,9 @@ class ModelServer:
                     return
                 if time.monotonic() > deadline:
                     self.container.kill()
-                    raise JobError("did not pass the ping health check")
+                    raise self._unhealthy("")
             if attempt + 1 == ATTEMPTS:
-                raise JobError(f"did not pass the ping health check: it exited with code {self.container.exit_code}")
+                raise self._unhealthy(f": it exited with code {self.container.exit_code}")
 
     def ask(
         self,
@@ -162,6 +174,10 @@ class ModelServer:
             self._closed = True
         if self.container is not None:
             self.container.kill()
+
+    def _unhealthy(self, detail: str) -> JobError:
+        advice = f"Please check CloudWatch logs for this {self._owner}."
+        return JobError(f"{self._name} did not pass the ping health check{detail}. {advice}")
 
     def _ping(self) -> bool:
         try:

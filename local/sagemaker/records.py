@@ -57,6 +57,14 @@ ENDPOINT = Kind(
     "Endpoint", "endpoint", "Endpoints", 'Could not find endpoint "{arn}".',
     'Cannot create already existing endpoint "{arn}".',
 )  # fmt: skip
+MODEL_PACKAGE_GROUP = Kind(
+    "ModelPackageGroup", "model-package-group", "ModelPackageGroupSummaryList",
+    "ModelPackageGroup {arn} does not exist.", "Model Package Group already exists: {arn}", order="Ascending",
+)  # fmt: skip
+MODEL_PACKAGE = Kind(
+    "ModelPackage", "model-package", "ModelPackageSummaryList", "ModelPackage {arn} does not exist.",
+    "ModelPackage already exists: {arn}", order="Ascending",
+)  # fmt: skip
 
 
 class Record:
@@ -135,6 +143,15 @@ class Shelf(Generic[R]):
             raise ValidationException(self.kind.missing.format(name=name, arn=self.arn(name)))
         return record
 
+    def find(self, arn_or_name: str) -> R:
+        """The one of this ARN or name. Raises ValidationException as `get` does."""
+        if not arn_or_name.startswith("arn:"):
+            return self.get(arn_or_name)
+        for record in self.all():
+            if record.arn == arn_or_name:
+                return record
+        raise ValidationException(self.kind.missing.format(name=arn_or_name, arn=arn_or_name))
+
     def remove(self, name: str) -> None:
         """Forget one."""
         with self._lock:
@@ -145,9 +162,16 @@ class Shelf(Generic[R]):
         with self._lock:
             return list(self._records.values())
 
-    def page(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer of the kind's List operation: filtered, sorted, in pages of MaxResults (10 unless told)."""
-        documents = [record.describe() for record in self.all()]
+    def page(
+        self, request: dict[str, Any], keep: Callable[[dict[str, Any]], bool] = lambda document: True
+    ) -> dict[str, Any]:
+        """The answer of the kind's List operation: filtered, sorted, in pages of MaxResults (10 unless told).
+
+        Args:
+            request: The List request.
+            keep: A filter of this kind alone, over Describe's documents.
+        """
+        documents = [document for record in self.all() if keep(document := record.describe())]
         noun = self.kind.noun
         for document in documents:
             document |= {"_Name": document[f"{noun}Name"], "_Status": document.get(f"{noun}Status", "")}

@@ -22,6 +22,7 @@ from local.sagemaker.host import Host
 from local.sagemaker.jobs import Job
 from local.sagemaker.processing import ProcessingJob
 from local.sagemaker.records import PROCESSING, TRAINING, TRANSFORM, Kind, Record, Shelf
+from local.sagemaker.registry import Registry
 from local.sagemaker.training import TrainingJob
 from local.sagemaker.transform import TransformJob
 
@@ -55,8 +56,9 @@ class SageMaker:
         self._jobs: dict[str, Shelf[Job]] = {
             kind.noun: Shelf(kind, self._arn) for kind in (PROCESSING, TRAINING, TRANSFORM)
         }
-        self._deployments = Deployments(host, self._arn)
-        self.shelves: dict[str, Shelf[Any]] = {**self._jobs, **self._deployments.shelves}
+        registry = Registry(self._arn)
+        self._deployments = Deployments(host, self._arn, registry)
+        self.shelves: dict[str, Shelf[Any]] = {**self._jobs, **self._deployments.shelves, **registry.shelves}
         self._operations: dict[str, Operation] = {
             "CreateProcessingJob": lambda request: self._create_job(PROCESSING, ProcessingJob, request),
             "CreateTrainingJob": lambda request: self._create_job(TRAINING, TrainingJob, request),
@@ -65,6 +67,7 @@ class SageMaker:
             **{f"Describe{noun}": self._describe(shelf) for noun, shelf in self.shelves.items()},
             **{f"List{noun}s": shelf.page for noun, shelf in self.shelves.items()},
             **self._deployments.operations,
+            **registry.operations,
             "AddTags": self._add_tags,
             "ListTags": self._list_tags,
             "DeleteTags": self._delete_tags,
