@@ -141,6 +141,8 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
         "TMPDIR": str(scratch),
+        "S3_DATA_DIR": str(home.resolve() / "s3"),
+        "STATE_DIR": str(home.resolve() / "state"),
         # Listeners that nothing here uses, and a Docker daemon whose containers are none of our business.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",

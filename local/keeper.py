@@ -37,7 +37,11 @@ class Keeper:
     def spawn(self, command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
         """Start a child in a process group of its own. Raises OSError when the program cannot be started."""
         process: subprocess.Popen[bytes] = subprocess.Popen(command, start_new_session=True, **options)
-        self._tell("+", process.pid)
+        try:
+            self._tell("+", process.pid)
+        except OSError:  # without a keeper nothing may start
+            process.kill()
+            raise
         return process
 
     def reap(self, process: "subprocess.Popen[bytes]") -> int:

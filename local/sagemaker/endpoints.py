@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from local.sagemaker.errors import JobError, ServiceError, ValidationException
+from local.sagemaker.errors import JobError, ValidationException
 from local.sagemaker.fleet import Fleet
 from local.sagemaker.records import ENDPOINT, Record
 
@@ -132,7 +132,7 @@ class Endpoint(Record):
         def guarded() -> None:
             try:
                 work(*arguments)
-            except (ServiceError, OSError, RuntimeError):
+            except Exception:
                 log.exception("%s", self.name)
                 self.update(EndpointStatus="Failed", FailureReason="InternalServerError: see the local AWS's log")
 

@@ -132,18 +132,11 @@ class Fleet:
             if self._ended:
                 raise JobError("The endpoint was ended before it started.")
             self._variants = variants
-        named = [(name, instance) for name, instances in variants.items() for instance in instances]
-        with ThreadPoolExecutor(len(named)) as pool:
-            starting = [(name, pool.submit(instance.start)) for name, instance in named]
-        for name, started in starting:
-            if failure := started.exception():
-                text = str(failure) if isinstance(failure, JobError) else f"InternalServerError: {failure!r}"
-                if text.startswith("did not pass"):
-                    text = (
-                        f"The primary container for production variant {name} {text}. "
-                        "Please check CloudWatch logs for this endpoint."
-                    )
-                raise JobError(text)
+        all_instances = [instance for instances in variants.values() for instance in instances]
+        with ThreadPoolExecutor(len(all_instances)) as pool:
+            starting = [pool.submit(instance.start) for instance in all_instances]
+        for started in starting:
+            started.result()
 
     def enter(self) -> None:
         """A request is on its way here; call it under the lock that guards the traffic."""
@@ -207,7 +200,8 @@ class Fleet:
         for number in range(variant.get("InitialInstanceCount", 1)):
             log_stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
             root = self._folder / name / str(number) / "ml"
-            instances.append(Instance(ModelServer(self._host, model, root, (self.log_group, log_stream), {}), seconds))
+            server = ModelServer(self._host, model, root, (self.log_group, log_stream), {}, variant=name)
+            instances.append(Instance(server, seconds))
         return instances
 
     def _choose(self) -> str:

@@ -18,14 +18,8 @@ OPT_ML = Path("/opt/ml")
 class ProcessingJob(Job):
     """A processing job: one process for each instance.
 
-    Args:
-        arn: Its ARN.
-        request: CreateProcessingJob.
-        tags: Its tags.
-        host: The machine.
-
     Raises:
-        ValidationException: It asks for what does not run here.
+        ValidationException: The request asks for what does not run here.
     """
 
     def __init__(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:

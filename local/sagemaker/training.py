@@ -34,14 +34,8 @@ class TrainingJob(Job):
     One process whatever InstanceCount says, with all shards of the data: AWS's algorithm distributes itself over
     instances, the stand-in does not (docs/local-vs-aws.md).
 
-    Args:
-        arn: Its ARN.
-        request: CreateTrainingJob.
-        tags: Its tags.
-        host: The machine.
-
     Raises:
-        ValidationException: It asks for what does not run here.
+        ValidationException: The request asks for what does not run here.
     """
 
     def __init__(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:

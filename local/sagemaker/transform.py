@@ -30,15 +30,8 @@ STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
 class TransformJob(Job):
     """A batch transform job: a model server for each instance, the objects dealt out among them.
 
-    Args:
-        arn: Its ARN.
-        request: CreateTransformJob.
-        tags: Its tags.
-        host: The machine.
-        model: DescribeModel's document.
-
     Raises:
-        ValidationException: It asks for what does not run here.
+        ValidationException: The request asks for what does not run here.
     """
 
     def __init__(

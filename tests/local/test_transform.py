@@ -108,7 +108,9 @@ def test_the_containers_parameters_count_where_the_request_says_nothing(aws: Aws
 def test_a_container_that_never_passes_its_ping_fails_the_job(aws: Aws) -> None:
     aws.put("t10/a.csv", "1\n")
     job = transform(aws, "t10", model_environment={"PING": "never"})
-    assert job["FailureReason"] == "did not pass the ping health check"
+    assert job["FailureReason"] == (
+        "The primary container did not pass the ping health check. Please check CloudWatch logs for this job."
+    )
 
 
 def test_a_stopped_job_ends_stopped(aws: Aws) -> None:
