@@ -58,7 +58,7 @@ run: install ## the whole pipeline on this machine: deploy, upload, retrain, pre
 	$(LOCAL) $(PY) -m ops predict
 
 up: install ## start the local AWS and deploy to it; it stays up
-	@$(PY) -m local.cloud start --port $(PORT) --home $(LOCAL_HOME)
+	@SFN_WAIT_SCALE=0.01 $(PY) -m local.cloud start --port $(PORT) --home $(LOCAL_HOME)
 	@echo "deploying with the CDK CLI ..."
 	@$(LOCAL) $(CDK) bootstrap --app "" --progress bar aws://123456789012/$(REGION) >build/bootstrap.log 2>&1 \
 		|| { cat build/bootstrap.log; exit 1; }

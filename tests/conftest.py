@@ -45,12 +45,19 @@ class Deployed:
 
     def run(self, name: str, body: bytes, *, during: Callable[[], None] | None = None) -> runs.Run:
         """Uploads, and returns the run that this started once it has ended."""
-        before = {run.arn for run in runs.latest(self.account, limit=100)}
+        before = self.executions()
         self.put(name, body)
-        started = wait_for(lambda: next((r for r in runs.latest(self.account, 100) if r.arn not in before), None))
+        started = wait_for(lambda: next(iter(self.executions() - before), None))
         if during is not None:
             during()
-        return wait_for(lambda: ended if not (ended := runs.describe(self.account, started.arn)).running else None)
+        return wait_for(lambda: ended if not (ended := runs.describe(self.account, started)).running else None)
+
+    def executions(self) -> set[str]:
+        """The ARNs of every run so far."""
+        pages = self.account.states.get_paginator("list_executions").paginate(
+            stateMachineArn=self.account.outputs["StateMachine"]
+        )
+        return {execution["executionArn"] for page in pages for execution in page["executions"]}
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a program as a user of this local AWS would."""
@@ -96,7 +103,7 @@ def deploy(cloud: Cloud, config: Path, out: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    with pytest.MonkeyPatch.context() as patched, running() as cloud:
+    with pytest.MonkeyPatch.context() as patched, running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
         yield deploy(cloud, ROOT / "pipeline.toml", tmp_path_factory.mktemp("cdk.out"), patched)
 
 

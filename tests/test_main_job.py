@@ -1,6 +1,9 @@
 """The main job on a deployed local AWS: an upload retrains, the API answers, and nothing bad goes live."""
 
 import json
+import os
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -115,10 +118,26 @@ def test_bad_data_fails_the_run_and_leaves_the_old_model(
 
 
 def test_a_killed_job_fails_the_run_with_the_cause(live: Deployed) -> None:
-    def kill_training() -> None: ...
+    before = endpoint_config(live)
+    # Enough rows for the job to be caught at work; shifted a little so that none is another's duplicate.
+    rows = [line.split(",", 3) for line in LINES[1:]]
+    many = [f"{n},{label},{float(first) + n * 1e-6!r},{rest}" for n in range(200) for _, label, first, rest in rows]
 
-    run = live.run("wdbc.csv", WDBC.read_bytes(), during=kill_training)
+    def kill_the_job() -> None:
+        wait_for(lambda: [os.kill(pid, signal.SIGKILL) for pid in processes(live, "preprocess --")] or None)
+
+    run = live.run("many.csv", "\n".join([LINES[0], *many]).encode(), during=kill_the_job)
     assert run.status == "FAILED"
+    assert "AlgorithmError" in run.outcome
+    assert "137" in run.outcome or "SIGKILL" in run.outcome, run.outcome
+    assert endpoint_config(live) == before
+
+
+def processes(deployed: Deployed, argument: str) -> list[int]:
+    """The local AWS's own processes that have `argument` in their command line."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    home = str(deployed.cloud.home)
+    return [int(line.split()[0]) for line in listed.splitlines() if argument in line and home in line]
 
 
 def test_ops_tell_the_same_story(live: Deployed, tmp_path: Path) -> None:
