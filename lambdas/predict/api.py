@@ -13,8 +13,8 @@ from .endpoint import Answer, Endpoint
 from .model import Deployed, Model
 from .problem import Problem
 
-MOST_ANSWER_BYTES = 6_000_000
-"""A synchronous Lambda invocation answers 6 MB at most (Lambda quotas)."""
+MOST_ANSWER_BYTES = 5_000_000
+"""A synchronous Lambda invocation answers 6 MB at most (Lambda quotas); there each quote of the body counts twice."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,13 @@ class Api:
 
     def label(self, row: rows.Row) -> Any:
         """Return the label of one row, or a regressor's number."""
-        prediction = self._scored([row])[0][0]
-        return prediction.get("label", prediction["score"])
+        return _label(self._scored([row])[0][0])
 
     def _one_label(self, request: Request) -> Response:
         """The contract of 2018: one row in, its label as a JSON string out."""
         text = self._text(request, "application/json")
         predictions, model = self._scored(rows.from_data(text, self.contract))
-        return _scores(predictions[0].get("label", predictions[0]["score"]), 1, model)
+        return _scores(_label(predictions[0]), 1, model)
 
     def _predictions(self, request: Request) -> Response:
         text = self._text(request, "application/json", "text/csv")
@@ -98,9 +97,10 @@ class Api:
                 raise ValueError("the score is not finite")
             if self.contract.predictor_type == "regressor":
                 return {"score": score}
-            # An int in the container of 2024, 0.0 in that of 2019.
-            number = int(answer["predicted_label"])
-            return {"label": dict(enumerate(self.contract.classes))[number], "score": score, "predicted_label": number}
+            # An int in the container of 2024, 0.0 in that of 2019: as keys they are the same.
+            number = answer["predicted_label"]
+            label = dict(enumerate(self.contract.classes))[number]
+            return {"label": label, "score": score, "predicted_label": int(number)}
         except (KeyError, TypeError, ValueError) as error:
             raise Problem("model-error", "The model's answer is not the linear learner's") from error
 
@@ -121,10 +121,14 @@ class Api:
         return Response((self.folder / name).read_text("utf-8"), headers={"Content-Type": media_type})
 
 
+def _label(prediction: Answer) -> Any:
+    return prediction.get("label", prediction["score"])
+
+
 def _media_type(request: Request) -> str:
     """Return the Content-Type; none is JSON, as it is to API Gateway. A charset other than UTF-8 is no type we read."""
     media_type, _, parameters = request.headers.get("content-type", "application/json").lower().partition(";")
-    plain = parameters.strip().replace('"', "") in {"", "charset=utf-8", "header=absent"}
+    plain = parameters.strip().replace('"', "") in {"", "charset=utf-8"}
     return media_type.strip() if plain else ""
 
 

@@ -14,7 +14,7 @@ from .contract import Contract
 from .problem import Problem
 
 LISTED = 20
-"""How many faults a problem lists; the count it gives is of all of them."""
+"""How many faults a problem lists at most."""
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 Row = list[float]

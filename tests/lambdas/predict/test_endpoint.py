@@ -75,6 +75,7 @@ def test_no_model_yet_says_so(call: Any, sagemaker: Any) -> None:
         '{"predictions": [{"score": NaN, "predicted_label": 0}]}',
         '{"predictions": [{"score": 0, "predicted_label": 2}]}',
         '{"predictions": [{"score": 0, "predicted_label": -1}]}',
+        '{"predictions": [{"score": 0, "predicted_label": 0.5}]}',
         '{"predictions": [{"score": "", "predicted_label": 0}]}',
         '{"predictions": [{"score": 0, "predicted_label": 0}, {"score": 0, "predicted_label": 0}]}',
     ],
