@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Endpoint(Record):
-    """An endpoint. Its traffic is a list of fleets with shares, changed at once under a lock.
+    """An endpoint. Its traffic goes to one fleet, exchanged at once under a lock.
 
     Args:
         arn: Its ARN.
@@ -28,7 +28,7 @@ class Endpoint(Record):
     def __init__(self, arn: str, name: str, tags: dict[str, str], fleet: Fleet) -> None:
         document = {"EndpointName": name, "EndpointStatus": "Creating", "EndpointConfigName": fleet.name}
         super().__init__(ENDPOINT, arn, document, tags)
-        self._traffic: tuple[Fleet, ...] = ()
+        self._live: Fleet | None = None
         self._fleets = [fleet]
 
     def create(self) -> None:
@@ -58,22 +58,20 @@ class Endpoint(Record):
             if self.status not in ("InService", "Failed"):
                 raise ValidationException(f'Cannot update in-progress endpoint "{self.arn}".')
             self.update(EndpointStatus="Deleting")
-            self._traffic = ()
+            self._live = None
         self._in_background(self._delete, forget)
 
     def enter(self) -> Fleet | None:
         """The fleet that takes the next request, which must `leave` it; None when the endpoint serves nothing."""
         with self.lock:
-            if not self._traffic:
-                return None
-            fleet = self._traffic[0]
-            fleet.enter()
-            return fleet
+            if self._live is not None:
+                self._live.enter()
+            return self._live
 
     def kill(self) -> None:
         """End all its processes now, because the local AWS ends."""
         with self.lock:
-            self._traffic = ()
+            self._live = None
             fleets = list(self._fleets)
         for fleet in fleets:
             fleet.end()
@@ -90,9 +88,8 @@ class Endpoint(Record):
         if reason:  # the old config stays and serves; AWS says so in FailureReason alone
             self.update(EndpointStatus="InService", PendingDeploymentSummary=None, FailureReason=reason)
             return
-        with self.lock:
-            (blue,) = self._traffic
-            self._route(green)
+        blue = self._fleets[0]
+        self._route(green)
         blue.stop()
         self._fleets.remove(blue)
         self.update(
@@ -119,7 +116,7 @@ class Endpoint(Record):
     def _route(self, fleet: Fleet, **members: Any) -> None:
         capture = fleet.config.get("DataCaptureConfig")
         with self.lock:
-            self._traffic = (fleet,)
+            self._live = fleet
             self.update(ProductionVariants=fleet.describe(), DataCaptureConfig=_capture_summary(capture), **members)
 
     def _must_be_in_service(self) -> None:

@@ -176,6 +176,7 @@ class Job(Record):
     def _run(self) -> None:
         status, reason = "Completed", None
         try:
+            shutil.rmtree(self.folder, ignore_errors=True)  # of a failed job of this name, before a reset
             self.folder.mkdir(parents=True)
             self.work()
         except Stopped:

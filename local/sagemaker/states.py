@@ -62,7 +62,7 @@ def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Cal
         raise TaskFailure("States.Runtime", f"{resource} does not run locally. Known are: {known}.")
     operation = action[0].upper() + action[1:]
     if strange := unknown_members(service.host.model.operation_model(operation).input_shape, parameters):
-        listed = ", ".join(f'"The field {name!r} is not supported by Step Functions"' for name in strange)
+        listed = ", ".join(f'The field "{name}" is not supported by Step Functions' for name in strange)
         text = json.dumps(parameters)
         raise TaskFailure("States.Runtime", f"The Parameters '{text}' could not be used to start the Task: [{listed}]")
     request = parameters

@@ -17,6 +17,7 @@ from local.sagemaker.host import Host
 from local.sagemaker.jobs import Job, Stopped
 from local.sagemaker.model_server import ModelServer, definition
 from local.sagemaker.records import TRANSFORM
+from local.sagemaker.s3 import inside
 
 MEGABYTE = 1 << 20
 CHUNK = 1 << 18
@@ -115,7 +116,7 @@ class TransformJob(Job):
         return {**DEFAULTS, **{name: told[name] for name in DEFAULTS if name in told}, **asked}
 
     def _transform(self, server: ModelServer, parameters: dict[str, Any], source: tuple[str, str], path: str) -> None:
-        read, written = self.folder / "in" / path, self.folder / "out" / f"{path}.out"
+        read, written = inside(self.folder / "in", path), inside(self.folder / "out", f"{path}.out")
         self.host.s3.fetch(*source, read)
         written.parent.mkdir(parents=True, exist_ok=True)
         window: deque[Future[bytes]] = deque()
