@@ -40,7 +40,8 @@ def deployable(document: Json, *, integration_uri: str, auth: str, user_pool_arn
     integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": integration_uri}
     proxy = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
     refused = {"default": {"description": "A problem: not-found or method-not-allowed"}}
-    api["paths"]["/{proxy+}"] = {method: {"parameters": [proxy], "responses": refused} for method in METHODS}
+    other = {"security": [] if auth == "none" else [{"caller": []}], "parameters": [proxy], "responses": refused}
+    api["paths"]["/{proxy+}"] = {method: dict(other) for method in METHODS}
     for operations in api["paths"].values():
         for operation in operations.values():
             operation["x-amazon-apigateway-integration"] = integration

@@ -24,7 +24,6 @@ _FAILED = ["internal", "model-error", "not-deployed", "busy", "timeout"]
 
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document of this project's API; names, limits and examples are the settings'."""
-    security: list[Json] = [{"caller": []}] if settings.api.auth != "none" else []
     return {
         "openapi": "3.0.3",
         "info": {
@@ -34,7 +33,6 @@ def document(settings: Settings) -> Json:
             "Every problem is an RFC 9457 document with a stable type; nothing of a row is kept.",
         },
         "servers": [{"url": "."}],
-        "security": security,
         "paths": {settings.api.path: {"post": _one(settings)}, "/predictions": {"post": _many(settings)}, **_open()},
         "components": {"schemas": _schemas(settings), **_schemes(settings.api.auth)},
     }
@@ -45,6 +43,7 @@ def _one(settings: Settings) -> Json:
     golden = settings.endpoint.golden[0]
     return {
         "operationId": "predictOne",
+        "security": _security(settings),
         "summary": "One row, its label as a JSON string",
         "requestBody": _body({"application/json": {"schema": {"$ref": _ref("Data")}}}),
         "responses": {
@@ -64,6 +63,7 @@ def _many(settings: Settings) -> Json:
     }
     return {
         "operationId": "predictMany",
+        "security": _security(settings),
         "summary": "Many rows, with scores and the model's name; answered in the order posted, all rows or none",
         "requestBody": _body(media),
         "responses": {
@@ -118,7 +118,7 @@ def _schemas(settings: Settings) -> Json:
         "Row": {"oneOf": [{"$ref": _ref("Numbers")}, {"$ref": _ref("NamedNumbers")}]},
         "Numbers": {"type": "array", "items": number, **width, "description": f"In this order: {', '.join(features)}"},
         "NamedNumbers": {**_object(dict.fromkeys(features, number)), "description": "In any order"},
-        "Label": {"type": "string", "enum": list(settings.data.classes)},
+        **({"Label": {"type": "string", "enum": list(settings.data.classes)}} if settings.data.classes else {}),
         "Predictions": _object({"predictions": _predictions(settings), "model": {"$ref": _ref("Model")}}),
         "Model": {
             **_object({name: _nullable_string() for name in ("name", "package_version", "trained_at", "variant")}),
@@ -143,6 +143,11 @@ def _predictions(settings: Settings) -> Json:
     label: Json = {"$ref": _ref("Label")}
     number = {"type": "integer", "minimum": 0, "maximum": len(settings.data.classes) - 1}
     return {"type": "array", "items": _object({"label": label, "score": score, "predicted_label": number})}
+
+
+def _security(settings: Settings) -> list[Json]:
+    """For each operation by itself: API Gateway is not known to read `security` at the document's root."""
+    return [] if settings.api.auth == "none" else [{"caller": []}]
 
 
 def _schemes(auth: str) -> Json:
