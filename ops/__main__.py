@@ -12,6 +12,8 @@ from ops import runs, watch
 from ops.account import FAILURES, Account, OpsError
 from ops.predict import golden_row
 from ops.predict import predict as post
+from ops.retrain import EXIT as ASKED
+from ops.retrain import retrain as ask
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(highlight=False)
@@ -32,6 +34,17 @@ def upload(file: Annotated[Path, typer.Argument(help="A CSV with a header.")], c
         task = progress.add_task(file.name, total=file.stat().st_size)
         account.s3.upload_file(str(file), bucket, key, Callback=lambda count: progress.advance(task, count))
     console.print(f"uploaded s3://{bucket}/{key}; `python -m ops watch` follows the run it starts", soft_wrap=True)
+
+
+@app.command()
+def retrain(
+    force: Annotated[bool, typer.Option("--force", help="Run again on data and settings that had a run.")] = False,
+    config: Config = CONFIG,
+) -> None:
+    """Start a run now. Exit code: 0 started, 4 not started (nothing new, held back, no data), 1 failed."""
+    answer = ask(Account.of(config), force=force)
+    console.print(f"{answer['result']}: {answer['detail']}", soft_wrap=True, markup=False)
+    raise typer.Exit(ASKED[answer["result"]])
 
 
 @app.command(name="watch")

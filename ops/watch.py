@@ -9,17 +9,18 @@ from ops import runs
 from ops.account import Account
 
 START_WITHIN_SECONDS = 120
-"""How long an upload may take to start a run before `watch` gives up."""
+"""How long an upload may take to start a run, beside the trigger's delay, before `watch` gives up."""
 
 
 def newest_run(account: Account, console: Console) -> runs.Run:
     """The run that the newest upload started, waiting for it to begin. Raises NoRun with the next step."""
     uploaded = _newest_upload(account)
-    deadline = time.monotonic() + START_WITHIN_SECONDS
+    patience = START_WITHIN_SECONDS + account.settings.trigger.delay_seconds
+    deadline = time.monotonic() + patience
     told = False
     while time.monotonic() < deadline:
         newest = runs.latest(account, limit=1)
-        if newest and (uploaded is None or newest[0].started >= uploaded or newest[0].running):
+        if newest and (uploaded is None or newest[0].started >= uploaded):
             return newest[0]
         if uploaded is None:
             raise runs.NoRun("no run yet and nothing uploaded: `python -m ops upload FILE` starts one")
@@ -28,8 +29,8 @@ def newest_run(account: Account, console: Console) -> runs.Run:
             told = True
         time.sleep(_pause(account))
     raise runs.NoRun(
-        f"the upload of {uploaded:%H:%M:%S} started no run in {START_WITHIN_SECONDS} s:"
-        " look at the EventBridge rule of the stack, or start one with `aws stepfunctions start-execution`"
+        f"the upload of {uploaded:%H:%M:%S} started no run in {patience} s:"
+        " `python -m ops retrain` says why, or starts one"
     )
 
 

@@ -6,10 +6,21 @@ from typing import Any
 
 import boto3
 
-from .request import BadRequest, Request
-from .start import Pipeline, start
+from .start import Pipeline, Request, start
 
-_PIPELINE = Pipeline.of(os.environ, boto3.client)
+_PIPELINE = Pipeline(
+    bucket=os.environ["DATA_BUCKET"],
+    prefix=os.environ["DATA_PREFIX"],
+    marker=os.environ.get("DATA_MARKER", ""),
+    machine=os.environ["STATE_MACHINE"],
+    settings=os.environ["SETTINGS_HASH"],
+    commit=os.environ.get("COMMIT", ""),
+    lease_table=os.environ["LEASE_TABLE"],
+    endpoint=os.environ["ENDPOINT_NAME"],
+    s3=boto3.client("s3"),
+    states=boto3.client("stepfunctions"),
+    dynamodb=boto3.client("dynamodb"),
+)
 """Made once a process: its connections stay open from one call to the next."""
 
 
@@ -30,10 +41,10 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     requests, refused = [], []
     for record in event["Records"]:
         try:
-            requests.append(Request.read(record["body"], record["messageId"]))
-        except BadRequest as error:
+            requests.append(Request.of(json.loads(record["body"]), record["messageId"]))
+        except (ValueError, RecursionError) as error:
             refused.append({"itemIdentifier": record["messageId"]})
-            _log({"result": "refused", "detail": str(error), "message": record["messageId"]})
+            _log({"result": "refused", "detail": f"message {record['messageId']}: {error}"})
     if requests:
         _log(start(_PIPELINE, requests))
     return {"batchItemFailures": refused}

@@ -1,19 +1,43 @@
 """Whether there is anything to do, and the start of the run that does it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .data import Data, listed
-from .request import Request
 
+REASONS = ("upload", "schedule", "drift", "manual", "delivery")
 LOOKS = 10
 """How often the data is listed again because another request was faster, before SQS is left to try later."""
 
 
+class BadRequest(ValueError):
+    """What was sent is no request for a run."""
+
+
 class Overtaken(Exception):
     """Others changed the newest wanted run at every look; the message goes back to its queue."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Why a run is asked for, whether known data is to run again, and the id of the message that asks."""
+
+    reason: str
+    force: bool
+    id: str
+
+    @staticmethod
+    def of(document: Any, message_id: str) -> "Request":
+        """Return the request in {"reason", "force"}; other keys are for whoever reads the queue. Raises BadRequest."""
+        wanted = f'want {{"reason": one of {", ".join(REASONS)}, "force": true or false}}'
+        if not isinstance(document, dict):
+            raise BadRequest(wanted)
+        reason, force = document.get("reason"), document.get("force", False)
+        if reason not in REASONS or not isinstance(force, bool):
+            raise BadRequest(wanted)
+        return Request(reason, force, message_id)
 
 
 @dataclass(frozen=True)
@@ -32,31 +56,14 @@ class Pipeline:
     states: Any
     dynamodb: Any
 
-    @staticmethod
-    def of(environment: Mapping[str, str], client: Any) -> "Pipeline":
-        """The pipeline that the Lambda's environment describes."""
-        return Pipeline(
-            bucket=environment["DATA_BUCKET"],
-            prefix=environment["DATA_PREFIX"],
-            marker=environment.get("DATA_MARKER", ""),
-            machine=environment["STATE_MACHINE"],
-            settings=environment["SETTINGS_HASH"],
-            commit=environment.get("COMMIT", ""),
-            lease_table=environment["LEASE_TABLE"],
-            endpoint=environment["ENDPOINT_NAME"],
-            s3=client("s3"),
-            states=client("stepfunctions"),
-            dynamodb=client("dynamodb"),
-        )
-
 
 def start(pipeline: Pipeline, requests: Sequence[Request]) -> dict[str, str]:
     """Start one run for all requests, or none; return {"result", "detail"} and, when started, "execution".
 
-    The run's name is first written down as the newest wanted one, so that a run on older data ends as superseded. The
-    write counts looks: it is refused when another was made since this one's was counted, and the data is listed anew.
-    So the newest name is always from the newest look, without comparing clocks or the objects' times, which go back
-    when an object is deleted.
+    Before a run is started, its name is written down as the newest wanted one, so that a run on older data ends as
+    superseded. The write counts looks: when another was written since this one's count was read, it is refused and the
+    data listed anew. So the newest name is always from the newest look, without comparing clocks, or the objects'
+    times, which go back when an object is deleted.
 
     Raises:
         Overtaken: others were faster, LOOKS times.
@@ -72,6 +79,8 @@ def start(pipeline: Pipeline, requests: Sequence[Request]) -> dict[str, str]:
             return {"result": "held back", "detail": f"until {folder}{pipeline.marker} is put after the data"}
         suffix = f"-{asked.id.replace('-', '')[:8]}" if asked.force else ""
         name = f"{data.fingerprint[:24]}-{pipeline.settings[:8]}{suffix}"
+        if (status := _status(pipeline, name)) is not None:
+            return _nothing_new(name, status)
         if name == latest or _want(pipeline, name, data, looks):
             return _begin(pipeline, name, data, asked)
     raise Overtaken(f"{LOOKS} looks at {folder}, and each was overtaken by another")
@@ -117,10 +126,18 @@ def _begin(pipeline: Pipeline, name: str, data: Data, asked: Request) -> dict[st
             stateMachineArn=pipeline.machine, name=name, input=json.dumps(document)
         )["executionArn"]
     except pipeline.states.exceptions.ExecutionAlreadyExists:
-        execution = f"{pipeline.machine.replace(':stateMachine:', ':execution:')}:{name}"
-        status = pipeline.states.describe_execution(executionArn=execution)["status"]
-        return {
-            "result": "nothing new",
-            "detail": f"run {name} had this data and these settings, and is {status}; --force runs them again",
-        }
+        return _nothing_new(name, "RUNNING")
     return {"result": "started", "detail": f"run {name}, {len(data.objects)} objects", "execution": execution}
+
+
+def _status(pipeline: Pipeline, name: str) -> str | None:
+    execution = f"{pipeline.machine.replace(':stateMachine:', ':execution:')}:{name}"
+    try:
+        return str(pipeline.states.describe_execution(executionArn=execution)["status"])
+    except pipeline.states.exceptions.ExecutionDoesNotExist:
+        return None
+
+
+def _nothing_new(name: str, status: str) -> dict[str, str]:
+    detail = f"run {name} had this data and these settings, and is {status}; --force runs them again"
+    return {"result": "nothing new", "detail": detail}

@@ -80,3 +80,14 @@ def test_every_port_of_the_definition_is_filled(template: Any) -> None:
     text = json.dumps(machine["DefinitionString"])
     ports = {part.split("}")[0] for part in text.split("${")[1:]}
     assert ports == set(machine["DefinitionSubstitutions"])
+
+
+def test_the_lease_is_encrypted_with_the_stacks_key_and_can_be_restored(template: Any) -> None:
+    (table,) = of_type(template, "AWS::DynamoDB::Table")
+    assert table["KeySchema"] == [{"AttributeName": "endpoint", "KeyType": "HASH"}]
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert {**table["SSESpecification"], "KMSMasterKeyId": 0} == {
+        "KMSMasterKeyId": 0,
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+    }

@@ -1,0 +1,157 @@
+"""What the template says of the triggers."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import aws_cdk
+import pytest
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_stepfunctions as sfn
+
+from cdk.app import FLAGS
+from cdk.data import DataStore
+from cdk.triggers import Triggers, commit
+from pipeline.config import Settings, load
+from pipeline.settings import Trigger
+
+ROOT = Path(__file__).parents[2]
+TRIGGER = Trigger(delay_seconds=7, marker="_SUCCESS", schedule="rate(7 days)")
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load(ROOT / "pipeline.toml").model_copy(update={"trigger": TRIGGER})
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
+    """The construct in stacks of its own: with a schedule and without."""
+    app = aws_cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("cdk.out")), analytics_reporting=False)
+    for name, chosen in (("scheduled", settings), ("plain", load(ROOT / "pipeline.toml"))):
+        stack = aws_cdk.Stack(app, name)
+        key = dynamodb.Attribute(name="endpoint", type=dynamodb.AttributeType.STRING)
+        Triggers(
+            stack,
+            "Triggers",
+            settings=chosen,
+            data=DataStore(stack, "Data", removal=aws_cdk.RemovalPolicy.DESTROY),
+            machine=sfn.StateMachine(stack, "Machine", definition_body=sfn.DefinitionBody.from_string("{}")),
+            lease=dynamodb.Table(stack, "Lease", partition_key=key),
+            endpoint_name="live",
+        )
+    return Path(app.synth().directory)
+
+
+@pytest.fixture(scope="module")
+def resources(out: Path) -> dict[str, Any]:
+    return resources_of(out, "scheduled")
+
+
+def resources_of(out: Path, stack: str) -> dict[str, Any]:
+    template = json.loads((out / f"{stack}.template.json").read_text())
+    return {name: item for name, item in template["Resources"].items() if name.startswith("Triggers")}
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: item["Properties"] for name, item in resources.items() if item["Type"] == kind}
+
+
+def the(resources: dict[str, Any], kind: str, start: str) -> dict[str, Any]:
+    (found,) = [item for name, item in of_type(resources, kind).items() if name.startswith(start)]
+    return dict(found)
+
+
+def test_the_queue_waits_retries_and_gives_up_into_another(resources: dict[str, Any]) -> None:
+    queue = the(resources, "AWS::SQS::Queue", "TriggersQueue")
+    dead = next(name for name in of_type(resources, "AWS::SQS::Queue") if name.startswith("TriggersDeadLetters"))
+    assert queue == {
+        "DelaySeconds": 7,
+        "RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": [dead, "Arn"]}, "maxReceiveCount": 5},
+        "SqsManagedSseEnabled": True,
+        "VisibilityTimeout": 180,
+    }
+    assert resources[dead]["Properties"] == {"MessageRetentionPeriod": 14 * 86400, "SqsManagedSseEnabled": True}
+
+
+def test_both_queues_are_reached_by_tls_only_and_filled_by_the_rules_only(resources: dict[str, Any]) -> None:
+    policies = list(of_type(resources, "AWS::SQS::QueuePolicy").values())
+    assert len(policies) == 2
+    for policy in policies:
+        denied, *allowed = policy["PolicyDocument"]["Statement"]
+        assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+        assert len(allowed) == 3
+        for statement in allowed:
+            assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+            assert set(statement["Condition"]) == {"ArnEquals"}
+
+
+def test_uploads_drift_and_the_schedule_become_requests(resources: dict[str, Any]) -> None:
+    rules = of_type(resources, "AWS::Events::Rule")
+    requests = {}
+    for rule in rules.values():
+        (target,) = rule["Targets"]
+        assert set(target) >= {"Arn", "DeadLetterConfig"}
+        text = target.get("Input") or target["InputTransformer"]["InputTemplate"]
+        when = rule.get("ScheduleExpression") or rule["EventPattern"]["source"][0]
+        requests[when] = text.replace("<detail-object-key>", '"KEY"')
+    assert {when: json.loads(text) for when, text in requests.items()} == {
+        "aws.s3": {"reason": "upload", "key": "KEY"},
+        "breast-cancer.drift": {"reason": "drift"},
+        "rate(7 days)": {"reason": "schedule"},
+    }
+
+
+def test_the_function_takes_batches_and_knows_where_it_is(resources: dict[str, Any], settings: Settings) -> None:
+    mapping = the(resources, "AWS::Lambda::EventSourceMapping", "Triggers")
+    named = ("BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig")
+    assert [mapping[name] for name in named] == [100, 1, ["ReportBatchItemFailures"], {"MaximumConcurrency": 2}]
+    function = the(resources, "AWS::Lambda::Function", "Triggers")
+    variables = function["Environment"]["Variables"]
+    assert {name: value for name, value in variables.items() if isinstance(value, str)} == {
+        "COMMIT": commit(),
+        "DATA_MARKER": "_SUCCESS",
+        "DATA_PREFIX": "raw/",
+        "ENDPOINT_NAME": "live",
+        "SETTINGS_HASH": hashlib.sha256(settings.to_json().encode()).hexdigest(),
+    }
+    assert set(variables) >= {"DATA_BUCKET", "STATE_MACHINE", "LEASE_TABLE"}
+    assert function["Timeout"] * 6 == the(resources, "AWS::SQS::Queue", "TriggersQueue")["VisibilityTimeout"]
+
+
+def test_the_function_may_do_what_it_does_and_no_more(resources: dict[str, Any]) -> None:
+    policy = the(resources, "AWS::IAM::Policy", "TriggersRetrain")
+    allowed: dict[str, Any] = {}
+    for statement in policy["PolicyDocument"]["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert not any("*" in action for action in actions)
+        allowed |= dict.fromkeys(actions, statement["Resource"])
+    assert set(allowed) == {
+        "dynamodb:GetItem", "dynamodb:UpdateItem", "kms:Decrypt", "kms:DescribeKey", "s3:ListBucketVersions",
+        "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl",
+        "sqs:ReceiveMessage", "states:DescribeExecution", "states:StartExecution",
+        "xray:PutTelemetryRecords", "xray:PutTraceSegments",
+    }  # fmt: skip
+    assert {action for action, resource in allowed.items() if resource == "*"} == {
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+
+
+def test_without_a_schedule_there_is_no_rule_for_one(out: Path) -> None:
+    rules = of_type(resources_of(out, "plain"), "AWS::Events::Rule").values()
+    assert [rule.get("ScheduleExpression") for rule in rules] == [None, None]
+
+
+def test_the_package_holds_the_function_alone(out: Path, resources: dict[str, Any]) -> None:
+    key = the(resources, "AWS::Lambda::Function", "Triggers")["Code"]["S3Key"]
+    asset = out / f"asset.{key.removesuffix('.zip')}"
+    assert sorted(str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()) == [
+        f"retrain/{name}.py" for name in ("__init__", "data", "handler", "start")
+    ]
+
+
+def test_the_commit_is_the_builds_own_when_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEBUILD_RESOLVED_SOURCE_VERSION", "c0ffee")
+    assert commit() == "c0ffee"
