@@ -19,11 +19,11 @@ with warnings.catch_warnings():
     from stepfunctions.steps import sagemaker as sagemaker_steps
     from stepfunctions.steps import states
     from stepfunctions.steps.choice_rule import ChoiceRule
-    from stepfunctions.steps.states import Catch, Chain, Choice, Graph, Pass, Retry, State, Succeed, Wait
+    from stepfunctions.steps.states import Catch, Chain, Choice, Graph, Parallel, Pass, Retry, State, Succeed, Wait
 logging.getLogger().setLevel(_level)
 
-__all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Pass", "ProcessingStep", "Retry",
-           "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait", "format_", "guarded",
+__all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Parallel", "Pass", "ProcessingStep", "Retry",
+           "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait", "caught", "format_", "retried",
            "image_uris"]  # fmt: skip
 
 # Refusals that pass by themselves. The optimised integrations wrap what they do not model in the first name; the
@@ -33,6 +33,7 @@ TRANSIENT = [
     "SageMaker.SageMakerException",
     "SageMaker.ResourceLimitExceededException",
     "ThrottlingException",
+    "DynamoDB.ThrottlingException",
     "Lambda.TooManyRequestsException",
     "Lambda.ServiceException",
     "S3.SdkClientException",
@@ -99,8 +100,13 @@ class Fail(states.Fail):  # type: ignore[misc]
         return {**super().to_dict(), **self.paths}
 
 
-def guarded(task: State, on_error: State, *, attempts: int = 5) -> State:
-    """Retry what passes by itself; hand any other error to `on_error` as `$.error` = {Error, Cause}."""
-    task.add_retry(Retry(error_equals=TRANSIENT, interval_seconds=5, max_attempts=attempts, backoff_rate=2.0))
-    task.add_catch(Catch(error_equals=["States.ALL"], result_path="$.error", next_step=on_error))
+def retried(task: State) -> State:
+    """The task with a Retry for what passes by itself; each attempt of a job has a name of its own."""
+    task.add_retry(Retry(error_equals=TRANSIENT, interval_seconds=5, max_attempts=5, backoff_rate=2.0))
     return task
+
+
+def caught(state: State, on_error: State) -> State:
+    """The state with a Catch that hands any error to `on_error` as `$.error` = {Error, Cause}."""
+    state.add_catch(Catch(error_equals=["States.ALL"], result_path="$.error", next_step=on_error))
+    return state

@@ -21,7 +21,6 @@ def run(project: str) -> dict[str, Intrinsic]:
         "name": Intrinsic(EXECUTION),
         "id": Intrinsic(HASH),
         "resource": format_(f"{project}-{{}}", HASH),
-        "input": Intrinsic("$"),
     }
 
 

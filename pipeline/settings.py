@@ -205,11 +205,17 @@ class Gate(Table):
 
 
 class Release(Table):
-    """How many models to keep for a rollback, and who lets one go live; an approval is waited for at most 30 days."""
+    """How a new model takes over, who lets it, and how many old ones are kept; an approval has at most 30 days.
+
+    Canary at most 50 %, linear steps 10 to 50 %, waits 0 to 3600 s (API model, BlueGreenUpdatePolicy).
+    """
 
     keep: Annotated[int, Field(ge=1, le=100)] = 5
     approval: Literal["automatic", "manual"] = "automatic"
     approval_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    rollout: Literal["all_at_once", "canary", "linear"] = "all_at_once"
+    step_percent: Annotated[int, Field(ge=10, le=50)] = 10
+    bake_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
 
 
 class Golden(Table):
@@ -227,6 +233,7 @@ class Endpoint(Table):
     instance_type: InstanceType
     instance_count: Count = 1
     deadline_minutes: Annotated[int, Field(ge=1, le=480)] = 30
+    capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
     golden: Annotated[tuple[Golden, ...], Field(strict=False, min_length=1)]
 
 

@@ -13,7 +13,7 @@ from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 from sagemaker.session import Session
 
 from pipeline import names
-from pipeline.asl import Intrinsic, Pass, ProcessingStep, State, format_, guarded
+from pipeline.asl import Intrinsic, Pass, ProcessingStep, State, Task, caught, format_, retried
 from pipeline.config import Settings
 
 KEY = "${DataKey}"
@@ -37,13 +37,23 @@ class Building:
 
     def guard(self, task: State) -> State:
         """The task with its Retry and Catch."""
-        return guarded(task, self.on_error)
+        return caught(retried(task), self.on_error)
 
-    def failure(self, state_id: str, cause: str, *paths: str) -> Pass:
-        """A failure that is ours and not a task's: its error is the state's name, its cause says what to do."""
-        state = Pass(state_id, parameters={"Error": state_id, "Cause": format_(cause, *paths)}, result_path="$.error")
+    def failure(self, state_id: str, cause: str, *paths: str, error: str | None = None) -> Pass:
+        """A failure that is ours and not a task's: its error is by default the state's name, its cause says what to do."""
+        state = Pass(
+            state_id, parameters={"Error": error or state_id, "Cause": format_(cause, *paths)}, result_path="$.error"
+        )
         state.next(self.on_error)
         return state
+
+    def call(self, state_id: str, action: str, parameters: dict[str, Any], **fields: Any) -> Task:
+        """A SageMaker call by the aws-sdk integration, which takes every parameter that the API has."""
+        resource = f"arn:aws:states:::aws-sdk:sagemaker:{action}"
+        fields = {"timeout_seconds": 60, "result_path": None} | fields
+        step = Task(state_id, resource=resource, parameters=parameters, **fields)
+        self.guard(step)
+        return step
 
     def processing(
         self,

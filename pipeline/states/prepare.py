@@ -1,18 +1,53 @@
-"""Prepare: name the run, check the data and split it."""
+"""Prepare: name the run, see what is asked of it, and check and split the data."""
+
+from typing import Any
 
 from pipeline import names
-from pipeline.asl import Pass, State
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State
 from pipeline.states.common import OPT, Building
 
+REQUEST: dict[str, Any] = {
+    "reason": "manual",
+    "data": {"fingerprint": "none", "objects": 0, "bytes": 0, "newest": ""},
+    "settings": "none",
+    "commit": "none",
+    "model_package": "",
+}
+"""What a run that was started by hand, with any input or none, is taken to ask for."""
+NOTHING_YET: dict[str, Any] = {"polls": {"count": 0}, "package": {"arn": ""}, "evaluation": {"metrics": {}}}
 
-def prepare(build: Building) -> list[State]:
-    """NameRun and Preprocess, which fills the run's folders train, validation, holdout, labels and baseline."""
-    name_run = Pass("NameRun", parameters={"run": names.run(build.settings.project.name), "polls": {"count": 0}})
-    preprocess = build.processing(
+
+def name_run(build: Building) -> list[State]:
+    """NameRun and ReadRequest: `$.run` and `$.request`, whatever the input was."""
+    project = build.settings.project.name
+    name = Pass(
+        "NameRun",
+        parameters={"run": names.run(project), "defaults": REQUEST, "input": Intrinsic("$"), **NOTHING_YET},
+    )
+    read = Pass(
+        "ReadRequest",
+        parameters={
+            "run": Intrinsic("$.run"),
+            "request": Intrinsic("States.JsonMerge($.defaults, $.input, false)"),
+            **{key: Intrinsic(f"$.{key}") for key in NOTHING_YET},
+        },
+    )
+    return [name, read]
+
+
+def wants_release(package: State) -> Choice:
+    """To `package` when a model package is asked for by its ARN; else on, to training."""
+    asked = Choice("WantsRelease")
+    asked.add_choice(ChoiceRule.StringGreaterThan("$.request.model_package", ""), package)
+    return asked
+
+
+def preprocess(build: Building) -> State:
+    """Preprocess: fills the run's folders train, validation, holdout, labels and baseline."""
+    return build.processing(
         "Preprocess",
         kind="preprocess",
         arguments=["preprocess", "--input", f"{OPT}/input/data", "--output", f"{OPT}/output"],
         inputs={"data": f"s3://${{DataBucket}}/{build.settings.data.prefix}"},
         outputs=["train", "validation", "holdout", "labels", "baseline"],
     )
-    return [name_run, preprocess]

@@ -1,35 +1,30 @@
-"""Release: put this run's model behind the live endpoint, and believe it only when it answers."""
+"""Release: put this run's model behind the live endpoint, believe it only when it answers, and take it back if not."""
 
 from typing import Any
 
 from pipeline import names
-from pipeline.asl import Catch, Choice, ChoiceRule, Intrinsic, Pass, State, Task, Wait
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, Task, Wait, caught, retried
+from pipeline.settings import Release
+from pipeline.states.champion import ENDPOINT, POLL_SECONDS
 from pipeline.states.common import KEY, Building
 
-POLL_SECONDS = 30
-IDLE, CURRENT = "$.before", "$.endpoint"
-"""Where the endpoint's description is kept: as it was found, and as it is now."""
+CURRENT = "$.endpoint"
+"""The endpoint's description as it is now."""
+WANTED = "$.wanted"
+"""What the endpoint must serve: {config, then}; `then` is `smoke`, or `restored` on the way back."""
 
 
 def release(build: Building) -> list[State]:
     """CreateEndpointConfig to SmokeTest; the run goes on only when the endpoint serves this run's config."""
     wait = Wait("WaitForEndpoint", seconds=POLL_SECONDS)
-    return [
-        _endpoint_config(build),
-        *_create_or_update(build, wait),
-        wait,
-        *_until_live(build, wait),
-        _smoke_test(build),
-    ]
-
-
-def _call(build: Building, state_id: str, action: str, parameters: dict[str, Any], **fields: Any) -> Task:
-    """A control plane call through the aws-sdk integration, which takes every parameter that the API has."""
-    resource = f"arn:aws:states:::aws-sdk:sagemaker:{action}"
-    fields = {"timeout_seconds": 60, "result_path": None} | fields
-    step = Task(state_id, resource=resource, parameters=parameters, **fields)
-    build.guard(step)
-    return step
+    wanted = Pass("WantChallenger", parameters={"config": names.RESOURCE, "then": "smoke"}, result_path=WANTED)
+    create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": names.RESOURCE})
+    create.next(wait)
+    has_champion = Choice("HasEndpoint")
+    has_champion.add_choice(ChoiceRule.StringEquals("$.champion.config", ""), create)
+    update = _update(build, "UpdateEndpoint", names.RESOURCE, _deployment(build.settings.release))
+    smoke = caught(_smoke_test(build), _way_back(build, wait))
+    return [_endpoint_config(build), wanted, has_champion, update, wait, *_until_live(build, wait), smoke]
 
 
 def _endpoint_config(build: Building) -> Task:
@@ -42,93 +37,119 @@ def _endpoint_config(build: Building) -> Task:
         "InitialInstanceCount": size.instance_count,
         "InitialVariantWeight": 1.0,
     }
-    parameters = {"EndpointConfigName": names.RESOURCE, "ProductionVariants": [variant], "KmsKeyId": KEY}
-    return _call(build, "CreateEndpointConfig", "createEndpointConfig", parameters)
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": size.capture_percent,
+        "DestinationS3Uri": "s3://${DataBucket}/captured",
+        "KmsKeyId": KEY,
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
+    }
+    parameters = {
+        "EndpointConfigName": names.RESOURCE,
+        "ProductionVariants": [variant],
+        "DataCaptureConfig": capture,
+        "KmsKeyId": KEY,
+    }
+    return build.call("CreateEndpointConfig", "createEndpointConfig", parameters)
 
 
-def _create_or_update(build: Building, wait: Wait) -> list[Task | Choice]:
-    """DescribeEndpoint, then CreateEndpoint if there is none, or UpdateEndpoint once it is idle.
+def _update(build: Building, state_id: str, config: Intrinsic, deployment: dict[str, Any] | None) -> Task:
+    parameters = {**ENDPOINT, "EndpointConfigName": config, "RetainAllVariantProperties": True}
+    if deployment is not None:
+        parameters["DeploymentConfig"] = deployment
+    return build.call(state_id, "updateEndpoint", parameters)
 
-    Only the message "Could not find" means that there is none. An endpoint whose creation Failed allows nothing but
-    DeleteEndpoint (SageMaker API reference, EndpointStatus), so it is deleted and looked for again.
+
+def _deployment(release: Release) -> dict[str, Any]:
+    """Blue/green with the stack's alarms: any of them during a bake puts all traffic back (API reference,
+    DeploymentConfig). WaitIntervalInSeconds is required by the API model even where nothing is shifted in steps.
     """
-    name = {"EndpointName": "${EndpointName}"}
-    target = {**name, "EndpointConfigName": names.RESOURCE}
-    create = _call(build, "CreateEndpoint", "createEndpoint", target)
-    create.next(wait)
-    update = _call(build, "UpdateEndpoint", "updateEndpoint", {**target, "RetainAllVariantProperties": True})
-
-    describe = Task(
-        "DescribeEndpoint",
-        resource="arn:aws:states:::aws-sdk:sagemaker:describeEndpoint",
-        parameters=name,
-        timeout_seconds=60,
-        result_path=IDLE,
-        result_selector={"status": Intrinsic("$.EndpointStatus"), "config": Intrinsic("$.EndpointConfigName")},
-    )
-    pause = Wait("WaitUntilIdle", seconds=POLL_SECONDS)
-    pause.next(describe)
-    unknown = Choice("EndpointMissing")
-    unknown.add_choice(ChoiceRule.StringMatches("$.error.Cause", "*Could not find*"), create)
-    unknown.add_choice(ChoiceRule.StringMatches("$.error.Cause", "*Rate exceeded*"), pause)
-    unknown.default_choice(build.on_error)
-    describe.add_catch(Catch(error_equals=["States.ALL"], result_path="$.error", next_step=unknown))
-
-    delete = _call(build, "DeleteFailedEndpoint", "deleteEndpoint", name)
-    delete.next(pause)
-    idle = Choice("EndpointIdle")
-    idle.add_choice(ChoiceRule.StringEquals(f"{IDLE}.status", "Failed"), delete)
-    busy = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-    idle.add_choice(ChoiceRule.Or([ChoiceRule.StringEquals(f"{IDLE}.status", status) for status in busy]), pause)
-    return [describe, idle, update]
+    routing: dict[str, Any] = {"Type": release.rollout.upper(), "WaitIntervalInSeconds": release.bake_seconds}
+    step = {"Type": "CAPACITY_PERCENT", "Value": release.step_percent}
+    steps = 0
+    if release.rollout == "canary":
+        routing["CanarySize"], steps = step, 1
+    elif release.rollout == "linear":
+        routing["LinearStepSize"], steps = step, -(-100 // release.step_percent)
+    # More than all waits, at least 600 and at most 28800 (API model).
+    longest = min(28_800, max(600, (steps + 2) * release.bake_seconds + 1800))
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": release.bake_seconds,
+            "MaximumExecutionTimeoutInSeconds": longest,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "${ErrorAlarm}"}, {"AlarmName": "${LatencyAlarm}"}]},
+    }
 
 
-def _until_live(build: Building, wait: Wait) -> list[Task | Choice]:
-    """CheckEndpoint until it is InService on the config that was asked for, or the deadline.
+def _until_live(build: Building, wait: Wait) -> list[State]:
+    """CheckEndpoint until it is InService on the config that is wanted, or the deadline.
 
     A failed or rolled back update ends InService too, with the old config and a FailureReason: it reads as success to
     whoever looks at the status alone.
     """
-    check = _call(build, "CheckEndpoint", "describeEndpoint", {"EndpointName": "${EndpointName}"}, result_path=CURRENT)
+    check = build.call("CheckEndpoint", "describeEndpoint", ENDPOINT, result_path=CURRENT)
     description = f"States.JsonToString({CURRENT})"
     rolled_back = build.failure("RolledBack", "The endpoint went back to its previous config: {}", description)
     failed = build.failure("EndpointFailed", "The endpoint cannot serve: {}", description)
+    minutes = build.settings.endpoint.deadline_minutes
     late = build.failure(
         "EndpointDeadline",
-        f"Not InService {build.settings.endpoint.deadline_minutes} minutes after it was asked for"
-        " (endpoint.deadline_minutes): {}",
+        f"Not InService {minutes} minutes after it was asked for (endpoint.deadline_minutes): {{}}",
         description,
     )
-    count = Pass(
-        "CountPoll", parameters={"count": Intrinsic("States.MathAdd($.polls.count, 1)")}, result_path="$.polls"
+    restored = build.failure(
+        "ChampionRestored", "{} The previous config serves again.", "$.error.Cause", error="SmokeTestFailed"
     )
+    again = {"count": Intrinsic("States.MathAdd($.polls.count, 1)")}
+    count = Pass("CountPoll", parameters=again, result_path="$.polls")
     count.next(wait)
 
-    def status(*names_: str) -> Any:
-        return ChoiceRule.Or([ChoiceRule.StringEquals(f"{CURRENT}.EndpointStatus", name) for name in names_])
-
+    status = f"{CURRENT}.EndpointStatus"
+    broken = [ChoiceRule.StringEquals(status, name) for name in ("Failed", "UpdateRollbackFailed", "OutOfService")]
+    under_way = ChoiceRule.Not(ChoiceRule.StringEquals(status, "InService"))
+    too_late = ChoiceRule.NumericGreaterThanEquals("$.polls.count", minutes * 60 // POLL_SECONDS)
+    as_wanted = ChoiceRule.StringEqualsPath(f"{CURRENT}.EndpointConfigName", f"{WANTED}.config")
     live = Choice("EndpointLive")
-    live.add_choice(status("Failed", "UpdateRollbackFailed", "OutOfService"), failed)
-    in_service = ChoiceRule.StringEquals(f"{CURRENT}.EndpointStatus", "InService")
-    polls = build.settings.endpoint.deadline_minutes * 60 // POLL_SECONDS
-    too_late = ChoiceRule.NumericGreaterThanEquals("$.polls.count", polls)
-    live.add_choice(ChoiceRule.And([ChoiceRule.Not(in_service), too_late]), late)
-    live.add_choice(ChoiceRule.Not(in_service), count)
-    asked_for = ChoiceRule.StringEqualsPath(f"{CURRENT}.EndpointConfigName", names.RESOURCE_PATH)
-    live.add_choice(ChoiceRule.Not(asked_for), rolled_back)
+    live.add_choice(ChoiceRule.Or(broken), failed)
+    live.add_choice(ChoiceRule.And([under_way, too_late]), late)
+    live.add_choice(under_way, count)
+    live.add_choice(ChoiceRule.Not(as_wanted), rolled_back)
+    live.add_choice(ChoiceRule.StringEquals(f"{WANTED}.then", "restored"), restored)
     return [check, live]
 
 
-def _smoke_test(build: Building) -> Task:
+def _smoke_test(build: Building) -> State:
     """The golden rows through the invoke Lambda, the way that a consumer's rows go."""
     golden = [row.model_dump(exclude_none=True) for row in build.settings.endpoint.golden]
-    step = Task(
-        "SmokeTest",
-        resource="arn:aws:states:::lambda:invoke",
-        parameters={"FunctionName": "${PredictFunction}", "Payload": {"golden": golden}},
-        timeout_seconds=60,
-        result_path="$.smoke",
-        result_selector={"checked": Intrinsic("$.Payload.checked")},
+    return retried(
+        Task(
+            "SmokeTest",
+            resource="arn:aws:states:::lambda:invoke",
+            parameters={"FunctionName": "${PredictFunction}", "Payload": {"golden": golden}},
+            timeout_seconds=60,
+            result_path="$.smoke",
+            result_selector={"checked": Intrinsic("$.Payload.checked")},
+        )
     )
-    build.guard(step)
-    return step
+
+
+def _way_back(build: Building, wait: Wait) -> State:
+    """Back to the champion's config; a first model that fails has none before it, so the endpoint goes."""
+    wanted = Pass(
+        "WantChampion",
+        parameters={"config": Intrinsic("$.champion.config"), "then": "restored"},
+        result_path=WANTED,
+    )
+    restore = _update(build, "RestoreChampion", Intrinsic("$.champion.config"), None)
+    wanted.next(restore)
+    restore.next(wait)
+    delete = build.call("DeleteEndpoint", "deleteEndpoint", ENDPOINT)
+    removed = build.failure("EndpointDeleted", "{} The endpoint was deleted.", "$.error.Cause", error="SmokeTestFailed")
+    delete.next(removed)
+    way_back = Choice("HasWayBack")
+    way_back.add_choice(ChoiceRule.StringEquals("$.champion.config", ""), delete)
+    way_back.default_choice(wanted)
+    return way_back

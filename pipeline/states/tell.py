@@ -1,12 +1,10 @@
-"""Tell: every outcome is recorded in the run's output and published."""
+"""Tell: every outcome is recorded in the run's output, published to people and announced to machines."""
 
 from typing import Any
 
 from pipeline import names
-from pipeline.asl import Catch, Fail, Intrinsic, Pass, Retry, State, Succeed, Task, format_
-
-SUBJECT_LENGTH = 100
-"""SNS Publish: a subject has at most 100 characters."""
+from pipeline.asl import Catch, Fail, Intrinsic, Parallel, Pass, Retry, State, Succeed, Task, format_
+from pipeline.states.lease import free
 
 
 def outcome(name: str) -> Pass:
@@ -15,49 +13,73 @@ def outcome(name: str) -> Pass:
 
 
 def ended(project: str) -> list[State]:
-    """Publishes `$.outcome` with the metrics; a run whose message did not get out has still ended well."""
+    """FreeLease, and Tell `$.outcome` with the metrics; a run whose message did not get out has still ended well."""
     done = Succeed("Done")
-    notify = _publish(
-        "Notify",
-        format_(f"{project}: {{}}", "$.outcome"),
+    told = _tell(
+        "Tell",
+        project,
         {
             "outcome": Intrinsic("$.outcome"),
             "execution": Intrinsic("$$.Execution.Id"),
+            "reason": Intrinsic("$.request.reason"),
             "model": names.RESOURCE,
+            "package": Intrinsic("$.package.arn"),
             "evaluation": Intrinsic("$.evaluation.metrics"),
+            "next": "python -m ops status",
         },
-        otherwise=done,
+        Intrinsic("$.outcome"),
+        then=done,
     )
-    return [notify, done]
+    return [free("FreeLease", told), told, done]
 
 
 def failed(project: str) -> State:
-    """Publishes `$.error`, then ends the run Failed with that error and cause."""
+    """FreeLeaseOfFailed, Tell `$.error`, then end the run Failed with that error and cause."""
     fail = Fail("Failed", error_path="$.error.Error", cause_path="$.error.Cause")
-    notify = _publish(
-        "NotifyFailure",
-        f"{project}: failed",
+    told = _tell(
+        "TellFailure",
+        project,
         {
             "outcome": "failed",
             "execution": Intrinsic("$$.Execution.Id"),
             "error": Intrinsic("$.error.Error"),
             "cause": Intrinsic("$.error.Cause"),
+            "next": "python -m ops watch",
         },
-        otherwise=fail,
+        "failed",
+        then=fail,
     )
-    notify.next(fail)
-    return notify
+    return free("FreeLeaseOfFailed", told)
 
 
-def _publish(state_id: str, subject: Any, message: dict[str, Any], *, otherwise: State) -> Task:
-    step = Task(
-        state_id,
+def _tell(state_id: str, project: str, message: dict[str, Any], word: str | Intrinsic, *, then: State) -> State:
+    """SNS for people and an EventBridge event `Run ended` for machines, side by side."""
+    subject = f"{project}: {word}" if isinstance(word, str) else format_(f"{project}: {{}}", word.expression)
+    publish = Task(
+        f"{state_id}People",
         resource="arn:aws:states:::sns:publish",
         parameters={"TopicArn": "${Topic}", "Subject": subject, "Message": message},
         timeout_seconds=60,
-        result_path="$.told",
-        result_selector={"message": Intrinsic("$.MessageId")},
     )
-    step.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=3, backoff_rate=2.0))
-    step.add_catch(Catch(error_equals=["States.ALL"], result_path="$.told", next_step=otherwise))
-    return step
+    announce = Task(
+        f"{state_id}Machines",
+        resource="arn:aws:states:::events:putEvents",
+        parameters={
+            "Entries": [
+                {
+                    "Source": f"{project}.pipeline",
+                    "DetailType": "Run ended",
+                    "Detail": message,
+                    "EventBusName": "default",
+                }
+            ]
+        },
+        timeout_seconds=60,
+    )
+    both = Parallel(state_id, result_path=None)
+    for task in (publish, announce):
+        task.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=3, backoff_rate=2.0))
+        both.add_branch(task)
+    both.add_catch(Catch(error_equals=["States.ALL"], result_path="$.untold", next_step=then))
+    both.next(then)
+    return both

@@ -1,16 +1,17 @@
-"""Train: fit the linear learner on this run's split and register what it made as a model."""
+"""Train: fit the linear learner on this run's split."""
 
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 
 from pipeline import names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, TrainingStep
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, TrainingStep
 from pipeline.states.common import KEY, ROLE, START_UP_SECONDS, Building
+from pipeline.states.registry import create_model
 
 
 def train(build: Building) -> list[State]:
-    """Train, then CreateModel; the model's name is `$.run.model`."""
-    return [_train(build), _check_training(build), _create_model(build)]
+    """Train, and CreateModel of what it made, named `$.run.resource`."""
+    return [_train(build), _check_training(build), create_model(build)]
 
 
 def _train(build: Building) -> TrainingStep:
@@ -42,7 +43,11 @@ def _train(build: Building) -> TrainingStep:
         output_data_config_path=names.folder("model"),
         timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
         result_path="$.train",
-        result_selector={"job": Intrinsic("$.TrainingJobName"), "status": Intrinsic("$.TrainingJobStatus")},
+        result_selector={
+            "job": Intrinsic("$.TrainingJobName"),
+            "status": Intrinsic("$.TrainingJobStatus"),
+            "hyperparameters": Intrinsic("$.HyperParameters"),
+        },
     )
     build.guard(step)
     return step
@@ -59,28 +64,3 @@ def _check_training(build: Building) -> Choice:
     completed = Choice("TrainingCompleted")
     completed.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.train.status", "Completed")), stopped)
     return completed
-
-
-def _create_model(build: Building) -> Task:
-    """The SDK's ModelStep renders the artifact's path without regard to ResultPath: hence the plain Task."""
-    step = Task(
-        "CreateModel",
-        resource="arn:aws:states:::sagemaker:createModel",
-        parameters={
-            "ModelName": names.RESOURCE,
-            "ExecutionRoleArn": ROLE,
-            "EnableNetworkIsolation": True,
-            "PrimaryContainer": {
-                "Image": "${TrainingImage}",
-                "ModelDataUrl": Intrinsic(
-                    "States.Format('s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz',"
-                    f" {names.EXECUTION}, $.train.job)"
-                ),
-            },
-        },
-        timeout_seconds=60,
-        result_path="$.model",
-        result_selector={"arn": Intrinsic("$.ModelArn")},
-    )
-    build.guard(step)
-    return step
