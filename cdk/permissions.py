@@ -31,16 +31,35 @@ def run_jobs(stack: Stack, project: str) -> list[iam.PolicyStatement]:
 
 
 def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
-    """Models, endpoint configs, and the one endpoint."""
+    """Models, packages, endpoint configs, and the one endpoint."""
+    model = _arn(stack, "sagemaker", "model", f"{project}-*")
+    config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
+    live = _arn(stack, "sagemaker", "endpoint", endpoint)
+    group = _arn(stack, "sagemaker", "model-package-group", project)
+    package = _arn(stack, "sagemaker", "model-package", f"{project}/*")
+    return [
+        iam.PolicyStatement(actions=["sagemaker:CreateModel"], resources=[model]),
+        iam.PolicyStatement(actions=["sagemaker:CreateModelPackage"], resources=[group, package]),
+        iam.PolicyStatement(actions=["sagemaker:DescribeModelPackage"], resources=[package]),
+        iam.PolicyStatement(
+            actions=["sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig"], resources=[config]
+        ),
+        # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
+        iam.PolicyStatement(actions=["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], resources=[live, config]),
+        iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], resources=[live]),
+    ]
+
+
+def tidy(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
+    """Listing, which names no resource (Service Authorization Reference, SageMaker), and deleting what is old."""
     model = _arn(stack, "sagemaker", "model", f"{project}-*")
     config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
     live = _arn(stack, "sagemaker", "endpoint", endpoint)
     return [
-        iam.PolicyStatement(actions=["sagemaker:CreateModel"], resources=[model]),
-        iam.PolicyStatement(actions=["sagemaker:CreateEndpointConfig"], resources=[config]),
-        # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
-        iam.PolicyStatement(actions=["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], resources=[live, config]),
-        iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], resources=[live]),
+        iam.PolicyStatement(actions=["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], resources=["*"]),
+        iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[live]),
+        iam.PolicyStatement(actions=["sagemaker:DeleteEndpointConfig"], resources=[config]),
+        iam.PolicyStatement(actions=["sagemaker:DeleteModel"], resources=[model]),
     ]
 
 
