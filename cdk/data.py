@@ -54,3 +54,4 @@ class DataStore(Construct):
         """What a run's jobs may do: read the uploads, read and write the runs' folders."""
         self.bucket.grant_read(grantee, f"{raw}*")
         self.bucket.grant_read_write(grantee, "runs/*")
+        self.bucket.grant_put(grantee, "captured/*")

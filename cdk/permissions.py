@@ -63,6 +63,14 @@ def tidy(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]
     ]
 
 
+def look_at_owner(stack: Stack, machine: str) -> iam.PolicyStatement:
+    """Describing the executions of the machine itself: a run asks whether the lease's owner still runs."""
+    arn = stack.format_arn(
+        service="states", resource="execution", resource_name=f"{machine}:*", arn_format=ArnFormat.COLON_RESOURCE_NAME
+    )
+    return iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[arn])
+
+
 def pass_role(role: iam.IRole) -> iam.PolicyStatement:
     """Handing the jobs' role to SageMaker, and to nothing else."""
     return iam.PolicyStatement(

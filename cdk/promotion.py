@@ -17,7 +17,7 @@ SLOW_MICROSECONDS = 1_000_000
 
 
 class Promotion(Construct):
-    """The model package group, the alarms that roll a deployment back, and the Lambda that deletes what is long past."""
+    """The model package group, the alarms that roll a deployment back, and the Lambda that deletes old models."""
 
     def __init__(self, scope: Construct, construct_id: str, *, project: str, endpoint_name: str) -> None:
         super().__init__(scope, construct_id)
@@ -78,4 +78,3 @@ class Promotion(Construct):
         for statement in permissions.tidy(Stack.of(self), project, endpoint):
             function.add_to_role_policy(statement)
         return function
-

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -16,6 +17,7 @@ from constructs import Construct
 
 from cdk import permissions
 from cdk.data import DataStore
+from cdk.promotion import Promotion
 from pipeline import images, workflow
 from pipeline.config import Settings
 
@@ -34,6 +36,7 @@ class Retraining(Construct):
         data: DataStore,
         topic: sns.ITopic,
         predict: lambda_.IFunction,
+        promotion: Promotion,
         endpoint_name: str,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -67,6 +70,7 @@ class Retraining(Construct):
         self.machine = sfn.StateMachine(
             self,
             "Machine",
+            state_machine_name=project,
             definition_body=sfn.DefinitionBody.from_string(
                 json.dumps(workflow.definition(settings, partition), indent=1)
             ),
@@ -75,11 +79,16 @@ class Retraining(Construct):
                 "DataBucket": data.bucket.bucket_name,
                 "DataKey": data.key.key_arn,
                 "EndpointName": endpoint_name,
+                "ErrorAlarm": promotion.error_alarm.alarm_name,
                 "JobsFile": jobs.s3_object_key,
+                "LatencyAlarm": promotion.latency_alarm.alarm_name,
+                "LeaseTable": self.lease.table_name,
+                "ModelPackageGroup": promotion.packages.ref,
                 "PredictFunction": predict.function_arn,
                 "ProcessingImage": image["Processing"],
                 "SageMakerRole": self.job_role.role_arn,
                 "SettingsFile": job_settings.s3_object_key,
+                "TidyFunction": promotion.tidy.function_arn,
                 "Topic": topic.topic_arn,
                 "TrainingImage": image["Training"],
             },
@@ -89,19 +98,23 @@ class Retraining(Construct):
         for statement in [
             *permissions.run_jobs(stack, project),
             *permissions.release(stack, project, endpoint_name),
+            permissions.look_at_owner(stack, project),
             permissions.pass_role(self.job_role),
         ]:
             self.machine.add_to_role_policy(statement)
         data.bucket.grant_read(self.machine, "runs/*/evaluation/evaluation.json")
+        self.lease.grant(self.machine, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        events.EventBus.from_event_bus_name(self, "Events", "default").grant_put_events_to(self.machine)
         predict.grant_invoke(self.machine)
+        promotion.tidy.grant_invoke(self.machine)
         topic.grant_publish(self.machine)
         data.key.grant_encrypt_decrypt(self.machine)
 
 
 def _written(settings: Settings) -> Path:
     """The settings as the jobs read them, in a file that CDK can ship."""
-    path = ROOT / "build" / "settings.json"
-    path.parent.mkdir(exist_ok=True)
+    path = ROOT / "build" / "settings" / f"{settings.project.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(settings.to_json())
     return path
 

@@ -7,6 +7,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from cdk.data import DataStore
+from cdk.promotion import Promotion
 from cdk.retraining import Retraining
 from cdk.serving import Serving
 from cdk.triggers import Triggers
@@ -23,6 +24,7 @@ class PipelineStack(Stack):
         data = DataStore(self, "Data", removal=RemovalPolicy.RETAIN)
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
         serving = Serving(self, "Serving", settings=settings, endpoint_name=endpoint_name)
+        promotion = Promotion(self, "Promotion", project=settings.project.name, endpoint_name=endpoint_name)
         retraining = Retraining(
             self,
             "Retraining",
@@ -30,6 +32,7 @@ class PipelineStack(Stack):
             data=data,
             topic=topic,
             predict=serving.function,
+            promotion=promotion,
             endpoint_name=endpoint_name,
         )
 
@@ -44,9 +47,11 @@ class PipelineStack(Stack):
         )
 
         outputs = {
+            "Lease": retraining.lease.table_name,
             "DataBucket": data.bucket.bucket_name,
             "StateMachine": retraining.machine.state_machine_arn,
             "Endpoint": endpoint_name,
+            "ModelPackageGroup": promotion.packages.ref,
             "ApiUrl": serving.api.deployment_stage.url_for_path("/"),
             "Retrain": triggers.function.function_name,
             "TriggerQueue": triggers.queue.queue_url,

@@ -22,9 +22,9 @@ with warnings.catch_warnings():
     from stepfunctions.steps.states import Catch, Chain, Choice, Graph, Parallel, Pass, Retry, State, Succeed, Wait
 logging.getLogger().setLevel(_level)
 
-__all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Parallel", "Pass", "ProcessingStep", "Retry",
-           "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait", "caught", "format_", "retried",
-           "image_uris"]  # fmt: skip
+__all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Parallel", "Pass",
+           "ProcessingStep", "Retry", "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait",
+           "caught", "format_", "image_uris", "retried"]  # fmt: skip
 
 # Refusals that pass by themselves. The optimised integrations wrap what they do not model in the first name; the
 # aws-sdk ones, named after the Java SDK's classes, in the second. Lambda's are from its "Error handling" example.

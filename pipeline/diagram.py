@@ -7,7 +7,7 @@ SHAPES = {"Choice": ("{", "}"), "Wait": ("([", "])"), "Succeed": ("(((", ")))"),
 
 
 def mermaid(definition: dict[str, Any]) -> str:
-    """A flowchart: choices as diamonds, waits rounded, ends as circles; the ways to NotifyFailure are left out."""
+    """A flowchart: choices as diamonds, waits rounded, ends as circles; the ways of failed tasks are left out."""
     states: dict[str, Any] = definition["States"]
     lines = ["flowchart TD"]
     for name, state in states.items():
@@ -21,5 +21,5 @@ def _targets(state: dict[str, Any]) -> Iterator[str]:
     """Where a state can go, each once: its Next, choices, default, and catches other than the common one."""
     ways = [state.get("Next"), state.get("Default")]
     ways += [choice["Next"] for choice in state.get("Choices", [])]
-    ways += [catch["Next"] for catch in state.get("Catch", []) if catch["Next"] != "NotifyFailure"]
+    ways += [catch["Next"] for catch in state.get("Catch", []) if catch["Next"] != "FreeLeaseOfFailed"]
     yield from dict.fromkeys(way for way in ways if way is not None)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 from pipeline.asl import Chain, Graph, State
@@ -61,7 +62,7 @@ def definition(settings: Settings, partition: str = "aws") -> dict[str, Any]:
 
 def _chain(*states: State) -> State:
     """Links the states and gives back the first, which is what another state goes on to."""
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         if before.next_step is not after:
             before.next(after)
     return states[0]

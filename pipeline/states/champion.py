@@ -5,11 +5,13 @@ from pipeline.states.common import Building
 
 POLL_SECONDS = 30
 BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+NONE = "none"
+"""The champion's name when nothing is live; the registry takes no empty text."""
 ENDPOINT = {"EndpointName": "${EndpointName}"}
 
 
 def find_champion(build: Building) -> list[State]:
-    """FindEndpoint to Champion: `$.champion` = {model, config}, both empty when nothing is live.
+    """FindEndpoint to Champion: `$.champion` = {model, config}, both `none` when nothing is live.
 
     Only the message "Could not find" means that there is no endpoint. An endpoint that is being changed is waited for;
     one whose creation Failed serves nothing and allows nothing but DeleteEndpoint (API reference, EndpointStatus).
@@ -24,7 +26,7 @@ def find_champion(build: Building) -> list[State]:
     )
     pause = Wait("WaitUntilIdle", seconds=POLL_SECONDS)
     pause.next(find)
-    no_champion = Pass("NoChampion", result={"model": "", "config": ""}, result_path="$.champion")
+    no_champion = Pass("NoChampion", result={"model": NONE, "config": NONE}, result_path="$.champion")
     champion_known = Pass("ChampionKnown")
     no_champion.next(champion_known)
     refused = Choice("EndpointMissing")

@@ -40,7 +40,7 @@ class Building:
         return caught(retried(task), self.on_error)
 
     def failure(self, state_id: str, cause: str, *paths: str, error: str | None = None) -> Pass:
-        """A failure that is ours and not a task's: its error is by default the state's name, its cause says what to do."""
+        """A failure that is ours and not a task's: its error is the state's name, its cause says what to do."""
         state = Pass(
             state_id, parameters={"Error": error or state_id, "Cause": format_(cause, *paths)}, result_path="$.error"
         )

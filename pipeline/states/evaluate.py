@@ -6,6 +6,7 @@ from sagemaker.transformer import Transformer
 
 from pipeline import names
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, State, Task, TransformStep, caught, format_, retried
+from pipeline.states.champion import NONE
 from pipeline.states.common import KEY, OPT, START_UP_SECONDS, Building
 
 METRICS_KEY = {
@@ -39,7 +40,7 @@ def evaluate(build: Building, *, rejected: State) -> list[State]:
     both.next(compare)
 
     has_champion = Choice("HasChampion")
-    has_champion.add_choice(ChoiceRule.StringEquals("$.champion.model", ""), alone)
+    has_champion.add_choice(ChoiceRule.StringEquals("$.champion.model", NONE), alone)
     return [has_champion, both, compare, read, _gate(build, rejected)]
 
 

@@ -1,8 +1,8 @@
 """Lease: one run at a time may touch the endpoint.
 
-The lease is an item in DynamoDB, taken by a conditional write and owned by an execution. A run that finds it taken looks
-at the owner: a run that is no longer running (aborted, timed out) has lost it. The lease expires with its owner, whose
-own limit is the state machine's TimeoutSeconds.
+The lease is an item in DynamoDB, taken by a conditional write and owned by an execution. A run that finds it taken
+looks at the owner: a run that is no longer running (aborted, timed out) has lost it. The lease expires with its
+owner, whose own limit is the state machine's TimeoutSeconds.
 """
 
 from typing import Any

@@ -1,7 +1,9 @@
 """Registry: a model package for every run that trained, with where it came from and how good it is."""
 
+from collections.abc import Mapping
+
 from pipeline import names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, Task, format_
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, format_
 from pipeline.states.common import ROLE, Building
 
 ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", names.EXECUTION, "$.train.job")
@@ -78,7 +80,7 @@ def from_package(build: Building, then: State) -> list[State]:
     return [describe, approved, create]
 
 
-def _create_model(build: Building, state_id: str, container: dict[str, object]) -> Task:
+def _create_model(build: Building, state_id: str, container: Mapping[str, object]) -> Task:
     return build.call(
         state_id,
         "createModel",
@@ -120,8 +122,3 @@ def approval(build: Building, *, rejected: State) -> list[State]:
     answered = Choice("Approved")
     answered.add_choice(ChoiceRule.BooleanEquals("$.approval.approved", False), rejected)
     return [register(build, "RegisterPending", "PendingManualApproval"), ask, answered]
-
-
-def no_package() -> Pass:
-    """What the outcome says of the package of a run that registered none."""
-    return Pass("NoPackage", result={"arn": ""}, result_path="$.package")

@@ -5,7 +5,7 @@ from typing import Any
 from pipeline import names
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, Task, Wait, caught, retried
 from pipeline.settings import Release
-from pipeline.states.champion import ENDPOINT, POLL_SECONDS
+from pipeline.states.champion import ENDPOINT, NONE, POLL_SECONDS
 from pipeline.states.common import KEY, Building
 
 CURRENT = "$.endpoint"
@@ -21,7 +21,7 @@ def release(build: Building) -> list[State]:
     create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": names.RESOURCE})
     create.next(wait)
     has_champion = Choice("HasEndpoint")
-    has_champion.add_choice(ChoiceRule.StringEquals("$.champion.config", ""), create)
+    has_champion.add_choice(ChoiceRule.StringEquals("$.champion.config", NONE), create)
     update = _update(build, "UpdateEndpoint", names.RESOURCE, _deployment(build.settings.release))
     smoke = caught(_smoke_test(build), _way_back(build, wait))
     return [_endpoint_config(build), wanted, has_champion, update, wait, *_until_live(build, wait), smoke]
@@ -62,8 +62,9 @@ def _update(build: Building, state_id: str, config: Intrinsic, deployment: dict[
 
 
 def _deployment(release: Release) -> dict[str, Any]:
-    """Blue/green with the stack's alarms: any of them during a bake puts all traffic back (API reference,
-    DeploymentConfig). WaitIntervalInSeconds is required by the API model even where nothing is shifted in steps.
+    """Blue/green with the stack's alarms: any of them during a bake puts all traffic back.
+
+    WaitIntervalInSeconds is required by the API model even where nothing is shifted in steps (DeploymentConfig).
     """
     routing: dict[str, Any] = {"Type": release.rollout.upper(), "WaitIntervalInSeconds": release.bake_seconds}
     step = {"Type": "CAPACITY_PERCENT", "Value": release.step_percent}
@@ -150,6 +151,6 @@ def _way_back(build: Building, wait: Wait) -> State:
     removed = build.failure("EndpointDeleted", "{} The endpoint was deleted.", "$.error.Cause", error="SmokeTestFailed")
     delete.next(removed)
     way_back = Choice("HasWayBack")
-    way_back.add_choice(ChoiceRule.StringEquals("$.champion.config", ""), delete)
+    way_back.add_choice(ChoiceRule.StringEquals("$.champion.config", NONE), delete)
     way_back.default_choice(wanted)
     return way_back
