@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from pydantic import BaseModel, ValidationError, model_validator
 
 from pipeline.settings import (
-    METRICS,
     Api,
     Data,
     Endpoint,
@@ -26,6 +25,7 @@ from pipeline.settings import (
     Transform,
     Trigger,
 )
+from pipeline.terms import METRICS
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -66,7 +66,8 @@ def test_no_action_is_a_wildcard_and_each_resource_wildcard_names_nothing_else(t
     logs = {f"logs:{action}" for action in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
             "ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")}  # fmt: skip
     xray = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"}
-    assert unbounded <= logs | xray | {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
+    lists = {"sagemaker:ListEndpointConfigs", "sagemaker:ListModels"}
+    assert unbounded <= logs | xray | lists | {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
 
 
 def test_the_state_machine_is_logged_and_traced(template: Any) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import ConfigError, load
-from pipeline.settings import METRICS
+from pipeline.terms import METRICS
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """

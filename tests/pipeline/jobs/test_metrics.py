@@ -10,7 +10,7 @@ from metrics import LARGER_IS_BETTER, measure_of
 from predictions import Predictions
 from sklearn import metrics as oracle
 
-from pipeline.settings import METRICS
+from pipeline.terms import METRICS
 
 seeds = st.integers(0, 2**32 - 1)
 
