@@ -114,7 +114,14 @@ def test_the_same_settings_in_another_order_give_the_same_json_and_hash(written)
 def test_triggers_and_release_have_defaults(written):
     settings = load(written())
     assert settings.trigger.model_dump() == {"delay_seconds": 2, "marker": "", "schedule": ""}
-    assert settings.release.model_dump() == {"keep": 5, "approval": "automatic", "approval_hours": 24}
+    assert settings.release.model_dump() == {
+        "keep": 5,
+        "approval": "automatic",
+        "approval_hours": 24,
+        "rollout": "all_at_once",
+        "step_percent": 10,
+        "bake_seconds": 300,
+    }
     assert (settings.gate.margin, settings.gate.confidence) == (0.01, 0.95)
 
 
