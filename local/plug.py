@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from local import stack_types
-from local.sagemaker import states
+from local.sagemaker import monitor, states
 from local.sagemaker.errors import MODELED_ERRORS
 from local.sagemaker.service import Request, SageMaker
 
@@ -40,6 +40,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (STATES, "_fail_execution"): ("execution", "error", "cause"),
     (STACKS, "_RESOURCE_HANDLERS"): dict,
     (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
+    (ALARMS, "_evaluate_alarm"): ("alarm",),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
 }
 
@@ -111,7 +112,14 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
             delete_composite=lambda name: _alarm_call("_delete_alarms", {"AlarmNames": [name]}),
         )
     )
+    alarms: Any = importlib.import_module(ALARMS)
+    alarms._evaluate_alarm = partial(_judge_alarm, alarms._evaluate_alarm)
     return _inner(APP, "app")  # type: ignore[no-any-return]
+
+
+def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None:
+    if alarm.get("Namespace") != monitor.NAMESPACE:
+        original(alarm)
 
 
 def _alarm_call(name: str, request: dict[str, Any]) -> None:

@@ -1,16 +1,18 @@
 """Models, endpoint configs and endpoints: the operations on them."""
 
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 from local.sagemaker import images
-from local.sagemaker.endpoints import Endpoint
+from local.sagemaker.endpoints import Endpoint, Route, Stage
 from local.sagemaker.errors import ResourceLimitExceeded, ValidationException
 from local.sagemaker.fleet import Fleet
 from local.sagemaker.host import Host
 from local.sagemaker.model_server import RESOLVED, definition
 from local.sagemaker.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Record, Shelf
 from local.sagemaker.registry import Registry
+from local.sagemaker.rollout import Plan, retained, shift
 
 MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process here
 
@@ -95,7 +97,18 @@ class Deployments:
 
     def _update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._endpoints.get(request["EndpointName"])
-        endpoint.change(self._fleet(endpoint.name, request), request.get("DeploymentConfig"))
+        deployment = request.get("DeploymentConfig")
+        if deployment is None and request.get("RetainDeploymentConfig"):
+            deployment = endpoint.describe().get("LastDeploymentConfig")
+        fleet = self._fleet(endpoint.name, request, endpoint)
+        instances = min(variant.get("InitialInstanceCount", 1) for variant in fleet.config["ProductionVariants"])
+        plan = Plan.of(deployment, instances)
+
+        def bring_over(route: Route, stage: Stage, ended: Event) -> str | None:
+            self._host.monitor.restart(endpoint.name)
+            return shift(plan, self._host.monitor, self._host.wait_scale, ended=ended, route=route, stage=stage)
+
+        endpoint.change(fleet, deployment, bring_over)
         return {"EndpointArn": endpoint.arn}
 
     def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -103,8 +116,10 @@ class Deployments:
         endpoint.delete(lambda: self._endpoints.remove(endpoint.name))
         return {}
 
-    def _fleet(self, endpoint: str, request: dict[str, Any]) -> Fleet:
+    def _fleet(self, endpoint: str, request: dict[str, Any], live: Endpoint | None = None) -> Fleet:
         config = self._configs.get(request["EndpointConfigName"]).describe()
+        if live is not None:
+            config = retained(config, live.live_config, live.describe().get("ProductionVariants", []), request)
         return Fleet(self._host, endpoint, config, lambda model: self._models.get(model).describe())
 
 

@@ -4,19 +4,23 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 from local.sagemaker.errors import JobError, ValidationException
 from local.sagemaker.fleet import Fleet
 from local.sagemaker.records import ENDPOINT, Record
+from local.sagemaker.rollout import Traffic
 
 REASON_LENGTH = 1024
+Route = Callable[[float], None]
+Stage = Callable[[str, str], None]
 
 log = logging.getLogger(__name__)
 
 
 class Endpoint(Record):
-    """An endpoint. Its traffic goes to one fleet, exchanged at once under a lock.
+    """An endpoint. Its traffic goes to one fleet, or to two while an update shifts it, exchanged at once under a lock.
 
     Args:
         arn: Its ARN.
@@ -28,15 +32,32 @@ class Endpoint(Record):
     def __init__(self, arn: str, name: str, tags: dict[str, str], fleet: Fleet) -> None:
         document = {"EndpointName": name, "EndpointStatus": "Creating", "EndpointConfigName": fleet.name}
         super().__init__(ENDPOINT, arn, document, tags)
-        self._live: Fleet | None = None
+        self._traffic = Traffic({})
         self._fleets = [fleet]
+        self._ended = Event()
 
     def create(self) -> None:
         """Start the first fleet in the background; InService or Failed at the end."""
         self._in_background(self._create, self._fleets[0])
 
-    def change(self, fleet: Fleet, deployment: dict[str, Any] | None) -> None:
-        """Replace the fleet in the background. Raises ValidationException unless the endpoint is InService."""
+    @property
+    def live_config(self) -> dict[str, Any]:
+        """The endpoint config that serves; empty when none does."""
+        return self._fleets[0].config if self._fleets else {}
+
+    def change(
+        self, fleet: Fleet, deployment: dict[str, Any] | None, shift: Callable[[Route, Stage, Event], str | None]
+    ) -> None:
+        """Replace the fleet in the background.
+
+        Args:
+            fleet: The new one.
+            deployment: The DeploymentConfig, shown once it has succeeded.
+            shift: Brings the traffic over; the reason when it has to go back.
+
+        Raises:
+            ValidationException: The endpoint is not InService.
+        """
         with self.lock:
             self._must_be_in_service()
             pending = {"EndpointConfigName": fleet.name, "StartTime": datetime.now(UTC)}
@@ -46,7 +67,7 @@ class Endpoint(Record):
             ]
             self.update(EndpointStatus="Updating", PendingDeploymentSummary=pending, FailureReason=None)
             self._fleets.append(fleet)
-        self._in_background(self._change, fleet, deployment)
+        self._in_background(self._change, fleet, deployment, shift)
 
     def delete(self, forget: Callable[[], None]) -> None:
         """Take the traffic away and end the fleet in the background, then `forget` the endpoint.
@@ -58,20 +79,22 @@ class Endpoint(Record):
             if self.status not in ("InService", "Failed"):
                 raise ValidationException(f'Cannot update in-progress endpoint "{self.arn}".')
             self.update(EndpointStatus="Deleting")
-            self._live = None
+            self._traffic = Traffic({})
         self._in_background(self._delete, forget)
 
     def enter(self) -> Fleet | None:
         """The fleet that takes the next request, which must `leave` it; None when the endpoint serves nothing."""
         with self.lock:
-            if self._live is not None:
-                self._live.enter()
-            return self._live
+            fleet = self._traffic.next()
+            if fleet is not None:
+                fleet.enter()
+            return fleet
 
     def kill(self) -> None:
         """End all its processes now, because the local AWS ends."""
+        self._ended.set()
         with self.lock:
-            self._live = None
+            self._traffic = Traffic({})
             fleets = list(self._fleets)
         for fleet in fleets:
             fleet.end()
@@ -83,12 +106,24 @@ class Endpoint(Record):
             return
         self._route(fleet, EndpointStatus="InService")
 
-    def _change(self, green: Fleet, deployment: dict[str, Any] | None) -> None:
+    def _change(
+        self,
+        green: Fleet,
+        deployment: dict[str, Any] | None,
+        shift: Callable[[Route, Stage, Event], str | None],
+    ) -> None:
+        blue = self._fleets[0]
         reason = self._start(green)
-        if reason:  # the old config stays and serves; AWS says so in FailureReason alone
+        if reason is None:
+            reason = shift(lambda share: self._split(blue, green, share), self._stage, self._ended)
+            if reason is not None:
+                reason = f"The deployment was rolled back. {reason}"[:REASON_LENGTH]
+                self._route(blue)
+                green.stop()
+                self._fleets.remove(green)
+        if reason is not None:  # the old config stays and serves; AWS says so in FailureReason alone
             self.update(EndpointStatus="InService", PendingDeploymentSummary=None, FailureReason=reason)
             return
-        blue = self._fleets[0]
         self._route(green)
         blue.stop()
         self._fleets.remove(blue)
@@ -98,6 +133,17 @@ class Endpoint(Record):
             PendingDeploymentSummary=None,
             LastDeploymentConfig=deployment,
         )
+
+    def _split(self, blue: Fleet, green: Fleet, share: float) -> None:
+        with self.lock:
+            self._traffic = Traffic({blue: 1.0 - share, green: share})
+
+    def _stage(self, status: str, message: str) -> None:
+        with self.lock:
+            pending = self.describe()["PendingDeploymentSummary"]
+            now = {"Status": status, "StatusMessage": message, "StartTime": datetime.now(UTC)}
+            variants = [{**variant, "VariantStatus": [now]} for variant in pending["ProductionVariants"]]
+            self.update(PendingDeploymentSummary={**pending, "ProductionVariants": variants})
 
     def _delete(self, forget: Callable[[], None]) -> None:
         for fleet in self._fleets:
@@ -116,7 +162,7 @@ class Endpoint(Record):
     def _route(self, fleet: Fleet, **members: Any) -> None:
         capture = fleet.config.get("DataCaptureConfig")
         with self.lock:
-            self._live = fleet
+            self._traffic = Traffic({fleet: 1.0})
             self.update(ProductionVariants=fleet.describe(), DataCaptureConfig=_capture_summary(capture), **members)
 
     def _must_be_in_service(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from local.sagemaker.capture import Capture
 from local.sagemaker.errors import JobError, ModelError, ServiceError, ServiceUnavailable, ValidationError
 from local.sagemaker.host import Host
 from local.sagemaker.model_server import Answer, ModelServer
@@ -89,6 +90,8 @@ class Fleet:
     ) -> None:
         self.config = config
         self.log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        captured = config.get("DataCaptureConfig") or {}
+        self.capture = Capture(host.captures, endpoint, captured) if captured.get("EnableCapture") else None
         self._host = host
         self._folder = host.home / "endpoints" / endpoint / uuid.uuid4().hex[:8]
         self._idle = threading.Condition()
@@ -149,24 +152,26 @@ class Fleet:
             self._in_flight -= 1
             self._idle.notify_all()
 
-    def invoke(self, variant: str | None, body: bytes, headers: dict[str, str]) -> tuple[str, Answer]:
-        """Send a request to an instance of a variant, or of one chosen by weight.
+    def choose(self, variant: str | None) -> str:
+        """The variant that is asked for, or one by weight. Raises ValidationError when there is none of that name."""
+        if variant is None:
+            weights: dict[str, float] = {entry["VariantName"]: entry["CurrentWeight"] for entry in self.describe()}
+            return random.choices(list(weights), list(weights.values()))[0]  # noqa: S311 traffic, not secrets
+        if variant not in self._variants:
+            raise ValidationError(f"Variant {variant} not found for Request")
+        return variant
 
-        Returns:
-            The variant's name and the container's answer.
+    def invoke(self, variant: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send a request to an instance of a variant and return the container's answer.
 
         Raises:
-            ValidationError: No such variant.
             ServiceUnavailable: No instance is ready, or it went away twice.
             ModelError: No answer within 60 s.
         """
-        name = variant or self._choose()
-        if name not in self._variants:
-            raise ValidationError(f"Variant {name} not found for Request")
         for _ in range(2):
-            server = self._ready(self._variants[name]).server
+            server = self._ready(self._variants[variant]).server
             try:
-                return name, server.ask("POST", "/invocations", body, headers, INVOKE_SECONDS)
+                return server.ask("POST", "/invocations", body, headers, INVOKE_SECONDS)
             except TimeoutError as error:
                 raise ModelError(
                     f'Received server error (0) from primary with message "{TIMED_OUT}"',
@@ -190,6 +195,8 @@ class Fleet:
         for instances in self._variants.values():
             for instance in instances:
                 instance.stop(grace_seconds)
+        if self.capture is not None:
+            self._host.captures.flush()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _instances(self, variant: dict[str, Any]) -> list[Instance]:
@@ -203,10 +210,6 @@ class Fleet:
             server = ModelServer(self._host, model, root, (self.log_group, log_stream), {}, variant=name)
             instances.append(Instance(server, seconds))
         return instances
-
-    def _choose(self) -> str:
-        weights: dict[str, float] = {entry["VariantName"]: entry["CurrentWeight"] for entry in self.describe()}
-        return random.choices(list(weights), list(weights.values()))[0]  # noqa: S311 traffic, not secrets
 
     def _ready(self, instances: list[Instance]) -> Instance:
         self._turn += 1

@@ -10,8 +10,10 @@ import botocore.session
 from botocore.config import Config
 
 from local.keeper import Keeper
+from local.sagemaker.capture import CaptureWriter
 from local.sagemaker.images import Image, registry
 from local.sagemaker.logs import LogWriter
+from local.sagemaker.monitor import Monitor
 from local.sagemaker.s3 import S3
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
@@ -33,6 +35,9 @@ class Host:
         model: botocore's model of the SageMaker API.
         s3: Objects.
         logs: Log groups.
+        captures: Data capture.
+        monitor: CloudWatch metrics and alarms.
+        wait_scale: Factor of a deployment's waits, as of Step Functions' (SFN_WAIT_SCALE).
     """
 
     home: Path
@@ -46,6 +51,9 @@ class Host:
     model: Any
     s3: S3
     logs: LogWriter
+    captures: CaptureWriter
+    monitor: Monitor
+    wait_scale: float
 
     @classmethod
     def from_environment(cls, home: Path, keeper: Keeper) -> "Host":
@@ -80,6 +88,9 @@ class Host:
             model=session.get_service_model("sagemaker"),
             s3=S3(client("s3")),
             logs=LogWriter(client("logs")),
+            captures=CaptureWriter(client("s3")),
+            monitor=Monitor(client("cloudwatch")),
+            wait_scale=float(os.environ.get("SFN_WAIT_SCALE", "1")),
         )
 
     def environment(self, *, network: bool = True) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """InvokeEndpoint: from the HTTP request to an instance and back."""
 
 import re
+import time
 from typing import Any
 from urllib.parse import unquote
 
+from local.sagemaker.capture import Exchange
 from local.sagemaker.endpoints import Endpoint
 from local.sagemaker.errors import ModelError, UnknownOperation, ValidationError
+from local.sagemaker.host import Host
 
 PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")
 MAX_BODY = 6_291_456  # InvokeEndpoint's API page
@@ -23,7 +26,7 @@ def endpoint_name(method: str, path: str) -> str:
     return unquote(found[1])
 
 
-def invoke(endpoint: Endpoint, account: str, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
     """Ask an endpoint; blocks until it answers.
 
     Returns:
@@ -32,6 +35,7 @@ def invoke(endpoint: Endpoint, account: str, headers: dict[str, str], body: byte
     Raises:
         ValidationError, ServiceUnavailable, ModelError: As the API says.
     """
+    arrived = time.perf_counter()
     if len(body) > MAX_BODY:
         raise ValidationError(
             "1 validation error detected: Value at 'body' failed to satisfy constraint: "
@@ -39,12 +43,23 @@ def invoke(endpoint: Endpoint, account: str, headers: dict[str, str], body: byte
         )
     fleet = endpoint.enter()
     if fleet is None:
-        raise ValidationError(f"Endpoint {endpoint.name} of account {account} not found.")
+        raise ValidationError(f"Endpoint {endpoint.name} of account {host.account} not found.")
     sent = {name: headers[name] for name in TO_CONTAINER if name in headers}
-    region = endpoint.arn.split(":")[3]
+    region, account = host.region, host.account
     place: dict[str, Any] = {"LogStreamArn": f"arn:aws:logs:{region}:{account}:log-group:{fleet.log_group}"}
     try:
-        variant, answer = fleet.invoke(headers.get(f"{PREFIX}target-variant"), body, sent)
+        variant = fleet.choose(headers.get(f"{PREFIX}target-variant"))
+        asked, status = time.perf_counter(), 500
+        try:
+            answer = fleet.invoke(variant, body, sent)
+            status = answer.status
+        finally:
+            seconds = time.perf_counter() - asked
+            host.monitor.record(endpoint.name, variant, status, seconds, asked - arrived)
+        if fleet.capture is not None and status in OK:
+            given, told = headers.get("content-type", ""), answer.headers.get("content-type", "")
+            identity = headers.get(f"{PREFIX}inference-id", "")
+            fleet.capture.take(Exchange(variant, identity, body, given, answer.body, told))
     except ModelError as error:
         error.members.update(place)
         raise

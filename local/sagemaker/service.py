@@ -157,7 +157,7 @@ class SageMaker:
             endpoint = self.shelves["Endpoint"].get(name)
         except ValidationException:
             raise ValidationError(f"Endpoint {name} of account {self.host.account} not found.") from None
-        return runtime.invoke(endpoint, self.host.account, request.headers, request.body)
+        return runtime.invoke(endpoint, self.host, request.headers, request.body)
 
     def _tagged(self, request: dict[str, Any]) -> Record:
         arn = request["ResourceArn"]

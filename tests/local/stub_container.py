@@ -50,7 +50,7 @@ def serve(root: Path, port: int) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if b"bad" in body:
                 self.reply(400, b"unable to evaluate payload provided")
-            elif body == b"break":
+            elif body == b"break" or "BROKEN" in os.environ:
                 self.reply(500, b"Internal Server Error")
             elif body == b"die":
                 os.kill(os.getpid(), signal.SIGKILL)
