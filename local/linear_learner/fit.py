@@ -11,8 +11,9 @@ from local.linear_learner.errors import AlgorithmError
 from local.linear_learner.hyperparameters import BINARY, Value
 from local.linear_learner.measures import ROWS, objective_name
 from local.linear_learner.packing import Pack
+from local.linear_learner.polish import polish
 from local.linear_learner.report import Report
-from local.linear_learner.selection import Histograms, choose
+from local.linear_learner.selection import CRITERION, Histograms, choose
 
 LOSS_CRITERIA = ("loss_function", "cross_entropy_loss")
 # Without a validation channel, as many chunks of the training data as this stand in for it.
@@ -30,15 +31,23 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Each model's mean loss, and each one's value of the criterion (higher is better) with its cut."""
+    """Each model's mean loss, and each one's value of the criterion (higher is better) with its standard error and cut."""
 
     loss: Doubles
     value: Doubles
+    error: Doubles
     cut: Doubles
 
 
 def fit(
-    pack: Pack, train: Cache, validation: Cache | None, config: dict[str, Value], by_criterion: bool, report: Report
+    pack: Pack,
+    train: Cache,
+    validation: Cache | None,
+    config: dict[str, Value],
+    report: Report,
+    *,
+    by_criterion: bool,
+    thorough: bool,
 ) -> Fitted:
     """Train until the epochs are over or nothing improves; keep each model as it was at its best.
 
@@ -47,8 +56,9 @@ def fit(
         train: Normalised rows.
         validation: Normalised rows to stop and choose by; without, a sample of the training rows.
         config: Resolved hyperparameters.
-        by_criterion: Stop by the model selection criterion instead of the loss, as when the user named one.
         report: Where the log goes.
+        by_criterion: Stop by the model selection criterion instead of the loss, as when the user named one.
+        thorough: On data that is small enough, end with full batches.
 
     Raises:
         AlgorithmError: All models ran away.
@@ -62,20 +72,21 @@ def fit(
     for epoch in range(epochs):
         started, total = time.time(), np.zeros(pack.models)
         for rows in train.batches(int(config["mini_batch_size"]), random):
-            total += pack.step(rows)
+            total += len(rows) * pack.step(rows)
             seen += len(rows)
-        checked = evaluate(pack, pack.parameters, validation or train, config, by_criterion, stride)
+        current = pack.average()
+        checked = evaluate(pack, current, validation or train, config, by_criterion=by_criterion, stride=stride)
         losses = {"train": total / train.rows} | ({"validation": checked.loss} if validation else {})
         report.epoch(epoch, losses, name, started, 100 * (epoch + 1) // epochs)
         value = np.where(np.isfinite(checked.loss), checked.value, -np.inf)
         better = value > reached
         reached[better] = value[better]
         columns = np.tile(better, pack.outputs)
-        best[:, columns] = pack.parameters[:, columns]
+        best[:, columns] = current[:, columns]
         improved = value.max() > top + float(config["early_stopping_tolerance"]) * (abs(top) if np.isfinite(top) else 0)
         waited = 0 if improved else waited + 1
         top = value.max() if improved else top
-        shown = str(config["binary_classifier_model_selection_criteria"]) if by_criterion else name
+        shown = str(config[CRITERION]) if by_criterion else name
         report.criterion(epoch, shown, abs(float(value.max())), bool(improved))
         if waited >= patience:
             report.info(f"Early stop condition met. Stopping training after epoch {epoch}.")
@@ -84,17 +95,21 @@ def fit(
     if not np.isfinite(reached).any():
         raise AlgorithmError("the loss of every model is infinite; lower learning_rate")
     calibrates = config["predictor_type"] == BINARY
-    final = evaluate(pack, best, validation or train, config, calibrates, stride)
+    if thorough and train.rows <= train.chunk_rows(1):
+        (rows,) = train.batches(train.rows)
+        best = polish(pack, rows, best)
+    final = evaluate(pack, best, validation or train, config, by_criterion=calibrates, stride=stride)
     values = np.where(np.isfinite(final.loss), final.value, -np.inf)
-    model = int(np.lexsort((final.loss, -values))[0])
+    equal = values >= values.max() - final.error[np.argmax(values)]
+    model = int(np.argmin(np.where(equal, final.loss, np.inf)))
     return Fitted(pack.alone(model, best), model, float(final.cut[model]))
 
 
 def evaluate(
-    pack: Pack, parameters: Floats, cache: Cache, config: dict[str, Value], by_criterion: bool, stride: int
+    pack: Pack, parameters: Floats, cache: Cache, config: dict[str, Value], *, by_criterion: bool, stride: int
 ) -> Evaluation:
     """Measure all models on (a sample of) a channel, by the model selection criterion or else by their loss."""
-    by_criterion = by_criterion and config["binary_classifier_model_selection_criteria"] not in LOSS_CRITERIA
+    by_criterion = by_criterion and config[CRITERION] not in LOSS_CRITERIA
     histograms = Histograms(pack.models if by_criterion else 0)
     loss, seen = np.zeros(pack.models), 0
     for rows in cache.batches(ROWS, stride=stride):
@@ -105,6 +120,7 @@ def evaluate(
         seen += len(rows)
     loss /= seen
     if not by_criterion:
-        return Evaluation(loss, -loss, np.zeros(pack.models))
+        return Evaluation(loss, -loss, np.zeros(pack.models), np.zeros(pack.models))
     choices = [choose(counts, config) for counts in histograms.counts]
-    return Evaluation(loss, np.array([c.value for c in choices]), np.array([c.cut for c in choices]))
+    value, error, cut = np.array([(choice.value, choice.error, choice.cut) for choice in choices]).T
+    return Evaluation(loss, value, error, cut)

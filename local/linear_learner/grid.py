@@ -10,13 +10,14 @@ from local.linear_learner.arrays import Floats
 from local.linear_learner.hyperparameters import AUTO, BINARY, MULTICLASS, REGRESSOR, Value
 
 # The first of each is a model's when it is trained alone.
-LEARNING_RATES = {"adam": (0.1, 0.03), "rmsprop": (0.03, 0.01), "sgd": (0.3, 0.1)}
-L2_PENALTIES = (1e-4, 0.0, 1e-3, 1e-2)
+LEARNING_RATES = {"adam": (0.3, 0.1), "rmsprop": (0.03, 0.01), "sgd": (0.3, 0.1)}
+# Times 1 / rows: so the first is scikit-learn's C = 1, or alpha = 1.
+L2_PENALTIES = (1.0, 3.0, 10.0, 100.0)
 L1_PENALTIES = (0.0, 1e-4, 1e-3, 1e-2)
 PACKED = 32
 MAX_WEIGHTS = 1 << 26
 # An annealed rate ends here, as a share of what it was: a constant one was worse than scikit-learn on every seed.
-ANNEALED = 1e-3
+ANNEALED = 1e-2
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def resolve(config: dict[str, Value], features: int, rows: int) -> dict[str, Val
     """`config` without an `auto`, but for what the grid tries: learning_rate, wd, l1, positive_example_weight_mult.
 
     The fixed values are those of the container's logs of 2018 and 2020. The schedule is ours, AWS does not say what
-    its `auto` comes to: the learning rate falls to a thousandth over the epochs, in a hundred steps or more.
+    its `auto` comes to: the learning rate falls to a hundredth over the epochs, in a hundred steps or more.
     """
     regressor = config["predictor_type"] == REGRESSOR
     adaptive = config["optimizer"] in (AUTO, "adam")
@@ -76,7 +77,7 @@ def outputs(config: dict[str, Value]) -> int:
     return int(config["num_classes"]) if config["predictor_type"] == MULTICLASS else 1
 
 
-def grid(config: dict[str, Value], class_rows: Floats) -> Grid:
+def grid(config: dict[str, Value], rows: int, class_rows: Floats) -> Grid:
     """The settings of each packed model, from a resolved configuration.
 
     What the user fixed is the same in all of them; when less is left to try than num_models, models differ in their
@@ -84,6 +85,7 @@ def grid(config: dict[str, Value], class_rows: Floats) -> Grid:
 
     Args:
         config: Resolved.
+        rows: Of the train channel.
         class_rows: Training rows of each class; empty for a regressor.
     """
     weights: tuple[float, ...] = (1.0,)
@@ -99,7 +101,7 @@ def grid(config: dict[str, Value], class_rows: Floats) -> Grid:
         tried("learning_rate", LEARNING_RATES[str(config["optimizer"])]),
         weights,
         tried("l1", L1_PENALTIES),
-        tried("wd", L2_PENALTIES),
+        tried("wd", tuple(penalty / rows for penalty in L2_PENALTIES)),
     )
     chosen = list(itertools.islice(itertools.cycle(points), int(config["num_models"])))
     rate, weight, l1, wd = np.array(chosen, np.float32).T

@@ -7,7 +7,7 @@ import copy
 
 import numpy as np
 
-from local.linear_learner.arrays import Floats
+from local.linear_learner.arrays import Doubles, Floats
 from local.linear_learner.grid import Grid, outputs
 from local.linear_learner.hyperparameters import BINARY, MULTICLASS, Value
 from local.linear_learner.losses import objective
@@ -45,11 +45,12 @@ class Pack:
         self._highest = grid.learning_rate.max()
         self._rate = by_row * np.tile(grid.learning_rate, self.outputs)
         by_row[-1] = np.float32(config["bias_wd_mult"])
-        self._wd = by_row * np.tile(grid.wd, self.outputs)
+        self.wd = by_row * np.tile(grid.wd, self.outputs)
         by_row[-1] = 0
-        self._l1 = by_row * np.tile(grid.l1, self.outputs)
-        self._penalised = bool(self._wd.any()), bool(self._l1.any())
-        self._steps = 0
+        self.l1 = by_row * np.tile(grid.l1, self.outputs)
+        self._penalised = bool(self.wd.any()), bool(self.l1.any())
+        self._steps = self._averaged = 0
+        self._average = np.zeros_like(self.parameters)
         self._mean, self._square = np.zeros_like(self.parameters), np.zeros_like(self.parameters)
 
     def scores(self, x: Floats, parameters: Floats | None = None) -> Floats:
@@ -67,20 +68,35 @@ class Pack:
             slope *= weight[:, None]
         return scores, loss, slope
 
-    def step(self, rows: Floats) -> Floats:
-        """Learn from one batch; returns the sum of its losses before that, (models,)."""
-        _, loss, slope = self.loss(rows)
+    def step(self, rows: Floats) -> Doubles:
+        """Learn from one batch; returns its mean loss before that, (models,)."""
+        loss, gradient = self.gradient(rows, self.parameters)
+        if self._penalised[0]:
+            gradient += self.wd * self.parameters
+        if self._penalised[1]:
+            gradient += self.l1 * np.sign(self.parameters)
+        self._descend(gradient)
+        self._averaged += 1
+        self._average += (self.parameters - self._average) / np.float32(self._averaged)
+        return loss
+
+    def average(self) -> Floats:
+        """The mean of the parameters over the steps since this was last asked for: less noisy than the last of them.
+
+        Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
+        """
+        self._averaged = 0
+        return self._average.copy()
+
+    def gradient(self, rows: Floats, parameters: Floats) -> tuple[Doubles, Floats]:
+        """The mean loss of each model, (models,), without the penalties, and the derivative by `parameters`."""
+        _, loss, slope = self.loss(rows, parameters)
         slope = slope.reshape(len(rows), -1)
-        gradient = np.empty_like(self.parameters)
+        gradient = np.empty_like(parameters)
         np.matmul(rows[:, 1:].T, slope, out=gradient[:-1])
         slope.sum(0, out=gradient[-1])
         gradient *= np.float32(1 / len(rows))
-        if self._penalised[0]:
-            gradient += self._wd * self.parameters
-        if self._penalised[1]:
-            gradient += self._l1 * np.sign(self.parameters)
-        self._descend(gradient)
-        return loss.sum(0, dtype=np.float64)
+        return loss.mean(0, dtype=np.float64), gradient
 
     def alone(self, model: int, parameters: Floats) -> "Pack":
         """One of the models with its part of `parameters`, to measure it."""

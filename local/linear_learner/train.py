@@ -22,8 +22,8 @@ from local.linear_learner.hyperparameters import AUTO, BINARY, REGRESSOR, RULES,
 from local.linear_learner.measures import measure
 from local.linear_learner.packing import Pack
 from local.linear_learner.report import Report
+from local.linear_learner.selection import CRITERION
 
-CRITERION = "binary_classifier_model_selection_criteria"
 SEED = 0
 
 
@@ -59,12 +59,14 @@ def _train(root: Path) -> None:
             f"mini_batch_size ({config['mini_batch_size']}) is larger than the number of rows in the train channel"
             f" ({train.rows}); give a smaller mini_batch_size"
         )
+    thorough = config["optimizer"] == config["wd"] == AUTO
     config = resolve(config, len(scaler.shift) - 1, train.rows)
     report.info(f"Final configuration: {json.dumps(config)}")
     others = {name: _load(channel, scaler, config, scratch) for name, channel in channels.items() if name != "train"}
-    settings = grid(config, class_rows)
+    settings = grid(config, train.rows, class_rows)
     pack = Pack(config, settings, class_rows, np.random.default_rng(SEED))
-    fitted = fit(pack, train, others.get("validation"), config, CRITERION in given, report)
+    validation = others.get("validation")
+    fitted = fit(pack, train, validation, config, report, by_criterion=CRITERION in given, thorough=thorough)
     for name, cache in {"train": train, **others}.items():
         report.final(name, measure(fitted.pack, cache, config, fitted.cut, float(scaler.scale[0])))
     if "test" not in others:
