@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ops import runs, watch
+from ops import promote, runs, watch
 from ops.account import FAILURES, Account, OpsError
 from ops.predict import golden_row
 from ops.predict import predict as post
@@ -20,7 +20,7 @@ console = Console(highlight=False)
 
 Config = Annotated[str, typer.Option("--config", envvar="PIPELINE_CONFIG", help="The settings.")]
 CONFIG = "pipeline.toml"
-EXIT = {"accepted": 0, "rejected": 3}
+EXIT = {"accepted": 0, "rejected": 3, "superseded": 3}
 
 
 @app.command()
@@ -49,11 +49,9 @@ def retrain(
 
 @app.command(name="watch")
 def watch_(config: Config = CONFIG) -> None:
-    """Follow the run of the newest upload. Exit code: 0 accepted, 3 rejected by the gate, 1 failed."""
+    """Follow the run of the newest upload. Exit code: 0 accepted, 3 rejected or superseded, 1 failed."""
     account = Account.of(config)
-    run = watch.follow(account, watch.newest_run(account, console), console)
-    console.print(f"{run.status.lower()}: {run.outcome}", soft_wrap=True, markup=False)
-    raise typer.Exit(EXIT.get(run.outcome, 1) if run.status == "SUCCEEDED" else 1)
+    _followed(account, watch.newest_run(account, console))
 
 
 @app.command()
@@ -64,6 +62,25 @@ def predict(
     """Post a row through API Gateway and print the label."""
     account = Account.of(config)
     print(f"prediction: {post(account, row or golden_row(account))}")
+
+
+@app.command()
+def approve(config: Config = CONFIG) -> None:
+    """Let the model of the run that waits for approval go live."""
+    console.print(f"approved {promote.answer(Account.of(config), approved=True)}", soft_wrap=True)
+
+
+@app.command()
+def reject(config: Config = CONFIG) -> None:
+    """Turn down the model of the run that waits for approval."""
+    console.print(f"rejected {promote.answer(Account.of(config), approved=False)}", soft_wrap=True)
+
+
+@app.command()
+def rollback(config: Config = CONFIG) -> None:
+    """Put the previous approved model live again, without training, and follow the run that does it."""
+    account = Account.of(config)
+    _followed(account, runs.describe(account, promote.rollback(account)))
 
 
 @app.command()
@@ -88,6 +105,14 @@ def status(config: Config = CONFIG) -> None:
         )
     for run in runs.latest(account):
         console.print(f"  {run.started:%F %T}  {run.name}  {run.status}  {run.outcome}", soft_wrap=True, markup=False)
+
+
+def _followed(account: Account, run: runs.Run) -> None:
+    """Follows a run to its end, says how it ended and why, and exits with the code of its outcome."""
+    ended = watch.follow(account, run, console)
+    why = f" ({ended.reason})" if ended.reason else ""
+    console.print(f"{ended.status.lower()}: {ended.outcome}{why}", soft_wrap=True, markup=False)
+    raise typer.Exit(EXIT.get(ended.outcome, 1) if ended.status == "SUCCEEDED" else 1)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Run:
-    """An execution: its name, status, start, and, when it has ended, its end and outcome or cause."""
+    """An execution: its name, status, start, and, when it has ended, its end, outcome or cause, and why."""
 
     arn: str
     name: str
@@ -32,6 +32,7 @@ class Run:
     started: datetime
     stopped: datetime | None
     outcome: str
+    reason: str
 
     @property
     def running(self) -> bool:
@@ -52,8 +53,10 @@ def describe(account: Account, arn: str) -> Run:
     output = json.loads(found.get("output") or "{}")
     if found["status"] == "SUCCEEDED":
         outcome = str(output.get("outcome", "done"))
+        reason = str(output.get("evaluation", {}).get("metrics", {}).get("decision", {}).get("reason", ""))
     else:
         outcome = ": ".join(filter(None, [found.get("error"), readable(found.get("cause", ""))]))
+        reason = ""
     return Run(
         arn=arn,
         name=found["name"],
@@ -61,6 +64,7 @@ def describe(account: Account, arn: str) -> Run:
         started=found["startDate"],
         stopped=found.get("stopDate"),
         outcome=outcome,
+        reason=reason,
     )
 
 

@@ -31,7 +31,8 @@ def definition(settings: Settings, partition: str = "aws") -> dict[str, Any]:
     project = settings.project.name
     build = Building(settings, on_error=failed(project))
     told = ended(project)
-    rejected = _chain(register(build, "RegisterRejected", "Rejected"), outcome("rejected"), told[0])
+    turned_down = _chain(outcome("rejected"), told[0])
+    rejected = _chain(register(build, "RegisterRejected", "Rejected"), turned_down)
     superseded = _chain(outcome("superseded"), told[0])
     released = release(build)
     package = _chain(*from_package(build, released[0]))
@@ -45,7 +46,7 @@ def definition(settings: Settings, partition: str = "aws") -> dict[str, Any]:
             preprocess(build),
             *train(build),
             *evaluate(build, rejected=rejected),
-            *approval(build, rejected=rejected),
+            *approval(build, rejected=turned_down),
             *released,
             *tidy(build),
             outcome("accepted"),

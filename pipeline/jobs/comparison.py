@@ -9,10 +9,11 @@ from bootstrap import Estimate
 from metrics import LARGER_IS_BETTER
 
 COMPARED = {"binary_classifier": "auc", "multiclass_classifier": "accuracy", "regressor": "rmse"}
-CONFIDENCE = 0.95
 
 
-def comparison(predictor_type: str, challenger: dict[str, Estimate], champion: dict[str, Estimate]) -> dict[str, Any]:
+def comparison(
+    predictor_type: str, challenger: dict[str, Estimate], champion: dict[str, Estimate], confidence: float
+) -> dict[str, Any]:
     """Return how much better the challenger is (positive: better, whichever way the metric goes), and the interval.
 
     The interval is the paired bootstrap's percentiles: both models are measured on the same resamples, so what makes a
@@ -22,7 +23,7 @@ def comparison(predictor_type: str, challenger: dict[str, Estimate], champion: d
     sign = 1 if metric in LARGER_IS_BETTER[predictor_type] else -1
     new, old = challenger[metric], champion[metric]
     differences = sign * (new.resamples - old.resamples)
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     low, high = np.nanquantile(differences, [tail, 1 - tail])
     return {
         "metric": metric,
@@ -30,5 +31,5 @@ def comparison(predictor_type: str, challenger: dict[str, Estimate], champion: d
         "champion": old.value,
         "difference": sign * (new.value - old.value),
         "interval": [float(low), float(high)],
-        "confidence": CONFIDENCE,
+        "confidence": confidence,
     }

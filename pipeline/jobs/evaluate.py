@@ -10,6 +10,7 @@ import numpy as np
 from bootstrap import Estimate, bootstrap
 from comparison import comparison
 from curves import curves
+from decision import decide
 from job_settings import JobSettings, read_settings
 from metrics import Measure, measure_of
 from predictions import Floats, Predictions, read_labels, read_predictions
@@ -49,7 +50,8 @@ def run(settings: Path, predictions: Path, labels: Path, output: Path, champion:
     document: dict[str, Any] = {"rows": len(truth), SECTIONS[wanted.predictor_type]: section}
     if champion is not None:
         rival = bootstrap(_measure(wanted, truth, read_predictions(champion, wanted), champion), len(truth))
-        document["comparison"] = comparison(wanted.predictor_type, estimates, rival)
+        document["comparison"] = comparison(wanted.predictor_type, estimates, rival, wanted.gate.confidence)
+    document["decision"] = decide(wanted.gate, estimates, document.get("comparison"))
     output.mkdir(parents=True, exist_ok=True)
     (output / "evaluation.json").write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
 
@@ -64,7 +66,7 @@ def _measure(settings: JobSettings, labels: Floats, predictions: Predictions, so
 
 
 def _check_gated(settings: JobSettings, estimates: dict[str, Estimate]) -> None:
-    for name in settings.gated:
+    for name in settings.gate.metrics:
         if name not in estimates:
             raise PredictionsError(
                 f"the gate asks for {name}, which these scores do not give (does the loss yield probabilities?):"

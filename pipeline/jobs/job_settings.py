@@ -10,6 +10,21 @@ from problems import SettingsError
 
 
 @dataclass(frozen=True)
+class GateSettings:
+    """Bounds by metric, and how much worse than the champion, at which confidence, is still good enough."""
+
+    minimum: dict[str, float]
+    maximum: dict[str, float]
+    margin: float
+    confidence: float
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that have a bound."""
+        return (*self.minimum, *self.maximum)
+
+
+@dataclass(frozen=True)
 class JobSettings:
     """The columns, the classes by number, the split and what the gate asks for."""
 
@@ -24,8 +39,7 @@ class JobSettings:
     """train, validation and holdout, summing to 1."""
     salt: str
     mini_batch_size: int
-    gated: tuple[str, ...]
-    """Names of the metrics that have a threshold."""
+    gate: GateSettings
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -71,5 +85,5 @@ def _picked(document: dict) -> JobSettings:  # type: ignore[type-arg]
         shares={part: split[part] for part in ("train", "validation", "holdout")},
         salt=split["salt"],
         mini_batch_size=int(mini_batch),
-        gated=(*document["gate"]["minimum"], *document["gate"]["maximum"]),
+        gate=GateSettings(**document["gate"]),
     )

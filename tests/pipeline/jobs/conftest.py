@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from job_settings import JobSettings, read_settings
+from job_settings import GateSettings, JobSettings, read_settings
 
 DOCUMENT = {
     "data": {
@@ -21,7 +21,7 @@ DOCUMENT = {
         "split": {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"},
     },
     "training": {"hyperparameters": {"mini_batch_size": 5}},
-    "gate": {"minimum": {"auc": 0.7}, "maximum": {}},
+    "gate": {"minimum": {"auc": 0.7}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
 }
 HEADER = "customer,age,visits,bought"
 
@@ -42,13 +42,18 @@ def settings(tmp_path_factory) -> JobSettings:
 
 @pytest.fixture(scope="session")
 def regression(settings) -> JobSettings:
-    return dataclasses.replace(settings, predictor_type="regressor", classes=(), gated=("rmse",))
+    return dataclasses.replace(
+        settings, predictor_type="regressor", classes=(), gate=GateSettings({}, {"rmse": 9.0}, 0.01, 0.95)
+    )
 
 
 @pytest.fixture(scope="session")
 def multiclass(settings) -> JobSettings:
     return dataclasses.replace(
-        settings, predictor_type="multiclass_classifier", classes=("no", "yes", "later"), gated=("accuracy",)
+        settings,
+        predictor_type="multiclass_classifier",
+        classes=("no", "yes", "later"),
+        gate=GateSettings({"accuracy": 0.5}, {}, 0.01, 0.95),
     )
 
 

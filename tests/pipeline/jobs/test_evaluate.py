@@ -37,7 +37,7 @@ def evaluated(root, settings_file, champion=None):
 def test_the_evaluation_follows_the_model_quality_schema_and_stays_small(answered, settings_file):
     document = evaluated(answered, settings_file)
     metrics = document["binary_classification_metrics"]
-    assert document.keys() == {"rows", "binary_classification_metrics"}
+    assert document.keys() == {"rows", "binary_classification_metrics", "decision"}
     assert document["rows"] == 200
     for name in ("auc", "accuracy", "precision", "recall", "f1", "log_loss"):
         assert metrics[name].keys() == {"value", "standard_deviation"}
@@ -64,7 +64,7 @@ def test_a_model_compared_with_itself_differs_by_nothing(answered, settings_file
 def test_a_smaller_error_is_a_positive_difference():
     new = {"rmse": Estimate(2.0, np.array([2.0, 2.1, 1.9]))}
     old = {"rmse": Estimate(3.0, np.array([3.0, 3.1, 2.9]))}
-    found = comparison("regressor", new, old)
+    found = comparison("regressor", new, old, 0.95)
     assert found["difference"] == 1
     assert found["interval"] == pytest.approx([1, 1])
 
@@ -155,7 +155,7 @@ def test_no_predictions_at_all_are_refused(tmp_path, settings):
 
 def test_a_gate_on_a_metric_the_scores_do_not_give_is_refused(answered, settings_file):
     document = json.loads(settings_file.read_text())
-    document["gate"] = {"minimum": {}, "maximum": {"log_loss": 1}}
+    document["gate"] = {"minimum": {}, "maximum": {"log_loss": 1}, "margin": 0.01, "confidence": 0.95}
     settings_file.write_text(json.dumps(document))
     margins = [{"score": 4 * (n % 2) - 2.0, "predicted_label": n % 2} for n in range(200)]
     lines(answered / "new/holdout.jsonl.out", margins)
