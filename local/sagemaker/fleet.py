@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from local.sagemaker import faults
 from local.sagemaker.capture import Capture
 from local.sagemaker.errors import JobError, ModelError, ServiceError, ServiceUnavailable, ValidationError
 from local.sagemaker.host import Host
@@ -89,6 +90,7 @@ class Fleet:
         self, host: Host, endpoint: str, config: dict[str, Any], find_model: Callable[[str], dict[str, Any]]
     ) -> None:
         self.config = config
+        self._endpoint = endpoint
         self.log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
         captured = config.get("DataCaptureConfig") or {}
         self.capture = Capture(host.captures, endpoint, captured) if captured.get("EnableCapture") else None
@@ -125,9 +127,11 @@ class Fleet:
 
     def start(self) -> None:
         """Start all instances and return when each has passed its ping. Raises JobError, as FailureReason words it."""
+        fault = self._host.faults.strike("Endpoint", self.name, self._endpoint)
+        faults.check_capacity(fault)
         try:
             variants = {
-                variant["VariantName"]: self._instances(variant) for variant in self.config["ProductionVariants"]
+                variant["VariantName"]: self._instances(variant, fault) for variant in self.config["ProductionVariants"]
             }
         except ServiceError as error:
             raise JobError(error.message) from error
@@ -199,7 +203,7 @@ class Fleet:
             self._host.captures.flush()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _instances(self, variant: dict[str, Any]) -> list[Instance]:
+    def _instances(self, variant: dict[str, Any], fault: str | None) -> list[Instance]:
         name = variant["VariantName"]
         model = self._find_model(variant["ModelName"])
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", self._host.startup_seconds)
@@ -207,7 +211,7 @@ class Fleet:
         for number in range(variant.get("InitialInstanceCount", 1)):
             log_stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
             root = self._folder / name / str(number) / "ml"
-            server = ModelServer(self._host, model, root, (self.log_group, log_stream), {}, variant=name)
+            server = ModelServer(self._host, model, root, (self.log_group, log_stream), {}, variant=name, fault=fault)
             instances.append(Instance(server, seconds))
         return instances
 

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from local.keeper import Keeper
 from local.sagemaker.capture import CaptureWriter
+from local.sagemaker.faults import Faults
 from local.sagemaker.images import Image, registry
 from local.sagemaker.logs import LogWriter
 from local.sagemaker.monitor import Monitor
@@ -37,6 +38,7 @@ class Host:
         logs: Log groups.
         captures: Data capture.
         monitor: CloudWatch metrics and alarms.
+        faults: What goes wrong on order.
         wait_scale: Factor of a deployment's waits, as of Step Functions' (SFN_WAIT_SCALE).
     """
 
@@ -53,6 +55,7 @@ class Host:
     logs: LogWriter
     captures: CaptureWriter
     monitor: Monitor
+    faults: Faults
     wait_scale: float
 
     @classmethod
@@ -90,6 +93,7 @@ class Host:
             logs=LogWriter(client("logs")),
             captures=CaptureWriter(client("s3")),
             monitor=Monitor(client("cloudwatch")),
+            faults=Faults(),
             wait_scale=float(os.environ.get("SFN_WAIT_SCALE", "1")),
         )
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from local.sagemaker import faults
 from local.sagemaker.container import Container, cause_of_exit
 from local.sagemaker.errors import JobError, ValidationException
 from local.sagemaker.host import Host
@@ -56,6 +57,7 @@ class Job(Record):
         self.done = threading.Event()
         self.folder = host.home / "jobs" / kind.path / self.name
         self.stopped_by = ""
+        self.fault: str | None = None
         self._at_end: list[Callable[[], None]] = []
         self._attached: list[Stoppable] = []
         self._timer: threading.Timer | None = None
@@ -108,7 +110,8 @@ class Job(Record):
     def begin(self, max_runtime: int | None) -> None:
         """The containers are about to start: note the time, and stop the job when its runtime is over."""
         self.update(**{f"{self._noun}StartTime": datetime.now(UTC)})
-        self._timer = threading.Timer(max_runtime or DEFAULT_RUNTIME_SECONDS, self._time_is_over)
+        scale = self.host.wait_scale if self.fault == faults.HANG else 1.0  # nobody waits for an ordered hang
+        self._timer = threading.Timer(scale * (max_runtime or DEFAULT_RUNTIME_SECONDS), self._time_is_over)
         self._timer.daemon = True
         self._timer.start()
 
@@ -132,7 +135,7 @@ class Job(Record):
             try:
                 container = Container(
                     self.host,
-                    command,
+                    faults.command(self.fault) or command,
                     root,
                     {**self.host.environment(network=network), "HOME": str(root), **environment, **user},
                     (group, f"{self.name}/{stream}"),
@@ -178,6 +181,8 @@ class Job(Record):
         try:
             shutil.rmtree(self.folder, ignore_errors=True)  # of a failed job of this name, before a reset
             self.folder.mkdir(parents=True)
+            self.fault = self.host.faults.strike(self.kind.noun, self.name)
+            faults.check_capacity(self.fault)
             self.work()
         except Stopped:
             log.info("%s stopped before it started", self.name)

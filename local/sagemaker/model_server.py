@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.sagemaker import images
+from local.sagemaker import faults, images
 from local.sagemaker.container import Container
 from local.sagemaker.errors import JobError, ValidationException
 from local.sagemaker.host import Host
@@ -50,6 +50,7 @@ class ModelServer:
         log: Log group and log stream.
         environment: Variables on top of the model's.
         variant: The production variant, for an endpoint's.
+        fault: What goes wrong on order.
     """
 
     def __init__(
@@ -61,9 +62,11 @@ class ModelServer:
         environment: dict[str, str],
         *,
         variant: str | None = None,
+        fault: str | None = None,
     ) -> None:
         self._name = f"The primary container for production variant {variant}" if variant else "The primary container"
         self._owner = "endpoint" if variant else "job"
+        self._fault = fault
         self._host = host
         self._log = log
         self._root = root
@@ -108,7 +111,9 @@ class ModelServer:
                 if self._closed:
                     raise JobError("The container was stopped before it answered.")
                 self._port = _free_port()
-                command = self._image.command("serve", self._root, self._port)
+                command = faults.command(self._fault, self._port) or self._image.command(
+                    "serve", self._root, self._port
+                )
                 self.container = Container(self._host, command, self._root, self._environment, self._log)
             while not self.container.ended.wait(0.02):
                 if self._ping():

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from local.sagemaker import runtime, shapes
+from local.sagemaker import faults, runtime, shapes
 from local.sagemaker.deployments import Deployments
 from local.sagemaker.errors import (
     ResourceLimitExceeded,
@@ -77,6 +77,8 @@ class SageMaker:
         """Answer a request to api.sagemaker or runtime.sagemaker."""
         name = request.headers.get("x-amz-target", "").partition(".")[2]
         try:
+            if name == faults.TARGET:
+                return self.host.faults.answer(request.body)
             if request.region != self.host.region:
                 raise ValidationException(
                     f"This local AWS runs SageMaker in {self.host.region} only; the request is for {request.region}."
@@ -101,6 +103,7 @@ class SageMaker:
             raise UnknownOperation(f"The local SageMaker does not know '{name}'. It knows: {known}.")
         model = self.host.model.operation_model(name)
         shapes.check(model.input_shape, request)
+        self.host.faults.refuse(name, request)
         answer = operation(request)
         return dict(shapes.wire(model.output_shape, answer)) if model.output_shape else {}
 
@@ -114,6 +117,7 @@ class SageMaker:
     def reset(self) -> None:
         """End every process and forget everything."""
         self.close()
+        self.host.faults.put([])
         for shelf in self.shelves.values():
             for record in shelf.all():
                 shelf.remove(record.name)
@@ -153,6 +157,7 @@ class SageMaker:
 
     def _invoke(self, request: Request) -> tuple[dict[str, str], bytes]:
         name = runtime.endpoint_name(request.method, request.path)
+        self.host.faults.refuse("InvokeEndpoint", {"EndpointName": name})
         try:
             endpoint = self.shelves["Endpoint"].get(name)
         except ValidationException:

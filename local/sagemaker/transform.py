@@ -84,7 +84,7 @@ class TransformJob(Job):
         stream = f"{self.name}/{self.stream(number)}"
         environment = {**asked, **self.request.get("Environment", {})}
         root = self.folder / f"algo-{number}" / "ml"
-        server = ModelServer(self.host, self._model, root, (GROUP, stream), environment)
+        server = ModelServer(self.host, self._model, root, (GROUP, stream), environment, fault=self.fault)
         self.attach(server)
         return server
 
