@@ -38,7 +38,13 @@ def csv(context, value):
 
 
 @pytest.mark.cloud
-@pytest.mark.parametrize("examples", [200, pytest.param(5000, marks=[pytest.mark.full, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "examples",
+    [
+        pytest.param(200, marks=pytest.mark.timeout(300)),
+        pytest.param(5000, marks=[pytest.mark.full, pytest.mark.timeout(1500)]),
+    ],
+)
 def test_a_fuzzer_finds_no_answer_outside_the_document(consumer: Any, tmp_path: Path, examples: int) -> None:
     (tmp_path / "schemathesis.toml").write_text(CHECKS)
     (tmp_path / "hooks.py").write_text(HOOKS)
