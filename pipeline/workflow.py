@@ -41,16 +41,14 @@ def definition(settings: Settings, partition: str = "aws") -> dict[str, Any]:
         [
             *name_run(build),
             *acquire(build, superseded=superseded),
-            *find_champion(build),
-            wants_release(package),
+            *find_champion(build, then=wants_release(package)),
             preprocess(build),
             *train(build),
             *evaluate(build, rejected=rejected),
             *approval(build, rejected=turned_down),
             *released,
-            *tidy(build),
-            outcome("accepted"),
-            *told[:1],
+            *tidy(build, then=outcome("accepted")),
+            told[0],
         ]
     )
     graph = Graph(run, comment=f"Retrains and releases {project}", timeout_seconds=DEADLINE_HOURS * 3600)

@@ -10,8 +10,8 @@ NONE = "none"
 ENDPOINT = {"EndpointName": "${EndpointName}"}
 
 
-def find_champion(build: Building) -> list[State]:
-    """FindEndpoint to Champion: `$.champion` = {model, config}, both `none` when nothing is live.
+def find_champion(build: Building, *, then: State) -> list[State]:
+    """FindEndpoint and FindChampion, then on: `$.champion` = {model, config}, both `none` when nothing is live.
 
     Only the message "Could not find" means that there is no endpoint. An endpoint that is being changed is waited for;
     one whose creation Failed serves nothing and allows nothing but DeleteEndpoint (API reference, EndpointStatus).
@@ -27,8 +27,7 @@ def find_champion(build: Building) -> list[State]:
     pause = Wait("WaitUntilIdle", seconds=POLL_SECONDS)
     pause.next(find)
     no_champion = Pass("NoChampion", result={"model": NONE, "config": NONE}, result_path="$.champion")
-    champion_known = Pass("ChampionKnown")
-    no_champion.next(champion_known)
+    no_champion.next(then)
     refused = Choice("EndpointMissing")
     refused.add_choice(ChoiceRule.StringMatches("$.error.Cause", "*Could not find*"), no_champion)
     refused.add_choice(ChoiceRule.StringMatches("$.error.Cause", "*Rate exceeded*"), pause)
@@ -50,4 +49,4 @@ def find_champion(build: Building) -> list[State]:
             "model": Intrinsic("$.ProductionVariants[0].ModelName"),
         },
     )
-    return [find, idle, champion, champion_known]
+    return [find, idle, champion, then]

@@ -61,7 +61,8 @@ def acquire(build: Building, *, superseded: State) -> list[State]:
     latest = "$.lease.Attributes.latest.S"
     newest = Choice("NewestData")
     other = ChoiceRule.Not(ChoiceRule.StringEqualsPath(latest, "$.run.name"))
-    from_data = ChoiceRule.StringGreaterThan("$.request.settings", "")
+    # A run that a person started by hand, or a release, was asked for as it is: no newer data supersedes it.
+    from_data = ChoiceRule.Not(ChoiceRule.StringEquals("$.request.data.fingerprint", "none"))
     newest.add_choice(ChoiceRule.And([from_data, ChoiceRule.IsPresent(latest, True), other]), superseded)
     return [take, newest]
 

@@ -5,9 +5,11 @@ from typing import Any
 from pipeline import names
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, Task, Wait, caught, retried
 from pipeline.settings import Release
-from pipeline.states.champion import ENDPOINT, NONE, POLL_SECONDS
+from pipeline.states.champion import ENDPOINT, NONE
 from pipeline.states.common import KEY, Building
 
+POLL_SECONDS = 60
+"""An update takes AWS five to eight minutes: a handful of looks, eleven history events each."""
 CURRENT = "$.endpoint"
 """The endpoint's description as it is now."""
 WANTED = "$.wanted"

@@ -1,10 +1,10 @@
 """Tidy: delete the endpoint configs and models of runs long past; never one in use."""
 
-from pipeline.asl import Catch, Pass, State, Task
+from pipeline.asl import Catch, State, Task
 from pipeline.states.common import Building
 
 
-def tidy(build: Building) -> list[State]:
+def tidy(build: Building, *, then: State) -> list[State]:
     """Tidy, by a small Lambda: States Language cannot compare dates. A model that is live stays live if it fails."""
     step = Task(
         "Tidy",
@@ -13,6 +13,5 @@ def tidy(build: Building) -> list[State]:
         timeout_seconds=300,
         result_path=None,
     )
-    tidied = Pass("Tidied")
-    step.add_catch(Catch(error_equals=["States.ALL"], result_path="$.untidy", next_step=tidied))
-    return [step, tidied]
+    step.add_catch(Catch(error_equals=["States.ALL"], result_path="$.untidy", next_step=then))
+    return [step, then]
