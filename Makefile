@@ -82,7 +82,7 @@ PYTEST := $(PY) -m pytest
 lint: $(INSTALLED) ## ruff, mypy
 	ruff check .
 	ruff format --check .
-	mypy $(ROOMS) tests
+	mypy $(ROOMS)
 	cd pipeline/jobs && mypy --config-file ../../pyproject.toml --exclude '^$$' .
 
 test-fast: $(INSTALLED) ## the tests that deploy nothing
