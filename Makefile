@@ -32,7 +32,7 @@ CDK_INSTALLED := node_modules/.installed
 
 $(INSTALLED): requirements.txt
 	@echo "installing the Python packages into $(VENV) ..."
-	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv; }
+	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv 2>/dev/null; }
 	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
 	@touch $@
 
@@ -51,11 +51,12 @@ lock: $(INSTALLED) ## compile requirements.in into requirements.txt
 
 .PHONY: run up down
 run: install ## the whole pipeline on this machine: deploy, upload, retrain, predict
-	@trap '$(PY) -m local.cloud stop --home $(LOCAL_HOME)' EXIT
-	$(MAKE) --no-print-directory up
-	$(LOCAL) $(PY) -m ops upload $(DATA)
-	$(LOCAL) $(PY) -m ops watch
-	$(LOCAL) $(PY) -m ops predict
+	@trap '$(PY) -m local.cloud stop --home $(LOCAL_HOME) >/dev/null' EXIT; \
+	$(MAKE) --no-print-directory up; \
+	export $(LOCAL); \
+	$(PY) -m ops upload $(DATA); \
+	$(PY) -m ops watch; \
+	$(PY) -m ops predict
 
 up: install ## start the local AWS and deploy to it; it stays up
 	@SFN_WAIT_SCALE=0.01 $(PY) -m local.cloud start --port $(PORT) --home $(LOCAL_HOME)
