@@ -100,9 +100,8 @@ def status(config: Config = CONFIG) -> None:
         console.print(f"endpoint {name}: no model has been deployed yet")
     else:
         config_name = account.sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
-        console.print(
-            f"endpoint {name}: {found['EndpointStatus']}, {config_name} since {found['LastModifiedTime']:%F %T}"
-        )
+        since = f"{found['LastModifiedTime']:%F %T}"
+        console.print(f"endpoint {name}: {found['EndpointStatus']}, {config_name} since {since}", soft_wrap=True)
     for run in runs.latest(account):
         console.print(f"  {run.started:%F %T}  {run.name}  {run.status}  {run.outcome}", soft_wrap=True, markup=False)
 

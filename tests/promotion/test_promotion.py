@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -128,16 +129,21 @@ def test_the_lease_is_free_after_every_outcome(live: Deployed) -> None:
         assert "owner" not in lease(live)
 
 
-def test_two_runs_at_once_take_turns(live: Deployed) -> None:
+def test_runs_at_once_take_turns(live: Deployed) -> None:
     states, machine = live.account.states, live.account.outputs["StateMachine"]
-    both = [states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2)]
+    both: list[str] = []
+
+    def start_two() -> None:
+        both.extend(states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2))
+
+    uploaded = live.run("wdbc.csv", WDBC.read_bytes(), during=start_two)
     ended = [
         wait_for(lambda arn=arn: r if not (r := runs.describe(live.account, arn)).running else None) for arn in both
     ]
-    assert [(run.status, run.outcome) for run in ended] == [("SUCCEEDED", "accepted")] * 2, ended
+    assert [(run.status, run.outcome) for run in [uploaded, *ended]] == [("SUCCEEDED", "accepted")] * 3, ended
     spans = []
-    for arn in both:
+    for arn in [uploaded.arn, *both]:
         entered = {e.state: e.at for _, e in runs.events(live.account, arn, 0) if e is not None}
         spans.append((entered["FindEndpoint"], entered["FreeLease"]))
     spans.sort()
-    assert spans[0][1] <= spans[1][0]
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
