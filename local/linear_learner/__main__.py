@@ -17,10 +17,10 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080)
     arguments = parser.parse_args()
     if arguments.command == "train":
-        from local.linear_learner.train import run
+        from local.linear_learner.train import run  # noqa: PLC0415 (each command loads only what it needs)
 
         return run(arguments.root)
-    from local.linear_learner.serve import serve
+    from local.linear_learner.serve import serve  # noqa: PLC0415
 
     return serve(arguments.root, arguments.port)
 

@@ -1,6 +1,6 @@
 """`model_algo-1`, the file in model.tar.gz, as SageMaker's container writes and reads it.
 
-A ZIP without compression: an MXNet symbol, a manifest, additional-params.json and MXNet's list of arrays, little endian.
+A ZIP without compression: an MXNet symbol, a manifest, additional-params.json and MXNet's little-endian list of arrays.
 The layout was read from an artifact that AWS trained (in amazon-sagemaker-examples, model bias monitoring).
 """
 

@@ -1,7 +1,7 @@
 """A channel on disk: parsed once, normalised, then read again each epoch in batches. Memory does not grow with it."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,13 +45,13 @@ class Cache:
     """
 
     def __init__(self, folder: Path, columns: int) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the cache)
         self._columns = columns
         self.rows = 0
 
     def write(self, block: Floats) -> None:
         """Append a block of rows."""
-        self._file.write(np.ascontiguousarray(block))
+        self._file.write(np.ascontiguousarray(block).data)
         self.rows += len(block)
 
     def chunk_rows(self, size: int) -> int:
@@ -72,7 +72,7 @@ class Cache:
         for start in starts if order is None else order.permutation(starts):
             chunk, shuffled = buffers[:, : min(rows, self.rows - start)]
             self._file.seek(4 * self._columns * int(start))
-            self._file.readinto(chunk)  # type: ignore[attr-defined]
+            self._file.readinto(chunk)
             if order is not None:
                 # mode: with the default, numpy would make the copy that `out` is there to save.
                 chunk = np.take(chunk, order.permutation(len(chunk)), axis=0, out=shuffled, mode="clip")

@@ -1,11 +1,11 @@
-"""The input channels as /opt/ml/input/config/inputdataconfig.json describes them ("Common data formats for training")."""
+"""The input channels, as /opt/ml/input/config/inputdataconfig.json says ("Common data formats for training")."""
 
 import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from local.linear_learner import csv_text, recordio
 from local.linear_learner.arrays import Floats
@@ -39,12 +39,12 @@ class Channel:
             with path.open("rb") as raw:
                 packed = raw.peek(2)[:2] == _GZIP
                 with gzip.open(raw) if packed else raw as stream:
-                    for block in READERS[self.content_type](stream, path):
+                    for block in READERS[self.content_type](cast(IO[bytes], stream), path):
                         width = width or block.shape[1]
                         if block.shape[1] != width:
                             raise ClientError(
-                                f"{path}: rows of {block.shape[1] - 1} features after rows of {width - 1}; every row of a"
-                                " channel needs the same number"
+                                f"{path}: rows of {block.shape[1] - 1} features after rows of {width - 1};"
+                                " every row of a channel needs the same number"
                             )
                         yield block
         if width is None:
@@ -72,7 +72,7 @@ def open_channels(root: Path) -> dict[str, Channel]:
 def _channel(name: str, config: dict[str, Any], folder: Path) -> Channel:
     if config.get("TrainingInputMode") == "Pipe":
         raise ClientError(
-            f"Channel {name}: input mode Pipe is not supported here, no other program writes the pipe; use File or FastFile"
+            f"Channel {name}: input mode Pipe is not supported here, where nobody writes the pipe; use File or FastFile"
         )
     # A channel without a content type is taken as recordio, as AWS does.
     media, *parameters = (part.strip() for part in (config.get("ContentType") or RECORDIO).split(";"))

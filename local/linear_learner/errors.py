@@ -1,4 +1,4 @@
-"""What a user reads in FailureReason: SageMaker tells his faults (ClientError) from the algorithm's (AlgorithmError)."""
+"""What a user reads in FailureReason: his faults are a ClientError, the others an AlgorithmError."""
 
 
 class ContainerError(Exception):

@@ -31,7 +31,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Each model's mean loss, and each one's value of the criterion (higher is better) with its standard error and cut."""
+    """Of each model: mean loss, value of the criterion (higher is better) with its standard error, and cut."""
 
     loss: Doubles
     value: Doubles

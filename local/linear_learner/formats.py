@@ -58,8 +58,8 @@ def encode(predictions: Predictions, accept: str) -> tuple[bytes, str]:
         return recordio.encode(predictions.columns()), media
     records = predictions.records()
     if media == JSON_LINES:
-        return "".join(json.dumps(record) + "\n" for record in records).encode(), media
-    return json.dumps({"predictions": records}).encode(), JSON
+        return "".join(record + "\n" for record in records).encode(), media
+    return f'{{"predictions": [{", ".join(records)}]}}'.encode(), JSON
 
 
 def _json(text: bytes) -> Any:
@@ -78,7 +78,7 @@ def _instances(document: Any, features: int) -> Floats:
 
 
 def _vector(instance: Any, row: int) -> list[Any]:
-    """`{"features": [...]}` or `{"data": {"features": {"values": [...]}}}`, the latter with keys and shape when sparse."""
+    """`{"features": [...]}` or `{"data": {"features": {"values": [...]}}}`, with keys and shape when sparse."""
     try:
         features = instance["features"] if "features" in instance else instance["data"]["features"]
         if isinstance(features, list):

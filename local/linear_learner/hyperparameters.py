@@ -40,7 +40,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 @dataclass(frozen=True)
 class Rule:
-    """One hyperparameter: its default (None: required), how a string becomes its value, and what is allowed, in words."""
+    """One hyperparameter: its default (None: required), how a string becomes its value, what is allowed in words."""
 
     default: Value | None
     read: Callable[[str], Value | None]

@@ -66,15 +66,15 @@ def absolute(z: Floats, y: Floats) -> tuple[Floats, Floats]:
 def eps_insensitive_absolute(z: Floats, y: Floats, epsilon: float) -> tuple[Floats, Floats]:
     """The absolute error beyond epsilon."""
     error = _residual(z, y)
-    beyond = np.maximum(np.abs(error) - np.float32(epsilon), 0)
-    return beyond[:, 0], np.where(beyond > 0, np.sign(error), np.float32(0))
+    beyond: Floats = np.maximum(np.abs(error) - np.float32(epsilon), 0)
+    return beyond[:, 0], np.sign(error) * np.sign(beyond)
 
 
 def eps_insensitive_squared(z: Floats, y: Floats, epsilon: float) -> tuple[Floats, Floats]:
     """The square of the absolute error beyond epsilon."""
     error = _residual(z, y)
-    beyond = np.maximum(np.abs(error) - np.float32(epsilon), 0)
-    return beyond[:, 0] ** 2, beyond * np.sign(error)
+    beyond: Floats = np.maximum(np.abs(error) - np.float32(epsilon), 0)
+    return np.square(beyond)[:, 0], beyond * np.sign(error)
 
 
 def quantile(z: Floats, y: Floats, share: float) -> tuple[Floats, Floats]:

@@ -37,7 +37,9 @@ class Pack:
         shape = (features + 1, self.outputs * self.models)
         scale = np.float32(config["init_scale"])
         uniform = config["init_method"] == "uniform"
-        initial = random.uniform(-scale, scale, shape) if uniform else random.normal(0, config["init_sigma"], shape)
+        initial = (
+            random.uniform(-scale, scale, shape) if uniform else random.normal(0, float(config["init_sigma"]), shape)
+        )
         self.parameters = initial.astype(np.float32)
         self.parameters[-1] = np.float32(config["init_bias"]) if config["use_bias"] else 0
         bias = float(config["bias_lr_mult"]) if config["use_bias"] else 0.0
@@ -56,7 +58,8 @@ class Pack:
     def scores(self, x: Floats, parameters: Floats | None = None) -> Floats:
         """(rows, outputs, models) of rows without their label."""
         weights = self.parameters if parameters is None else parameters
-        return (x @ weights[:-1] + weights[-1]).reshape(len(x), self.outputs, -1)
+        z: Floats = x @ weights[:-1] + weights[-1]
+        return z.reshape(len(x), self.outputs, -1)
 
     def loss(self, rows: Floats, parameters: Floats | None = None) -> tuple[Floats, Floats, Floats]:
         """Scores, the weighted loss (rows, models) and its derivative by the scores, of rows with their label."""
@@ -137,8 +140,9 @@ class Pack:
 def _class_weights(config: dict[str, Value], grid: Grid, class_rows: Floats) -> Floats | None:
     """(classes, models or 1): what a row of each class counts; None when all count the same."""
     if config["predictor_type"] == BINARY and (grid.positive_weight != 1).any():
-        return np.stack([np.ones_like(grid.positive_weight), grid.positive_weight])
+        both: Floats = np.stack([np.ones_like(grid.positive_weight), grid.positive_weight])
+        return both
     if config["predictor_type"] == MULTICLASS and config["balance_multiclass_weights"]:
-        balanced = class_rows.sum() / (len(class_rows) * np.maximum(class_rows, 1))
-        return balanced.astype(np.float32)[:, None]
+        balanced: Floats = (class_rows.sum() / (len(class_rows) * np.maximum(class_rows, 1))).astype(np.float32)
+        return balanced[:, None]
     return None

@@ -1,7 +1,6 @@
 """From rows to scores and labels."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,13 +16,16 @@ class Predictions:
     score: Floats
     label: Counts | None
 
-    def records(self) -> list[dict[str, Any]]:
-        """As the container names them; a float32 widened to a double, as its JSON shows it."""
+    def records(self) -> list[str]:
+        """JSON objects as the container writes them; a float32 widened to a double.
+
+        Numbers are finite, so Python writes them as JSON does; json.dumps would take as long as everything else.
+        """
         scores = self.score.tolist()
         if self.label is None:
-            return [{"score": score} for score in scores]
+            return [f'{{"score": {score}}}' for score in scores]
         pairs = zip(scores, self.label.tolist(), strict=True)
-        return [{"score": score, "predicted_label": label} for score, label in pairs]
+        return [f'{{"score": {score}, "predicted_label": {label}}}' for score, label in pairs]
 
     def columns(self) -> dict[str, Floats]:
         """The same as float32 arrays."""
@@ -52,4 +54,5 @@ def predict(model: Model, rows: Floats) -> Predictions:
     if len(huge):
         raise ValueError(int(huge[0]) + 1, f"row {huge[0] + 1}: its score is too large for a float32")
     score = z.astype(np.float32)
-    return Predictions(score, (score >= model.threshold).astype(np.int64) if model.predictor_type == BINARY else None)
+    positive = None if model.threshold is None else (score >= np.float32(model.threshold)).astype(np.int64)
+    return Predictions(score, positive if model.predictor_type == BINARY else None)

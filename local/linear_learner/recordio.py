@@ -130,7 +130,8 @@ def _alike(payload: bytes, labelled: bool) -> Floats | None:
         same[first:last] = False
     if not (frames[:, same] == frames[0, same]).all():
         return None
-    return np.concatenate([frames[:, first:last] for first, last in spans], axis=1).view("<f4")
+    table: Floats = np.concatenate([frames[:, first:last] for first, last in spans], axis=1).view(np.float32)
+    return table
 
 
 def _vectors(payload: bytes, start: int, end: int, labelled: bool) -> list[_Vector]:
@@ -151,7 +152,7 @@ def _tensor(payload: bytes, start: int, end: int) -> _Vector:
     ((kind, body),) = _fields(payload, start, end)
     if kind != _FLOAT32:
         raise ValueError(f"its tensor is {_NAMES.get(kind, 'unknown')}; write Float32 tensors")
-    values, keys, shape = [], list[int](), list[int]()
+    values, keys, shape = list[Floats](), list[int](), list[int]()
     where: int | None = None
     for field, value in _fields(payload, *_span(body)):
         if field == 1:

@@ -1,11 +1,11 @@
 """Which of the packed models is kept, and from which score on a row counts as positive.
 
-What differs by less than a standard error counts as equal (the one-standard-error rule of Breiman et al., "Classification
-and Regression Trees"): among equals the cut nearest to an even chance is taken, and the model of the smallest loss.
-Without it, 100 validation rows choose a threshold that is worse on others than 0.5.
+What differs by less than a standard error counts as equal (the one-standard-error rule of Breiman et al.,
+"Classification and Regression Trees"): among equals the cut nearest to an even chance is taken, and the model of the
+smallest loss. Without it, 100 validation rows choose a threshold that is worse on others than 0.5.
 
-Both follow from two histograms a model, the scores of the positive and of the negative rows, in bins as fine as float16:
-so the memory is the same whatever the number of rows. Scores are z, before the sigmoid.
+Both follow from two histograms a model, the scores of positive and of negative rows, in bins as fine as float16: so the
+memory is the same whatever the number of rows. Scores are z, before the sigmoid.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Histograms:
     """Counts of (models, label, bin) as rows stream by."""
 
     def __init__(self, models: int) -> None:
-        self.counts: Counts = np.zeros((models, 2, BINS), np.int64)
+        self.counts = np.zeros((models, 2, BINS), np.int32)
 
     def add(self, scores: Floats, labels: Floats) -> None:
         """Scores (rows, models) with labels 0 or 1."""
@@ -45,7 +45,7 @@ class Histograms:
         bins = np.where(half >= BINS // 2, BINS - 1 - half, half + BINS // 2)
         bins += BINS * labels.astype(np.int32)[:, None]
         for model, column in enumerate(bins.T):
-            self.counts[model] += np.bincount(column, minlength=2 * BINS).reshape(2, BINS)
+            self.counts[model] += np.bincount(column, minlength=2 * BINS).reshape(2, BINS).astype(np.int32)
 
     def roc_auc(self, model: int) -> float:
         """The area under the ROC curve, ties counted half; 0.5 when a class is missing."""
@@ -107,7 +107,8 @@ def f_score(precision: Doubles, recall: Doubles, beta: float) -> Doubles:
     """F beta, 0 where precision and recall are."""
     weight = beta * beta
     bottom = weight * precision + recall
-    return (1 + weight) * precision * recall / np.where(bottom > 0, bottom, 1.0)
+    score: Doubles = (1 + weight) * precision * recall / np.where(bottom > 0, bottom, 1.0)
+    return score
 
 
 def _score_of(bins: Counts) -> Doubles:

@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, answer, media)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Requests that succeed are not logged."""
 
     def _body(self) -> bytes | None:
@@ -160,6 +160,7 @@ def serve(root: Path, port: int) -> int:
         return 1
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     signal.signal(signal.SIGINT, lambda *_: server.stop())
+    print(f"serving on 127.0.0.1:{server.server_port}", flush=True)
     with server:
         server.serve_forever(poll_interval=0.1)
     return 0

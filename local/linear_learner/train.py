@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
-import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +132,8 @@ class _Classes:
             wrong = np.flatnonzero((numbers != labels) | (numbers < 0) | (numbers >= classes))
             if len(wrong):
                 raise ClientError(
-                    f"The {self._channel} channel, row {self._seen + wrong[0] + 1}: label {labels[wrong[0]]:g} is none of"
-                    f" the classes of a {self._kind}, 0 to {classes - 1}"
+                    f"The {self._channel} channel, row {self._seen + wrong[0] + 1}: label {labels[wrong[0]]:g} is none"
+                    f" of the classes of a {self._kind}, 0 to {classes - 1}"
                 )
             self.rows += np.bincount(numbers, minlength=classes)
         self._seen += len(labels)
