@@ -45,9 +45,13 @@ class Cache:
     """
 
     def __init__(self, folder: Path, columns: int) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the cache)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by close)
         self._columns = columns
         self.rows = 0
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
 
     def write(self, block: Floats) -> None:
         """Append a block of rows."""

@@ -63,7 +63,7 @@ def blocks(stream: IO[bytes], path: Path) -> Iterator[Floats]:
                 table = parse(text)
             except ValueError as error:
                 row = seen + int(error.args[0])
-                message = f"Unable to parse csv: rows {row}-{row}, file {path}: {error.args[1]}"
+                message = f"Unable to parse csv: rows {row}-{row}, file {path}: row {row}, {error.args[1]}"
                 raise ClientError(message) from None
         seen += len(table)
         if len(table):
@@ -118,7 +118,7 @@ def _fault(lines: list[bytes], columns: int) -> ValueError:
     for row, line in enumerate(lines, 1):
         cells = line.split(b",")
         if len(cells) != columns:
-            return ValueError(row, f"row {row} has {len(cells)} columns, the first row has {columns}")
+            return ValueError(row, f"{len(cells)} columns where the first row has {columns}")
         for column, cell in enumerate(cells, 1):
             try:
                 if b"_" in cell:
@@ -126,5 +126,5 @@ def _fault(lines: list[bytes], columns: int) -> ValueError:
                 finite(np.array([float(cell)]))
             except ValueError:
                 shown = cell.strip().decode("utf-8", "replace")[:40]
-                return ValueError(row, f"row {row}, column {column}: '{shown}' is not a finite number")
+                return ValueError(row, f"column {column}: '{shown}' is not a finite number")
     raise AssertionError("every cell is a number in a table of numbers")

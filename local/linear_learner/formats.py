@@ -46,7 +46,7 @@ def decode(body: bytes, content_type: str, features: int) -> Floats:
     if not len(rows):
         raise ValueError(1, "the payload has no rows")
     if rows.shape[1] != features:
-        raise ValueError(1, f"row 1 has {rows.shape[1]} features, the model takes {features}")
+        raise ValueError(1, f"{rows.shape[1]} features, the model takes {features}")
     return rows
 
 
@@ -96,14 +96,14 @@ def _vector(instance: Any, row: int) -> list[Any]:
             dense[key] = value
         return dense
     except (KeyError, IndexError, TypeError, ValueError):
-        raise ValueError(row, f'instance {row} is neither {{"features": [...]}} nor a sparse vector') from None
+        raise ValueError(row, 'neither {"features": [...]} nor a sparse vector') from None
 
 
 def _table(vectors: list[list[Any]], features: int) -> Floats:
     for row, vector in enumerate(vectors, 1):
         if len(vector) != features:
-            raise ValueError(row, f"row {row} has {len(vector)} features, the model takes {features}")
+            raise ValueError(row, f"{len(vector)} features, the model takes {features}")
         for column, value in enumerate(vector, 1):
-            if type(value) not in (float, int) or not math.isfinite(value) or abs(value) > 3.4e38:
-                raise ValueError(row, f"row {row}, column {column}: {str(value)[:40]} is not a finite number")
+            if type(value) not in (float, int) or abs(value) > 3.4e38 or not math.isfinite(value):
+                raise ValueError(row, f"column {column}: {str(value)[:40]} is not a finite number")
     return np.array(vectors, np.float32).reshape(len(vectors), features)

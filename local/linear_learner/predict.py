@@ -52,7 +52,7 @@ def predict(model: Model, rows: Floats) -> Predictions:
         z = 0.5 + 0.5 * np.tanh(z / 2)
     huge = np.flatnonzero(np.abs(z) > np.finfo(np.float32).max)
     if len(huge):
-        raise ValueError(int(huge[0]) + 1, f"row {huge[0] + 1}: its score is too large for a float32")
+        raise ValueError(int(huge[0]) + 1, "its score is too large for a float32")
     score = z.astype(np.float32)
     positive = None if model.threshold is None else (score >= np.float32(model.threshold)).astype(np.int64)
     return Predictions(score, positive if model.predictor_type == BINARY else None)

@@ -51,8 +51,8 @@ def parse(payload: bytes, labelled: bool = False) -> Floats:
             finite(rows[-1])
             number += 1
         return finite(np.stack(rows) if rows else np.empty((0, 0), np.float32)) if table is None else finite(table)
-    except (ValueError, IndexError, struct.error) as error:
-        raise ValueError(number, f"record {number}: {error}") from None
+    except (ValueError, LookupError, struct.error) as error:
+        raise ValueError(number, str(error)) from None
 
 
 def blocks(stream: IO[bytes], path: Path) -> Iterator[Floats]:
@@ -88,7 +88,7 @@ def _checked(payload: bytes, seen: int, path: Path) -> Floats:
         return parse(payload, labelled=True)
     except ValueError as error:
         number, fault = error.args
-        raise ClientError(f"Unable to read {path}: record {seen + number}:{str(fault).partition(':')[2]}") from None
+        raise ClientError(f"Unable to read {path}: record {seen + number}: {fault}") from None
 
 
 def _frame(payload: bytes, at: int) -> tuple[int, int, int]:
@@ -119,7 +119,7 @@ def _alike(payload: bytes, labelled: bool) -> Floats | None:
     try:
         start, end, size = _frame(payload, 0)
         vectors = _vectors(payload, start, end, labelled)
-    except (ValueError, IndexError, struct.error):
+    except (ValueError, LookupError, struct.error):
         return None
     if len(payload) % size or any(vector.start is None for vector in vectors):
         return None

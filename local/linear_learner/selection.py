@@ -40,9 +40,11 @@ class Histograms:
 
     def add(self, scores: Floats, labels: Floats) -> None:
         """Scores (rows, models) with labels 0 or 1."""
-        half = np.clip(scores, -_LARGEST, _LARGEST).astype(np.float16).view(np.uint16).astype(np.int32)
+        # Minus zero becomes zero by adding it.
+        half = np.clip(scores, -_LARGEST, _LARGEST).astype(np.float16) + np.float16(0)
+        bits = half.view(np.uint16).astype(np.int32)
         # Ordered as the numbers are: negative ones, which have the first bit, run backwards.
-        bins = np.where(half >= BINS // 2, BINS - 1 - half, half + BINS // 2)
+        bins = np.where(bits >= BINS // 2, BINS - 1 - bits, bits + BINS // 2)
         bins += BINS * labels.astype(np.int32)[:, None]
         for model, column in enumerate(bins.T):
             self.counts[model] += np.bincount(column, minlength=2 * BINS).reshape(2, BINS).astype(np.int32)

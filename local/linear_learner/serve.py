@@ -75,6 +75,12 @@ class Handler(BaseHTTPRequestHandler):
         self._busy()
         return super().parse_request()
 
+    def handle_expect_100(self) -> bool:
+        """As the base does, and at once, though answers are buffered."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
+
     def do_GET(self) -> None:
         """Health, and how batch transform may call."""
         if self.path == "/ping":
@@ -100,7 +106,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(415, str(error).encode(), "text/plain")
         except ValueError as error:
             # The container answers no more than this; where the fault is goes to the log.
-            print(f"400 {REFUSAL.decode()}: {error.args[-1]}", file=sys.stderr, flush=True)
+            row, fault = error.args
+            print(f"400 {REFUSAL.decode()}: row {row}: {fault}", file=sys.stderr, flush=True)
             self._answer(400, REFUSAL, "text/plain")
         else:
             self._answer(200, answer, media)

@@ -3,6 +3,8 @@
 import json
 import math
 import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ SEED = 0
 def run(root: Path) -> int:
     """Train; returns the exit code. A failure is told on standard output and in `output/failure`."""
     try:
-        _train(root)
+        with ExitStack() as caches:
+            _train(root, caches)
     except Exception as error:
         failure = error if isinstance(error, ContainerError) else AlgorithmError(f"{type(error).__name__}: {error}")
         if failure is not error:
@@ -39,7 +42,7 @@ def run(root: Path) -> int:
     return 0
 
 
-def _train(root: Path) -> None:
+def _train(root: Path, caches: ExitStack) -> None:
     report = Report(_json(root / "input/config/resourceconfig.json").get("current_host", "algo-1"))
     given = _json(root / "input/config/hyperparameters.json")
     print("Docker entrypoint called with argument(s): train")
@@ -49,8 +52,13 @@ def _train(root: Path) -> None:
     config = checked(given)
     channels = open_channels(root)
     (root / "output").mkdir(parents=True, exist_ok=True)
-    scratch = root / "output"
-    train, scaler, class_rows = _load_train(channels["train"], config, scratch)
+
+    def new(columns: int) -> Cache:
+        cache = Cache(root / "output", columns)
+        caches.callback(cache.close)
+        return cache
+
+    train, scaler, class_rows = _load_train(channels["train"], config, new)
     if train.rows < int(config["mini_batch_size"]):
         raise ClientError(
             f"mini_batch_size ({config['mini_batch_size']}) is larger than the number of rows in the train channel"
@@ -59,11 +67,12 @@ def _train(root: Path) -> None:
     thorough = config["optimizer"] == config["wd"] == AUTO
     config = resolve(config, len(scaler.shift) - 1, train.rows)
     report.info(f"Final configuration: {json.dumps(config)}")
-    others = {name: _load(channel, scaler, config, scratch) for name, channel in channels.items() if name != "train"}
+    others = {name: _load(channel, scaler, config, new) for name, channel in channels.items() if name != "train"}
     settings = grid(config, train.rows, class_rows)
     pack = Pack(config, settings, class_rows, np.random.default_rng(SEED))
     validation = others.get("validation")
-    fitted = fit(pack, train, validation, config, report, by_criterion=CRITERION in given, thorough=thorough)
+    by_criterion = CRITERION in given and config["predictor_type"] == BINARY
+    fitted = fit(pack, train, validation, config, report, by_criterion=by_criterion, thorough=thorough)
     for name, cache in {"train": train, **others}.items():
         report.final(name, measure(fitted.pack, cache, config, fitted.cut, float(scaler.scale[0])))
     if "test" not in others:
@@ -75,7 +84,9 @@ def _train(root: Path) -> None:
     report.info(f'Saved checkpoint to "{path}"')
 
 
-def _load_train(channel: Channel, config: dict[str, Value], scratch: Path) -> tuple[Cache, Scaler, Floats]:
+def _load_train(
+    channel: Channel, config: dict[str, Value], new: Callable[[int], Cache]
+) -> tuple[Cache, Scaler, Floats]:
     """The train channel normalised, by what its first rows say, and the rows of each class."""
     blocks = channel.blocks()
     first: list[Floats] = []
@@ -95,7 +106,7 @@ def _load_train(channel: Channel, config: dict[str, Value], scratch: Path) -> tu
         (bool(settled["normalize_label"]) and config["predictor_type"] == REGRESSOR, bool(settled["normalize_data"])),
         (bool(settled["unbias_label"]) and config["predictor_type"] == REGRESSOR, bool(settled["unbias_data"])),
     )
-    cache, classes = Cache(scratch, width + 1), _Classes(channel.name, config)
+    cache, classes = new(width + 1), _Classes(channel.name, config)
     for part in (iter(first), blocks):
         for block in part:
             classes.count(block[:, 0])
@@ -103,9 +114,9 @@ def _load_train(channel: Channel, config: dict[str, Value], scratch: Path) -> tu
     return cache, scaler, classes.rows.astype(np.float32)
 
 
-def _load(channel: Channel, scaler: Scaler, config: dict[str, Value], scratch: Path) -> Cache:
+def _load(channel: Channel, scaler: Scaler, config: dict[str, Value], new: Callable[[int], Cache]) -> Cache:
     width = len(scaler.shift)
-    cache, classes = Cache(scratch, width), _Classes(channel.name, config)
+    cache, classes = new(width), _Classes(channel.name, config)
     for block in channel.blocks():
         if block.shape[1] != width:
             raise ClientError(
