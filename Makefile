@@ -77,7 +77,7 @@ env: ## print the exports that point a shell at the local AWS
 # --- checks -------------------------------------------------------------------------------------------------------
 
 ROOMS := pipeline lambdas cdk local ops
-PYTEST := $(PY) -m pytest
+PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: lint test-fast test test-full bench synth
 lint: $(INSTALLED) ## ruff, mypy

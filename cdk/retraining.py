@@ -15,7 +15,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
-from cdk import permissions
+from cdk import assembly, permissions
 from cdk.data import DataStore
 from cdk.promotion import Promotion
 from pipeline import images, workflow
@@ -44,7 +44,7 @@ class Retraining(Construct):
         project = settings.project.name
         partition = RegionInfo.get(stack.region).partition or "aws"
         jobs = assets.Asset(self, "Jobs", path=str(ROOT / "pipeline" / "jobs"), exclude=["**/__pycache__", ".*"])
-        job_settings = assets.Asset(self, "Settings", path=str(_written(settings)))
+        job_settings = assets.Asset(self, "Settings", path=str(_written(settings, assembly.folder(self))))
         image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
 
         self.job_role = iam.Role(self, "JobRole", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
@@ -111,10 +111,9 @@ class Retraining(Construct):
         data.key.grant_encrypt_decrypt(self.machine)
 
 
-def _written(settings: Settings) -> Path:
+def _written(settings: Settings, folder: Path) -> Path:
     """The settings as the jobs read them, in a file that CDK can ship."""
-    path = ROOT / "build" / "settings" / f"{settings.project.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = folder / "settings.json"
     path.write_text(settings.to_json())
     return path
 

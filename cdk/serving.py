@@ -1,7 +1,5 @@
 """The prediction API: the invoke Lambda, and the REST API in front of it."""
 
-from pathlib import Path
-
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
@@ -9,11 +7,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk import gateway, openapi
+from cdk import assembly, gateway, openapi
 from cdk.predict_bundle import write_bundle
 from pipeline.config import Settings
-
-BUNDLES = Path(__file__).parent.parent / "build" / "predict"
 
 
 class Serving(Construct):
@@ -21,13 +17,14 @@ class Serving(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, endpoint_name: str) -> None:
         super().__init__(scope, construct_id)
+        bundle = write_bundle(settings, assembly.folder(self) / "predict")
         self.function = lambda_.Function(
             self,
             "Predict",
             runtime=lambda_.Runtime.PYTHON_3_12,
             architecture=lambda_.Architecture.ARM_64,
             handler="predict.handler.handle",
-            code=lambda_.Code.from_asset(str(write_bundle(settings, BUNDLES / settings.project.name))),
+            code=lambda_.Code.from_asset(str(bundle)),
             environment={"ENDPOINT_NAME": endpoint_name},
             memory_size=512,
             # API Gateway gives up after 29 s (API Gateway quotas, integration timeout).

@@ -17,8 +17,20 @@ from ops import runs
 from ops.account import Account
 
 T = TypeVar("T")
+PROMOTION = ("tests/promotion", "tests/lambdas/retrain")
 ROOT = Path(__file__).parent.parent
 WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a local AWS run in one worker: it is started and deployed to once."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "deployed" in fixtures:
+            group = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
+            item.add_marker(pytest.mark.xdist_group(group))
+        elif "cloud" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("local"))
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,11 @@ def _handler(sagemaker: SageMaker) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # 5 by default: of eight connections at once some would wait a second
+
+
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     return load(ROOT / "pipeline.toml")
@@ -98,8 +103,7 @@ def settings() -> Settings:
 @pytest.fixture
 def sagemaker() -> Iterator[SageMaker]:
     state = SageMaker()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _handler(state))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_port}"
