@@ -83,7 +83,7 @@ PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup
 lint: $(INSTALLED) ## ruff, mypy
 	ruff check .
 	ruff format --check .
-	mypy $(ROOMS)
+	mypy --num-workers 2 $(ROOMS)
 	cd pipeline/jobs && mypy --config-file ../../pyproject.toml --exclude '^$$' .
 
 test-fast: $(INSTALLED) ## the tests that deploy nothing
