@@ -54,6 +54,8 @@ def run(settings: Path, predictions: Path, labels: Path, output: Path, champion:
     document["decision"] = decide(wanted.gate, estimates, document.get("comparison"))
     output.mkdir(parents=True, exist_ok=True)
     (output / "evaluation.json").write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+    figures = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in estimates.items())
+    print(f"{len(truth)} rows: {figures}\n{document['decision']['reason']}")
 
 
 def _measure(settings: JobSettings, labels: Floats, predictions: Predictions, source: Path) -> Measure:

@@ -51,6 +51,8 @@ def run(settings: Path, source: Path, output: Path) -> None:
     with _created(output / "baseline" / "baseline.json") as file:
         document = baseline(parts, len(rows.labels), wanted)
         file.write(json.dumps(document, indent=2).encode("utf-8") + b"\n")
+    counts = ", ".join(f"{name} {len(part.labels)}" for name, part in parts.items())
+    print(f"{len(rows.labels)} rows in {len(rows.files)} file(s), each different one once: {counts}")
 
 
 def _created(path: Path) -> BinaryIO:

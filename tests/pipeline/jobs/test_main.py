@@ -23,7 +23,8 @@ def arguments(settings_file, folder, table, tmp_path):
 def test_one_zip_runs_on_its_own(arguments, tmp_path):
     zipapp.create_archive(JOBS, tmp_path / "jobs.zip", filter=lambda path: path.suffix == ".py")
     done = jobs(tmp_path / "jobs.zip", *arguments, python=["-P"])
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    log = "60 rows in 1 file(s), each different one once: train 31, validation 20, holdout 9\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, log, "")
     assert (tmp_path / "out/train/train.csv").exists()
 
 
@@ -90,6 +91,7 @@ def test_evaluate_runs_from_the_command_line(settings_file, tmp_path):
     inputs = ["--predictions", tmp_path / "in", "--labels", tmp_path / "in", "--champion", tmp_path / "in"]
     done = jobs(JOBS, "evaluate", "--settings", settings_file, *inputs, "--output", tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("4 rows: auc 1.0000, accuracy 1.0000")
     document = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert document["binary_classification_metrics"]["accuracy"]["value"] == 1
     assert document["comparison"]["difference"] == 0
