@@ -4,16 +4,15 @@ ministack offers no public way to add a service, so this writes into its tables.
 upgrade that moves one fails at start with the name, not later with a wrong answer.
 """
 
-import contextvars
 import importlib
 import inspect
-import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from local import stack_types
-from local.sagemaker import monitor, states
+from local.executions import Executions, definition_problem, error_matches
+from local.sagemaker import monitor
 from local.sagemaker.errors import MODELED_ERRORS
 from local.sagemaker.service import Request, SageMaker
 
@@ -38,6 +37,15 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (STATES, "_invoke_aws_sdk_integration"): ("resource", "input_data"),
     (STATES, "_stop_execution"): ("data",),
     (STATES, "_fail_execution"): ("execution", "error", "cause"),
+    (STATES, "_run_execution"): ("exec_arn",),
+    (STATES, "_start_execution"): ("data",),
+    (STATES, "_add_event"): ("execution", "event_type", "details"),
+    (STATES, "_error_matches"): ("error_equals", "error"),
+    (STATES, "_validate_definition_jsonata"): ("definition_str",),
+    (STATES, "_emit_execution_status_event"): ("execution",),
+    (STATES, "_executions"): object,
+    (STATES, "_state_machines"): object,
+    (STATES, "now_iso"): (),
     (STACKS, "_RESOURCE_HANDLERS"): dict,
     (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
     (ALARMS, "_evaluate_alarm"): ("alarm",),
@@ -55,7 +63,7 @@ def check() -> None:
     for (module, name), expected in INNER_NAMES.items():
         found = getattr(importlib.import_module(module), name, None)
         if isinstance(expected, type):
-            as_expected = isinstance(found, expected)
+            as_expected = found is not None and isinstance(found, expected)
         else:
             as_expected = callable(found) and tuple(inspect.signature(found).parameters) == expected
         if not as_expected:
@@ -104,7 +112,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     _inner(STATES, "_AWS_SDK_ERROR_PREFIX")["sagemaker"] = "SageMaker"
     # The SDK for Java names a modeled error's class after it and throws its base class for every other.
     _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sagemaker"] = _SdkErrorNames()
-    _StepFunctions(service).install()
+    _mend_step_functions(service)
     _inner(STACKS, "_RESOURCE_HANDLERS").update(
         stack_types.handlers(
             service,
@@ -133,97 +141,31 @@ class _SdkErrorNames(dict[str, str]):
         return f"{code.removesuffix('Exception')}Exception" if code in MODELED_ERRORS else "SageMakerException"
 
 
-class _StepFunctions:
-    """Task resources of our own, and what ends their jobs: a stopped execution or a task's timeout."""
+def _mend_step_functions(service: SageMaker) -> None:
+    module: Any = importlib.import_module(STATES)
+    executions = Executions(service, module._ExecutionError, lambda arn: module._executions[arn], _time_out)
+    module._SERVICE_DISPATCH["arn:aws:states:::sagemaker:"] = executions.sagemaker
+    wrappers: dict[str, Callable[..., Any]] = {
+        "_invoke_aws_sdk_integration": executions.sdk_call,
+        "_execute_task": executions.task,
+        "_invoke_resource_with_timeout": executions.timed_task,
+        "_stop_execution": executions.stop,
+        "_fail_execution": executions.fail,
+        "_run_execution": partial(executions.run, machines=module._state_machines),
+        "_start_execution": executions.start,
+        "_add_event": executions.event,
+        "_error_matches": error_matches,
+        "_validate_definition_jsonata": definition_problem,
+    }
+    for name, wrapper in wrappers.items():
+        setattr(module, name, partial(wrapper, getattr(module, name)))
 
-    def __init__(self, service: SageMaker) -> None:
-        self._service = service
-        self._lock = threading.Lock()
-        self._calls: dict[str, list[states.Call]] = {}
-        self._execution: contextvars.ContextVar[str] = contextvars.ContextVar("execution", default="")
-        self._attempt: contextvars.ContextVar[list[states.Call] | None] = contextvars.ContextVar(
-            "attempt", default=None
-        )
 
-    def install(self) -> None:
-        """Put our handlers into the dispatch table and wrap the functions that know of executions and timeouts."""
-        dispatch = _inner(STATES, "_SERVICE_DISPATCH")
-        dispatch["arn:aws:states:::sagemaker:"] = self._sagemaker
-        dispatch["arn:aws:states:::aws-sdk:s3:getObject"] = self._get_object
-        module = importlib.import_module(STATES)
-        for wrapper in (
-            self._execute_task,
-            self._invoke_resource_with_timeout,
-            self._stop_execution,
-            self._fail_execution,
-        ):
-            name = wrapper.__name__
-            setattr(module, name, partial(wrapper, getattr(module, name)))
-
-    def _sagemaker(self, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        execution = self._execution.get()
-        call = states.Call(execution)
-        with self._lock:
-            self._calls.setdefault(execution, []).append(call)
-        attempt = self._attempt.get()
-        if attempt is not None:
-            attempt.append(call)
-        try:
-            return states.run(self._service, resource, parameters, call)
-        except states.TaskFailure as failure:
-            raise _inner(STATES, "_ExecutionError")(failure.error, failure.cause) from failure
-        finally:
-            with self._lock:
-                self._calls[execution].remove(call)
-                if not self._calls[execution]:
-                    del self._calls[execution]
-
-    def _get_object(self, resource: str, parameters: dict[str, Any]) -> Any:
-        if not resource.endswith(":getObject"):  # getObjectTagging and the like share the prefix
-            return _inner(STATES, "_invoke_aws_sdk_integration")(resource, parameters)
-        try:
-            return states.get_object(self._service.host.s3, parameters)
-        except states.TaskFailure as failure:
-            raise _inner(STATES, "_ExecutionError")(failure.error, failure.cause) from failure
-
-    def _execute_task(
-        self, original: Callable[..., Any], state_def: Any, raw_input: Any, execution: Any, ctx: Any
-    ) -> Any:
-        # Branches of a Parallel state go on after StopExecution; no task of theirs may start.
-        if execution and execution["status"] != "RUNNING":
-            raise _inner(STATES, "_ExecutionError")("States.Runtime", "the execution has been stopped")
-        token = self._execution.set(execution["executionArn"] if execution else "")
-        try:
-            return original(state_def, raw_input, execution, ctx)
-        finally:
-            self._execution.reset(token)
-
-    def _invoke_resource_with_timeout(
-        self, original: Callable[..., Any], resource: str, input_data: Any, timeout: float
-    ) -> Any:
-        calls: list[states.Call] = []
-        token = self._attempt.set(calls)
-        try:
-            return original(resource, input_data, timeout)
-        except _inner(STATES, "_ExecutionError") as error:
-            if error.error == "States.Timeout":
-                for call in calls:
-                    call.cancel()
-            raise
-        finally:
-            self._attempt.reset(token)
-
-    def _stop_execution(self, original: Callable[..., Any], data: Any) -> Any:
-        answer = original(data)
-        with self._lock:
-            calls = list(self._calls.get(data.get("executionArn", ""), ()))
-        for call in calls:
-            call.cancel()
-        return answer
-
-    def _fail_execution(self, original: Callable[..., Any], execution: Any, error: str, cause: str) -> None:
-        if execution["status"] == "RUNNING":  # a stopped execution stays ABORTED, whatever its tasks then raise
-            original(execution, error, cause)
+def _time_out(execution: dict[str, Any]) -> None:
+    module: Any = importlib.import_module(STATES)
+    execution.update(status="TIMED_OUT", stopDate=module.now_iso())
+    module._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
+    module._emit_execution_status_event(execution)
 
 
 def _inner(module: str, name: str) -> Any:

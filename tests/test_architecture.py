@@ -14,7 +14,7 @@ ALLOWED = {
     "pipeline": {"pipeline", "stepfunctions", "sagemaker", "boto3", "pydantic", "pydantic_core"},
     "lambdas": {"boto3", "botocore"},
     "cdk": {"cdk", "pipeline", "aws_cdk", "constructs", "cdk_nag", "yaml"},
-    "local": {"local", "ministack", "hypercorn", "boto3", "botocore", "numpy", "pyarrow"},
+    "local": {"local", "ministack", "hypercorn", "boto3", "botocore", "numpy", "pyarrow", "statelint"},
     "ops": {"ops", "pipeline", "boto3", "botocore", "mypy_boto3_s3", "mypy_boto3_sagemaker", "mypy_boto3_stepfunctions",
             "rich", "typer"},
 }  # fmt: skip

@@ -11,13 +11,18 @@ pytestmark = pytest.mark.cloud
 SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
 
 
+def machine(aws: Aws, **states: dict[str, Any]) -> str:
+    """A machine of these states, the first of which begins; `TimeoutSeconds` may be among them."""
+    seconds = {"TimeoutSeconds": states.pop("TimeoutSeconds")} if "TimeoutSeconds" in states else {}
+    definition = {"StartAt": next(iter(states)), "States": states, **seconds}
+    made = aws.states.create_state_machine(name=unique("machine"), definition=json.dumps(definition), roleArn=ROLE)
+    return str(made["stateMachineArn"])
+
+
 def execute(aws: Aws, task: dict[str, Any], value: Any = None) -> str:
     """Start a machine of one task; the execution's ARN."""
-    definition = {"StartAt": "Task", "States": {"Task": {"Type": "Task", "End": True, **task}}}
-    name = unique("machine")
-    machine = aws.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
-    started = aws.states.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(value or {}))
-    return str(started["executionArn"])
+    arn = machine(aws, Task={"Type": "Task", "End": True, **task})
+    return str(aws.states.start_execution(stateMachineArn=arn, input=json.dumps(value or {}))["executionArn"])
 
 
 def outcome(aws: Aws, execution: str) -> tuple[str, str, Any]:
@@ -197,3 +202,57 @@ def test_an_object_is_read_as_text(aws: Aws) -> None:
     assert run(aws, resource, {"Bucket": "no-such-bucket", "Key": "k"})[:2] == ("FAILED", "S3.NoSuchBucketException")
     aws.put("text/large", "7" * 262_145)
     assert run(aws, resource, {"Bucket": aws.bucket, "Key": "text/large"})[1] == "States.DataLimitExceeded"
+
+
+def test_a_machines_timeout_ends_the_execution_and_its_job(aws: Aws) -> None:
+    request = aws.training_request(action="hang")
+    task = {"Type": "Task", "Resource": SYNC, "Parameters": request, "TimeoutSeconds": 60, "End": True}
+    arn = machine(aws, Task=task, TimeoutSeconds=1)  # type: ignore[arg-type]
+    execution = aws.states.start_execution(stateMachineArn=arn)["executionArn"]
+    assert outcome(aws, execution) == ("TIMED_OUT", "", "")
+    assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
+    assert outcome(aws, execution) == ("TIMED_OUT", "", "")
+    history = aws.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=100)["events"]
+    assert "ExecutionTimedOut" in [event["type"] for event in history]
+
+
+def test_a_start_repeated_while_it_runs_answers_the_same(aws: Aws) -> None:
+    arn = machine(aws, Wait={"Type": "Wait", "Seconds": 1000, "End": True})
+    start = {"stateMachineArn": arn, "name": "once", "input": '{"a": 1}'}
+    first, again = aws.states.start_execution(**start), aws.states.start_execution(**start)
+    assert (first["executionArn"], first["startDate"]) == (again["executionArn"], again["startDate"])
+    with pytest.raises(aws.states.exceptions.ExecutionAlreadyExists):
+        aws.states.start_execution(**start | {"input": '{"a": 2}'})
+    aws.states.stop_execution(executionArn=first["executionArn"])
+    with pytest.raises(aws.states.exceptions.ExecutionAlreadyExists):
+        aws.states.start_execution(**start)
+
+
+def test_a_payload_over_256_kib_ends_the_execution_whatever_is_caught(aws: Aws) -> None:
+    large = {"Type": "Pass", "Parameters": {"all.$": "States.Array($, $, $)"}, "Next": "Done"}
+    caught = {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Done"}]}
+    branch = {"StartAt": "Large", "States": {"Large": {**large, "Next": None, "End": True}}}
+    del branch["States"]["Large"]["Next"]  # type: ignore[attr-defined]
+    both = {"Type": "Parallel", "Branches": [branch], "End": True}
+    for first in ({"Large": large, "Done": {"Type": "Succeed"}}, {"Both": both}):
+        arn = machine(aws, **first)  # type: ignore[arg-type]
+        value = json.dumps({"text": "x" * 100_000})
+        execution = aws.states.start_execution(stateMachineArn=arn, input=value)["executionArn"]
+        assert outcome(aws, execution)[:2] == ("FAILED", "States.DataLimitExceeded")
+    aws.put("text/half", "7" * 200_000)
+    get = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:getObject", **caught, "Next": "Done",
+           "Parameters": {"Bucket": aws.bucket, "Key": "text/half"}, "ResultPath": "$.body"}  # fmt: skip
+    arn = machine(aws, Get=get, Done={"Type": "Succeed"})
+    execution = aws.states.start_execution(stateMachineArn=arn, input=value)["executionArn"]
+    assert outcome(aws, execution)[:2] == ("FAILED", "States.DataLimitExceeded")
+    with pytest.raises(aws.states.exceptions.ClientError, match="262144"):
+        aws.states.start_execution(stateMachineArn=arn, input=json.dumps("x" * 262_143))
+
+
+def test_a_definition_with_a_dangling_next_is_refused(aws: Aws) -> None:
+    with pytest.raises(aws.states.exceptions.InvalidDefinition, match='No state found named "Nowhere"'):
+        machine(aws, Pass={"Type": "Pass", "Next": "Nowhere"}, Done={"Type": "Succeed"})
+    arn = machine(aws, Done={"Type": "Succeed"})
+    with pytest.raises(aws.states.exceptions.InvalidDefinition, match="SCHEMA_VALIDATION_FAILED"):
+        aws.states.update_state_machine(stateMachineArn=arn, definition="[]")
+    assert json.loads(aws.states.describe_state_machine(stateMachineArn=arn)["definition"])["StartAt"] == "Done"

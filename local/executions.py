@@ -1,0 +1,194 @@
+"""What ministack's Step Functions lacks: tasks of SageMaker and S3, ends that reach a task's job, and AWS's limits.
+
+A method here wraps one function of ministack's, which it is given first; local/plug.py knows which.
+"""
+
+import contextvars
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from statelint.config import Config
+from statelint.linter import Linter
+
+from local.sagemaker import states
+from local.sagemaker.service import SageMaker
+
+Answer = tuple[int, dict[str, str], bytes]
+MAX_DEFINITION = 1_048_576
+"""Characters (API model, Definition)."""
+TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
+"""What States.ALL does not stand for (Step Functions Developer Guide, "Handling errors")."""
+
+
+class Executions:
+    """Executions under way, and the calls to SageMaker that their tasks wait for.
+
+    Args:
+        service: Where the jobs run.
+        failure: ministack's exception of a task's failure, made of an error and a cause.
+        find: An execution by its ARN.
+        time_out: Ends an execution as TIMED_OUT.
+    """
+
+    def __init__(
+        self,
+        service: SageMaker,
+        failure: type[Any],
+        find: Callable[[str], dict[str, Any]],
+        time_out: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._service = service
+        self._failure = failure
+        self._find = find
+        self._time_out = time_out
+        self._lock = threading.Lock()
+        self._calls: dict[str, list[states.Call]] = {}
+        self._execution: contextvars.ContextVar[str] = contextvars.ContextVar("execution", default="")
+        self._attempt: contextvars.ContextVar[list[states.Call] | None] = contextvars.ContextVar(
+            "attempt", default=None
+        )
+
+    def sagemaker(self, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Run a `sagemaker:…` task."""
+        execution = self._execution.get()
+        call = states.Call(execution)
+        with self._lock:
+            self._calls.setdefault(execution, []).append(call)
+        attempt = self._attempt.get()
+        if attempt is not None:
+            attempt.append(call)
+        try:
+            return states.run(self._service, resource, parameters, call)
+        except states.TaskFailure as failure:
+            raise self._failure(failure.error, failure.cause) from failure
+        finally:
+            with self._lock:
+                self._calls[execution].remove(call)
+                if not self._calls[execution]:
+                    del self._calls[execution]
+
+    def sdk_call(self, original: Callable[..., Any], resource: str, parameters: dict[str, Any]) -> Any:
+        """Run an `aws-sdk:…` task; ministack lacks s3:getObject."""
+        if not resource.endswith(":aws-sdk:s3:getObject"):
+            return original(resource, parameters)
+        try:
+            return states.get_object(self._service.host.s3, parameters)
+        except states.TaskFailure as failure:
+            raise self._failure(failure.error, failure.cause) from failure
+
+    def task(
+        self, original: Callable[..., Any], state_def: Any, raw_input: Any, execution: dict[str, Any] | None, ctx: Any
+    ) -> Any:
+        """Run a Task state; branches of a Parallel state go on after the end, but none of their tasks starts."""
+        if execution is None:  # TestState
+            return original(state_def, raw_input, execution, ctx)
+        if execution["status"] != "RUNNING":
+            raise self._failure("States.Runtime", "the execution has ended")
+        token = self._execution.set(execution["executionArn"])
+        try:
+            return original(state_def, raw_input, execution, ctx)
+        finally:
+            self._execution.reset(token)
+
+    def timed_task(self, original: Callable[..., Any], resource: str, parameters: Any, timeout: float) -> Any:
+        """Run a task that has TimeoutSeconds; its jobs are stopped when they are over."""
+        calls: list[states.Call] = []
+        token = self._attempt.set(calls)
+        try:
+            return original(resource, parameters, timeout)
+        except self._failure as error:
+            if error.error == "States.Timeout":
+                for call in calls:
+                    call.cancel()
+            raise
+        finally:
+            self._attempt.reset(token)
+
+    def stop(self, original: Callable[..., Any], request: dict[str, Any]) -> Any:
+        """StopExecution: its jobs are stopped, too."""
+        answer = original(request)
+        self._cancel(request.get("executionArn", ""))
+        return answer
+
+    def fail(self, original: Callable[..., Any], execution: dict[str, Any], error: str, cause: str) -> None:
+        """End an execution as FAILED; one that has ended stays so, whatever its tasks then raise."""
+        if execution["status"] == "RUNNING":
+            original(execution, error, cause)
+
+    def run(self, original: Callable[..., Any], arn: str, machines: Mapping[str, dict[str, Any]]) -> None:
+        """Run an execution to its end, or to the machine's TimeoutSeconds."""
+        execution = self._find(arn)
+        machine = machines.get(execution["stateMachineArn"], {})
+        seconds = json.loads(machine.get("definition", "{}")).get("TimeoutSeconds")
+        if seconds is None:
+            original(arn)
+            return
+        timer = threading.Timer(seconds, contextvars.copy_context().run, (self._expire, execution))
+        timer.daemon = True
+        timer.start()
+        try:
+            original(arn)
+        finally:
+            timer.cancel()
+
+    def _expire(self, execution: dict[str, Any]) -> None:
+        if execution["status"] == "RUNNING":
+            self._time_out(execution)
+            self._cancel(execution["executionArn"])
+
+    def _cancel(self, arn: str) -> None:
+        with self._lock:
+            calls = list(self._calls.get(arn, ()))
+        for call in calls:
+            call.cancel()
+
+    def start(self, original: Callable[..., Answer], request: dict[str, Any]) -> Answer:
+        """StartExecution: with the name and input of a running one it answers the same (API reference)."""
+        if len(request.get("input", "").encode()) > states.MAX_PAYLOAD:
+            return refusal("ValidationException", f"input must be at most {states.MAX_PAYLOAD} bytes")
+        answer = original(request)
+        document = json.loads(answer[2])
+        if document.get("__type") == "ExecutionAlreadyExists":
+            execution = self._find(document["message"].split("'")[1])
+            if execution["status"] == "RUNNING" and execution["input"] == request.get("input", "{}"):
+                first = {name: execution[name] for name in ("executionArn", "startDate")}
+                return 200, answer[1], json.dumps(first).encode()
+        return answer
+
+    def event(
+        self, original: Callable[..., Any], execution: Any, kind: str, details: dict[str, dict[str, Any]] | None = None
+    ) -> Any:
+        """Add to the history; an output over 256 KiB ends the execution (quotas, "input or output size")."""
+        for detail in (details or {}).values():
+            if len(detail.get("output", "").encode()) > states.MAX_PAYLOAD:
+                name = detail.get("name") or detail.get("resource")
+                cause = "returned a result with a size exceeding the maximum number of bytes service limit."
+                raise self._failure("States.DataLimitExceeded", f"The state/task '{name}' {cause}")
+        return original(execution, kind, details)
+
+
+def error_matches(original: Callable[..., bool], names: list[str], error: str) -> bool:
+    """Whether a Retry or Catch is for this error."""
+    return error in names if error in TERMINAL else original(names, error)
+
+
+def definition_problem(original: Callable[..., str | None], definition: str) -> str | None:
+    """Why CreateStateMachine and UpdateStateMachine refuse a definition; None when they take it."""
+    try:
+        if len(definition) > MAX_DEFINITION:
+            raise ValueError(f"longer than {MAX_DEFINITION} characters")
+        parsed = json.loads(definition)
+        problems = Linter.validate(parsed, Config([], False, False)) if isinstance(parsed, dict) else ["not an object"]
+    except ValueError as error:
+        return f"Invalid State Machine Definition: 'INVALID_JSON_DESCRIPTION: {error}'"
+    if problems:
+        return f"Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: {'; '.join(problems)}'"
+    return original(definition)
+
+
+def refusal(code: str, message: str) -> Answer:
+    """An error as Step Functions answers it."""
+    body = json.dumps({"__type": code, "message": message}).encode()
+    return 400, {"Content-Type": "application/x-amz-json-1.0"}, body
