@@ -137,6 +137,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "MINISTACK_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AUTH": "true",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",

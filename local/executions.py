@@ -12,6 +12,8 @@ from typing import Any
 from statelint.config import Config
 from statelint.linter import Linter
 
+from local import integrations
+from local.access import AccessError, Credentials, Need
 from local.sagemaker import states
 from local.sagemaker.service import SageMaker
 
@@ -73,10 +75,26 @@ class Executions:
         """Run an `aws-sdk:…` task; ministack lacks s3:getObject."""
         if not resource.endswith(":aws-sdk:s3:getObject"):
             return original(resource, parameters)
+        client = self._service.host.client("s3", Credentials())
         try:
-            return states.get_object(self._service.host.s3, parameters)
+            return states.get_object(client, parameters)
         except states.TaskFailure as failure:
             raise self._failure(failure.error, failure.cause) from failure
+
+    def allowed(self, original: Callable[..., Any], resource: str, parameters: dict[str, Any], *more: Any) -> Any:
+        """Run a task if the state machine's role may do what it asks for."""
+        host = self._service.host
+        error, needs = integrations.needs(resource, parameters, host.arn)
+        self._check(error, needs)
+        return original(resource, parameters, *more)
+
+    def _check(self, error: str, needs: list[Need]) -> None:
+        access = self._service.host.access
+        started = self._find(self._execution.get())["events"][0]["executionStartedEventDetails"]
+        try:
+            access.check(access.act(started["roleArn"], "states.amazonaws.com").key, needs)
+        except AccessError as refusal:
+            raise self._failure(error, str(refusal)) from refusal
 
     def task(
         self, original: Callable[..., Any], state_def: Any, raw_input: Any, execution: dict[str, Any] | None, ctx: Any

@@ -1,4 +1,4 @@
-"""The only file that knows ministack's inner names: plugs SageMaker in and closes gaps of its Step Functions.
+"""Knows ministack's inner names, as plug_iam.py does: plugs SageMaker in and closes gaps of its Step Functions.
 
 ministack offers no public way to add a service, so this writes into its tables. `check` looks at every name first: an
 upgrade that moves one fails at start with the name, not later with a wrong answer.
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from local import stack_types
+from local import plug_iam, stack_types
 from local.executions import Executions, definition_problem, error_matches
 from local.sagemaker import monitor
 from local.sagemaker.errors import MODELED_ERRORS
@@ -43,6 +43,8 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (STATES, "_error_matches"): ("error_equals", "error"),
     (STATES, "_validate_definition_jsonata"): ("definition_str",),
     (STATES, "_emit_execution_status_event"): ("execution",),
+    (STATES, "_invoke_resource"): ("resource", "input_data"),
+    (STATES, "_invoke_with_callback"): ("resource", "input_data", "token", "state_def"),
     (STATES, "_executions"): object,
     (STATES, "_state_machines"): object,
     (STATES, "now_iso"): (),
@@ -50,6 +52,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
     (ALARMS, "_evaluate_alarm"): ("alarm",),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
+    **plug_iam.INNER_NAMES,
 }
 
 
@@ -99,6 +102,7 @@ class _Module:
 def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitable[None]]:
     """Register the service with ministack and return the ASGI application. Raises PlugError."""
     check()
+    plug_iam.install(service.host.access)
     module = _Module(service)
     _inner(APP, "SERVICE_REGISTRY")["sagemaker"] = {"module": "sagemaker"}
     _inner(APP, "SERVICE_HANDLERS")["sagemaker"] = module.handle_request
@@ -146,6 +150,8 @@ def _mend_step_functions(service: SageMaker) -> None:
     executions = Executions(service, module._ExecutionError, lambda arn: module._executions[arn], _time_out)
     module._SERVICE_DISPATCH["arn:aws:states:::sagemaker:"] = executions.sagemaker
     wrappers: dict[str, Callable[..., Any]] = {
+        "_invoke_resource": executions.allowed,
+        "_invoke_with_callback": executions.allowed,
         "_invoke_aws_sdk_integration": executions.sdk_call,
         "_execute_task": executions.task,
         "_invoke_resource_with_timeout": executions.timed_task,

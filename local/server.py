@@ -20,7 +20,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from local import plug
+from local import plug, plug_iam
 from local.keeper import Keeper
 from local.sagemaker.host import Host
 from local.sagemaker.service import SageMaker
@@ -40,7 +40,7 @@ def main() -> None:
     lock = hold(arguments.home)
     for left_over in ("jobs", "endpoints"):
         shutil.rmtree(arguments.home / left_over, ignore_errors=True)
-    host = Host.from_environment(arguments.home, Keeper(held_files=(lock,)))
+    host = Host.from_environment(arguments.home, Keeper(held_files=(lock,)), plug_iam.access(arguments.home))
     service = SageMaker(host)
     application = announce(plug.install(service), arguments.ready)
     asyncio.run(_serve(application, service, arguments))
@@ -73,6 +73,9 @@ def announce(application: Application, ready: int) -> Application:
                 os.write(ready, b"ready\n")
                 os.close(ready)
 
+        if scope["type"] == "http" and b"x-forwarded-proto" not in dict(scope["headers"]):
+            # No TLS on the loopback interface; policies are told that there is (docs/local-vs-aws.md).
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         await application(scope, receive, tell if scope["type"] == "lifespan" else send)
 
     return wrapped

@@ -21,6 +21,8 @@ MAX_BATCH = 1000  # records of a file
 SIDES = {"Input": ("Input",), "Output": ("Output",), "InputAndOutput": ("Input", "Output")}
 
 log = logging.getLogger(__name__)
+Target = tuple[Any, str]
+"""A client of S3, in the role that writes, and the URI of a folder."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,15 @@ class Exchange:
 
 
 class CaptureWriter:
-    """One thread that writes what all endpoints capture.
+    """One thread that writes what all endpoints capture."""
 
-    Args:
-        client: A botocore client of S3.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._queue: queue.SimpleQueue[tuple[str, datetime, dict[str, Any]] | threading.Event] = queue.SimpleQueue()
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Target, datetime, dict[str, Any]] | threading.Event] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="capture", daemon=True).start()
 
-    def put(self, folder: str, at: datetime, record: dict[str, Any]) -> None:
-        """Take a record for a URI; returns at once."""
-        self._queue.put((folder, at, record))
+    def put(self, target: Target, at: datetime, record: dict[str, Any]) -> None:
+        """Take a record for a client of S3 and a URI; returns at once."""
+        self._queue.put((target, at, record))
 
     def flush(self, timeout: float = 10.0) -> None:
         """Wait until all records taken so far are in S3."""
@@ -60,16 +57,16 @@ class CaptureWriter:
     def _run(self) -> None:
         while True:
             batches, waiting = self._gather()
-            for folder, entries in batches.items():
+            for (client, folder), entries in batches.items():
                 try:
-                    self._write(folder, entries)
+                    self._write(client, folder, entries)
                 except (BotoCoreError, ClientError):  # AWS, too, loses what it cannot write, and says so in a log alone
                     log.exception("data capture of %s", folder)
             if waiting is not None:
                 waiting.set()
 
-    def _gather(self) -> tuple[dict[str, list[tuple[datetime, str]]], threading.Event | None]:
-        batches: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
+    def _gather(self) -> tuple[dict[Target, list[tuple[datetime, str]]], threading.Event | None]:
+        batches: defaultdict[Target, list[tuple[datetime, str]]] = defaultdict(list)
         deadline = 0.0
         for _ in range(MAX_BATCH):
             try:
@@ -79,16 +76,16 @@ class CaptureWriter:
             if isinstance(entry, threading.Event):
                 return batches, entry
             deadline = deadline or time.monotonic() + GATHER_SECONDS
-            folder, at, record = entry
-            batches[folder].append((at, json.dumps(record)))
+            target, at, record = entry
+            batches[target].append((at, json.dumps(record)))
         return batches, None
 
-    def _write(self, folder: str, entries: list[tuple[datetime, str]]) -> None:
+    def _write(self, client: Any, folder: str, entries: list[tuple[datetime, str]]) -> None:
         first = entries[0][0]
         name = f"{first:%Y/%m/%d/%H/%M-%S}-{first.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         bucket, key = split(f"{folder}/{name}")
         body = "".join(f"{line}\n" for _, line in entries).encode()
-        self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/jsonlines")
+        client.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/jsonlines")
 
 
 class Capture:
@@ -96,12 +93,14 @@ class Capture:
 
     Args:
         writer: Writes the records.
+        client: A botocore client of S3 in the role of the endpoint's model.
         endpoint: The endpoint's name.
         config: DataCaptureConfig.
     """
 
-    def __init__(self, writer: CaptureWriter, endpoint: str, config: dict[str, Any]) -> None:
+    def __init__(self, writer: CaptureWriter, client: Any, endpoint: str, config: dict[str, Any]) -> None:
         self._writer = writer
+        self._client = client
         self._folder = f"{config['DestinationS3Uri'].rstrip('/')}/{endpoint}"
         self._sides = {side for option in config["CaptureOptions"] for side in SIDES[option["CaptureMode"]]}
         types = config.get("CaptureContentTypeHeader", {})
@@ -127,7 +126,7 @@ class Capture:
         given = {"inferenceId": exchange.inference_id} if exchange.inference_id else {}
         event = {"eventId": str(uuid.uuid4()), **given, "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
         record = {"captureData": captured, "eventMetadata": event, "eventVersion": "0"}
-        self._writer.put(f"{self._folder}/{exchange.variant}", now, record)
+        self._writer.put((self._client, f"{self._folder}/{exchange.variant}"), now, record)
 
     def _side(self, mode: str, body: bytes, content_type: str) -> dict[str, str]:
         encoding = self._encodings.get(content_type.partition(";")[0].strip(), "BASE64")

@@ -34,6 +34,12 @@ class SerializationException(ServiceError):
     code = "SerializationException"
 
 
+class AccessDeniedException(ServiceError):
+    """IAM does not allow the caller this operation."""
+
+    code = "AccessDeniedException"
+
+
 class UnknownOperation(ServiceError):
     """SageMaker may have this operation; the local one does not."""
 

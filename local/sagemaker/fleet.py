@@ -15,7 +15,7 @@ from local.sagemaker import faults
 from local.sagemaker.capture import Capture
 from local.sagemaker.errors import JobError, ModelError, ServiceError, ServiceUnavailable, ValidationError
 from local.sagemaker.host import Host
-from local.sagemaker.model_server import Answer, ModelServer
+from local.sagemaker.model_server import Answer, ModelServer, definition
 
 INVOKE_SECONDS = 60.0  # InvokeEndpoint's API page
 READY_SECONDS = 2.0  # how long a request waits for an instance that is being restarted
@@ -92,8 +92,7 @@ class Fleet:
         self.config = config
         self._endpoint = endpoint
         self.log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
-        captured = config.get("DataCaptureConfig") or {}
-        self.capture = Capture(host.captures, endpoint, captured) if captured.get("EnableCapture") else None
+        self.capture: Capture | None = None
         self._host = host
         self._folder = host.home / "endpoints" / endpoint / uuid.uuid4().hex[:8]
         self._idle = threading.Condition()
@@ -206,12 +205,19 @@ class Fleet:
     def _instances(self, variant: dict[str, Any], fault: str | None) -> list[Instance]:
         name = variant["VariantName"]
         model = self._find_model(variant["ModelName"])
+        key = self.config.get("KmsKeyId")
+        image = definition(model)["Image"]
+        actor = self._host.act(model.get("ExecutionRoleArn", ""), image, self.log_group, [key] if key else [])
+        captured = self.config.get("DataCaptureConfig") or {}
+        if captured.get("EnableCapture"):
+            self.capture = Capture(self._host.captures, actor.s3.client, self._endpoint, captured)
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", self._host.startup_seconds)
         instances = []
         for number in range(variant.get("InitialInstanceCount", 1)):
             log_stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
             root = self._folder / name / str(number) / "ml"
-            server = ModelServer(self._host, model, root, (self.log_group, log_stream), {}, variant=name, fault=fault)
+            log_to = (self.log_group, log_stream)
+            server = ModelServer(self._host, model, root, log_to, {}, actor=actor, variant=name, fault=fault)
             instances.append(Instance(server, seconds))
         return instances
 

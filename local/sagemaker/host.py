@@ -2,15 +2,20 @@
 
 import os
 import sys
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
 
+from local.access import Access, AccessError, Credentials
 from local.keeper import Keeper
+from local.sagemaker import permissions
 from local.sagemaker.capture import CaptureWriter
+from local.sagemaker.errors import JobError
 from local.sagemaker.faults import Faults
 from local.sagemaker.images import Image, registry
 from local.sagemaker.logs import LogWriter
@@ -18,6 +23,14 @@ from local.sagemaker.monitor import Monitor
 from local.sagemaker.s3 import S3
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+
+@dataclass(frozen=True)
+class Actor:
+    """What a job or an endpoint has of its role."""
+
+    s3: S3
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,8 @@ class Host:
         startup_seconds: How long a model server may take to pass its ping (AWS: 4 minutes, or what the variant says).
         grace_seconds: From SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page; a laptop waits less).
         model: botocore's model of the SageMaker API.
-        s3: Objects.
+        access: IAM.
+        client: Makes a botocore client of a service with some credentials.
         logs: Log groups.
         captures: Data capture.
         monitor: CloudWatch metrics and alarms.
@@ -51,26 +65,30 @@ class Host:
     startup_seconds: float
     grace_seconds: float
     model: Any
-    s3: S3
+    access: Access
+    client: Callable[[str, Credentials], Any]
     logs: LogWriter
     captures: CaptureWriter
     monitor: Monitor
     faults: Faults
     wait_scale: float
+    _actors: dict[str, Actor] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def from_environment(cls, home: Path, keeper: Keeper) -> "Host":
+    def from_environment(cls, home: Path, keeper: Keeper, access: Access) -> "Host":
         """Read the settings that local.cloud passes. Raises OSError or ValueError for an image table that is none."""
         session = botocore.session.get_session()
         url, region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_DEFAULT_REGION"]
 
-        def client(service: str) -> Any:
+        def client(service: str, credentials: Credentials) -> Any:
             return session.create_client(
                 service,
                 endpoint_url=url,
                 region_name=region,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",  # noqa: S106 the local AWS takes any
+                aws_access_key_id=credentials.key,
+                aws_secret_access_key=credentials.secret,
+                aws_session_token=credentials.token or None,
                 config=Config(
                     max_pool_connections=50,
                     s3={"addressing_style": "path"},
@@ -89,21 +107,37 @@ class Host:
             startup_seconds=float(os.environ.get("SAGEMAKER_STARTUP_SECONDS", "60")),
             grace_seconds=float(os.environ.get("SAGEMAKER_GRACE_SECONDS", "10")),
             model=session.get_service_model("sagemaker"),
-            s3=S3(client("s3")),
-            logs=LogWriter(client("logs")),
-            captures=CaptureWriter(client("s3")),
-            monitor=Monitor(client("cloudwatch")),
+            access=access,
+            client=client,
+            logs=LogWriter(client("logs", Credentials())),
+            captures=CaptureWriter(),
+            monitor=Monitor(client("cloudwatch", Credentials())),
             faults=Faults(),
             wait_scale=float(os.environ.get("SFN_WAIT_SCALE", "1")),
         )
 
-    def environment(self, *, network: bool = True) -> dict[str, str]:
+    def act(self, role: str, image: str, group: str, keys: list[str]) -> Actor:
+        """What a role has, once it may do what a container of this image and log group needs. Raises JobError."""
+        try:
+            credentials = self.access.act(role, permissions.SERVICE)
+            self.access.check(credentials.key, permissions.of_role(image, group, self.arn, keys))
+        except AccessError as error:
+            raise JobError(f"ClientError: {error}") from error
+        with self._lock:
+            if role not in self._actors:
+                self._actors[role] = Actor(S3(self.client("s3", credentials)), credentials.environment)
+            return self._actors[role]
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN in this account and region."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+    def environment(self, actor: Actor, *, network: bool = True) -> dict[str, str]:
         """A container's clean environment; credentials and the endpoint only where it may use the network."""
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         aws = {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            **actor.environment,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         return {

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from local.sagemaker import faults
 from local.sagemaker.container import Container, cause_of_exit
 from local.sagemaker.errors import JobError, ValidationException
-from local.sagemaker.host import Host
+from local.sagemaker.host import Actor, Host
 from local.sagemaker.images import into_sandbox
 from local.sagemaker.records import Kind, Record
 
@@ -62,6 +62,12 @@ class Job(Record):
         self._attached: list[Stoppable] = []
         self._timer: threading.Timer | None = None
         self._noun = kind.noun.removesuffix("Job")
+        self.group = f"/aws/sagemaker/{self._noun}Jobs"
+        self.actor: Actor
+
+    @abstractmethod
+    def needs(self) -> tuple[str, str, str | None]:
+        """The role that it works in, its image, and the KMS key of its volumes."""
 
     @abstractmethod
     def work(self) -> None:
@@ -128,7 +134,6 @@ class Job(Record):
         """Start a container in a sandbox. Raises Stopped when the job is being stopped, JobError for a bad command."""
         user = {name: into_sandbox(value, root) for name, value in self.request.get("Environment", {}).items()}
         network = not (self.request.get("NetworkConfig") or self.request).get("EnableNetworkIsolation", False)
-        group = f"/aws/sagemaker/{self._noun}Jobs"
         with self.lock:
             if self.stopped_by:
                 raise Stopped
@@ -137,8 +142,8 @@ class Job(Record):
                     self.host,
                     faults.command(self.fault) or command,
                     root,
-                    {**self.host.environment(network=network), "HOME": str(root), **environment, **user},
-                    (group, f"{self.name}/{stream}"),
+                    {**self.host.environment(self.actor, network=network), "HOME": str(root), **environment, **user},
+                    (self.group, f"{self.name}/{stream}"),
                     on_line=on_line,
                     on_end=on_end,
                 )
@@ -183,6 +188,8 @@ class Job(Record):
             self.folder.mkdir(parents=True)
             self.fault = self.host.faults.strike(self.kind.noun, self.name)
             faults.check_capacity(self.fault)
+            role, image, key = self.needs()
+            self.actor = self.host.act(role, image, self.group, [key] if key else [])
             self.work()
         except Stopped:
             log.info("%s stopped before it started", self.name)

@@ -12,7 +12,7 @@ from typing import Any
 from local.sagemaker import faults, images
 from local.sagemaker.container import Container
 from local.sagemaker.errors import JobError, ValidationException
-from local.sagemaker.host import Host
+from local.sagemaker.host import Actor, Host
 from local.sagemaker.s3 import split
 
 PING_SECONDS = 2.0  # "How your container should respond to health check (ping) requests"
@@ -48,6 +48,7 @@ class ModelServer:
         model: DescribeModel's document.
         root: Its sandbox, made here.
         log: Log group and log stream.
+        actor: The model's role at work.
         environment: Variables on top of the model's.
         variant: The production variant, for an endpoint's.
         fault: What goes wrong on order.
@@ -61,6 +62,7 @@ class ModelServer:
         log: tuple[str, str],
         environment: dict[str, str],
         *,
+        actor: Actor,
         variant: str | None = None,
         fault: str | None = None,
     ) -> None:
@@ -69,12 +71,13 @@ class ModelServer:
         self._fault = fault
         self._host = host
         self._log = log
+        self._actor = actor
         self._root = root
         self._container_definition = definition(model)
         self._image = images.find(host.images, self._container_definition["Image"], "serve")
         given = self._container_definition.get("Environment", {})
         self._environment = {
-            **host.environment(network=not model.get("EnableNetworkIsolation", False)),
+            **host.environment(actor, network=not model.get("EnableNetworkIsolation", False)),
             "HOME": str(root),
             **self._image.environment,
             **{name: images.into_sandbox(value, root) for name, value in (given | environment).items()},
@@ -93,7 +96,7 @@ class ModelServer:
         if url:
             archive = self._root / "model.tar.gz"
             try:
-                self._host.s3.fetch(*split(url), archive)
+                self._actor.s3.fetch(*split(url), archive)
                 with tarfile.open(archive) as tar:
                     tar.extractall(folder, filter="data")
             except (JobError, tarfile.TarError, EOFError, OSError) as error:

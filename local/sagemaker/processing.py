@@ -43,6 +43,11 @@ class ProcessingJob(Job):
             if part[member].get("S3UploadMode", "EndOfJob") != "EndOfJob":
                 raise ValidationException("S3UploadMode Continuous does not run locally; use EndOfJob.")
 
+    def needs(self) -> tuple[str, str, str | None]:
+        """Its role, image and volume key."""
+        cluster = self.request["ProcessingResources"]["ClusterConfig"]
+        return self.request["RoleArn"], self.request["AppSpecification"]["ImageUri"], cluster.get("VolumeKmsKeyId")
+
     def work(self) -> None:
         """Download, run, keep the exit message, upload."""
         cluster = self.request["ProcessingResources"]["ClusterConfig"]
@@ -62,7 +67,7 @@ class ProcessingJob(Job):
         if not self.stopped_by:
             for root in roots:
                 for output in self._outputs:
-                    self.host.s3.upload(_place(root, output["S3Output"]), output["S3Output"]["S3Uri"])
+                    self.actor.s3.upload(_place(root, output["S3Output"]), output["S3Output"]["S3Uri"])
 
     def _furnish(self, root: Path, shard: tuple[int, int]) -> None:
         for output in self._outputs:
@@ -71,7 +76,7 @@ class ProcessingJob(Job):
         for source in self._inputs:
             folder = _place(root, source["S3Input"])
             folder.mkdir(parents=True, exist_ok=True)
-            self.host.s3.download(source["S3Input"], folder, shard)
+            self.actor.s3.download(source["S3Input"], folder, shard)
 
     def _start(self, root: Path, number: int, on_end: Callable[[Container], None]) -> Container:
         application = self.request["AppSpecification"]

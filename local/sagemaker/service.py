@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from local.sagemaker import faults, runtime, shapes
+from local.access import AccessError
+from local.sagemaker import faults, permissions, runtime, shapes
 from local.sagemaker.deployments import Deployments
 from local.sagemaker.errors import (
+    AccessDeniedException,
     ResourceLimitExceeded,
     SerializationException,
     ServiceError,
@@ -83,9 +85,13 @@ class SageMaker:
                 raise ValidationException(
                     f"This local AWS runs SageMaker in {self.host.region} only; the request is for {request.region}."
                 )
+            key = _access_key(request.headers)
             if name:
-                document = self.call(name, _parse(request.body))
+                document = _parse(request.body)
+                self.allow(key, name, document)
+                document = self.call(name, document)
                 return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode()
+            self.allow(key, "InvokeEndpoint", {"EndpointName": runtime.endpoint_name(request.method, request.path)})
             loop = asyncio.get_running_loop()
             return 200, *await loop.run_in_executor(self._pool, self._invoke, request)
         except ServiceError as error:
@@ -104,8 +110,23 @@ class SageMaker:
         model = self.host.model.operation_model(name)
         shapes.check(model.input_shape, request)
         self.host.faults.refuse(name, request)
+        self._try_role(request.get("RoleArn") or request.get("ExecutionRoleArn"))
         answer = operation(request)
         return dict(shapes.wire(model.output_shape, answer)) if model.output_shape else {}
+
+    def allow(self, key: str, name: str, request: dict[str, Any]) -> None:
+        """Raise AccessDeniedException when the owner of an access key may not run an operation."""
+        try:
+            self.host.access.check(key, permissions.of_caller(name, request, self._arn))
+        except AccessError as error:
+            raise AccessDeniedException(str(error)) from error
+
+    def _try_role(self, role: str | None) -> None:
+        if role is not None:
+            try:
+                self.host.access.act(role, permissions.SERVICE)
+            except AccessError as error:
+                raise ValidationException(str(error)) from error
 
     def close(self) -> None:
         """End every process."""
@@ -189,6 +210,10 @@ class SageMaker:
 
 def _tags(request: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+
+
+def _access_key(headers: dict[str, str]) -> str:
+    return headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from local.sagemaker.errors import MODELED_ERRORS, ServiceError
 from local.sagemaker.jobs import Job
-from local.sagemaker.s3 import S3
 from local.sagemaker.service import SageMaker
 from local.sagemaker.shapes import unknown_members
 
@@ -110,10 +109,10 @@ def refusal(error: ServiceError) -> TaskFailure:
     )
 
 
-def get_object(s3: S3, parameters: dict[str, Any]) -> dict[str, Any]:
+def get_object(client: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     """Run `aws-sdk:s3:getObject`; Body is the object as a string. Raises TaskFailure."""
     try:
-        found = s3.client.get_object(**parameters)
+        found = client.get_object(**parameters)
         body = found["Body"].read(MAX_PAYLOAD + 1)
     except ClientError as error:
         code = error.response["Error"]["Code"]

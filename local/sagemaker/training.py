@@ -67,6 +67,11 @@ class TrainingJob(Job):
         )
         self._phase("Starting")
 
+    def needs(self) -> tuple[str, str, str | None]:
+        """Its role, image and volume key."""
+        image = self.request["AlgorithmSpecification"]["TrainingImage"]
+        return self.request["RoleArn"], image, self.request["ResourceConfig"].get("VolumeKmsKeyId")
+
     def work(self) -> None:
         """Download the channels, train, read the failure file, upload the model."""
         root = self.folder / "ml"
@@ -114,7 +119,7 @@ class TrainingJob(Job):
                 "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
                 "RecordWrapperType": channel.get("RecordWrapperType", "None"),
             }
-            self.host.s3.download(source, root / "input/data" / channel["ChannelName"])
+            self.actor.s3.download(source, root / "input/data" / channel["ChannelName"])
         config = root / "input/config"
         write_json(config / "inputdataconfig.json", channels)
         write_json(config / "hyperparameters.json", self.request.get("HyperParameters", {}))
@@ -129,7 +134,7 @@ class TrainingJob(Job):
                 with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
                     for file in files(folder):
                         tar.add(file, file.relative_to(folder).as_posix())
-                self.host.s3.store(archive, f"{prefix}/{name}")
+                self.actor.s3.store(archive, f"{prefix}/{name}")
         self.update(ModelArtifacts={"S3ModelArtifacts": f"{prefix}/model.tar.gz"})
 
     def _phase(self, status: str, message: str | None = None) -> None:

@@ -56,10 +56,15 @@ class TransformJob(Job):
         ):
             raise ValidationException("DataProcessing: filters and joins do not run locally; join in a processing job.")
 
+    def needs(self) -> tuple[str, str, str | None]:
+        """Its model's role and image, its own volume key."""
+        key = self.request["TransformResources"].get("VolumeKmsKeyId")
+        return self._model.get("ExecutionRoleArn", ""), definition(self._model)["Image"], key
+
     def work(self) -> None:
         """Start the model servers, then transform all objects; a failed one fails the job, not the others."""
         todo: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
-        for key in self.host.s3.keys(self._source["DataSource"]["S3DataSource"]):
+        for key in self.actor.s3.keys(self._source["DataSource"]["S3DataSource"]):
             todo.put(key)
         servers = [self._server(number + 1) for number in range(self.request["TransformResources"]["InstanceCount"])]
         self.begin(MAX_RUNTIME_SECONDS)
@@ -84,7 +89,9 @@ class TransformJob(Job):
         stream = f"{self.name}/{self.stream(number)}"
         environment = {**asked, **self.request.get("Environment", {})}
         root = self.folder / f"algo-{number}" / "ml"
-        server = ModelServer(self.host, self._model, root, (GROUP, stream), environment, fault=self.fault)
+        server = ModelServer(
+            self.host, self._model, root, (GROUP, stream), environment, actor=self.actor, fault=self.fault
+        )
         self.attach(server)
         return server
 
@@ -117,7 +124,7 @@ class TransformJob(Job):
 
     def _transform(self, server: ModelServer, parameters: dict[str, Any], source: tuple[str, str], path: str) -> None:
         read, written = inside(self.folder / "in", path), inside(self.folder / "out", f"{path}.out")
-        self.host.s3.fetch(*source, read)
+        self.actor.s3.fetch(*source, read)
         written.parent.mkdir(parents=True, exist_ok=True)
         window: deque[Future[bytes]] = deque()
         concurrent = max(1, parameters["MaxConcurrentTransforms"])
@@ -134,7 +141,7 @@ class TransformJob(Job):
                     out.write(assembled(window.popleft().result(), end))
             for answer in window:
                 out.write(assembled(answer.result(), end))
-        self.host.s3.store(written, f"{self._target['S3OutputPath'].rstrip('/')}/{path}.out")
+        self.actor.s3.store(written, f"{self._target['S3OutputPath'].rstrip('/')}/{path}.out")
         read.unlink()
         written.unlink()
 

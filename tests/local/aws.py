@@ -70,6 +70,15 @@ class Aws:
     def states(self) -> Any:
         return self.client("stepfunctions")
 
+    def role(self, name: str, services: list[str], *statements: dict[str, Any]) -> str:
+        """A role that these services may act in; its ARN."""
+        iam = self.client("iam")
+        trusted = [f"{service}.amazonaws.com" for service in services]
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": trusted}}
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(*statements))
+        return str(made["Role"]["Arn"])
+
     @cached_property
     def bucket(self) -> str:
         self.s3.create_bucket(Bucket="things")
@@ -166,6 +175,11 @@ class Aws:
             return dict(job) if job[f"{kind.title()}JobStatus"] not in ("InProgress", "Stopping") else None
 
         return until(ended)
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    """A policy document."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def packed(name: str, text: str) -> bytes:

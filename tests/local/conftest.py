@@ -24,4 +24,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def aws(cloud: Cloud) -> Aws:
-    return Aws(cloud)
+    made = Aws(cloud)
+    made.role("anyone", ["sagemaker", "states"], {"Effect": "Allow", "Action": "*", "Resource": "*"})
+    return made

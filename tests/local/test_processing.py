@@ -80,7 +80,7 @@ print(boto3.client("s3").list_buckets()["Buckets"][0]["Name"])
     assert aws.wait("processing", name)["ProcessingJobStatus"] == "Completed"
     assert aws.lines("ProcessingJobs", name) == [
         "['AWS_ACCESS_KEY_ID', 'AWS_DEFAULT_REGION', 'AWS_EC2_METADATA_DISABLED', 'AWS_ENDPOINT_URL', 'AWS_REGION', "
-        "'AWS_SECRET_ACCESS_KEY', 'HOME', 'MINE', 'PATH', 'PYTHONUNBUFFERED']",
+        "'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'HOME', 'MINE', 'PATH', 'PYTHONUNBUFFERED']",
         "things",
     ]
 

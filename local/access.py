@@ -1,0 +1,99 @@
+"""Who may do what: callers are checked by IAM, services act in the roles they are given, decisions are kept."""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Need:
+    """An action on a resource, and what the request's conditions say."""
+
+    action: str
+    resource: str
+    context: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Temporary credentials of a role, or those that open everything."""
+
+    key: str = "test"
+    secret: str = "test"  # noqa: S105 the local AWS takes any
+    token: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that the SDKs read."""
+        names = {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret, "AWS_SESSION_TOKEN": self.token}
+        return {name: value for name, value in names.items() if value}
+
+
+class AccessError(Exception):
+    """IAM says no; the message has AWS's words."""
+
+
+class Access:
+    """IAM as services use it.
+
+    Args:
+        refused: The caller's ARN when IAM refuses a need of the caller with this access key, else None.
+        trusts: Whether a role exists and its trust policy names a service.
+        register: Makes credentials valid for a role's session.
+        decisions: The file of decisions; one JSON line for each role, action, resource and outcome.
+    """
+
+    def __init__(
+        self,
+        refused: Callable[[str, Need], str | None],
+        trusts: Callable[[str, str], bool],
+        register: Callable[[str, Credentials], None],
+        decisions: Path,
+    ) -> None:
+        self._refused = refused
+        self._trusts = trusts
+        self._register = register
+        self._decisions = decisions
+        self._known: set[tuple[str, str, str, bool]] = set()
+        self._lock = threading.Lock()
+
+    def act(self, role: str, service: str) -> Credentials:
+        """Credentials of a role for a service (`sagemaker.amazonaws.com`). Raises AccessError."""
+        if not self._trusts(role, service):
+            raise AccessError(
+                f"Could not assume role {role}. Please ensure that the role exists and allows principal '{service}' "
+                "to assume the role."
+            )
+        digest = hashlib.sha256(f"{role} {service}".encode()).hexdigest()
+        credentials = Credentials(f"ASIA{digest[:16].upper()}", digest, digest[::-1])
+        self._register(role, credentials)
+        return credentials
+
+    def check(self, key: str, needs: Iterable[Need]) -> None:
+        """Raise AccessError for the first need that the owner of an access key may not fulfil."""
+        for need in needs:
+            caller = self._refused(key, need)
+            if caller is not None:
+                raise AccessError(
+                    f"User: {caller} is not authorized to perform: {need.action} on resource: {need.resource} because "
+                    f"no identity-based policy allows the {need.action} action"
+                )
+
+    def record(self, role: str, action: str, resource: str, allowed: bool) -> None:
+        """Keep a decision; one like it is kept once."""
+        decision = (role, action, resource, allowed)
+        with self._lock:
+            if decision in self._known:
+                return
+            self._known.add(decision)
+            names = ("role", "action", "resource", "allowed")
+            with self._decisions.open("a") as file:
+                file.write(json.dumps(dict(zip(names, decision, strict=True))) + "\n")
+        if not allowed:
+            log.warning("IAM refuses %s on %s to %s", action, resource, role)

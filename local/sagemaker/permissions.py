@@ -1,0 +1,102 @@
+"""What SageMaker asks IAM: of who calls an operation, and of the role in which a job or an endpoint works.
+
+Actions and resources are the Service Authorization Reference's; what a role needs is what the Developer Guide's "How to
+use SageMaker execution roles" lists for CreateTrainingJob, CreateProcessingJob and CreateModel.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from local.access import Need
+
+SERVICE = "sagemaker.amazonaws.com"
+Arn = Callable[[str], str]
+PATHS = {
+    "EndpointConfig": "endpoint-config",
+    "Endpoint": "endpoint",
+    "ModelPackageGroup": "model-package-group",
+    "ModelPackage": "model-package",
+    "Model": "model",
+    "ProcessingJob": "processing-job",
+    "TrainingJob": "training-job",
+    "TransformJob": "transform-job",
+}
+"""The resource part of an ARN by an operation's noun."""
+
+
+def of_caller(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Need]:
+    """What the caller of an operation must be allowed.
+
+    Args:
+        operation: As `CreateTrainingJob`; `InvokeEndpoint` with its EndpointName as the request.
+        request: The request.
+        arn: Makes an ARN of the resource part.
+    """
+    resources = list(_resources(operation, request, arn)) or ["*"]
+    for resource in resources:
+        yield Need(f"sagemaker:{operation}", resource)
+    if operation.startswith("Create") and request.get("Tags"):
+        yield Need("sagemaker:AddTags", resources[0])
+    role = request.get("RoleArn") or request.get("ExecutionRoleArn")
+    if role:
+        yield Need("iam:PassRole", role, {"iam:PassedToService": SERVICE})
+
+
+def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[str]:
+    if operation == "CreateModelPackage":
+        group = request.get("ModelPackageGroupName", "").rsplit("/", 1)[-1].lower()
+        yield arn(f"model-package-group/{group}")
+        yield arn(f"model-package/{group}/*")
+        return
+    if "ResourceArn" in request:
+        yield request["ResourceArn"]
+        return
+    if operation.startswith("List"):
+        return
+    noun = next((noun for noun in PATHS if operation.endswith(noun)), "")
+    name = request.get(f"{noun}Name") or request.get(f"{noun}Arn", "")
+    if name:
+        yield name if name.startswith("arn:") else arn(f"{PATHS[noun]}/{name.lower()}")
+    if operation in ("CreateEndpoint", "UpdateEndpoint"):
+        yield arn(f"endpoint-config/{request.get('EndpointConfigName', '').lower()}")
+
+
+def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Iterator[Need]:
+    """What Step Functions needs to follow a job (its Developer Guide, "Create and manage SageMaker AI jobs").
+
+    Args:
+        operation: As `CreateTrainingJob`.
+        request: The request.
+        arn: Makes an ARN of SageMaker's resource part.
+        rule: Makes an ARN of EventBridge's resource part.
+    """
+    noun = operation.removeprefix("Create")
+    job = arn(f"{PATHS.get(noun, noun)}/{request.get(f'{noun}Name', '').lower()}")
+    for action in ("AddTags", "ListTags", f"Describe{noun}"):
+        yield Need(f"sagemaker:{action}", job)
+    managed = rule(f"rule/StepFunctionsGetEventsForSageMaker{noun}sRule")
+    for action in ("PutTargets", "PutRule", "DescribeRule"):
+        yield Need(f"events:{action}", managed)
+
+
+def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[str]) -> Iterator[Need]:
+    """What a role must be allowed beside its data.
+
+    AWS leaves out logs and metrics that the role may not write, and goes on; here the job fails, so that it is seen.
+
+    Args:
+        image: The container's image.
+        group: Its log group.
+        arn: Makes an ARN of a service and its resource part.
+        keys: KMS keys that volumes are encrypted with.
+    """
+    registry, _, repository = image.partition("/")
+    account, _, _, region, _ = registry.split(".", 4)
+    yield Need("ecr:GetAuthorizationToken", "*")
+    for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"):
+        yield Need(f"ecr:{action}", f"arn:aws:ecr:{region}:{account}:repository/{repository.partition(':')[0]}")
+    for action in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"):
+        yield Need(f"logs:{action}", arn("logs", f"log-group:{group}"))
+    yield Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": group})
+    for key in keys:
+        yield Need("kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"})
