@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -50,8 +50,38 @@ class DataStore(Construct):
             "NotificationConfiguration.EventBridgeConfiguration", {"EventBridgeEnabled": True}
         )
 
-    def grant_run_access(self, grantee: iam.IGrantable, *, raw: str) -> None:
-        """What a run's jobs may do: read the uploads, read and write the runs' folders."""
-        self.bucket.grant_read(grantee, f"{raw}*")
-        self.bucket.grant_read_write(grantee, "runs/*")
-        self.bucket.grant_put(grantee, "captured/*")
+    def for_jobs(self, *, raw: str) -> list[iam.PolicyStatement]:
+        """What jobs and the endpoint may do: read the uploads, read and write the runs, write what is captured."""
+        files = self.bucket.arn_for_objects
+        return [
+            iam.PolicyStatement(actions=["s3:GetObject"], resources=[files(f"{raw}*"), files("runs/*")]),
+            iam.PolicyStatement(actions=["s3:PutObject"], resources=[files("runs/*"), files("captured/*")]),
+            iam.PolicyStatement(
+                actions=["s3:ListBucket"],
+                resources=[self.bucket.bucket_arn],
+                conditions={"StringLike": {"s3:prefix": [f"{raw}*", "runs/*"]}},
+            ),
+            iam.PolicyStatement(
+                actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+                resources=[self.key.key_arn],
+            ),
+            self.encrypt_volumes(),
+        ]
+
+    def encrypt_volumes(self) -> iam.PolicyStatement:
+        """Letting EBS use the key (SageMaker Developer Guide, execution roles: "volume KMS key")."""
+        return iam.PolicyStatement(
+            actions=["kms:CreateGrant"],
+            resources=[self.key.key_arn],
+            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        )
+
+    def use_key(self, *services: str) -> iam.PolicyStatement:
+        """Using the key through services, which do it in their caller's name."""
+        stack = Stack.of(self)
+        through = [f"{service}.{stack.region}.{stack.url_suffix}" for service in services]
+        return iam.PolicyStatement(
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=[self.key.key_arn],
+            conditions={"StringEquals": {"kms:ViaService": through}},
+        )

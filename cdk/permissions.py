@@ -13,6 +13,17 @@ def _arn(stack: Stack, service: str, resource: str, name: str, account: str | No
     )
 
 
+def allow(action: str, *resources: str) -> iam.PolicyStatement:
+    """One action."""
+    return iam.PolicyStatement(actions=[action], resources=list(resources))
+
+
+def tell(stack: Stack, topic: str) -> list[iam.PolicyStatement]:
+    """Telling people and machines how a run ended."""
+    bus = stack.format_arn(service="events", resource="event-bus", resource_name="default")
+    return [allow("sns:Publish", topic), allow("events:PutEvents", bus)]
+
+
 def run_jobs(stack: Stack, project: str) -> list[iam.PolicyStatement]:
     """The `.sync` integrations of the three job kinds (Step Functions Developer Guide, "Manage SageMaker jobs").
 
@@ -47,6 +58,16 @@ def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStateme
         # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
         iam.PolicyStatement(actions=["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], resources=[live, config]),
         iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], resources=[live]),
+    ]
+
+
+def predict(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
+    """Asking the endpoint, and which model it serves: its config's tags say so."""
+    config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
+    live = _arn(stack, "sagemaker", "endpoint", endpoint)
+    return [
+        iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint", "sagemaker:DescribeEndpoint"], resources=[live]),
+        allow("sagemaker:ListTags", config),
     ]
 
 

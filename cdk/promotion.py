@@ -5,11 +5,11 @@ from pathlib import Path
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from cdk import permissions
+from cdk.functions import function
 
 LAMBDAS = Path(__file__).parent.parent / "lambdas"
 SLOW_MICROSECONDS = 1_000_000
@@ -60,21 +60,12 @@ class Promotion(Construct):
         )
 
     def _tidy(self, project: str, endpoint: str) -> lambda_.Function:
-        function = lambda_.Function(
+        return function(
             self,
             "Tidy",
-            runtime=lambda_.Runtime.PYTHON_3_12,
-            architecture=lambda_.Architecture.ARM_64,
-            handler="tidy.handler.handle",
             code=lambda_.Code.from_asset(str(LAMBDAS), exclude=["*", "!tidy", "!tidy/*.py"]),
+            handler="tidy.handler.handle",
             environment={"PROJECT": project, "ENDPOINT_NAME": endpoint},
             timeout=Duration.minutes(2),
-            tracing=lambda_.Tracing.ACTIVE,
-            logging_format=lambda_.LoggingFormat.JSON,
-            log_group=logs.LogGroup(
-                self, "TidyLog", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
-            ),
+            allowed=permissions.tidy(Stack.of(self), project, endpoint),
         )
-        for statement in permissions.tidy(Stack.of(self), project, endpoint):
-            function.add_to_role_policy(statement)
-        return function

@@ -5,10 +5,8 @@ from pathlib import Path
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -17,6 +15,7 @@ from constructs import Construct
 
 from cdk import assembly, permissions
 from cdk.data import DataStore
+from cdk.functions import log_group
 from cdk.promotion import Promotion
 from pipeline import images, workflow
 from pipeline.config import Settings
@@ -48,8 +47,11 @@ class Retraining(Construct):
         image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
 
         self.job_role = iam.Role(self, "JobRole", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
-        data.grant_run_access(self.job_role, raw=settings.data.prefix)
-        for statement in [*permissions.inside_jobs(stack, list(image.values())), *_read_assets(jobs, job_settings)]:
+        for statement in [
+            *data.for_jobs(raw=settings.data.prefix),
+            *permissions.inside_jobs(stack, list(image.values())),
+            *_read_assets(jobs, job_settings),
+        ]:
             self.job_role.add_to_principal_policy(statement)
 
         self.lease = dynamodb.Table(
@@ -63,9 +65,6 @@ class Retraining(Construct):
                 point_in_time_recovery_enabled=True
             ),
             removal_policy=RemovalPolicy.DESTROY,
-        )
-        log_group = logs.LogGroup(
-            self, "Log", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
         )
         self.machine = sfn.StateMachine(
             self,
@@ -92,7 +91,7 @@ class Retraining(Construct):
                 "Topic": topic.topic_arn,
                 "TrainingImage": image["Training"],
             },
-            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL),
+            logs=sfn.LogOptions(destination=log_group(self, "Log"), level=sfn.LogLevel.ALL),
             tracing_enabled=True,
         )
         for statement in [
@@ -100,15 +99,16 @@ class Retraining(Construct):
             *permissions.release(stack, project, endpoint_name),
             permissions.look_at_owner(stack, project),
             permissions.pass_role(self.job_role),
+            *permissions.tell(stack, topic.topic_arn),
+            permissions.allow("lambda:InvokeFunction", predict.function_arn, promotion.tidy.function_arn),
+            permissions.allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/evaluation/evaluation.json")),
+            data.use_key("s3", "sns", "dynamodb"),
+            # The endpoint's volumes: CreateEndpointConfig uses the key in its caller's name.
+            permissions.allow("kms:DescribeKey", data.key.key_arn),
+            data.encrypt_volumes(),
         ]:
             self.machine.add_to_role_policy(statement)
-        data.bucket.grant_read(self.machine, "runs/*/evaluation/evaluation.json")
         self.lease.grant(self.machine, "dynamodb:GetItem", "dynamodb:UpdateItem")
-        events.EventBus.from_event_bus_name(self, "Events", "default").grant_put_events_to(self.machine)
-        predict.grant_invoke(self.machine)
-        promotion.tidy.grant_invoke(self.machine)
-        topic.grant_publish(self.machine)
-        data.key.grant_encrypt_decrypt(self.machine)
 
 
 def _written(settings: Settings, folder: Path) -> Path:

@@ -1,13 +1,13 @@
 """The prediction API: the invoke Lambda, and the REST API in front of it."""
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk import assembly, gateway, openapi
+from cdk import assembly, gateway, openapi, permissions
+from cdk.functions import function, log_group
 from cdk.predict_bundle import write_bundle
 from pipeline.config import Settings
 
@@ -18,24 +18,15 @@ class Serving(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, endpoint_name: str) -> None:
         super().__init__(scope, construct_id)
         bundle = write_bundle(settings, assembly.folder(self) / "predict")
-        self.function = lambda_.Function(
+        self.function = function(
             self,
             "Predict",
-            runtime=lambda_.Runtime.PYTHON_3_12,
-            architecture=lambda_.Architecture.ARM_64,
-            handler="predict.handler.handle",
             code=lambda_.Code.from_asset(str(bundle)),
+            handler="predict.handler.handle",
             environment={"ENDPOINT_NAME": endpoint_name},
-            memory_size=512,
             # API Gateway gives up after 29 s (API Gateway quotas, integration timeout).
             timeout=Duration.seconds(29),
-            tracing=lambda_.Tracing.ACTIVE,
-            logging_format=lambda_.LoggingFormat.JSON,
-            log_group=_log_group(self, "PredictLog"),
-        )
-        endpoint = Stack.of(self).format_arn(service="sagemaker", resource="endpoint", resource_name=endpoint_name)
-        self.function.add_to_role_policy(
-            iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint"], resources=[endpoint])
+            allowed=permissions.predict(Stack.of(self), settings.project.name, endpoint_name),
         )
         self.api = self._api(settings)
 
@@ -60,7 +51,7 @@ class Serving(Construct):
                 stage_name="v1",
                 throttling_rate_limit=settings.api.rate_per_second,
                 throttling_burst_limit=settings.api.burst,
-                access_log_destination=apigateway.LogGroupLogDestination(_log_group(self, "AccessLog")),
+                access_log_destination=apigateway.LogGroupLogDestination(log_group(self, "AccessLog")),
                 access_log_format=access(caller=False, http_method=True, ip=True, protocol=True, request_time=True,
                                          resource_path=True, response_length=True, status=True, user=False),
                 tracing_enabled=True,
@@ -72,7 +63,3 @@ class Serving(Construct):
             source_arn=api.arn_for_execute_api(),
         )
         return api
-
-
-def _log_group(scope: Construct, name: str) -> logs.LogGroup:
-    return logs.LogGroup(scope, name, retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY)

@@ -4,19 +4,19 @@ import os
 import subprocess
 from pathlib import Path
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.data import DataStore
+from cdk.functions import function
 from pipeline.config import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -96,13 +96,11 @@ class Triggers(Construct):
         self, settings: Settings, data: DataStore, machine: sfn.StateMachine, lease: dynamodb.ITable, endpoint_name: str
     ) -> lambda_.Function:
         code = lambda_.Code.from_asset(str(ROOT / "lambdas"), exclude=["*", "!retrain", "!retrain/*.py"])
-        function = lambda_.Function(
+        return function(
             self,
             "Retrain",
-            runtime=lambda_.Runtime.PYTHON_3_12,
-            architecture=lambda_.Architecture.ARM_64,
-            handler="retrain.handler.handle",
             code=code,
+            handler="retrain.handler.handle",
             environment={
                 "DATA_BUCKET": data.bucket.bucket_name,
                 "DATA_PREFIX": settings.data.prefix,
@@ -113,17 +111,9 @@ class Triggers(Construct):
                 "LEASE_TABLE": lease.table_name,
                 "ENDPOINT_NAME": endpoint_name,
             },
-            memory_size=512,
             timeout=TIMEOUT,
-            tracing=lambda_.Tracing.ACTIVE,
-            logging_format=lambda_.LoggingFormat.JSON,
-            log_group=logs.LogGroup(
-                self, "Log", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
-            ),
+            allowed=_permissions(Stack.of(self), settings.data.prefix, data, machine, lease),
         )
-        for statement in _permissions(Stack.of(self), settings.data.prefix, data, machine, lease):
-            function.add_to_role_policy(statement)
-        return function
 
 
 def commit() -> str:
@@ -158,7 +148,7 @@ def _permissions(
         iam.PolicyStatement(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[lease.table_arn]),
         # DynamoDB opens the table's key in the caller's name (DynamoDB Developer Guide, "Encryption at rest").
         iam.PolicyStatement(
-            actions=["kms:Decrypt", "kms:DescribeKey"],
+            actions=["kms:Decrypt"],
             resources=[data.key.key_arn],
             conditions={"StringEquals": {"kms:ViaService": f"dynamodb.{stack.region}.{stack.url_suffix}"}},
         ),

@@ -102,7 +102,7 @@ class _Module:
 def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitable[None]]:
     """Register the service with ministack and return the ASGI application. Raises PlugError."""
     check()
-    plug_iam.install(service.host.access)
+    plug_iam.install(service.host.access, _inner(STACKS, "_RESOURCE_HANDLERS"))
     module = _Module(service)
     _inner(APP, "SERVICE_REGISTRY")["sagemaker"] = {"module": "sagemaker"}
     _inner(APP, "SERVICE_HANDLERS")["sagemaker"] = module.handle_request

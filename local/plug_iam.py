@@ -1,7 +1,7 @@
 """ministack's IAM by its inner names: the evaluator decides for our services too, and says what it decided.
 
 Closed here: ministack asks nobody for a key. S3, DynamoDB and SNS use a KMS key in their caller's name, so each call on
-what is encrypted with a customer's key needs an action of KMS, too.
+what a stack encrypts with a customer's key needs an action of KMS, too.
 """
 
 import importlib
@@ -15,8 +15,7 @@ from typing import Any
 from local.access import Access, Credentials, Need
 
 EVALUATOR, RESPONSES = "ministack.core.iam_evaluator", "ministack.core.responses"
-IAM, STS, S3 = "ministack.services.iam", "ministack.services.sts", "ministack.services.s3"
-TABLES, TOPICS = "ministack.services.dynamodb", "ministack.services.sns"
+IAM, STS = "ministack.services.iam", "ministack.services.sts"
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (EVALUATOR, "enforce"): ("access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"),
     (EVALUATOR, "resolve_principal"): ("access_key_id", "account_id", "credential"),
@@ -25,9 +24,6 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (RESPONSES, "get_region"): (),
     (IAM, "_roles"): object,
     (STS, "register_session"): ("access_key", "session"),
-    (S3, "_bucket_encryption"): object,
-    (TABLES, "_tables"): object,
-    (TOPICS, "_topics"): object,
 }
 KEYS = {
     "s3:GetObject": ("kms:Decrypt",),
@@ -36,6 +32,9 @@ KEYS = {
     **{f"dynamodb:{call}Item": ("kms:Decrypt",) for call in ("Get", "Put", "Update", "Delete")},
 }
 """What a call on an encrypted resource asks of KMS (each service's developer guide, "Encryption at rest")."""
+ENCRYPTED = ("AWS::S3::Bucket", "AWS::SNS::Topic", "AWS::DynamoDB::Table")
+_keys: dict[str, str] = {}
+"""The key's ARN by bucket name, topic ARN or table name."""
 
 
 def access(home: Path) -> Access:
@@ -43,10 +42,21 @@ def access(home: Path) -> Access:
     return Access(_refused, _trusts, _register, Path(os.environ.get("IAM_DECISIONS") or home / "iam.jsonl"))
 
 
-def install(recording: Access) -> None:
-    """Record every decision, and ask for keys."""
+def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
+    """Record every decision, and ask for keys; `stack_types` are CloudFormation's handlers by type."""
     evaluator = _module(EVALUATOR)
     evaluator.enforce = partial(_enforce, recording, evaluator.enforce)
+    for kind in ENCRYPTED:
+        handlers = stack_types[kind]
+        handlers["create"] = partial(_note_key, handlers["create"], 1)
+        handlers["update"] = partial(_note_key, handlers["update"], 2)
+
+
+def _note_key(original: Any, place: int, *arguments: Any) -> Any:
+    made = original(*arguments)
+    found = re.search(r'"KMSMasterKeyId": "(arn:[^"]+)"', json.dumps(arguments[place]), re.IGNORECASE)
+    _keys[made[0]] = found[1] if found else ""
+    return made
 
 
 def _module(name: str) -> Any:
@@ -70,7 +80,7 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
     principal = _module(EVALUATOR).resolve_principal(key or "", _account())
     role = getattr(principal, "arn", "").partition(":assumed-role/")[2].partition("/")[0]
     asked = [(action, service, resource_arn, service_context), *_of_keys(action, service, region, resource_arn)]
-    for each in asked if role else asked[:1]:
+    for each in asked if getattr(principal, "policies", None) is not None else asked[:1]:
         denied = original(key, each[0], each[1], region, resource_arn=each[2], service_context=each[3])
         if role:
             made.record(role, each[0], each[2], denied is None)
@@ -80,19 +90,10 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
 
 
 def _of_keys(action: str, service: str, region: str, resource: str) -> list[tuple[str, str, str, dict[str, str]]]:
-    name = resource.rpartition(":")[2]
-    if action not in KEYS:
-        return []
-    if service == "s3":
-        found = re.search("<KMSMasterKeyID>(.+?)<", _module(S3)._bucket_encryption.get(name.partition("/")[0]) or "")
-        key = found[1] if found else ""
-    elif service == "sns":
-        key = (_module(TOPICS)._topics.get(resource) or {}).get("attributes", {}).get("KmsMasterKeyId", "")
-    else:
-        table = _module(TABLES)._tables.get(name.removeprefix("table/")) or {}
-        key = (table.get("SSEDescription") or {}).get("KMSMasterKeyArn", "")
+    name = resource.rpartition(":")[2].removeprefix("table/").partition("/")[0]
+    key = _keys.get(name) or _keys.get(resource)
     context = {"kms:ViaService": f"{service}.{region}.amazonaws.com"}
-    return [(needed, "kms", key, context) for needed in KEYS[action]] if key.startswith("arn:") else []
+    return [(needed, "kms", key, context) for needed in KEYS.get(action, ())] if key else []
 
 
 def _refused(key: str, need: Need) -> str | None:

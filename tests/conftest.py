@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import boto3
 import pytest
 
+from local import grants
 from local.cloud import Cloud, running
 from ops import runs
 from ops.account import Account
@@ -115,8 +116,17 @@ def deploy(cloud: Cloud, config: Path, out: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    with pytest.MonkeyPatch.context() as patched, running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
-        yield deploy(cloud, ROOT / "pipeline.toml", tmp_path_factory.mktemp("cdk.out"), patched)
+    """What `make iam` reads is left in build/iam."""
+    folder = ROOT / "build" / "iam"
+    folder.mkdir(parents=True, exist_ok=True)
+    decisions = folder / "decisions.jsonl"
+    decisions.unlink(missing_ok=True)
+    settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions)}
+    with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
+        made = deploy(cloud, ROOT / "pipeline.toml", tmp_path_factory.mktemp("cdk.out"), patched)
+        yield made
+        granted = grants.policies(made.client("iam"), made.account.settings.project.name)
+        (folder / "policies.json").write_text(json.dumps(granted, indent=1))
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +143,15 @@ def told(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     sqs, sns = deployed.client("sqs"), deployed.client("sns")
     queue = sqs.create_queue(QueueName="told")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    sqs.set_queue_attributes(
+        QueueUrl=queue, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": allowed})}
+    )
     subscription = sns.subscribe(TopicArn=deployed.account.outputs["Topic"], Protocol="sqs", Endpoint=arn)
 
     def messages() -> list[dict[str, Any]]:

@@ -37,6 +37,8 @@ def of_caller(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Nee
         yield Need(f"sagemaker:{operation}", resource)
     if operation.startswith("Create") and request.get("Tags"):
         yield Need("sagemaker:AddTags", resources[0])
+    if operation == "CreateEndpointConfig" and "KmsKeyId" in request:
+        yield from of_volume(request["KmsKeyId"])
     role = request.get("RoleArn") or request.get("ExecutionRoleArn")
     if role:
         yield Need("iam:PassRole", role, {"iam:PassedToService": SERVICE})
@@ -99,4 +101,11 @@ def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[s
         yield Need(f"logs:{action}", arn("logs", f"log-group:{group}"))
     yield Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": group})
     for key in keys:
-        yield Need("kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"})
+        yield from of_volume(key)
+        yield Need("kms:Encrypt", key)
+
+
+def of_volume(key: str) -> Iterator[Need]:
+    """What whoever has volumes encrypted with a key needs of it."""
+    yield Need("kms:DescribeKey", key)
+    yield Need("kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"})

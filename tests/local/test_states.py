@@ -11,17 +11,17 @@ pytestmark = pytest.mark.cloud
 SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
 
 
-def machine(aws: Aws, **states: dict[str, Any]) -> str:
+def machine(aws: Aws, role: str = ROLE, **states: dict[str, Any]) -> str:
     """A machine of these states, the first of which begins; `TimeoutSeconds` may be among them."""
     seconds = {"TimeoutSeconds": states.pop("TimeoutSeconds")} if "TimeoutSeconds" in states else {}
     definition = {"StartAt": next(iter(states)), "States": states, **seconds}
-    made = aws.states.create_state_machine(name=unique("machine"), definition=json.dumps(definition), roleArn=ROLE)
+    made = aws.states.create_state_machine(name=unique("machine"), definition=json.dumps(definition), roleArn=role)
     return str(made["stateMachineArn"])
 
 
-def execute(aws: Aws, task: dict[str, Any], value: Any = None) -> str:
+def execute(aws: Aws, task: dict[str, Any], value: Any = None, role: str = ROLE) -> str:
     """Start a machine of one task; the execution's ARN."""
-    arn = machine(aws, Task={"Type": "Task", "End": True, **task})
+    arn = machine(aws, role, Task={"Type": "Task", "End": True, **task})
     return str(aws.states.start_execution(stateMachineArn=arn, input=json.dumps(value or {}))["executionArn"])
 
 
