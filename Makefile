@@ -79,7 +79,7 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup
 
-.PHONY: lint test-fast test test-full bench synth
+.PHONY: lint test-fast test test-full iam bench synth
 lint: $(INSTALLED) ## ruff, mypy
 	ruff check .
 	ruff format --check .
@@ -90,10 +90,15 @@ test-fast: $(INSTALLED) ## the tests that deploy nothing
 	$(PYTEST) -m "not cloud and not full"
 
 test: install lint ## what CI runs: lint, every test but the long ones, coverage
+	@rm -rf build/iam
 	$(PYTEST) -m "not full" --cov --cov-report=term --cov-report=xml:build/coverage.xml --cov-fail-under=90
+	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint ## all of it: fuzzing, load and scale too
 	$(PYTEST)
+
+iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test run used it
+	@$(PY) -m local.grants build/iam cdk/grants.toml
 
 bench: install ## speed and memory, side by side with what one would use instead
 	$(PY) -m bench

@@ -1,8 +1,8 @@
-"""Which grants were used: `python -m local.grants DECISIONS POLICIES REVIEWED`.
+"""Which grants were used: `python -m local.grants FOLDER REVIEWED`.
 
-DECISIONS is the file of IAM_DECISIONS, POLICIES what `policies` gives of the roles that made them, REVIEWED a TOML
-file of the grants that no run here can use, each with its reason. Ends with 1 when a grant is neither used nor
-reviewed, when a reviewed one is used or not granted, or when an action is a pattern.
+FOLDER has files that IAM_DECISIONS named (`*.jsonl`) and what `policies` gave of the roles that made them (`*.json`);
+REVIEWED is a TOML file of the grants that no run here can use, each with its reason. Ends with 1 when a grant is
+neither used nor reviewed, when a reviewed one is used or not granted, or when an action is a pattern.
 """
 
 import json
@@ -58,31 +58,33 @@ def logical(role: str) -> str:
 
 def report(decisions: list[dict[str, Any]], roles: dict[str, list[dict[str, Any]]], reviewed: Any) -> tuple[str, int]:
     """The table of all grants with what is wrong below it, and the number of wrongs."""
-    reasons = {(entry["role"], action): entry["reason"] for entry in reviewed["unused"] for action in entry["actions"]}
-    lines, wrong, unbounded = [], [], {entry["action"]: entry["reason"] for entry in reviewed["any_resource"]}
-    granted = list(grants(roles))
-    for grant in granted:
-        used = any(
-            each["allowed"]
-            and logical(each["role"]) == grant.role
-            and fnmatchcase(each["action"].lower(), grant.action.lower())
-            and fnmatchcase(each["resource"], grant.resource)
-            for each in decisions
-        )
-        reason = reasons.pop((grant.role, grant.action), None) if used else reasons.get((grant.role, grant.action))
-        state = "used" if used else "reviewed" if reason else "UNUSED"
-        lines.append(f"{state:9}{grant.role:28}{grant.action:40}{grant.resource}")
-        if used and reason:
-            wrong.append(f"{grant.role} uses {grant.action}: take it out of the reviewed file")
-        if state == "UNUSED":
-            wrong.append(f"{grant.role} never uses {grant.action} on {grant.resource}: take it away or review it")
+    unused = [(entry["role"], action) for entry in reviewed["unused"] for action in entry["actions"]]
+    unbounded = {action for entry in reviewed["any_resource"] for action in entry["actions"]}
+    lines, wrong, needed = [], set(), set()
+    for grant in dict.fromkeys(grants(roles)):
+        used = any(allows(grant, decision) for decision in decisions)
+        answers = {answer for answer in unused if fnmatchcase(grant.role, answer[0]) and grant.action == answer[1]}
+        needed |= set() if used else answers
+        lines.append(f"{'used' if used else 'reviewed' if answers else 'UNUSED':9}"
+                     f"{grant.role:26}{grant.action:40}{grant.resource}")  # fmt: skip
+        if not used and not answers:
+            wrong.add(f"{grant.role} never uses {grant.action} on {grant.resource}: take it away or review it")
         if "*" in grant.action:
-            wrong.append(f"{grant.role} is granted {grant.action}: name each action")
+            wrong.add(f"{grant.role} is granted {grant.action}: name each action")
         if grant.resource == "*" and grant.action not in unbounded:
-            wrong.append(f"{grant.role} is granted {grant.action} on every resource: name them or give the reason")
-    for role, action in reasons.keys() - {(grant.role, grant.action) for grant in granted}:
-        wrong.append(f"{role} is not granted {action}: take it out of the reviewed file")
-    return "\n".join([*lines, "", *(sorted(set(wrong)) or ["every grant is used or reviewed"])]), len(set(wrong))
+            wrong.add(f"{grant.role} is granted {grant.action} on every resource: name them or give the reason")
+    wrong |= {f"no unused grant is answered by {role} {action}: take it out" for role, action in {*unused} - needed}
+    return "\n".join([*lines, "", *(sorted(wrong) or ["every grant is used or reviewed"])]), len(wrong)
+
+
+def allows(grant: Grant, decision: dict[str, Any]) -> bool:
+    """Whether a decision was this grant's: its conditions aside, which IAM has judged."""
+    return (
+        decision["allowed"]
+        and logical(decision["role"]) == grant.role
+        and fnmatchcase(decision["action"].lower(), grant.action.lower())
+        and fnmatchcase(decision["resource"], grant.resource)
+    )
 
 
 def _list(value: Any) -> list[Any]:
@@ -91,13 +93,15 @@ def _list(value: Any) -> list[Any]:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    try:
-        decided, roles, reviewed = (Path(name).read_text(encoding="utf-8") for name in arguments)
-    except FileNotFoundError as error:
-        print(f"{error.filename} is not there: a test run writes it (make test)", file=sys.stderr)
+    folder, reviewed = map(Path, arguments)
+    decisions = [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
+    roles: dict[str, list[dict[str, Any]]] = {}
+    for file in folder.glob("*.json"):
+        roles |= json.loads(file.read_text())
+    if not roles:
+        print(f"{folder} has no policies: a test run writes them (make test)", file=sys.stderr)
         return 1
-    decisions = [json.loads(line) for line in decided.splitlines()]
-    text, wrongs = report(decisions, json.loads(roles), tomllib.loads(reviewed))
+    text, wrongs = report(decisions, roles, tomllib.loads(reviewed.read_text(encoding="utf-8")))
     print(text)
     return 1 if wrongs else 0
 

@@ -119,14 +119,15 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """What `make iam` reads is left in build/iam."""
     folder = ROOT / "build" / "iam"
     folder.mkdir(parents=True, exist_ok=True)
-    decisions = folder / "decisions.jsonl"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    decisions = folder / f"{worker}.jsonl"
     decisions.unlink(missing_ok=True)
     settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions)}
     with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
         made = deploy(cloud, ROOT / "pipeline.toml", tmp_path_factory.mktemp("cdk.out"), patched)
         yield made
         granted = grants.policies(made.client("iam"), made.account.settings.project.name)
-        (folder / "policies.json").write_text(json.dumps(granted, indent=1))
+        (folder / f"{worker}.json").write_text(json.dumps(granted, indent=1))
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,9 @@ def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[st
 
 
 def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Iterator[Need]:
-    """What Step Functions needs to follow a job (its Developer Guide, "Create and manage SageMaker AI jobs").
+    """What Step Functions needs to follow and to stop a job ("Create and manage SageMaker AI jobs" in its guide).
+
+    AWS asks for the rule's when the machine is created and for Stop when a job is stopped; here all is asked at once.
 
     Args:
         operation: As `CreateTrainingJob`.
@@ -74,7 +76,7 @@ def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Ite
     """
     noun = operation.removeprefix("Create")
     job = arn(f"{PATHS.get(noun, noun)}/{request.get(f'{noun}Name', '').lower()}")
-    for action in ("AddTags", "ListTags", f"Describe{noun}"):
+    for action in ("AddTags", "ListTags", f"Describe{noun}", f"Stop{noun}"):
         yield Need(f"sagemaker:{action}", job)
     managed = rule(f"rule/StepFunctionsGetEventsForSageMaker{noun}sRule")
     for action in ("PutTargets", "PutRule", "DescribeRule"):

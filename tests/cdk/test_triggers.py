@@ -128,7 +128,7 @@ def test_the_function_may_do_what_it_does_and_no_more(resources: dict[str, Any])
         assert not any("*" in action for action in actions)
         allowed |= dict.fromkeys(actions, statement["Resource"])
     assert set(allowed) == {
-        "dynamodb:GetItem", "dynamodb:UpdateItem", "kms:Decrypt", "kms:DescribeKey", "s3:ListBucketVersions",
+        "dynamodb:GetItem", "dynamodb:UpdateItem", "kms:Decrypt", "logs:CreateLogStream", "logs:PutLogEvents", "s3:ListBucketVersions",
         "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl",
         "sqs:ReceiveMessage", "states:DescribeExecution", "states:StartExecution",
         "xray:PutTelemetryRecords", "xray:PutTraceSegments",

@@ -7,6 +7,7 @@ import tarfile
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from local.cloud import Cloud
 
@@ -39,6 +41,10 @@ class Aws:
     """Clients of the local AWS and the few things that every test needs."""
 
     cloud: Cloud
+
+    def __post_init__(self) -> None:
+        with suppress(ClientError):  # it is there
+            self.role("anyone", ["sagemaker", "states"], {"Effect": "Allow", "Action": "*", "Resource": "*"})
 
     def client(self, service: str, **config: Any) -> Any:
         return boto3.client(

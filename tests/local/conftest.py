@@ -24,6 +24,4 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def aws(cloud: Cloud) -> Aws:
-    made = Aws(cloud)
-    made.role("anyone", ["sagemaker", "states"], {"Effect": "Allow", "Action": "*", "Resource": "*"})
-    return made
+    return Aws(cloud)

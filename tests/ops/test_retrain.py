@@ -79,6 +79,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
             archive.writestr(
                 "broken.py", "def handle(event, context):\n    raise ValueError('no access to the bucket')\n"
             )
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+        session.client("iam").create_role(RoleName="none", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
         functions: Any = session.client("lambda")
         functions.create_function(
             FunctionName="broken",

@@ -1,0 +1,88 @@
+"""Each statement of a role's policy is needed: without it, what the pipeline does for people visibly goes wrong."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import grants
+from ops import predict, promote, runs
+from tests.conftest import ROOT, WDBC, Deployed, wait_for
+
+pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(3000)]
+HEADER, *ROWS = WDBC.read_text().splitlines()
+
+
+@contextmanager
+def without(iam: Any, role: str, policy: str, document: dict[str, Any], number: int) -> Iterator[None]:
+    """The role's policy less one statement."""
+    left = [statement for at, statement in enumerate(document["Statement"]) if at != number]
+    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps({**document, "Statement": left}))
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
+def observed(live: Deployed, number: int) -> list[str]:
+    """What goes wrong, as people see it, when data is uploaded, rows are posted, runs wait for each other and one rolls back."""
+    for function in live.client("lambda").list_functions()["Functions"]:  # a new process, which remembers nothing
+        live.client("lambda").update_function_configuration(
+            FunctionName=function["FunctionName"], Description=str(number)
+        )
+    before = live.executions()
+    live.put("data.csv", "\n".join([HEADER, *ROWS[number % 7 :]]).encode())
+    try:
+        arn = wait_for(lambda: next(iter(live.executions() - before), None), seconds=20)
+    except AssertionError:
+        return ["an upload starts nothing"]
+    found = ended(live, arn)
+    if found:
+        return found
+    try:
+        predict.predict(live.account, predict.golden_row(live.account))
+    except Exception as error:
+        return [f"no prediction: {error}"]
+    machine = live.account.outputs["StateMachine"]
+    both = [live.account.states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2)]
+    return [
+        *(wrong for arn in both for wrong in ended(live, arn)),
+        *ended(live, promote.rollback(live.account)),
+    ]
+
+
+def ended(live: Deployed, arn: str) -> list[str]:
+    run = wait_for(lambda: found if not (found := runs.describe(live.account, arn)).running else None, seconds=100)
+    if (run.status, run.outcome) != ("SUCCEEDED", "accepted"):
+        return [f"{run.status}: {run.outcome}"]
+    output = json.loads(live.account.states.describe_execution(executionArn=arn)["output"])
+    return [f"{key}: {output[key]['Cause']}" for key in ("untidy", "untold") if key in output]
+
+
+def test_every_used_statement_is_needed(live: Deployed) -> None:
+    assert observed(live, 0) == []
+    iam, survived = live.client("iam"), []
+    decisions = [
+        decision
+        for file in Path(ROOT / "build" / "iam").glob("*.jsonl")
+        for decision in map(json.loads, file.read_text().splitlines())
+    ]
+    number = 0
+    for role in sorted(grants.policies(iam, "breast-cancer")):
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+            for at, statement in enumerate(document["Statement"]):
+                number += 1
+                if not any(
+                    grants.allows(grant, each) for grant in grants.grants({role: [statement]}) for each in decisions
+                ):
+                    continue  # reviewed, by `make iam`
+                with without(iam, role, policy, document, at):
+                    wrong = observed(live, number)
+                print(grants.logical(role), statement["Action"], wrong[:1], flush=True)
+                if not wrong:
+                    survived.append((grants.logical(role), statement["Action"]))
+    assert survived == []
