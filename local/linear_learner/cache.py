@@ -33,7 +33,9 @@ class Scaler:
 
     def apply(self, rows: Floats) -> Floats:
         """The same shape, scaled; computed in float64 so that a large mean costs no digits."""
-        return ((rows - self.shift) / self.scale).astype(np.float32)
+        wide = rows - self.shift
+        wide /= self.scale
+        return wide.astype(np.float32)
 
 
 class Cache:

@@ -1,13 +1,12 @@
 """CSV without a header as float32: in blocks for training, at once for a request.
 
-Large files are parsed by pyarrow, two blocks at a time; small ones here: importing pyarrow takes longer than they do.
-What pyarrow refuses goes through the parser here too, which accepts it after all or says where the fault is.
+Large texts are parsed by pyarrow, two blocks of a file at a time; small ones here: importing pyarrow takes longer than
+they do. What pyarrow refuses goes through the parser here too, which accepts it after all or says where the fault is.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +17,7 @@ from local.linear_learner.errors import ClientError
 
 BLOCK_BYTES = 4 << 20
 PARSERS = 2
+_LARGE = 1 << 16
 
 
 def parse(text: bytes) -> Floats:
@@ -26,6 +26,12 @@ def parse(text: bytes) -> Floats:
     Raises:
         ValueError: Not a table of finite numbers; `args` are the row, from 1, and what is wrong with it.
     """
+    if len(text) > _LARGE and (table := _by_arrow(text)) is not None:
+        return table
+    return _by_numpy(text)
+
+
+def _by_numpy(text: bytes) -> Floats:
     lines = [line for line in text.replace(b'"', b"").split(b"\n") if line.strip()]
     columns = lines[0].count(b",") + 1 if lines else 0
     try:
@@ -60,7 +66,7 @@ def blocks(stream: IO[bytes], path: Path) -> Iterator[Floats]:
         table = attempt.result() if attempt else None
         if table is None:
             try:
-                table = parse(text)
+                table = _by_numpy(text)
             except ValueError as error:
                 row = seen + int(error.args[0])
                 message = f"Unable to parse csv: rows {row}-{row}, file {path}: row {row}, {error.args[1]}"
@@ -78,10 +84,9 @@ def _attempts(stream: IO[bytes]) -> Iterator[tuple[bytes, Future[Floats | None] 
     if not following:
         yield text, None
         return
-    columns = text[: text.index(b"\n")].count(b",") + 1
     with ThreadPoolExecutor(PARSERS) as pool:
         while text:
-            waiting.append((text, pool.submit(_by_arrow, text, columns)))
+            waiting.append((text, pool.submit(_by_arrow, text)))
             if len(waiting) > PARSERS:
                 yield waiting.popleft()
             text, following = following, _whole_lines(stream)
@@ -92,23 +97,23 @@ def _whole_lines(stream: IO[bytes]) -> bytes:
     return stream.read(BLOCK_BYTES) + stream.readline()
 
 
-def _by_arrow(text: bytes, columns: int) -> Floats | None:
+def _by_arrow(text: bytes) -> Floats | None:
     """None when pyarrow finds something that is not a plain finite number."""
     import pyarrow  # noqa: PLC0415 (see above)
     from pyarrow import csv  # noqa: PLC0415
 
-    names = [str(column) for column in range(columns)]
+    names = [str(column) for column in range(text.partition(b"\n")[0].count(b",") + 1)]
     try:
         table = csv.read_csv(
-            BytesIO(text),
+            pyarrow.BufferReader(text),
             csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1),
             csv.ParseOptions(delimiter=","),
-            csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.float32()), null_values=[]),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.float64()), null_values=[]),
         )
-        rows = np.empty((table.num_rows, columns), np.float32)
-        for column in range(columns):
-            rows[:, column] = table.column(column)
-        return finite(rows)
+        # Not to_numpy: that imports pandas, which takes a second.
+        columns = [np.from_dlpack(column.chunk(0)) for column in table.columns]
+        with np.errstate(over="ignore"):
+            return finite(np.stack(columns, axis=1, dtype=np.float32, casting="same_kind"))
     except (pyarrow.ArrowInvalid, ValueError):
         return None
 
