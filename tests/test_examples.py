@@ -1,0 +1,108 @@
+"""The examples of the other predictor types, end to end: deployed beside the main one, trained, gated, asked."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ops import predict, runs
+from tests.conftest import ROOT, Deployed, deploy
+
+# Two stacks are deployed in the setup of the first test.
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
+
+METRICS = {
+    "wine": (
+        "multiclass_classification_metrics",
+        {"accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss"},
+    ),
+    "diabetes": ("regression_metrics", {"rmse", "mae", "mse", "r2"}),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    name: str
+    deployed: Deployed
+    run: runs.Run
+
+    def evaluation(self, run: runs.Run) -> Any:
+        key = f"runs/{run.name}/evaluation/evaluation.json"
+        account = self.deployed.account
+        return json.load(account.s3.get_object(Bucket=account.outputs["DataBucket"], Key=key)["Body"])
+
+    def live(self) -> str:
+        """The endpoint config that answers."""
+        endpoint = self.deployed.account.sagemaker.describe_endpoint(EndpointName=self.name)
+        return endpoint["EndpointConfigName"]
+
+
+@pytest.fixture(scope="module")
+def examples(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Example]]:
+    """Their stacks on the same local AWS, side by side, each after its first run."""
+    out = tmp_path_factory.mktemp("examples")
+    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(len(METRICS)) as pool:
+
+        def make(name: str) -> Example:
+            config = ROOT / "examples" / name / "pipeline.toml"
+            stack = deploy(deployed.cloud, config, out / name, patched)
+            return Example(name, stack, stack.run(f"{name}.csv", csv(name)))
+
+        yield dict(zip(METRICS, pool.map(make, METRICS), strict=True))
+
+
+@pytest.fixture(params=METRICS)
+def example(request: pytest.FixtureRequest, examples: dict[str, Example]) -> Example:
+    return examples[request.param]
+
+
+def csv(name: str) -> bytes:
+    return (ROOT / "examples" / name / f"{name}.csv").read_bytes()
+
+
+def test_it_goes_live_and_answers_its_golden_rows(example: Example) -> None:
+    assert (example.run.status, example.run.outcome) == ("SUCCEEDED", "accepted"), example.run
+    account = example.deployed.account
+    for golden in account.settings.endpoint.golden:
+        answer = predict.predict(account, ",".join(map(repr, golden.row)))
+        if golden.label is None:
+            assert float(answer) == pytest.approx(golden.value, abs=golden.tolerance)
+        else:
+            assert answer == golden.label
+
+
+def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:
+    document = example.evaluation(example.run)
+    section, names = METRICS[example.name]
+    metrics = document[section]
+    assert {name for name, metric in metrics.items() if "value" in metric} == names
+    if example.name == "wine":
+        cells = metrics["confusion_matrix"]
+        assert list(cells) == ["0", "1", "2"]
+        right = sum(cells[number][number] for number in cells)
+        assert right / document["rows"] == pytest.approx(metrics["accuracy"]["value"])
+    assert document["decision"] == {"accepted": True, "reason": "keeps every bound of the gate; there is no champion"}
+
+
+def test_its_gate_keeps_a_worse_model_away(example: Example) -> None:
+    before = example.live()
+    run = example.deployed.run(
+        "mixed-up.csv", mixed_up(csv(example.name), example.deployed.account.settings.data.target)
+    )
+    assert (run.status, run.outcome) == ("SUCCEEDED", "rejected"), run
+    assert example.evaluation(run)["decision"]["accepted"] is False
+    assert example.live() == before
+
+
+def mixed_up(text: bytes, target: str) -> bytes:
+    """The same rows with each other's targets."""
+    names, *rows = (line.split(",") for line in text.decode().splitlines())
+    column = names.index(target)
+    targets = np.random.default_rng(0).permutation([row[column] for row in rows])
+    for row, value in zip(rows, targets, strict=True):
+        row[column] = value
+    return "\n".join(map(",".join, [names, *rows])).encode()
