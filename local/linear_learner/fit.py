@@ -115,8 +115,9 @@ def evaluate(
     for rows in cache.batches(ROWS, stride=stride):
         scores, losses, _ = pack.loss(rows, parameters)
         loss += losses.sum(0, dtype=np.float64)
-        if by_criterion and seen < int(config["num_calibration_samples"]):
-            histograms.add(scores[:, 0], rows[:, 0])
+        left = int(config["num_calibration_samples"]) - seen
+        if by_criterion and left > 0:
+            histograms.add(scores[:left, 0], rows[:left, 0])
         seen += len(rows)
     loss /= seen
     if not by_criterion:

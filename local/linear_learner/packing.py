@@ -42,8 +42,7 @@ class Pack:
         )
         self.parameters = initial.astype(np.float32)
         self.parameters[-1] = np.float32(config["init_bias"]) if config["use_bias"] else 0
-        bias = float(config["bias_lr_mult"]) if config["use_bias"] else 0.0
-        by_row = np.append(np.ones(features), bias).astype(np.float32)[:, None]
+        by_row = np.append(np.ones(features), float(config["bias_lr_mult"])).astype(np.float32)[:, None]
         self._highest = grid.learning_rate.max()
         self._rate = by_row * np.tile(grid.learning_rate, self.outputs)
         by_row[-1] = np.float32(config["bias_wd_mult"])
@@ -97,7 +96,7 @@ class Pack:
         slope = slope.reshape(len(rows), -1)
         gradient = np.empty_like(parameters)
         np.matmul(rows[:, 1:].T, slope, out=gradient[:-1])
-        slope.sum(0, out=gradient[-1])
+        gradient[-1] = slope.sum(0) if self._config["use_bias"] else 0
         gradient *= np.float32(1 / len(rows))
         return loss.mean(0, dtype=np.float64), gradient
 

@@ -85,7 +85,7 @@ class Unpacked:
         z = features.astype(np.float32).astype(np.float64) @ self.weights + self.bias
         match self.additional["predictor_type"]:
             case "binary_classifier" if self.additional["loss_type"] == "logistic":
-                return np.asarray(1 / (1 + np.exp(-z[:, 0])))
+                return np.asarray(np.exp(-np.logaddexp(0, -z[:, 0])))
             case "multiclass_classifier":
                 power = np.exp(z - z.max(1, keepdims=True))
                 return np.asarray(power / power.sum(1, keepdims=True))

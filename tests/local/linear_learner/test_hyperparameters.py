@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from local.linear_learner import train
@@ -68,14 +69,39 @@ def test_the_predictor_type_is_required() -> None:
         checked({})
 
 
-@given(
-    st.sampled_from(sorted(RULES)), st.sampled_from(["", "-1", "nan", "inf", "1_0", "0x1", "yes", "٣", " 1", "1e999"])
-)
-def test_what_no_hyperparameter_takes_is_refused(name: str, value: str) -> None:
-    if name == "init_bias" and value == "-1":
-        return
-    with pytest.raises(ClientError, match="is not valid under any of the given schemas"):
+# What is just outside of each range; of a choice, a flag and a type anything else.
+OUTSIDE = {
+    name: values
+    for names, values in (
+        ("accuracy_top_k early_stopping_patience epochs feature_dim lr_scheduler_step", ["0", "-1", "1.5", "1e3"]),
+        ("mini_batch_size num_calibration_samples num_classes num_models num_point_for_scaler", ["0", "-1", "1.5"]),
+        ("bias_lr_mult early_stopping_tolerance f_beta init_scale init_sigma learning_rate", ["0", "-1e-9"]),
+        ("loss_insensitivity lr_scheduler_minimum_lr positive_example_weight_mult", ["0", "-1e-9"]),
+        ("bias_wd_mult huber_delta l1 margin wd", ["-1e-9"]),
+        ("beta_1 beta_2 momentum", ["-1e-9", "1", "2"]),
+        ("lr_scheduler_factor quantile target_precision target_recall", ["0", "1", "-0.5"]),
+    )
+    for name in names.split()
+}
+WRONG = st.text(max_size=8) | st.sampled_from(["-inf", "nan", "inf", "1_0", "0x1", "yes", "٣", " 1", "1e999", "None"])
+
+
+@given(st.sampled_from(sorted(RULES)), st.data())
+def test_any_invalid_hyperparameter_is_refused(name: str, data: st.DataObject) -> None:
+    value = data.draw(st.sampled_from(OUTSIDE[name]) if name in OUTSIDE and data.draw(st.booleans()) else WRONG)
+    assume(not re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", value) or value in OUTSIDE.get(name, ()))
+    with pytest.raises(ClientError) as refusal:
         checked({"predictor_type": "binary_classifier", name: value})
+    assert str(refusal.value).startswith(
+        f"ClientError: u'{value}' is not valid under any of the given schemas: hyperparameter {name} is "
+    )
+
+
+@given(st.text().filter(lambda name: name not in RULES and not name.startswith("_")))
+def test_any_unknown_hyperparameter_is_refused(name: str) -> None:
+    with pytest.raises(ClientError) as refusal:
+        checked({"predictor_type": "binary_classifier", name: "1"})
+    assert str(refusal.value) == f"ClientError: Additional properties are not allowed (u'{name}' was unexpected)"
 
 
 def number(low: float, high: float) -> st.SearchStrategy[str]:

@@ -1,13 +1,11 @@
-"""The model server over HTTP: formats, shapes, refusals, speed, and its end."""
+"""The model server over HTTP: formats, shapes, refusals, and its end."""
 
 import http.client
 import json
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
@@ -186,20 +184,3 @@ def test_a_terminated_server_finishes_the_request_in_flight_and_exits_with_0(
             assert (answer.status, answer.getheader("Connection")) == (200, "close")
             assert "score" in json.loads(answer.read())["predictions"][0]
         assert client.process.wait(10) == 0
-
-
-@pytest.mark.full
-def test_batches_are_fifty_times_as_fast_as_rows_and_a_row_takes_under_5_ms(server: Client, wdbc: Split) -> None:
-    lines = csv(np.resize(wdbc.validation[:, 1:], (1000, 30))).split(b"\n")
-    single, batch = [], []
-    for _ in range(5):
-        for line in lines:
-            started = time.perf_counter()
-            server.call(line, accept=LINES)
-            single.append(time.perf_counter() - started)
-        for _ in range(10):
-            started = time.perf_counter()
-            assert server.call(b"\n".join(lines), accept=LINES)[0] == 200
-            batch.append(time.perf_counter() - started)
-    assert median(batch) * 50 <= median(single) * 1000
-    assert np.percentile(single, 99) < 5e-3

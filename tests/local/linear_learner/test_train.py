@@ -115,11 +115,24 @@ def test_bad_data_is_a_client_error_that_says_where(
     assert reason.format(tmp_path / "input/data/train/part-0") in given
 
 
+def set_input_mode(root: Path, mode: str) -> None:
+    config = root / "input/config/inputdataconfig.json"
+    config.write_text(json.dumps({"train": {"ContentType": "text/csv", "TrainingInputMode": mode}}))
+
+
+def test_fast_file_mode_is_read_as_file_mode_is(tmp_path: Path) -> None:
+    for mode in ("File", "FastFile"):
+        set_input_mode(lay_out(tmp_path / mode, {"train": TINY}, **BINARY), mode)
+        trained(tmp_path / mode)
+    assert np.array_equal(unpack(tmp_path / "File").weights, unpack(tmp_path / "FastFile").weights)
+
+
 def test_pipe_mode_is_refused(tmp_path: Path) -> None:
-    lay_out(tmp_path, {"train": TINY}, **BINARY)
-    config = tmp_path / "input/config/inputdataconfig.json"
-    config.write_text(json.dumps({"train": {"ContentType": "text/csv", "TrainingInputMode": "Pipe"}}))
-    assert refused(tmp_path).startswith("ClientError: Channel train: input mode Pipe is not supported here")
+    set_input_mode(lay_out(tmp_path, {"train": TINY}, **BINARY), "Pipe")
+    assert refused(tmp_path) == (
+        "ClientError: Channel train: input mode Pipe is not supported here, where nobody writes the pipe;"
+        " use File or FastFile"
+    )
 
 
 def test_a_fault_of_ours_is_an_algorithm_error(tmp_path: Path) -> None:
