@@ -19,8 +19,9 @@ def function(
     timeout: Duration,
     allowed: Iterable[iam.PolicyStatement],
     memory_mb: int = 512,
+    concurrency: int | None = None,
 ) -> lambda_.Function:
-    """A Python function that may do what `allowed` says."""
+    """A Python function that may do what `allowed` says; `concurrency` is reserved for it in the account."""
     group = log_group(scope, f"{construct_id}Log")
     role = iam.Role(scope, f"{construct_id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     # Lambda's managed policy would let it write to every log group of the account.
@@ -39,6 +40,7 @@ def function(
         environment=environment,
         timeout=timeout,
         memory_size=memory_mb,
+        reserved_concurrent_executions=concurrency,
         role=role,
         tracing=lambda_.Tracing.ACTIVE,
         logging_format=lambda_.LoggingFormat.JSON,

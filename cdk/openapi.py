@@ -34,7 +34,7 @@ def document(settings: Settings) -> Json:
         },
         "servers": [{"url": "."}],
         "paths": {settings.api.path: {"post": _one(settings)}, "/predictions": {"post": _many(settings)}, **_open()},
-        "components": {"schemas": _schemas(settings), **_schemes(settings.api.auth)},
+        "components": {"schemas": _schemas(settings), **_schemes(settings)},
     }
 
 
@@ -146,23 +146,29 @@ def _predictions(settings: Settings) -> Json:
 
 
 def _security(settings: Settings) -> list[Json]:
-    """For each operation by itself: API Gateway is not known to read `security` at the document's root."""
-    return [] if settings.api.auth == "none" else [{"caller": []}]
+    """All schemes at once; for each operation, as API Gateway is not known to read `security` at the root."""
+    schemes = _schemes(settings).get("securitySchemes", {})
+    return [{name: [] for name in schemes}] if schemes else []
 
 
-def _schemes(auth: str) -> Json:
+def _schemes(settings: Settings) -> Json:
     about = {"iam": "AWS Signature Version 4, service execute-api", "cognito": "A token of the user pool"}
-    if auth == "none":
-        return {}
-    scheme = {"type": "apiKey", "name": "Authorization", "in": "header", "description": about[auth]}
-    return {"securitySchemes": {"caller": scheme}}
+    schemes: Json = {}
+    if settings.api.auth != "none":
+        what = {"name": "Authorization", "description": about[settings.api.auth]}
+        schemes["caller"] = {"type": "apiKey", "in": "header", **what}
+    if settings.api.metering:
+        what = {"name": "x-api-key", "description": "The key that your calls are counted by"}
+        schemes["key"] = {"type": "apiKey", "in": "header", **what}
+    return {"securitySchemes": schemes} if schemes else {}
 
 
 def _problems(settings: Settings, kinds: list[str]) -> Json:
     """The responses of these problems by status, and of those that API Gateway itself gives."""
     refused = ["forbidden"] if settings.api.auth == "none" else ["unauthorized", "forbidden"]
+    quota = ["quota-used-up"] if settings.api.calls_per_day else []
     responses: Json = {}
-    for kind in [*kinds, *refused, "too-many-requests"]:
+    for kind in [*kinds, *refused, "too-many-requests", *quota]:
         problem = PROBLEMS[kind]
         response = responses.setdefault(
             str(problem["status"]),

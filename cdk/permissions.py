@@ -53,7 +53,8 @@ def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStateme
         iam.PolicyStatement(actions=["sagemaker:CreateModelPackage"], resources=[group, package]),
         iam.PolicyStatement(actions=["sagemaker:DescribeModelPackage"], resources=[package]),
         iam.PolicyStatement(
-            actions=["sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig"], resources=[config]
+            actions=["sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig", "sagemaker:AddTags"],
+            resources=[config],
         ),
         # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
         iam.PolicyStatement(actions=["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], resources=[live, config]),
@@ -62,12 +63,14 @@ def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStateme
 
 
 def predict(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
-    """Asking the endpoint, and which model it serves: its config's tags say so."""
+    """Scoring, and telling callers which model did it: the endpoint config's tags name its package."""
     config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
     live = _arn(stack, "sagemaker", "endpoint", endpoint)
+    package = _arn(stack, "sagemaker", "model-package", f"{project}/*")
     return [
         iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint", "sagemaker:DescribeEndpoint"], resources=[live]),
         allow("sagemaker:ListTags", config),
+        allow("sagemaker:DescribeModelPackage", package),
     ]
 
 

@@ -21,6 +21,7 @@ def contract(settings: Settings) -> dict[str, Any]:
         "max_rows": settings.api.max_rows,
         "max_bytes": settings.api.max_bytes,
         "largest": openapi.LARGEST,
+        "cors_origin": settings.api.cors_origin,
     }
 
 

@@ -57,6 +57,7 @@ class PipelineStack(Stack):
             "TriggerQueue": triggers.queue.queue_url,
             "DeadLetterQueue": triggers.dead_letters.queue_url,
             "Topic": topic.topic_arn,
+            **({"ApiKey": serving.key_id} if serving.key_id else {}),
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

@@ -19,6 +19,7 @@ from local.sagemaker.service import Request, SageMaker
 WRITTEN_FOR = "1.5.33"
 APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.core.responses"
 STATES = "ministack.services.stepfunctions"
+GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (APP, "app"): ("scope", "receive", "send"),
@@ -48,6 +49,8 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (STATES, "_executions"): object,
     (STATES, "_state_machines"): object,
     (STATES, "now_iso"): (),
+    (GATEWAY, "_import_rest_api"): ("spec", "base_data"),
+    (GATEWAY, "_put_gateway_response"): ("api_id", "response_type", "data"),
     (STACKS, "_RESOURCE_HANDLERS"): dict,
     (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
     (ALARMS, "_evaluate_alarm"): ("alarm",),
@@ -124,9 +127,21 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
             delete_composite=lambda name: _alarm_call("_delete_alarms", {"AlarmNames": [name]}),
         )
     )
+    gateway: Any = importlib.import_module(GATEWAY)
+    gateway._import_rest_api = partial(_import_rest_api, gateway._import_rest_api)
     alarms: Any = importlib.import_module(ALARMS)
     alarms._evaluate_alarm = partial(_judge_alarm, alarms._evaluate_alarm)
     return _inner(APP, "app")  # type: ignore[no-any-return]
+
+
+def _import_rest_api(original: Callable[..., str], spec: dict[str, Any], base_data: Any = None) -> str:
+    """API Gateway imports the gateway responses of an OpenAPI document, too; ministack leaves them out."""
+    api_id = original(spec, base_data)
+    for kind, response in spec.get("x-amazon-apigateway-gateway-responses", {}).items():
+        status, _, body = _inner(GATEWAY, "_put_gateway_response")(api_id, kind, response)
+        if status >= 300:
+            raise ValueError(body.decode())
+    return api_id
 
 
 def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None:

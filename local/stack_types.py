@@ -41,6 +41,8 @@ def handlers(
             "delete": lambda physical_id, properties: delete_composite(physical_id),
         },
         "AWS::Budgets::Budget": _placeholder(lambda properties: str(uuid.uuid4())),
+        "AWS::CodeDeploy::Application": _placeholder(lambda properties: str(uuid.uuid4())),
+        "AWS::CodeDeploy::DeploymentGroup": _placeholder(lambda properties: str(uuid.uuid4())),
         "AWS::WAFv2::WebACLAssociation": _placeholder(
             lambda properties: f"{properties['ResourceArn']}|{properties['WebACLArn']}"
         ),

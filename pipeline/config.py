@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from pipeline.api_settings import Api
 from pipeline.settings import (
-    Api,
     Data,
     Endpoint,
     Gate,

@@ -219,17 +219,3 @@ class Endpoint(Table):
     deadline_minutes: Annotated[int, Field(ge=1, le=480)] = 30
     capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
     golden: Annotated[tuple[Golden, ...], Field(strict=False, min_length=1)]
-
-
-class Api(Table):
-    """The route, who may call it and how much.
-
-    10,000 requests/s and a burst of 5,000 are API Gateway's account quotas; a synchronous Lambda invocation takes 6 MB.
-    """
-
-    path: Annotated[str, like("(/[A-Za-z0-9._-]+)+", "/predict")]
-    auth: Literal["iam", "cognito", "none"] = "iam"
-    rate_per_second: Annotated[float, Field(gt=0, le=10_000)] = 50
-    burst: Annotated[int, Field(ge=1, le=5_000)] = 100
-    max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
-    max_bytes: Annotated[int, Field(ge=1, le=6_000_000)] = 1_000_000

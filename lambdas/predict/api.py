@@ -16,6 +16,9 @@ from .problem import Problem
 MOST_ANSWER_BYTES = 5_000_000
 """A synchronous Lambda invocation answers 6 MB at most (Lambda quotas); there each quote of the body counts twice."""
 
+MAY_SEND = "Authorization, Content-Type, X-Amz-Date, X-Amz-Security-Token, X-Api-Key"
+"""What a signed call from a page has beside the headers that CORS allows anyway (Fetch, CORS-safelisted)."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -62,12 +65,23 @@ class Api:
             "/docs": {"GET": lambda _: self._file("docs.html", "text/html; charset=utf-8")},
         }
         methods = routes.get(request.path)
+        if methods is not None and request.method == "OPTIONS" and self.contract.cors_origin:
+            may = {"Access-Control-Allow-Methods": ", ".join(methods), "Access-Control-Allow-Headers": MAY_SEND}
+            return Response("", 204, {**may, "Access-Control-Max-Age": "600"})
         if methods is None:
             raise Problem("not-found", f"The paths are {', '.join(routes)}")
         if request.method not in methods:
             allowed = ", ".join(methods)
             raise Problem("method-not-allowed", f"Use {allowed}", headers={"Allow": allowed})
         return methods[request.method](request)
+
+    def shared_headers(self) -> dict[str, str]:
+        """Return what every answer has: it is for one caller alone, and pages of the configured origin may read it."""
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        if origin := self.contract.cors_origin:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = "Retry-After, X-Model-Version"
+        return headers
 
     def label(self, row: rows.Row) -> Any:
         """Return the label of one row, or a regressor's number."""

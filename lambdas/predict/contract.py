@@ -10,7 +10,7 @@ class Contract:
     """The part of pipeline.toml that the API depends on, from `api.json`.
 
     `classes` are the labels by class number, none for a regressor; `max_bytes` counts the caller's body; `largest` is
-    the bound of a number's size.
+    the bound of a number's size. Pages of `cors_origin` may call; none may when it is empty.
     """
 
     path: str
@@ -20,6 +20,7 @@ class Contract:
     max_rows: int
     max_bytes: int
     largest: float
+    cors_origin: str = ""
 
 
 def load(folder: Path) -> Contract:

@@ -43,7 +43,7 @@ def respond(event: dict[str, Any], api: Api) -> dict[str, Any]:
     latency = round((time.perf_counter() - started) * 1000, 1)
     route = {"method": event.get("httpMethod"), "resource": event.get("resource")}
     _log(request_id=request_id, **route, status=response.status, latency_ms=latency, **response.facts, **reason)
-    headers = {**response.headers, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers = {**response.headers, **api.shared_headers()}
     return {"statusCode": response.status, "headers": headers, "body": response.body, "isBase64Encoded": False}
 
 

@@ -1,14 +1,15 @@
 """Which model is live: asked of SageMaker's control plane once a minute at most, never needed for an answer.
 
-InvokeEndpoint does not say which model answered. DescribeEndpoint names the endpoint config, whose name is its model's,
-and the config's tags `model-package-version` and `trained-at` say the rest. While an update shifts traffic this is the
-model from before it.
+InvokeEndpoint does not say which model answered. DescribeEndpoint names the endpoint config, whose name is its model's;
+the config's tag `model-package` names the version in the registry, which says the rest. While an update shifts traffic
+this is the model from before it.
 """
 
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
@@ -50,8 +51,12 @@ class Deployed:
             return self.seen
         config = live["EndpointArn"].rpartition(":endpoint/")[0] + f":endpoint-config/{name}"
         tags = {tag["Key"]: tag["Value"] for tag in self._call("ListTags", ResourceArn=config)["Tags"]}
-        version, trained = tags.get("model-package-version"), tags.get("trained-at")
-        return {"name": name, "package_version": version, "trained_at": trained}
+        if "model-package" not in tags:
+            return {**UNKNOWN, "name": name}
+        package = self._call("DescribeModelPackage", ModelPackageName=tags["model-package"])
+        # A run registers its model as soon as that is trained and scored.
+        trained = datetime.fromtimestamp(package["CreationTime"], UTC).isoformat(timespec="seconds")
+        return {"name": name, "package_version": str(package["ModelPackageVersion"]), "trained_at": trained}
 
     def _call(self, action: str, **parameters: str) -> dict[str, Any]:
         headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"SageMaker.{action}"}

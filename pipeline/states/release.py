@@ -52,6 +52,7 @@ def _endpoint_config(build: Building) -> Task:
         "ProductionVariants": [variant],
         "DataCaptureConfig": capture,
         "KmsKeyId": KEY,
+        "Tags": [{"Key": "model-package", "Value": Intrinsic("$.package.arn")}],
     }
     return build.call("CreateEndpointConfig", "createEndpointConfig", parameters)
 

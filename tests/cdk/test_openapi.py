@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]
 
@@ -83,7 +84,7 @@ def test_limits_and_names_come_from_the_settings(settings: Settings, document: d
 
 def test_every_problem_of_the_lambda_is_documented_where_it_can_happen(document: dict[str, Any]) -> None:
     told = document["paths"]["/predictions"]["post"]["responses"]
-    absent = {"not-found", "method-not-allowed"}  # a call that is documented cannot get them
+    absent = {"not-found", "method-not-allowed", "quota-used-up"}  # the first two not by a documented call
     for kind, problem in openapi.PROBLEMS.items():
         assert (f"{kind}: " in told.get(str(problem["status"]), {}).get("description", "")) == (kind not in absent)
         if "retry_after" in problem:
@@ -92,7 +93,7 @@ def test_every_problem_of_the_lambda_is_documented_where_it_can_happen(document:
 
 def test_what_is_deployed_is_the_document_with_extensions(settings: Settings, document: dict[str, Any]) -> None:
     before = json.dumps(document)
-    api = gateway.deployable(document, integration_uri=URI, auth=settings.api.auth)
+    api = gateway.deployable(document, integration_uri=URI, api=settings.api)
     assert json.dumps(document) == before
     assert set(api["paths"]) == {*document["paths"], "/{proxy+}"}
     assert set(api["paths"]["/{proxy+}"]) == set(gateway.METHODS)
@@ -109,8 +110,10 @@ def test_what_is_deployed_is_the_document_with_extensions(settings: Settings, do
     assert proved == {settings.api.path, "/predictions", "/{proxy+}"}
 
 
-def test_api_gateway_checks_shapes_and_never_quotes_a_value_of_a_row(document: dict[str, Any]) -> None:
-    api = gateway.deployable(document, integration_uri=URI, auth="iam")
+def test_api_gateway_checks_shapes_and_never_quotes_a_value_of_a_row(
+    settings: Settings, document: dict[str, Any]
+) -> None:
+    api = gateway.deployable(document, integration_uri=URI, api=settings.api)
     schemas = api["components"]["schemas"]
     assert valid(api, schemas["Instances"], {"instances": [["secret"]]})
     assert valid(api, schemas["Data"], {"data": "secret"})
@@ -137,25 +140,50 @@ def test_api_gateways_own_refusals_are_problems() -> None:
         assert ("gatewayresponse.header.Retry-After" in headers) == ("retry_after" in told)
 
 
-def test_a_user_pool_authorises_by_its_arn(settings: Settings) -> None:
-    api = settings.api.model_copy(update={"auth": "cognito"})
+def deployed_as(settings: Settings, **changes: Any) -> dict[str, Any]:
+    api = settings.api.model_copy(update=changes)
     document = openapi.document(settings.model_copy(update={"api": api}))
+    return gateway.deployable(document, integration_uri=URI, api=api)
+
+
+def test_api_gateways_refusals_are_all_there_and_a_page_may_read_them_if_any_may() -> None:
+    model = botocore.session.get_session().get_service_model("apigateway")
+    assert set(gateway.refusals()) == set(model.shape_for("GatewayResponseType").enum)
+    allow = "gatewayresponse.header.Access-Control-Allow-Origin"
+    assert all(allow not in response["responseParameters"] for response in gateway.refusals().values())
+    told = {response["responseParameters"][allow] for response in gateway.refusals("https://example.org").values()}
+    assert told == {"'https://example.org'"}
+
+
+def test_a_user_pool_authorises_by_its_arn(settings: Settings) -> None:
     pool = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_x"
-    deployed = gateway.deployable(document, integration_uri=URI, auth="cognito", user_pool_arn=pool)
+    deployed = deployed_as(settings, auth="cognito", user_pool=pool)
     assert deployed["components"]["securitySchemes"]["caller"]["x-amazon-apigateway-authorizer"] == {
         "type": "cognito_user_pools",
         "providerARNs": [pool],
     }
-    with pytest.raises(ValueError, match="user pool"):
-        gateway.deployable(document, integration_uri=URI, auth="cognito")
 
 
 def test_an_open_api_has_no_scheme(settings: Settings) -> None:
-    api = settings.api.model_copy(update={"auth": "none"})
-    document = openapi.document(settings.model_copy(update={"api": api}))
-    deployed = gateway.deployable(document, integration_uri=URI, auth="none")
+    deployed = deployed_as(settings, auth="none")
     assert "securitySchemes" not in deployed["components"]
     assert not any(call["security"] for operations in deployed["paths"].values() for call in operations.values())
+
+
+@pytest.mark.parametrize(("auth", "schemes"), [("iam", {"caller": [], "key": []}), ("none", {"key": []})])
+def test_metering_wants_a_key_beside_the_proof_of_who_calls(
+    settings: Settings, auth: str, schemes: dict[str, Any]
+) -> None:
+    paths = deployed_as(settings, auth=auth, metering=True)["paths"]
+    assert paths["/predictions"]["post"]["security"] == paths[settings.api.path]["post"]["security"] == [schemes]
+    assert paths["/health"]["get"]["security"] == []
+
+
+def test_a_preflight_is_answered_without_proof_where_another_origin_may_call(settings: Settings) -> None:
+    paths = deployed_as(settings, cors_origin="https://example.org")["paths"]
+    preflights = [operations["options"] for operations in paths.values()]
+    assert all(not call["security"] and call["x-amazon-apigateway-integration"]["uri"] == URI for call in preflights)
+    assert [path for path, calls in deployed_as(settings)["paths"].items() if "options" in calls] == ["/{proxy+}"]
 
 
 @pytest.mark.parametrize(("auth", "kind"), [("iam", "awsv4"), ("cognito", "apikey"), ("none", "noauth")])

@@ -34,7 +34,7 @@ class SageMaker:
     hang_up: int = 0
     held: threading.Event | None = None
     config: str = "breast-cancer-1"
-    tags: dict[str, str] = field(default_factory=dict)
+    version: int = 0
 
     def invoke(self, body: str) -> tuple[int, str, bytes]:
         self.rows.append(body)
@@ -52,8 +52,11 @@ class SageMaker:
             live = {"EndpointArn": f"{ARN}endpoint/breast-cancer", "EndpointConfigName": self.config}
             return 200, "", json.dumps(live).encode()
         if action == "ListTags":
-            tags = [{"Key": key, "Value": value} for key, value in self.tags.items()]
-            return 200, "", json.dumps({"Tags": tags}).encode()
+            tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}"}
+            return 200, "", json.dumps({"Tags": [tag] if self.version else []}).encode()
+        if action == "DescribeModelPackage":
+            package = {"ModelPackageVersion": self.version, "CreationTime": 1767323045.25}
+            return 200, "", json.dumps(package).encode()
         return 400, "ValidationException", b'{"message": "Could not find endpoint"}'
 
 

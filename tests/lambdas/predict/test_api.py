@@ -50,7 +50,7 @@ def test_what_reaches_sagemaker_is_rebuilt_from_numbers(call: Any, sagemaker: An
 
 
 def test_a_batch_is_answered_in_the_order_posted(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
-    sagemaker.tags = {"model-package-version": "7", "trained-at": "2026-01-02T03:04:05Z"}
+    sagemaker.version = 7
     assert call.post("/predictions", {"instances": [rows[1], rows[0]]}) == {
         "predictions": [
             {"label": "M", "score": 17.99 / 30, "predicted_label": 1},
@@ -59,7 +59,7 @@ def test_a_batch_is_answered_in_the_order_posted(call: Any, rows: list[list[floa
         "model": {
             "name": "breast-cancer-1",
             "package_version": "7",
-            "trained_at": "2026-01-02T03:04:05Z",
+            "trained_at": "2026-01-02T03:04:05+00:00",
             "variant": "AllTraffic",
         },
     }

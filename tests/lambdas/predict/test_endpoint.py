@@ -160,9 +160,9 @@ def test_no_part_is_sent_that_could_end_after_api_gateway_gave_up(api: Api, sage
 
 def test_the_model_is_looked_up_once_a_minute_and_its_tags_once(api: Api, sagemaker: Any) -> None:
     now = [0.0]
-    sagemaker.tags = {"model-package-version": "3"}
+    sagemaker.version = 3
     deployed = Deployed("breast-cancer", api.endpoint.aws, clock=lambda: now[0])
-    first = {"name": "breast-cancer-1", "package_version": "3", "trained_at": None}
+    first = {"name": "breast-cancer-1", "package_version": "3", "trained_at": "2026-01-02T03:04:05+00:00"}
     assert [deployed.model(), deployed.model()] == [first, first]
     sagemaker.config, now[0] = "breast-cancer-2", 59.9
     assert deployed.model() == first
@@ -170,7 +170,7 @@ def test_the_model_is_looked_up_once_a_minute_and_its_tags_once(api: Api, sagema
     assert deployed.model() == {**first, "name": "breast-cancer-2"}
     now[0] = 120.0
     assert deployed.model()["name"] == "breast-cancer-2"
-    assert sagemaker.actions == ["DescribeEndpoint", "ListTags"] * 2 + ["DescribeEndpoint"]
+    assert sagemaker.actions == ["DescribeEndpoint", "ListTags", "DescribeModelPackage"] * 2 + ["DescribeEndpoint"]
 
 
 def test_a_lookup_that_fails_costs_no_prediction(call: Any, sagemaker: Any, capsys: pytest.CaptureFixture[str]) -> None:

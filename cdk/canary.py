@@ -1,0 +1,41 @@
+"""A release of the API's own code: 10 % of the calls for 5 minutes, taken back when an alarm says so."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_codedeploy as codedeploy
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+
+def canary(scope: Construct, *, function: lambda_.Function, api_name: str, stage: str) -> lambda_.Alias:
+    """Return the alias `live`, which CodeDeploy moves to a new version with the alarms' consent.
+
+    The function answers every failure as a problem, so its own errors are crashes; the rest shows as the API's 5xx.
+    """
+    alias = lambda_.Alias(scope, "Live", alias_name="live", version=function.current_version)
+    dimensions = {"ApiName": api_name, "Stage": stage}
+    api_errors = cloudwatch.Metric(
+        namespace="AWS/ApiGateway", metric_name="5XXError", dimensions_map=dimensions, statistic="Sum"
+    )
+    measured = {"Crashes": alias.metric_errors(), "ApiErrors": api_errors, "Throttles": alias.metric_throttles()}
+    alarms = [
+        cloudwatch.Alarm(
+            scope,
+            name,
+            metric=metric.with_(statistic="Sum", period=Duration.minutes(1)),
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        for name, metric in measured.items()
+    ]
+    codedeploy.LambdaDeploymentGroup(
+        scope,
+        "Rollout",
+        alias=alias,
+        deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
+        alarms=alarms,
+        auto_rollback=codedeploy.AutoRollbackConfig(failed_deployment=True, deployment_in_alarm=True),
+    )
+    return alias
