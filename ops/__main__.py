@@ -1,6 +1,8 @@
 """What a person types to run the pipeline: against AWS, or the local AWS when AWS_ENDPOINT_URL says so."""
 
+import csv
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ from rich.progress import Progress
 
 from ops import promote, runs, watch
 from ops.account import FAILURES, Account, OpsError
-from ops.predict import golden_row
+from ops.predict import flat, golden_row, predict_all, rows_of
 from ops.predict import predict as post
 from ops.retrain import EXIT as ASKED
 from ops.retrain import retrain as ask
@@ -57,11 +59,34 @@ def watch_(config: Config = CONFIG) -> None:
 @app.command()
 def predict(
     row: Annotated[str | None, typer.Argument(help="Numbers with commas; without it, the first golden row.")] = None,
+    file: Annotated[str, typer.Option("--file", help="A CSV of rows, with a header or without; - is stdin.")] = "",
     config: Config = CONFIG,
 ) -> None:
-    """Post a row through API Gateway and print the label."""
+    """Post a row through API Gateway and print the label; with --file, many rows, and print a CSV."""
     account = Account.of(config)
-    print(f"prediction: {post(account, row or golden_row(account))}")
+    if file:
+        _predict_file(account, file)
+    else:
+        print(f"prediction: {post(account, row or golden_row(account))}")
+
+
+def _predict_file(account: Account, file: str) -> None:
+    """The rows of a CSV to standard output as they are answered; progress goes to standard error."""
+    data = account.settings.data
+    try:
+        with nullcontext(sys.stdin) if file == "-" else Path(file).open(newline="", encoding="utf-8-sig") as lines:
+            rows = rows_of(lines, data.features)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OpsError(f"{file}: {error}") from error
+    out: csv.DictWriter[str] | None = None
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("predicting", total=len(rows))
+        for answer in predict_all(account, rows, lambda count: progress.advance(task, count)):
+            told = flat(answer, data.classes)
+            if out is None:
+                out = csv.DictWriter(sys.stdout, told, lineterminator="\n")
+                out.writeheader()
+            out.writerow(told)
 
 
 @app.command()

@@ -166,3 +166,19 @@ def call(api: Api) -> Caller:
 @pytest.fixture
 def consumer(live: Any) -> Consumer:
     return Consumer(live)
+
+
+@pytest.fixture
+def unthrottled(live: Any) -> Iterator[None]:
+    """The deployed API takes what comes while a test sends more calls than its consumers may."""
+    gateway, api = live.client("apigateway"), live.account.settings.api
+    identifier = live.account.api_url.rpartition("/v1/")[0].rpartition("/")[2]
+
+    def throttle(rate: float, burst: int) -> None:
+        limits = {"rateLimit": rate, "burstLimit": burst}
+        patches = [{"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(limits[name])} for name in limits]
+        gateway.update_stage(restApiId=identifier, stageName="v1", patchOperations=patches)
+
+    throttle(10_000, 5_000)
+    yield
+    throttle(api.rate_per_second, api.burst)

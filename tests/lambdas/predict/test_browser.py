@@ -1,0 +1,69 @@
+"""The page at /docs in a real browser whose network is cut: it loads, posts the example row and shows the label."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.lambdas.predict.signed import Consumer
+
+PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]  # fmt: skip
+SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
+pytestmark = [
+    pytest.mark.cloud,
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium: `apt-get install chromium`, or Google Chrome"),
+]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """A tab of a fresh profile; the sizes are a laptop's."""
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path, executable_path=PROGRAM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
+        )
+        yield context.pages[0]
+        context.close()
+
+
+def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, page: Page) -> None:
+    asked: list[str] = []
+    failed: list[Any] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", failed.append)
+    page.on("console", lambda message: failed.append(message.text) if message.type == "error" else None)
+    page.goto(f"{consumer.url}/docs")
+    page.get_by_text("Credentials: they stay in this page").click()
+    page.get_by_label("Access key id").fill("test")
+    page.get_by_label("Secret access key").fill("test")
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_function("document.getElementById('status').textContent")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "docs.png", full_page=True)
+    assert page.locator("#status").inner_text().startswith("200 ")
+    assert page.locator("#answer").inner_text() == '"B"'
+    assert failed == []
+    assert {url.startswith(consumer.url) for url in asked} == {True}
+
+
+def test_the_browser_reaches_nothing_else(page: Page) -> None:
+    with pytest.raises(Exception, match="ERR_NAME_NOT_RESOLVED"):
+        page.goto("http://example.com")
+
+
+def test_a_refusal_is_shown_with_what_to_do(consumer: Consumer, page: Page) -> None:
+    page.goto(f"{consumer.url}/docs")
+    page.get_by_label("Body").fill('{"data": "1,2"}')
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_function("document.getElementById('status').textContent")
+    assert page.locator("#status").inner_text().startswith("401")
+    assert "Authorise the call" in page.locator("#answer").inner_text()
