@@ -79,7 +79,7 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup
 
-.PHONY: lint test-fast test test-full iam bench synth
+.PHONY: lint test-fast test test-full iam bench load postman synth
 lint: $(INSTALLED) ## ruff, mypy
 	ruff check .
 	ruff format --check .
@@ -102,6 +102,12 @@ iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test 
 
 bench: install ## speed and memory, side by side with what one would use instead
 	$(PY) -m bench
+
+load: install ## the API under load on the local AWS; LOAD_SECONDS=600 is the steady part's length
+	$(PY) -m bench.load
+
+postman: install ## the API as a Postman collection, into build/postman.json
+	@mkdir -p build && $(PY) -m cdk.postman > build/postman.json && echo build/postman.json
 
 synth: install ## the CloudFormation templates, into cdk.out; needs no credentials
 	$(CDK) synth --quiet

@@ -34,10 +34,15 @@ class Consumer:
         self.session.auth = Signed()
 
     def post(
-        self, path: str, body: str | bytes | None, content_type: str | None = "application/json"
+        self,
+        path: str,
+        body: str | bytes | None,
+        content_type: str | None = "application/json",
+        encoding: str | None = None,
     ) -> requests.Response:
-        headers = {"Content-Type": content_type} if content_type else {}
+        headers = {"Content-Type": content_type, "Content-Encoding": encoding}
         data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-        while (answer := self.session.post(self.url + path, data, headers=headers, timeout=30)).status_code == 429:
+        given = {name: value for name, value in headers.items() if value}
+        while (answer := self.session.post(self.url + path, data, headers=given, timeout=30)).status_code == 429:
             time.sleep(float(answer.headers["Retry-After"]))
         return answer

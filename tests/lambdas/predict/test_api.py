@@ -11,6 +11,8 @@ import pytest
 
 from lambdas.predict.api import Api
 from lambdas.predict.contract import Contract
+from lambdas.predict.gateway import respond
+from lambdas.predict.problem import KINDS
 from pipeline.config import Settings
 
 PATH = "/predictbreastcancer"
@@ -135,6 +137,32 @@ def test_another_method_is_405_and_the_allowed_one_is_named(call: Any, method: s
         call(method, "/{proxy+}", pathParameters={"proxy": path[1:]})["type"] == "urn:problem-type:method-not-allowed"
     )
     assert (call.status, call.headers["Allow"]) == (405, allowed)
+
+
+def test_the_guide_tells_of_every_problem() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
+    assert [kind for kind in KINDS if f"`{kind}`" not in guide] == []
+
+
+def test_no_other_origin_may_call_unless_the_settings_say_so(api: Api, call: Any) -> None:
+    refused = call("OPTIONS", "/predictions")
+    assert (refused["type"], "Access-Control-Allow-Origin" in call.headers) == (
+        "urn:problem-type:method-not-allowed",
+        False,
+    )
+    call.api = _with(api, cors_origin="https://example.org")
+    response = respond({"httpMethod": "OPTIONS", "resource": "/predictions"}, call.api)
+    assert (response["statusCode"], response["body"]) == (204, "")
+    told = {name: value for name, value in response["headers"].items() if name.startswith("Access-Control")}
+    assert told == {
+        "Access-Control-Allow-Origin": "https://example.org",
+        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Amz-Date, X-Amz-Security-Token, X-Api-Key",
+        "Access-Control-Expose-Headers": "Retry-After, X-Model-Version",
+        "Access-Control-Max-Age": "600",
+    }
+    call.post("/predictions", {})
+    assert (call.status, call.headers["Access-Control-Allow-Origin"]) == (400, "https://example.org")
 
 
 def test_a_failure_of_ours_is_500_and_shows_nothing(
