@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from cdk.predict_bundle import write_bundle
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from pipeline.config import Settings
+from tests.lambdas.predict.bodies import cases
 
 STARTS, CALLS, ROWS = 25, 2000, 1000
 TIMED = "import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
@@ -43,6 +45,8 @@ def measure(folder: Path, deployment: Deployment) -> Iterator[Figure]:
     yield Figure(
         "warm call without the endpoint, p50", 1e3 * warm(bundle, deployment.settings), "ms", "", None, "value <= 1"
     )
+    slowest = refusals(deployment)
+    yield Figure("slowest refusal of a bad body, by the API", slowest, "s", "", None, "value < 1")
     one, batch = throughputs(deployment)
     many = f"{ROWS} requests of one row, by the API"
     yield Figure(f"{ROWS} rows in one request, by the API", batch, "rows/s", many, one, "ratio >= 50")
@@ -80,6 +84,28 @@ def warm(bundle: Path, settings: Settings) -> float:
         return median(_seconds(lambda: respond(event, api)) for _ in range(CALLS))
 
 
+def refusals(deployment: Deployment) -> float:
+    """The seconds that the slowest of the corpus of bad bodies takes; a second time where the machine was busy."""
+    paths = {"one": deployment.path, "many": "/predictions"}
+    client = http.client.HTTPConnection(urlsplit(deployment.url).netloc)
+
+    def post(path: str, body: bytes, content_type: str) -> None:
+        headers = deployment.sign(path, body, content_type)
+        client.request("POST", urlsplit(deployment.url).path + path, body, headers)
+        answer = client.getresponse()
+        answer.read()
+        if not 400 <= answer.status < 500:
+            raise AssertionError(f"a bad body was answered {answer.status}")
+
+    slowest = 0.0
+    for _, path, body, content_type, _ in cases():
+        data = (body or "").encode("utf-8", "surrogatepass")
+        call = partial(post, paths[path], data, content_type or "application/json")
+        slowest = max(slowest, min(_seconds(call), _seconds(call)))
+    client.close()
+    return slowest
+
+
 def throughputs(deployment: Deployment) -> tuple[float, float]:
     """Rows a second, one in a request and all in a request, by one client on one kept connection."""
     address = urlsplit(deployment.url)
@@ -88,7 +114,7 @@ def throughputs(deployment: Deployment) -> tuple[float, float]:
 
     def post(rows: int) -> None:
         body = json.dumps({"instances": [row] * rows})
-        client.request("POST", address.path + "/predictions", body, deployment.sign("/predictions", body))
+        client.request("POST", address.path + "/predictions", body, deployment.sign("/predictions", body.encode()))
         answer = client.getresponse()
         if answer.status != 200 or len(json.load(answer)["predictions"]) != rows:
             raise AssertionError(f"the API answered {answer.status}")

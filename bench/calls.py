@@ -71,9 +71,13 @@ class Caller:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> tuple[int, str]:
         body, path = one_row(self._deployment.settings, number), self._deployment.path
-        headers = {**self._deployment.sign(path, body), "Host": self._address.netloc, "Content-Length": str(len(body))}
+        headers = {
+            **self._deployment.sign(path, body.encode()),
+            "Host": self._address.netloc,
+            "Content-Length": str(len(body)),
+        }
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        writer.write(f"POST {self._address.path}{path} HTTP/1.1\r\n{lines}\r\n{body}".encode())
+        writer.write(f"POST {self._address.path}{path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         told = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         await reader.readexactly(int(told["content-length"]))

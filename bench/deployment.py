@@ -35,9 +35,9 @@ class Deployment:
         """The post's path."""
         return self.settings.api.path
 
-    def sign(self, path: str, body: str, content_type: str = "application/json") -> dict[str, str]:
+    def sign(self, path: str, body: bytes, content_type: str = "application/json") -> dict[str, str]:
         """The headers of a POST that AWS would let in; good for five minutes."""
-        request = AWSRequest("POST", self.url + path, data=body.encode(), headers={"Content-Type": content_type})
+        request = AWSRequest("POST", self.url + path, data=body, headers={"Content-Type": content_type})
         SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
         return dict(request.headers)
 

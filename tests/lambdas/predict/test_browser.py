@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -37,9 +36,9 @@ def page(tmp_path: Path) -> Iterator[Page]:
 
 def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, page: Page) -> None:
     asked: list[str] = []
-    failed: list[Any] = []
+    failed: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", failed.append)
+    page.on("pageerror", lambda error: failed.append(str(error)))
     page.on("console", lambda message: failed.append(message.text) if message.type == "error" else None)
     page.goto(f"{consumer.url}/docs")
     page.get_by_text("Credentials: they stay in this page").click()
