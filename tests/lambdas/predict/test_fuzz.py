@@ -14,15 +14,13 @@ from tests.lambdas.predict.signed import Consumer
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.cloud, pytest.mark.usefixtures("unthrottled")]
-# API Gateway has no TRACE and no QUERY. Signatures are verified with AUTH=true only: here an invalid one will do.
-# 413 is this API's answer to a body that is too large. Batches are slow to make up: there are a third of them.
+# API Gateway has no TRACE and no QUERY. 413 is this API's answer to a body that is too large.
+# Batches are slow to make up: there are a third of them.
 CONFIG = """
 [generation]
 max-examples = {rows}
 [phases.coverage]
 unexpected-methods = ["DELETE", "GET", "PATCH", "POST", "PUT"]
-[checks.ignored_auth]
-enabled = false
 [checks.negative_data_rejection]
 expected-statuses = [400, 401, 403, 404, 405, 413, 415, 429]
 [[operations]]
