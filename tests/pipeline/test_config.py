@@ -245,6 +245,22 @@ WRONG = {
         [('"/predict"', '"predict"')],
         "api.path: 'predict' is not allowed here: write it like '/predict'",
     ),
+    "user pool that is missing": (
+        [('"/predict"', '"/predict"\nauth = "cognito"')],
+        "api: auth cognito and user_pool go together: give the ARN of an existing user pool",
+    ),
+    "quota without a key": (
+        [('"/predict"', '"/predict"\ncalls_per_day = 5')],
+        "api: calls_per_day counts by key: set metering = true",
+    ),
+    "firewall that WAF refuses": (
+        [('"/predict"', '"/predict"\nfirewall_rate = 9')],
+        "api: firewall_rate is 0, no firewall, or at least 10 calls in 5 minutes",
+    ),
+    "origin without a scheme": (
+        [('"/predict"', '"/predict"\ncors_origin = "example.org"')],
+        "api.cors_origin: 'example.org' is not allowed here: write it like 'https://example.org'",
+    ),
     "schedule that EventBridge refuses": (
         [("[gate]", '[trigger]\nschedule = "rate(1 days)"\n[gate]')],
         "trigger.schedule: 'rate(1 days)' is not allowed here: write it like 'rate(7 days)'",

@@ -42,6 +42,8 @@ def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, 
     page.on("console", lambda message: failed.append(message.text) if message.type == "error" else None)
     page.goto(f"{consumer.url}/docs")
     page.get_by_text("Credentials: they stay in this page").click()
+    shown = [label.inner_text().strip() for label in page.locator("#signed label:visible").all()]
+    assert shown == ["Access key id", "Secret access key", "Session token, of temporary credentials", "Region"]
     page.get_by_label("Access key id").fill("test")
     page.get_by_label("Secret access key").fill("test")
     page.get_by_role("button", name="Send").click()
