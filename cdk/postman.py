@@ -8,7 +8,7 @@ from pipeline.config import load
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 VARIABLES = {"url": "https://API.execute-api.REGION.amazonaws.com/STAGE", "region": "us-east-1"}
-SECRETS = ("accessKey", "secretKey", "sessionToken", "token")
+SECRETS = ("accessKey", "secretKey", "sessionToken", "token", "apiKey")
 """Variables that the collection names and never holds: they are set in Postman's vault or environment."""
 
 
@@ -38,13 +38,16 @@ def _request(api: Json, path: str, method: str, operation: Json, media_type: str
     }
     if operation.get("security") == []:
         request["auth"] = {"type": "noauth"}
+    counted = any("key" in wanted for wanted in operation["security"])
+    key = [{"key": "x-api-key", "value": "{{apiKey}}"}] if counted else []
     if media_type is not None:
         media = operation["requestBody"]["content"][media_type]
         example = (
             media.get("example") or api["components"]["schemas"][media["schema"]["$ref"].rpartition("/")[2]]["example"]
         )
         raw = example if isinstance(example, str) else json.dumps(example)
-        request |= {"header": [{"key": "Content-Type", "value": media_type}], "body": {"mode": "raw", "raw": raw}}
+        types = [{"key": "Content-Type", "value": media_type}]
+        request |= {"header": [*types, *key], "body": {"mode": "raw", "raw": raw}}
     return {"name": " ".join(filter(None, (operation["operationId"], media_type))), "request": request}
 
 

@@ -201,3 +201,11 @@ def test_the_postman_collection_has_every_call_with_its_example(document: dict[s
     example = document["components"]["schemas"]["Data"]["example"]
     assert json.loads(made["item"][0]["request"]["body"]["raw"]) == example
     assert all(variable["value"] == "" for variable in made["variable"] if variable["key"] in postman.SECRETS)
+
+
+def test_a_metered_collection_sends_the_key_with_predictions_alone(settings: Settings) -> None:
+    api = settings.api.model_copy(update={"metering": True})
+    made = postman.collection(openapi.document(settings.model_copy(update={"api": api})), "iam")
+    key = {"key": "x-api-key", "value": "{{apiKey}}"}
+    keyed = [item["name"] for item in made["item"] if key in item["request"]["header"]]
+    assert keyed == ["predictOne application/json", "predictMany application/json", "predictMany text/csv"]
