@@ -13,7 +13,7 @@ from bench.figure import Figure
 from bench.process import Run, fastest, run
 from local.linear_learner import artifact, predict
 
-REPEATS = 2
+REPEATS = 3
 SCIKIT = "pandas.read_csv, StandardScaler, one LogisticRegression"
 WABBIT = "Vowpal Wabbit, one model"
 

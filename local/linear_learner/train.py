@@ -29,7 +29,8 @@ SEED = 0
 def run(root: Path) -> int:
     """Train; returns the exit code. A failure is told on standard output and in `output/failure`."""
     try:
-        with ExitStack() as caches:
+        # What runs away is told at the end, once: by its loss or by its weights.
+        with ExitStack() as caches, np.errstate(over="ignore", invalid="ignore"):
             _train(root, caches)
     except Exception as error:
         failure = error if isinstance(error, ContainerError) else AlgorithmError(f"{type(error).__name__}: {error}")
@@ -151,17 +152,23 @@ class _Classes:
 
 
 def _model(fitted: Fitted, scaler: Scaler, config: dict[str, Value]) -> artifact.Model:
-    """The model on raw features: (x - shift) / scale goes into the weights, the label's scale too."""
+    """The model on raw features: (x - shift) / scale goes into the weights, the label's scale too.
+
+    Raises:
+        AlgorithmError: A weight is too large for a float32.
+    """
     parameters = fitted.pack.parameters.astype(np.float64)
     weights = parameters[:-1] / scaler.scale[1:, None] * scaler.scale[0]
     bias = parameters[-1] * scaler.scale[0] + scaler.shift[0] - scaler.shift[1:] @ weights
+    weights, bias = weights.astype(np.float32), bias.astype(np.float32)
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        raise AlgorithmError("a weight is too large for a float32; give the features larger units")
     threshold = None
     if config["predictor_type"] == BINARY:
         threshold = 1 / (1 + math.exp(-fitted.cut)) if config["loss"] == "logistic" else fitted.cut
     balanced = fitted.pack.class_weights if config["balance_multiclass_weights"] else None
     params = artifact.metrics_params(config, threshold, None if balanced is None else balanced[:, 0].tolist())
-    narrow = weights.astype(np.float32), bias.astype(np.float32)
-    return artifact.Model(*narrow, str(config["predictor_type"]), str(config["loss"]), threshold, params)
+    return artifact.Model(weights, bias, str(config["predictor_type"]), str(config["loss"]), threshold, params)
 
 
 def _json(path: Path) -> dict[str, Any]:

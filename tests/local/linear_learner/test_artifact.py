@@ -12,6 +12,7 @@ from local.linear_learner import artifact
 from local.linear_learner.errors import ClientError
 from tests.local.linear_learner.data import MULTICLASS, REGRESSOR, Split, split
 from tests.local.linear_learner.jobs import lay_out, serving, trained, unpack
+from tests.local.linear_learner.sdk import labels_of
 
 
 def test_the_artifact_is_laid_out_as_the_containers(wdbc_job: tuple[Path, str]) -> None:
@@ -92,10 +93,12 @@ def test_a_hand_made_artifact_of_the_other_types_is_served(tmp_path: Path) -> No
     by_hand(tmp_path / "classes", [[1, 0, -1], [0, 2, 0]], [0, 0, 0.5], **classes)
     with serving(tmp_path / "classes") as client:
         _, _, body = client.call("1,1\n-3,0", "text/csv", "application/jsonlines")
+        _, _, records = client.call("1,1", "text/csv", "application/x-recordio-protobuf")
     first, second = (json.loads(line) for line in body.splitlines())
     power = np.exp([1, 2, -0.5])
     assert np.abs(np.array(first["score"]) - power / power.sum()).max() < 1e-6
     assert (first["predicted_label"], second["predicted_label"]) == (1, 2)
+    assert labels_of(records) == [{"score": first["score"], "predicted_label": [1.0]}]
     number = {"threshold": None, "loss_type": "squared_loss", "predictor_type": "regressor"}
     by_hand(tmp_path / "number", [[3], [4]], [5], **number)
     with serving(tmp_path / "number") as client:

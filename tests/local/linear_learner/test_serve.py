@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.local.linear_learner.data import Split
 from tests.local.linear_learner.jobs import Client, csv, serving, unpack
-from tests.local.linear_learner.sdk import labels_of
+from tests.local.linear_learner.sdk import dense, labels_of
+from tests.local.linear_learner.sdk import sparse as sparse_records
 
 REFUSED = (400, "text/plain", b"unable to evaluate payload provided")
 JSON, LINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"
@@ -37,6 +38,8 @@ def test_every_request_format_gets_the_same_answer(server: Client, row: list[flo
         (json.dumps({"instances": [{"data": {"features": {"values": row}}}]}), JSON),
         (json.dumps({"instances": [{"data": {"features": sparse}}]}), JSON),
         (json.dumps({"features": row}) + "\n", LINES),
+        (json.dumps({"data": {"features": sparse}}), LINES),
+        *((write(np.array([row], np.float32), np.zeros(1, np.float32)), RECORDIO) for write in (dense, sparse_records)),
     ]
     answers = {server.call(body, content_type) for body, content_type in requests}
     assert len(answers) == 1

@@ -141,6 +141,23 @@ def test_a_fault_of_ours_is_an_algorithm_error(tmp_path: Path) -> None:
     assert refused(tmp_path).startswith("AlgorithmError: JSONDecodeError: ")
 
 
+@pytest.mark.parametrize(
+    ("features", "given", "reason"),
+    [
+        (TINY, {"learning_rate": 1e30}, "the loss of every model is infinite; lower learning_rate"),
+        (TINY, {"optimizer": "adam", "init_bias": 1e300}, "the loss of every model is infinite; lower learning_rate"),
+        (TINY * [1, 1e-40, 1, 1], {}, "a weight is too large for a float32; give the features larger units"),
+    ],
+)
+def test_a_model_that_is_not_finite_is_not_saved(
+    tmp_path: Path, features: np.ndarray, given: dict[str, float], reason: str
+) -> None:
+    done = command(lay_out(tmp_path, {"train": features}, predictor_type="regressor", mini_batch_size=20, **given))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[-1] == f"AlgorithmError: {reason}"
+    assert not (tmp_path / "model").exists()
+
+
 def metrics(log: str) -> set[str]:
     reader = MetricReader(LINEAR_LEARNER)
     for line in log.splitlines():
