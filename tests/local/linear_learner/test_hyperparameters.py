@@ -165,6 +165,7 @@ def test_valid_hyperparameters_train(hyperparameters: dict[str, str]) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 @settings(max_examples=1000, **QUIET)
 @given(jobs())
 def test_any_valid_hyperparameters_train(hyperparameters: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from tests.local.linear_learner.data import MULTICLASS, REGRESSOR, Split, split
 from tests.local.linear_learner.jobs import lay_out, trained, unpack
 
 # This scikit-learn speaks to a SciPy that came after it.
-pytestmark = pytest.mark.filterwarnings("ignore:scipy.optimize:DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:scipy.optimize:DeprecationWarning"), pytest.mark.timeout(600)]
 QUICK = ["wdbc", "wine", "diabetes"]
 LONG = ["imbalanced 1:100", "collinear", "scales 1e-6 to 1e6", "sparse", "1000 features"]
 

@@ -144,6 +144,7 @@ def test_random_rows_get_a_finite_score_or_a_400(server: Client, request: tuple[
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 @settings(max_examples=5000, deadline=None, database=None, suppress_health_check=SHARED)
 @given(request=BODIES)
 def test_any_rows_get_a_finite_score_or_a_400(server: Client, request: tuple[bytes, str]) -> None:
