@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.aws import SCIKIT, Aws, unique, until
+from tests.local.aws import ROLE, SCIKIT, Aws, unique, until
 
 pytestmark = pytest.mark.cloud
 
@@ -102,9 +102,7 @@ def test_a_training_job_writes_no_model_and_nothing_can_be_served_of_it(aws: Aws
     url = job["ModelArtifacts"]["S3ModelArtifacts"]
     name = aws.model("empty")
     container = aws.sagemaker.describe_model(ModelName=name)["PrimaryContainer"] | {"ModelDataUrl": url}
-    aws.sagemaker.create_model(
-        ModelName=f"{name}-2", PrimaryContainer=container, ExecutionRoleArn="arn:aws:iam::123456789012:role/x"
-    )
+    aws.sagemaker.create_model(ModelName=f"{name}-2", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     variant = {"VariantName": "AllTraffic", "ModelName": f"{name}-2", "InstanceType": "ml.t2.medium"}
     aws.sagemaker.create_endpoint_config(
         EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
@@ -125,7 +123,7 @@ def test_a_processing_job_is_killed(aws: Aws) -> None:
         ProcessingJobName=name,
         AppSpecification={"ImageUri": SCIKIT, "ContainerEntrypoint": ["python3", "-c", "pass"]},
         ProcessingResources={"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
-        RoleArn="arn:aws:iam::123456789012:role/x",
+        RoleArn=ROLE,
     )
     job = aws.wait("processing", name)
     assert (job["ProcessingJobStatus"], job["FailureReason"]) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, 
     page.get_by_label("Access key id").fill("test")
     page.get_by_label("Secret access key").fill("test")
     page.get_by_role("button", name="Send").click()
-    page.wait_for_function("document.getElementById('status').textContent")
+    page.locator("#status", has_text=re.compile(r"\d")).wait_for()
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "docs.png", full_page=True)
     assert page.locator("#status").inner_text().startswith("200 ")
@@ -65,6 +66,6 @@ def test_a_refusal_is_shown_with_what_to_do(consumer: Consumer, page: Page) -> N
     page.goto(f"{consumer.url}/docs")
     page.get_by_label("Body").fill('{"data": "1,2"}')
     page.get_by_role("button", name="Send").click()
-    page.wait_for_function("document.getElementById('status').textContent")
+    page.locator("#status", has_text=re.compile(r"\d")).wait_for()
     assert page.locator("#status").inner_text().startswith("401")
     assert "Authorise the call" in page.locator("#answer").inner_text()

@@ -46,6 +46,10 @@ class Place:
 def clients() -> Iterator[dict[str, Any]]:
     with running() as cloud:
         session: Any = boto3.Session("test", "test", region_name=cloud.environment["AWS_REGION"])
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        iam = session.client("iam", endpoint_url=cloud.endpoint_url)
+        iam.create_role(RoleName="run", AssumeRolePolicyDocument=document)
         names = {"s3": "s3", "states": "stepfunctions", "dynamodb": "dynamodb"}
         yield {name: session.client(service, endpoint_url=cloud.endpoint_url) for name, service in names.items()}
 
