@@ -12,6 +12,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 CDK := $(CURDIR)/node_modules/.bin/cdk
 PY := $(BIN)/python
 LOCAL_HOME := build/aws
+export STAGE ?= dev
 
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -79,7 +80,7 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup
 
-.PHONY: lint test-fast test test-full iam bench load postman synth
+.PHONY: lint test-fast test test-full iam snapshots bench load postman synth
 lint: $(INSTALLED) ## ruff, mypy
 	ruff check .
 	ruff format --check .
@@ -100,6 +101,9 @@ test-full: install lint ## all of it: fuzzing, load and scale too
 iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test run used it
 	@$(PY) -m local.grants build/iam cdk/grants.toml
 
+snapshots: install ## write the reviewed templates anew; look at their diff
+	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
+
 bench: install ## speed and memory, side by side with what one would use instead
 	$(PY) -m bench
 
@@ -114,9 +118,16 @@ synth: install ## the CloudFormation templates, into cdk.out; needs no credentia
 
 # --- AWS ----------------------------------------------------------------------------------------------------------
 
-.PHONY: deploy
-deploy: install ## deploy to the AWS account of your credentials
+# STAGE is a table [stage.<name>] of pipeline.toml.
+.PHONY: deploy diff destroy
+deploy: install ## deploy a stage to the AWS account of your credentials (STAGE=dev)
 	$(CDK) deploy --all
+
+diff: install ## what a deployment of a stage would change
+	$(CDK) diff --all
+
+destroy: install ## delete a stage: what its runs made and its stack; DATA=--data: its buckets, too
+	$(PY) -m ops destroy $(filter --%,$(DATA))
 
 # --- housekeeping -------------------------------------------------------------------------------------------------
 

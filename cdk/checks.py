@@ -1,6 +1,7 @@
 """cdk-nag at every synthesis: a finding that cdk/findings.toml does not answer ends it."""
 
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import aws_cdk
@@ -15,17 +16,21 @@ def add_checks(app: aws_cdk.App, stacks: dict[str, aws_cdk.Stack], project: str)
     aws_cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     findings = tomllib.loads(FINDINGS.read_text(encoding="utf-8"))
     for kind, stack in stacks.items():
-        blanks = {"region": stack.region, "project": project, "stack": stack.node.id.replace("-", "")}
+        account = "<AWS::AccountId>" if aws_cdk.Token.is_unresolved(stack.account) else stack.account
+        blanks = {"region": stack.region, "account": account, "project": project}
         for finding in findings[kind]:
             answer = aws_cdk.Acknowledgment(id=finding["rule"].format(**blanks), reason=finding["reason"])
             for place in finding["on"]:
-                construct = _find(stack, place.format(**blanks))
+                construct = _find(stack, place)
                 if construct is not None:  # what a setting leaves out needs no answer
                     aws_cdk.Validations.of(construct).acknowledge(answer)
 
 
 def _find(scope: IConstruct, path: str) -> IConstruct | None:
-    found: IConstruct | None = scope
     for name in path.split("/"):
-        found = found.node.try_find_child(name) if found is not None else None
-    return found
+        fitting = (child for child in scope.node.children if fnmatchcase(child.node.id, name))
+        found = next(fitting, None)
+        if found is None:
+            return None
+        scope = found
+    return scope

@@ -23,7 +23,7 @@ class DataStore(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(90))],
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=removal,
         )
         self.bucket = s3.Bucket(
             self,

@@ -27,8 +27,8 @@ class Promotion(Construct):
             model_package_group_name=project,
             model_package_group_description=f"Every model that a run of {project} trained",
         )
-        # The registry is the record of what was live and why: it stays when the stack goes.
-        self.packages.apply_removal_policy(RemovalPolicy.RETAIN)
+        # It has a name of its own: kept, it would be in the way of the next stack. `make destroy` empties it.
+        self.packages.apply_removal_policy(RemovalPolicy.DESTROY)
         self.error_alarm = self._alarm(
             "Errors", f"{project}-5xx", endpoint_name, "Invocation5XXErrors", "Sum", threshold=1
         )

@@ -3,10 +3,14 @@
 from typing import Any
 
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from cdk.data import DataStore
+from cdk.money import Budget
 from cdk.promotion import Promotion
 from cdk.retraining import Retraining
 from cdk.serving import Serving
@@ -21,8 +25,11 @@ class PipelineStack(Stack):
         super().__init__(scope, construct_id, description=f"Retrains and serves {settings.project.name}", **kwargs)
         endpoint_name = settings.project.name
 
-        data = DataStore(self, "Data", removal=RemovalPolicy.RETAIN)
+        keep = RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY
+        data = DataStore(self, "Data", removal=keep)
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
+        if settings.stack.email:
+            topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
         serving = Serving(self, "Serving", settings=settings, endpoint_name=endpoint_name)
         promotion = Promotion(self, "Promotion", project=settings.project.name, endpoint_name=endpoint_name)
         retraining = Retraining(
@@ -45,6 +52,13 @@ class PipelineStack(Stack):
             lease=retraining.lease,
             endpoint_name=endpoint_name,
         )
+
+        if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
+            dollars = settings.stack.monthly_budget
+            Budget(self, "Budget", dollars=dollars, name=settings.project.name, topic=topic, key=data.key)
+        for node in self.node.find_all():
+            if isinstance(node, logs.CfnLogGroup):
+                node.retention_in_days = settings.stack.log_days
 
         outputs = {
             "Lease": retraining.lease.table_name,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ops import promote, runs, watch
+from ops import destroy, promote, runs, watch
 from ops.account import FAILURES, Account, OpsError
 from ops.predict import flat, golden_row, predict_all, rows_of
 from ops.predict import predict as post
@@ -129,6 +129,28 @@ def status(config: Config = CONFIG) -> None:
         console.print(f"endpoint {name}: {found['EndpointStatus']}, {config_name} since {since}", soft_wrap=True)
     for run in runs.latest(account):
         console.print(f"  {run.started:%F %T}  {run.name}  {run.status}  {run.outcome}", soft_wrap=True, markup=False)
+
+
+@app.command(name="destroy")
+def destroy_(
+    data: Annotated[bool, typer.Option("--data", help="The buckets and their key, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Config = CONFIG,
+) -> None:
+    """Delete what runs made (endpoint, configs, models, packages) and the stack. Data stays unless told."""
+    account = Account.of(config)
+    made = list(destroy.made_by_runs(account))
+    kept = list(destroy.data_of(account)) if data else []
+    stack = f"stack {account.settings.project.name}"
+    for name in [*(name for name, _ in made), stack, *(name for name, _ in kept)]:
+        console.print(f"  {name}", soft_wrap=True, markup=False)
+    if not yes:
+        typer.confirm("Delete all of this?", abort=True)
+    for _, delete in made:
+        delete()
+    destroy.delete_stack()
+    for _, delete in kept:
+        delete()
 
 
 def _followed(account: Account, run: runs.Run) -> None:

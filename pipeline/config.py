@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,6 +26,7 @@ from pipeline.settings import (
     Transform,
     Trigger,
 )
+from pipeline.stage import DEFAULT, Stack, at
 from pipeline.terms import METRICS
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Settings(Table):
     release: Release = Release()
     endpoint: Endpoint
     api: Api
+    stack: Stack = Stack()
 
     def hyperparameters(self) -> dict[str, str]:
         """Return the HyperParameters of CreateTrainingJob, whose values are all strings; booleans as the guide's."""
@@ -110,8 +113,8 @@ class Settings(Table):
             )
 
 
-def load(path: Path | str = "pipeline.toml") -> Settings:
-    """Return the settings in the TOML file at `path`.
+def load(path: Path | str = "pipeline.toml", stage: str | None = None) -> Settings:
+    """Return the settings in the TOML file at `path`, at a stage: STAGE of the environment, or `dev`, unless named.
 
     Raises:
         ConfigError: the file is missing, not TOML, or a key or value in it is wrong; each is named, with the fix.
@@ -122,6 +125,10 @@ def load(path: Path | str = "pipeline.toml") -> Settings:
         raise ConfigError(f"{path}: no such file; run from the project's folder or name the file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    try:
+        document = at(document, stage or os.environ.get("STAGE", DEFAULT))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     try:
         return Settings.model_validate(document)
     except ValidationError as error:

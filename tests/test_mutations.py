@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local import grants
-from ops import predict, promote, runs
+from ops import promote, runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(3000)]
@@ -42,10 +42,10 @@ def observed(live: Deployed, number: int) -> list[str]:
     found = ended(live, arn)
     if found:
         return found
-    try:
-        predict.predict(live.account, predict.golden_row(live.account))
-    except Exception as error:
-        return [f"no prediction: {error}"]
+    consumer = Consumer(live.account)
+    answer = consumer.post(consumer.path, json.dumps({"data": [list(live.account.settings.endpoint.golden[0].row)]})).json()
+    if answer.get("model", {}).get("name") is None:
+        return [f"no prediction of a named model: {answer}"]
     machine = live.account.outputs["StateMachine"]
     both = [live.account.states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2)]
     return [
@@ -63,7 +63,7 @@ def ended(live: Deployed, arn: str) -> list[str]:
 
 
 def test_every_used_statement_is_needed(live: Deployed) -> None:
-    assert observed(live, 0) == []
+    assert [observed(live, number) for number in (-1, -2)] == [[], []]  # so many runs that old models are deleted
     iam, survived = live.client("iam"), []
     decisions = [
         decision

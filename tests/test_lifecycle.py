@@ -1,0 +1,113 @@
+"""The life of a stage by the real CDK CLI: made, made again, changed, used, and taken away with nothing left behind."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local.cloud import running
+from tests.conftest import ROOT, WDBC
+
+pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(900)]
+
+
+class Shell:
+    """Commands as a person types them, for settings in a file of their own."""
+
+    def __init__(self, environment: dict[str, str], config: Path) -> None:
+        self.environment = {**environment, "PIPELINE_CONFIG": str(config), "STAGE": "dev"}
+
+    def __call__(self, *arguments: str, answer: str = "") -> str:
+        ran = subprocess.run(
+            arguments, env=self.environment, cwd=ROOT, capture_output=True, text=True, input=answer, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout + ran.stderr
+
+    def cdk(self, *arguments: str) -> str:
+        return self("cdk", *arguments, "--ci")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    config = tmp_path / "pipeline.toml"
+    config.write_text((ROOT / "pipeline.toml").read_text())
+    with running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
+        path = f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
+        account = {"CDK_DEFAULT_ACCOUNT": "123456789012", "CDK_DEFAULT_REGION": "us-east-1"}
+        yield Shell(
+            {**os.environ, **cloud.environment, **account, "PATH": path, "CDK_OUTDIR": str(tmp_path / "out")}, config
+        )
+
+
+def client(shell: Shell, service: str) -> Any:
+    return boto3.client(service, "us-east-1", endpoint_url=shell.environment["AWS_ENDPOINT_URL"],  # type: ignore[call-overload]
+                        aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip
+
+
+def changed(diff: str) -> set[str]:
+    """Types of the resources that a diff names, with what becomes of them."""
+    return set(re.findall(r"^(\[[-+~]\] AWS::\S+)", diff, re.MULTILINE))
+
+
+def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Path) -> None:
+    shell.cdk("bootstrap", "--app", "", "aws://123456789012/us-east-1")
+    everything = client(shell, "s3").list_buckets()["Buckets"]
+    shell.cdk("deploy", "--all", "--require-approval", "never")
+    assert "(no changes)" in shell.cdk("deploy", "--all", "--require-approval", "never")
+
+    config = Path(shell.environment["PIPELINE_CONFIG"])
+    config.write_text(config.read_text().replace("auc = 0.97", "auc = 0.96"))
+    # The jobs read the settings, and their role that file alone; the function tells runs apart by them.
+    expected = {"[~] AWS::StepFunctions::StateMachine", "[~] AWS::IAM::Policy", "[~] AWS::Lambda::Function"}
+    assert changed(shell.cdk("diff", "--all")) == expected
+    shell.cdk("deploy", "--all", "--require-approval", "never")
+    assert changed(shell.cdk("diff", "--all")) == set()
+
+    shell("python", "-m", "ops", "upload", str(WDBC))
+    assert "accepted" in shell("python", "-m", "ops", "watch")
+
+    refused = subprocess.run(
+        ["python", "-m", "ops", "destroy"],
+        env=shell.environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        input="n\n",
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert client(shell, "sagemaker").describe_endpoint(EndpointName="breast-cancer")["EndpointStatus"] == "InService"
+
+    data = {bucket["Name"] for bucket in client(shell, "s3").list_buckets()["Buckets"]} - {
+        bucket["Name"] for bucket in everything
+    }
+    shell("python", "-m", "ops", "destroy", answer="y\n")
+    left = {bucket["Name"] for bucket in client(shell, "s3").list_buckets()["Buckets"]}
+    assert left == {bucket["Name"] for bucket in everything} | data, "data stays unless told"
+
+    shell.cdk("deploy", "--all", "--require-approval", "never")
+    shell("python", "-m", "ops", "destroy", "--data", "--yes")
+    assert nothing_left(shell) == []
+
+
+def nothing_left(shell: Shell) -> list[str]:
+    """What is still there of the project, but the data of the stack that was destroyed without `--data`."""
+    sagemaker = client(shell, "sagemaker")
+    found = [*sagemaker.list_endpoints()["Endpoints"], *sagemaker.list_endpoint_configs()["EndpointConfigs"],
+             *sagemaker.list_models()["Models"], *sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"],
+             *client(shell, "stepfunctions").list_state_machines()["stateMachines"],
+             *client(shell, "lambda").list_functions()["Functions"],
+             *client(shell, "dynamodb").list_tables()["TableNames"],
+             *client(shell, "sqs").list_queues().get("QueueUrls", []),
+             *client(shell, "sns").list_topics()["Topics"],
+             *client(shell, "apigateway").get_rest_apis()["items"],
+             *(role for role in client(shell, "iam").list_roles()["Roles"] if role["RoleName"].startswith("breast")),
+             *(stack for stack in client(shell, "cloudformation").describe_stacks()["Stacks"]
+               if stack["StackName"] == "breast-cancer")]  # fmt: skip
+    return list(map(str, found))
