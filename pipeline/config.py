@@ -64,8 +64,10 @@ class Settings(Table):
         return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in merged.items()}
 
     def to_json(self) -> str:
-        """Return all settings as canonical JSON (sorted keys, no spaces): what the jobs read."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Return all that a run depends on as canonical JSON (sorted keys, no spaces): what the jobs read."""
+        return json.dumps(
+            self.model_dump(mode="json", exclude={"stack"}), sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
 
     @property
     def hash(self) -> str:

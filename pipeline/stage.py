@@ -22,7 +22,9 @@ def at(document: dict[str, Any], stage: str) -> dict[str, Any]:
     """Return the document as it is at a stage. Raises ValueError when it has no such stage; `dev` needs no table."""
     stages = document.get("stage", {})
     if stage not in stages and stage != DEFAULT:
-        raise ValueError(f'no stage "{stage}": add [stage.{stage}] or choose one of {", ".join({DEFAULT, *stages})}')
+        raise ValueError(
+            f'no stage "{stage}": add [stage.{stage}] or choose one of {", ".join(dict.fromkeys([DEFAULT, *stages]))}'
+        )
     base = {key: value for key, value in document.items() if key != "stage"}
     return _over(base, stages.get(stage, {}))
 

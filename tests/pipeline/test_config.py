@@ -160,7 +160,7 @@ WRONG = {
     "unknown table": (
         [("[gate]", "[gates]\nx = 1\n[gate]")],
         'unknown key "gates": did you mean "gate"? Allowed: project, data, trigger, processing,'
-        " training, transform, gate, release, endpoint, api",
+        " training, transform, gate, release, endpoint, api, stack",
     ),
     "missing key": ([('target = "bought"\n', "")], 'missing key "data.target": add it'),
     "wrong type": (
@@ -323,3 +323,37 @@ def test_a_missing_file_and_a_file_that_is_not_toml_are_named(written, tmp_path)
 def test_metric_names_are_unique_within_a_predictor_type():
     for rising, falling in METRICS.values():
         assert not set(rising) & set(falling)
+
+
+PROD = '\n[stage.prod.project]\nname = "shop-prod"\n[stage.prod.gate]\nminimum = { accuracy = 0.5 }\n[stage.prod.stack]\nlog_days = 365\n'
+
+
+def test_a_stage_changes_values_and_only_those(written):
+    path = written()
+    path.write_text(path.read_text() + PROD)
+    dev, prod = load(path), load(path, "prod")
+    assert (dev.project.name, dev.stack.log_days) == ("shop", 90)
+    assert (prod.project.name, prod.stack.log_days, prod.gate.minimum) == ("shop-prod", 365, {"accuracy": 0.5})
+    same = {"project", "gate", "stack"}
+    assert dev.model_dump(exclude=same) == prod.model_dump(exclude=same)
+
+
+def test_the_environment_names_the_stage(written, monkeypatch):
+    path = written()
+    path.write_text(path.read_text() + PROD)
+    monkeypatch.setenv("STAGE", "prod")
+    assert load(path).project.name == "shop-prod"
+
+
+def test_an_unknown_stage_is_told_with_the_known_ones(written):
+    path = written()
+    path.write_text(path.read_text() + PROD)
+    with pytest.raises(ConfigError, match=r'no stage "test": add \[stage\.test\] or choose one of dev, prod'):
+        load(path, "test")
+
+
+def test_what_the_stack_is_like_makes_no_other_run(written):
+    path = written()
+    before = load(path).hash
+    path.write_text(path.read_text() + "\n[stack]\nmonthly_budget = 7\n")
+    assert load(path).hash == before
