@@ -44,9 +44,8 @@ def observed(live: Deployed, number: int) -> list[str]:
     if found:
         return found
     consumer = Consumer(live)
-    answer = consumer.post(
-        consumer.path, json.dumps({"data": [list(live.account.settings.endpoint.golden[0].row)]})
-    ).json()
+    row = list(live.account.settings.endpoint.golden[0].row)
+    answer = consumer.post("/predictions", json.dumps({"instances": [row]})).json()
     if answer.get("model", {}).get("name") is None:
         return [f"no prediction of a named model: {answer}"]
     machine = live.account.outputs["StateMachine"]
