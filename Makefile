@@ -80,19 +80,36 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup
 
-.PHONY: lint test-fast test test-full iam snapshots bench load postman synth
-lint: $(INSTALLED) ## ruff, mypy
+.PHONY: lint secrets audit test-fast test test-full iam snapshots bench load postman synth
+lint: $(INSTALLED) secrets audit ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
 	ruff check .
 	ruff format --check .
 	mypy --num-workers 2 $(ROOMS)
 	cd pipeline/jobs && mypy --config-file ../../pyproject.toml --exclude '^$$' .
+
+# Not scanned: hashes of packages, data, and templates full of logical ids. Made up credentials are named.
+secrets: $(INSTALLED)
+	@git ls-files -z | xargs -0 detect-secrets-hook \
+		--exclude-files '(requirements\.txt|package-lock\.json|\.csv|snapshots/.*\.json)$$' \
+		--exclude-secrets '^(test|SECRET|not the secret|arn:aws:logs:.*|d41d8cd98f00b204e9800998ecf8427e)$$'
+
+# Once a day at most; without a way to the database it says so and goes on. Answered, each with its reason:
+# CVE-2024-5206 is TfidfVectorizer's, which no job uses; scikit-learn is the AWS image's.
+OSV ?= https://api.osv.dev/v1/query
+audit: $(INSTALLED)
+	@mkdir -p build; test -z "$$(find build/audited -newer requirements.txt -mtime -1 2>/dev/null)" || exit 0; \
+	if $(PY) -c 'import socket, sys; from urllib.parse import urlsplit; at = urlsplit(sys.argv[1]); \
+		socket.create_connection((at.hostname, at.port or 443), 5)' $(OSV) 2>/dev/null; then \
+		pip-audit --vulnerability-service osv --osv-url $(OSV) --requirement requirements.txt \
+			--require-hashes --disable-pip --progress-spinner off --ignore-vuln CVE-2024-5206 && touch build/audited; \
+	else echo "dependency audit skipped: $(OSV) cannot be reached"; fi
 
 test-fast: $(INSTALLED) ## the tests that deploy nothing
 	$(PYTEST) -m "not cloud and not full"
 
 test: install lint ## what CI runs: lint, every test but the long ones, coverage
 	@rm -rf build/iam
-	$(PYTEST) -m "not full" --cov --cov-report=term --cov-report=xml:build/coverage.xml --cov-fail-under=90
+	$(PYTEST) -m "not full" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint ## all of it: fuzzing, load and scale too
@@ -113,18 +130,23 @@ load: install ## the API under load on the local AWS; LOAD_SECONDS=600 is the st
 postman: install ## the API as a Postman collection, into build/postman.json
 	@mkdir -p build && $(PY) -m cdk.postman > build/postman.json && echo build/postman.json
 
-synth: install ## the CloudFormation templates, into cdk.out; needs no credentials
+synth: install ## the CloudFormation templates, into cdk.out, and the state machine; needs no credentials
 	$(CDK) synth --quiet
+	@mkdir -p build; $(PY) -m pipeline >build/definition.json
 
 # --- AWS ----------------------------------------------------------------------------------------------------------
 
 # STAGE is a table [stage.<name>] of pipeline.toml.
-.PHONY: deploy diff destroy
+APPROVAL ?= broadening
+.PHONY: deploy diff destroy delivery
 deploy: install ## deploy a stage to the AWS account of your credentials (STAGE=dev)
-	$(CDK) deploy --all
+	$(CDK) deploy --all --require-approval $(APPROVAL)
 
 diff: install ## what a deployment of a stage would change
 	$(CDK) diff --all
+
+delivery: install ## deploy the stack that delivers: [delivery] of pipeline.toml
+	$(CDK) deploy --app "$(PY) -m cdk.delivery" --output build/delivery --all
 
 destroy: install ## delete a stage: what its runs made and its stack; DATA=--data: its buckets, too
 	$(PY) -m ops destroy $(filter --%,$(DATA))

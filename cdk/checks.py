@@ -18,7 +18,7 @@ def add_checks(app: aws_cdk.App, stacks: dict[str, aws_cdk.Stack], project: str)
     for kind, stack in stacks.items():
         account = "<AWS::AccountId>" if aws_cdk.Token.is_unresolved(stack.account) else stack.account
         blanks = {"region": stack.region, "account": account, "project": project}
-        for finding in findings[kind]:
+        for finding in findings.get(kind, []):
             answer = aws_cdk.Acknowledgment(id=finding["rule"].format(**blanks), reason=finding["reason"])
             for place in finding["on"]:
                 construct = _find(stack, place)

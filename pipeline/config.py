@@ -26,7 +26,7 @@ from pipeline.settings import (
     Transform,
     Trigger,
 )
-from pipeline.stage import DEFAULT, Stack, at
+from pipeline.stage import DEFAULT, Delivery, Stack, at
 from pipeline.terms import METRICS
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Settings(Table):
     endpoint: Endpoint
     api: Api
     stack: Stack = Stack()
+    delivery: Delivery = Delivery()
 
     def hyperparameters(self) -> dict[str, str]:
         """Return the HyperParameters of CreateTrainingJob, whose values are all strings; booleans as the guide's."""
@@ -66,7 +67,10 @@ class Settings(Table):
     def to_json(self) -> str:
         """Return all that a run depends on as canonical JSON (sorted keys, no spaces): what the jobs read."""
         return json.dumps(
-            self.model_dump(mode="json", exclude={"stack"}), sort_keys=True, separators=(",", ":"), allow_nan=False
+            self.model_dump(mode="json", exclude={"stack", "delivery"}),
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
         )
 
     @property

@@ -18,6 +18,16 @@ class Stack(Table):
     email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""
 
 
+class Delivery(Table):
+    """Where the code comes from: a GitHub repository, by a connection of CodeConnections."""
+
+    repository: Annotated[str, like("([^/ ]+/[^/ ]+)?", "team/pipeline")] = ""
+    branch: Annotated[str, Field(min_length=1)] = "main"
+    connection: Annotated[
+        str, like("(arn:[a-z-]+:code(connections|star-connections):.+)?", "arn:aws:codeconnections:…")
+    ] = ""
+
+
 def at(document: dict[str, Any], stage: str) -> dict[str, Any]:
     """Return the document as it is at a stage. Raises ValueError when it has no such stage; `dev` needs no table."""
     stages = document.get("stage", {})

@@ -1,0 +1,169 @@
+"""buildspec.yml: of the documented shape, every command a make target that exists, and run in order as CodeBuild does.
+
+The schema is written from the CodeBuild User Guide, "Build specification reference for CodeBuild".
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+PATHS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+
+
+def object_of(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
+
+
+PHASE = {"commands": COMMANDS, "finally": COMMANDS, "run-as": {"type": "string"},
+         "on-failure": {"pattern": "^(ABORT|CONTINUE|RETRY.*)$"}}  # fmt: skip
+RUNTIMES = {"python": {"enum": [3.11, 3.12, 3.13]}, "nodejs": {"enum": [20, 22, 24]}}
+FORMATS = ["CUCUMBERJSON", "JUNITXML", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX", "CLOVERXML",
+           "COBERTURAXML", "JACOCOXML", "SIMPLECOV"]  # fmt: skip
+REPORT = object_of(
+    {"files": PATHS, "file-format": {"enum": FORMATS}, "base-directory": {"type": "string"}, "discard-paths": {}},
+    "files",
+)
+SCHEMA = object_of(
+    {
+        "version": {"const": 0.2},
+        "run-as": {"type": "string"},
+        "env": object_of({
+            "shell": {"enum": ["sh", "bash", "/bin/sh", "powershell.exe", "cmd.exe"]},
+            "variables": {"type": "object", "additionalProperties": {"type": "string"}},
+            "parameter-store": {"type": "object"}, "secrets-manager": {"type": "object"},
+            "exported-variables": {"type": "array"}, "git-credential-helper": {"type": "boolean"},
+        }),
+        "phases": object_of({
+            "install": object_of({**PHASE, "runtime-versions": object_of(RUNTIMES)}),
+            **{phase: object_of(PHASE, "commands") for phase in ("pre_build", "build", "post_build")},
+        }),
+        "reports": {"type": "object", "additionalProperties": REPORT},
+        "artifacts": object_of({
+            "files": PATHS, "name": {"type": "string"}, "discard-paths": {"type": "boolean"},
+            "base-directory": {"type": "string"}, "exclude-paths": {"type": "string"}, "secondary-artifacts": {"type": "object"},
+        }, "files"),
+        "cache": object_of({"paths": PATHS, "key": {"type": "string"}}, "paths"),
+    },
+    "version",
+    "phases",
+)  # fmt: skip
+PHASES = ("install", "pre_build", "build", "post_build")
+
+
+@pytest.fixture(scope="module")
+def buildspec() -> Any:
+    return yaml.safe_load((ROOT / "buildspec.yml").read_text())
+
+
+def commands(buildspec: Any, *phases: str) -> list[tuple[str, str]]:
+    return [(phase, command) for phase in phases for command in buildspec["phases"].get(phase, {}).get("commands", [])]
+
+
+def test_it_has_the_documented_shape(buildspec: Any) -> None:
+    jsonschema.validate(buildspec, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"version": 0.1}, {"phase": {}}, {"phases": {"test": {}}}, {"phases": {"build": {"commands": [3]}}}]
+)
+def test_the_schema_refuses_what_codebuild_would(buildspec: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**buildspec, **wrong}, SCHEMA)
+
+
+def test_every_command_is_a_make_target_in_sound_bash(buildspec: Any) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for _, command in commands(buildspec, *PHASES):
+        subprocess.run(["bash", "-n", "-c", command], check=True)
+        word, target, *rest = command.split()
+        assert (word, rest) == ("make", []), command
+        assert target in targets
+
+
+def test_what_is_cached_is_what_the_installers_write() -> None:
+    cached = yaml.safe_load((ROOT / "buildspec.yml").read_text())["cache"]["paths"]
+    assert cached == ["/root/.cache/uv/**/*", "/root/.npm/**/*"]
+
+
+class Build:
+    """CodeBuild's way with a buildspec, in a clean clone with an environment of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        passed = {
+            name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "npm_config_", "NPM_"))
+        }
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout
+        self.environment = {
+            **kept,
+            **passed,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_REGION": "us-east-1",
+            "CODEBUILD_BUILD_ID": "breast-cancer:1",
+            "CODEBUILD_BUILD_SUCCEEDING": "1",
+            "CODEBUILD_RESOLVED_SOURCE_VERSION": commit.strip(),
+            "CODEBUILD_SRC_DIR": str(folder),
+        }
+
+    def run(self, buildspec: Any, *, only: dict[str, str] | None = None) -> tuple[str, str]:
+        """The phase that failed, or nothing, and its output; `only` puts other commands in place of some."""
+        environment = {**self.environment, **buildspec["env"]["variables"]}
+        for phase, command in commands(buildspec, *PHASES):
+            ran = subprocess.run(
+                ["bash", "-c", (only or {}).get(command, command)], cwd=self.folder, env=environment, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if ran.returncode:
+                return phase, ran.stdout + ran.stderr
+        return "", ""
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1500)
+def test_its_phases_pass_in_a_clean_clone_and_leave_what_it_promises(buildspec: Any, tmp_path: Path) -> None:
+    build = Build(tmp_path / "clone")
+    assert build.run(buildspec) == ("", "")
+    reports = [path for report in buildspec["reports"].values() for path in report["files"]]
+    assert [path for path in [*buildspec["artifacts"]["files"], *reports] if not list(build.folder.glob(path))] == []
+
+
+BREAKS = {
+    "a lint error": ("ops/watch.py", "\nimport os, sys\n", "pre_build", "E401"),
+    "a nag finding": (
+        "cdk/stack.py",
+        '\n\n_build = PipelineStack.__init__\n\n\ndef _open(self, *arguments, **options):  # type: ignore[no-untyped-def]\n'
+        '    """Adds a finding."""\n    _build(self, *arguments, **options)\n    sns.Topic(self, "Open")\n\n\n'
+        "PipelineStack.__init__ = _open  # type: ignore[method-assign]\n",
+        "pre_build",
+        "AwsSolutions-SNS3",
+    ),
+    "a broken test": ("tests/test_architecture.py", "\n\ndef test_broken() -> None:\n    assert 1 == 2\n", "build", "test_broken"),
+}  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", BREAKS)
+def test_what_is_broken_stops_it_at_its_phase(buildspec: Any, tmp_path: Path, fault: str) -> None:
+    """With the installed packages at hand, and of the tests those alone that a broken one is among."""
+    place, text, phase, named = BREAKS[fault]
+    build = Build(tmp_path / "clone")
+    for installed in (".venv", "node_modules"):
+        (build.folder / installed).symlink_to(ROOT / installed)
+        (build.folder / installed / ".installed").touch()
+    with (build.folder / place).open("a") as file:
+        file.write(text)
+    few = "make test PYTEST='.venv/bin/python -m pytest tests/test_architecture.py'"
+    stopped, output = build.run(buildspec, only={"make test": few})
+    assert (stopped, named in output) == (phase, True), output[-3000:]
