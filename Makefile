@@ -138,7 +138,10 @@ synth: install ## the CloudFormation templates, into cdk.out, and the state mach
 
 # STAGE is a table [stage.<name>] of pipeline.toml.
 APPROVAL ?= broadening
-.PHONY: deploy diff destroy delivery
+.PHONY: plan deploy diff destroy delivery
+plan: install ## what a stage is and costs: always on, a run, a million predictions
+	@$(PY) -m cdk.plan
+
 deploy: install ## deploy a stage to the AWS account of your credentials (STAGE=dev)
 	$(CDK) deploy --all --require-approval $(APPROVAL)
 

@@ -1,0 +1,44 @@
+"""The plan: what is always on comes first, and its sums follow from the settings and the table of prices."""
+
+from typing import Any
+
+import pytest
+
+from cdk.plan import a_run, always_on, plan
+from pipeline.config import load
+from tests.conftest import ROOT
+
+PRICES: dict[str, Any] = {
+    "date": "2000-01-01",
+    "hour": {"ml.t2.medium": 1.0, "ml.m5.large": 12.0},
+    "month": {"AWS::KMS::Key": 2.0, "AWS::CloudWatch::Dashboard": 3.0},
+    "each": {"transition": 0.5, "api_call": 1e-6, "firewall_call": 2e-6, "lambda_call": 3e-6, "lambda_gb_second": 0.0},
+}
+TEMPLATE = {"Resources": {"Key": {"Type": "AWS::KMS::Key"}, "Topic": {"Type": "AWS::SNS::Topic"}}}
+
+
+def test_the_idle_endpoint_is_named_first() -> None:
+    lines = plan(load(ROOT / "pipeline.toml"), PRICES, TEMPLATE).splitlines()
+    assert lines[2] == "always on, a month: 732.00 $"
+    assert lines[3].split(maxsplit=1) == ["730.00", "endpoint breast-cancer, 1 x ml.t2.medium, idle or not"]
+    assert lines[4].split(maxsplit=1) == ["2.00", "1 x AWS::KMS::Key"]
+    assert "budget: 50 $ a month, of which 732.00 $ are always on" in lines
+    assert lines[-1] == "2 resources: 1 AWS::KMS::Key, 1 AWS::SNS::Topic"
+
+
+def test_a_run_costs_its_jobs_and_its_states() -> None:
+    settings = load(ROOT / "pipeline.toml")
+    assert [cost for _, cost in a_run(settings, 4, PRICES)] == [2.0, 1.0, 2.0, 2.0]
+
+
+def test_a_firewall_costs_by_call() -> None:
+    dev, prod = (plan(load(ROOT / "pipeline.toml", stage), PRICES, TEMPLATE) for stage in ("dev", "prod"))
+    assert "a million predictions: 4.00 $" in dev
+    assert "a million predictions: 6.00 $" in prod
+
+
+def test_a_price_that_is_missing_is_named() -> None:
+    settings = load(ROOT / "pipeline.toml")
+    other = settings.endpoint.model_copy(update={"instance_type": "ml.p9.large"})
+    with pytest.raises(ValueError, match=r"no price of ml\.p9\.large: add it to prices\.toml"):
+        list(always_on(settings.model_copy(update={"endpoint": other}), {}, PRICES))  # type: ignore[arg-type]
