@@ -70,9 +70,9 @@ class Caller:
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> tuple[int, str]:
-        body, path = one_row(self._deployment.settings, number), self._deployment.path
+        body, path = one_row(self._deployment.settings, number).encode(), self._deployment.path
         headers = {
-            **self._deployment.sign(path, body.encode()),
+            **self._deployment.sign(path, body),
             "Host": self._address.netloc,
             "Content-Length": str(len(body)),
         }
