@@ -1,6 +1,7 @@
 """What the state machine and the SageMaker jobs may do: every action by name, every resource by its narrowest ARN."""
 
 from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 
 JOBS = {"Processing": "processing-job", "Training": "training-job", "Transform": "transform-job"}
@@ -51,7 +52,9 @@ def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStateme
     return [
         iam.PolicyStatement(actions=["sagemaker:CreateModel"], resources=[model]),
         iam.PolicyStatement(actions=["sagemaker:CreateModelPackage"], resources=[group, package]),
-        iam.PolicyStatement(actions=["sagemaker:DescribeModelPackage"], resources=[package]),
+        iam.PolicyStatement(
+            actions=["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"], resources=[package]
+        ),
         iam.PolicyStatement(
             actions=["sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig", "sagemaker:AddTags"],
             resources=[config],
@@ -93,6 +96,11 @@ def look_at_owner(stack: Stack, machine: str) -> iam.PolicyStatement:
         service="states", resource="execution", resource_name=f"{machine}:*", arn_format=ArnFormat.COLON_RESOURCE_NAME
     )
     return iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[arn])
+
+
+def look_at_alarms(*alarms: cloudwatch.IAlarm) -> iam.PolicyStatement:
+    """Naming the alarm that rolled a deployment back."""
+    return iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarm.alarm_arn for alarm in alarms])
 
 
 def pass_role(role: iam.IRole) -> iam.PolicyStatement:

@@ -98,6 +98,7 @@ class Retraining(Construct):
             *permissions.run_jobs(stack, project),
             *permissions.release(stack, project, endpoint_name),
             permissions.look_at_owner(stack, project),
+            permissions.look_at_alarms(promotion.error_alarm, promotion.latency_alarm),
             permissions.pass_role(self.job_role),
             *permissions.tell(stack, topic.topic_arn),
             permissions.allow("lambda:InvokeFunction", predict.function_arn, promotion.tidy.function_arn),

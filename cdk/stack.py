@@ -10,6 +10,7 @@ from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from cdk.data import DataStore
+from cdk.ending import Ending
 from cdk.money import Budget
 from cdk.promotion import Promotion
 from cdk.retraining import Retraining
@@ -53,6 +54,16 @@ class PipelineStack(Stack):
             endpoint_name=endpoint_name,
         )
 
+        Ending(
+            self,
+            "Ending",
+            settings=settings,
+            key=data.key,
+            topic=topic,
+            machine=retraining.machine,
+            lease=retraining.lease,
+            endpoint_name=endpoint_name,
+        )
         if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
             dollars = settings.stack.monthly_budget
             Budget(self, "Budget", dollars=dollars, name=settings.project.name, topic=topic, key=data.key)

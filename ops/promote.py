@@ -17,14 +17,9 @@ def answer(account: Account, *, approved: bool) -> str:
     item: dict[str, Any] = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
     if "approval" not in item:
         raise NothingToDo("no run waits for an approval: `python -m ops status` shows the runs")
-    package = str(item["package"]["S"])
-    account.sagemaker.update_model_package(
-        ModelPackageArn=package, ModelApprovalStatus="Approved" if approved else "Rejected"
-    )
     verdict = "true" if approved else "false"
     account.states.send_task_success(taskToken=item["approval"]["S"], output=f'{{"approved": {verdict}}}')
-    dynamodb.update_item(TableName=table, Key=key, UpdateExpression="REMOVE approval, package")
-    return package
+    return str(item["package"]["S"])
 
 
 def rollback(account: Account) -> str:

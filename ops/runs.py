@@ -53,9 +53,9 @@ def describe(account: Account, arn: str) -> Run:
     output = json.loads(found.get("output") or "{}")
     if found["status"] == "SUCCEEDED":
         outcome = str(output.get("outcome", "done"))
-        reason = str(output.get("evaluation", {}).get("metrics", {}).get("decision", {}).get("reason", ""))
+        reason = str(output.get("why", ""))
     else:
-        outcome = ": ".join(filter(None, [found.get("error"), readable(found.get("cause", ""))]))
+        outcome = ": ".join(filter(None, [found.get("error"), found.get("cause", "").strip()]))
         reason = ""
     return Run(
         arn=arn,
@@ -66,17 +66,6 @@ def describe(account: Account, arn: str) -> Run:
         outcome=outcome,
         reason=reason,
     )
-
-
-def readable(cause: str) -> str:
-    """The sentence in a cause. A failed job's is its whole Describe document; a failed Lambda's, its error as JSON."""
-    try:
-        document = json.loads(cause)
-    except ValueError:
-        return cause
-    if not isinstance(document, dict):
-        return cause
-    return str(document.get("ExitMessage") or document.get("FailureReason") or document.get("errorMessage") or cause)
 
 
 def events(account: Account, arn: str, seen: int) -> Iterator[tuple[int, Event | None]]:

@@ -8,6 +8,7 @@ never used: so a job's name is `{project}-{kind}-{MD5 of the execution's name}-{
 from pipeline.asl import Intrinsic, format_
 
 EXECUTION = "$$.Execution.Name"
+EXECUTION_ARN = Intrinsic("$$.Execution.Id")
 HASH = f"States.Hash({EXECUTION}, 'MD5')"
 
 RESOURCE_PATH = "$.run.resource"

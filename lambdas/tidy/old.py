@@ -1,5 +1,6 @@
 """What a project has left behind: a run's endpoint config and model share one name."""
 
+import re
 from typing import Any
 
 
@@ -28,4 +29,6 @@ def _newest_first(sagemaker: Any, operation: str, field: str, key: str, project:
     pages = sagemaker.get_paginator(operation).paginate(
         NameContains=f"{project}-", SortBy="CreationTime", SortOrder="Descending"
     )
-    return [item[key] for page in pages for item in page[field] if item[key].startswith(f"{project}-")]
+    # A project `shop` has a neighbour `shop-eu`: only a run's own names are all of project and hash.
+    own = re.compile(rf"{re.escape(project)}-[0-9a-f]{{32}}")
+    return [item[key] for page in pages for item in page[field] if own.fullmatch(item[key])]

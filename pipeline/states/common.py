@@ -39,17 +39,21 @@ class Building:
         """The task with its Retry and Catch."""
         return caught(retried(task), self.on_error)
 
-    def failure(self, state_id: str, cause: str, *paths: str, error: str | None = None) -> Pass:
+    def failure(
+        self, state_id: str, cause: str, *paths: str, error: str | None = None, then: State | None = None
+    ) -> Pass:
         """A failure that is ours and not a task's: its error is the state's name, its cause says what to do."""
         state = Pass(
             state_id, parameters={"Error": error or state_id, "Cause": format_(cause, *paths)}, result_path="$.error"
         )
-        state.next(self.on_error)
+        state.next(then or self.on_error)
         return state
 
-    def call(self, state_id: str, action: str, parameters: dict[str, Any], **fields: Any) -> Task:
-        """A SageMaker call by the aws-sdk integration, which takes every parameter that the API has."""
-        resource = f"arn:aws:states:::aws-sdk:sagemaker:{action}"
+    def call(
+        self, state_id: str, action: str, parameters: dict[str, Any], *, service: str = "sagemaker", **fields: Any
+    ) -> Task:
+        """A call by the aws-sdk integration, which takes every parameter that the API has."""
+        resource = f"arn:aws:states:::aws-sdk:{service}:{action}"
         fields = {"timeout_seconds": 60, "result_path": None} | fields
         step = Task(state_id, resource=resource, parameters=parameters, **fields)
         self.guard(step)

@@ -14,7 +14,14 @@ REQUEST: dict[str, Any] = {
     "model_package": "",
 }
 """What a run that was started by hand, with any input or none, is taken to ask for."""
-NOTHING_YET: dict[str, Any] = {"polls": {"count": 0}, "package": {"arn": ""}, "evaluation": {"metrics": {}}}
+NOTHING_YET: dict[str, Any] = {
+    "package": {"arn": ""},
+    "evaluation": {"metrics": {"decision": {"reason": "no model was trained, so none was evaluated"}}},
+    "outcome": "failed",
+    "alarms": {"names": []},
+    "cause": {"ExitMessage": "", "FailureReason": "", "errorMessage": ""},
+}
+"""What is told of a run that does not come so far."""
 
 
 def name_run(build: Building) -> list[State]:

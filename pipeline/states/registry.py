@@ -1,9 +1,9 @@
 """Registry: a model package for every run that trained, with where it came from and how good it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pipeline import names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, format_
+from pipeline.asl import Catch, Choice, ChoiceRule, Intrinsic, State, Task, format_
 from pipeline.states.common import ROLE, Building
 
 ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", names.EXECUTION, "$.train.job")
@@ -33,13 +33,15 @@ def register(build: Building, state_id: str, status: str) -> Task:
                 }
             },
             "CustomerMetadataProperties": {
-                "execution": Intrinsic("$$.Execution.Id"),
+                "execution": names.EXECUTION_ARN,
                 "model": names.RESOURCE,
                 "data": Intrinsic("$.request.data.fingerprint"),
                 "settings": Intrinsic("$.request.settings"),
                 "commit": Intrinsic("$.request.commit"),
                 "parent": Intrinsic("$.champion.model"),
-                "hyperparameters": Intrinsic("States.JsonToString($.train.hyperparameters)"),
+                "job": Intrinsic("$.train.job"),
+                # A value takes no braces, quotes or commas, so not all of them as JSON (CustomerMetadataValue).
+                **{f"hyperparameters/{name}": value for name, value in build.settings.hyperparameters().items()},
             },
         },
         result_path="$.package",
@@ -95,15 +97,16 @@ def _create_model(build: Building, state_id: str, container: Mapping[str, object
     )
 
 
-def approval(build: Building, *, rejected: State) -> list[State]:
+def approval(build: Building, *, ask: Callable[[State], State], turned_down: State) -> list[State]:
     """By the settings: RegisterApproved, or RegisterPending and a wait for `ops approve` or `ops reject`.
 
     The wait leaves a task token in the lease's item; who answers it sends {"approved": true} or {"approved": false}.
+    `ask` makes the state that tells a person, given what comes after it.
     """
     release = build.settings.release
     if release.approval == "automatic":
         return [register(build, "RegisterApproved", "Approved")]
-    ask = Task(
+    wait = Task(
         "WaitForApproval",
         resource="arn:aws:states:::aws-sdk:dynamodb:updateItem.waitForTaskToken",
         parameters={
@@ -118,7 +121,22 @@ def approval(build: Building, *, rejected: State) -> list[State]:
         timeout_seconds=release.approval_hours * 3600,
         result_path="$.approval",
     )
-    build.guard(ask)
+    build.guard(wait)
+    late = build.failure(
+        "ApprovalDeadline",
+        f"Nobody answered within {release.approval_hours} hours (release.approval_hours); {{}} stays pending.",
+        "$.package.arn",
+    )
+    wait.catches.insert(0, Catch(error_equals=["States.Timeout"], result_path="$.error", next_step=late))
+    reject = decide(build, "RejectPackage", "Rejected", "Turned down by a person")
+    reject.next(turned_down)
     answered = Choice("Approved")
-    answered.add_choice(ChoiceRule.BooleanEquals("$.approval.approved", False), rejected)
-    return [register(build, "RegisterPending", "PendingManualApproval"), ask, answered]
+    answered.add_choice(ChoiceRule.Not(ChoiceRule.BooleanEquals("$.approval.approved", True)), reject)
+    approve = decide(build, "ApprovePackage", "Approved", "Approved by a person")
+    return [register(build, "RegisterPending", "PendingManualApproval"), ask(wait), wait, answered, approve]
+
+
+def decide(build: Building, state_id: str, status: str, why: str) -> Task:
+    """The package's new status, and why."""
+    package = {"ModelPackageArn": Intrinsic("$.package.arn"), "ModelApprovalStatus": status}
+    return build.call(state_id, "updateModelPackage", {**package, "ApprovalDescription": why})

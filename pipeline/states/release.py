@@ -3,30 +3,49 @@
 from typing import Any
 
 from pipeline import names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, Task, Wait, caught, retried
+from pipeline.asl import Catch, Choice, ChoiceRule, Intrinsic, Pass, Retry, State, Task, Wait, retried
 from pipeline.settings import Release
 from pipeline.states.champion import ENDPOINT, NONE
 from pipeline.states.common import KEY, Building
+from pipeline.states.registry import decide
+from pipeline.states.tell import sentence
 
 POLL_SECONDS = 60
 """An update takes AWS five to eight minutes: a handful of looks, eleven history events each."""
 CURRENT = "$.endpoint"
 """The endpoint's description as it is now."""
 WANTED = "$.wanted"
-"""What the endpoint must serve: {config, then}; `then` is `smoke`, or `restored` on the way back."""
+"""What the endpoint must serve: {config, then, polls}; `then` is `smoke`, or `restored` on the way back."""
+SMOKE = "$.smoke"
+"""What the smoke test said, kept apart from what may go wrong on the way back."""
 
 
 def release(build: Building) -> list[State]:
     """CreateEndpointConfig to SmokeTest; the run goes on only when the endpoint serves this run's config."""
     wait = Wait("WaitForEndpoint", seconds=POLL_SECONDS)
-    wanted = Pass("WantChallenger", parameters={"config": names.RESOURCE, "then": "smoke"}, result_path=WANTED)
+    wanted = _want("WantChallenger", names.RESOURCE, "smoke")
     create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": names.RESOURCE})
     create.next(wait)
     has_champion = Choice("HasEndpoint")
     has_champion.add_choice(ChoiceRule.StringEquals("$.champion.config", NONE), create)
     update = _update(build, "UpdateEndpoint", names.RESOURCE, _deployment(build.settings.release))
-    smoke = caught(_smoke_test(build), _way_back(build, wait))
-    return [_endpoint_config(build), wanted, has_champion, update, wait, *_until_live(build, wait), smoke]
+    back, not_restored = _disown(build), _not_restored(build)
+    smoke = _smoke_test(build)
+    way_back = sentence("Smoke", SMOKE, then=_way_back(build, wait, back, not_restored))
+    smoke.add_catch(Catch(error_equals=["States.ALL"], result_path=SMOKE, next_step=way_back))
+    return [
+        _endpoint_config(build),
+        wanted,
+        has_champion,
+        update,
+        wait,
+        *_until_live(build, wait, back, not_restored),
+        smoke,
+    ]
+
+
+def _want(state_id: str, config: Intrinsic, then: str) -> Pass:
+    return Pass(state_id, parameters={"config": config, "then": then, "polls": 0}, result_path=WANTED)
 
 
 def _endpoint_config(build: Building) -> Task:
@@ -88,71 +107,134 @@ def _deployment(release: Release) -> dict[str, Any]:
     }
 
 
-def _until_live(build: Building, wait: Wait) -> list[State]:
+def _until_live(build: Building, wait: Wait, back: State, not_restored: State) -> list[State]:
     """CheckEndpoint until it is InService on the config that is wanted, or the deadline.
 
     A failed or rolled back update ends InService too, with the old config and a FailureReason: it reads as success to
     whoever looks at the status alone.
     """
+    now = f"{CURRENT}.now"
     check = build.call("CheckEndpoint", "describeEndpoint", ENDPOINT, result_path=CURRENT)
-    description = f"States.JsonToString({CURRENT})"
-    rolled_back = build.failure("RolledBack", "The endpoint went back to its previous config: {}", description)
-    failed = build.failure("EndpointFailed", "The endpoint cannot serve: {}", description)
+    # AWS leaves the reason out when there is none, and States Language has no default for a path.
+    merged = {"now": Intrinsic(f"States.JsonMerge($.cause, {CURRENT}, false)")}
+    read = Pass("ReadReason", parameters=merged, result_path=CURRENT)
+    reason = f"{now}.FailureReason"
+    failed = build.failure("EndpointFailed", "The endpoint cannot serve: {}", reason, then=back)
     minutes = build.settings.endpoint.deadline_minutes
     late = build.failure(
         "EndpointDeadline",
-        f"Not InService {minutes} minutes after it was asked for (endpoint.deadline_minutes): {{}}",
-        description,
+        f"Not InService {minutes} minutes after it was asked for (endpoint.deadline_minutes): {{}} {{}}",
+        f"{now}.EndpointStatus",
+        reason,
     )
+    undone = build.failure("RestoreUndone", "{}: {}", f"{now}.EndpointStatus", reason, then=not_restored)
     restored = build.failure(
-        "ChampionRestored", "{} The previous config serves again.", "$.error.Cause", error="SmokeTestFailed"
+        "ChampionRestored",
+        "{} The previous config serves again.",
+        f"{SMOKE}.Cause",
+        error="SmokeTestFailed",
+        then=_rolled_back("PutBack", back),
     )
-    again = {"count": Intrinsic("States.MathAdd($.polls.count, 1)")}
-    count = Pass("CountPoll", parameters=again, result_path="$.polls")
+    again = {key: Intrinsic(f"{WANTED}.{key}") for key in ("config", "then")}
+    polls = Intrinsic(f"States.MathAdd({WANTED}.polls, 1)")
+    count = Pass("CountPoll", parameters={**again, "polls": polls}, result_path=WANTED)
     count.next(wait)
 
-    status = f"{CURRENT}.EndpointStatus"
+    status = f"{now}.EndpointStatus"
     broken = [ChoiceRule.StringEquals(status, name) for name in ("Failed", "UpdateRollbackFailed", "OutOfService")]
     under_way = ChoiceRule.Not(ChoiceRule.StringEquals(status, "InService"))
-    too_late = ChoiceRule.NumericGreaterThanEquals("$.polls.count", minutes * 60 // POLL_SECONDS)
-    as_wanted = ChoiceRule.StringEqualsPath(f"{CURRENT}.EndpointConfigName", f"{WANTED}.config")
+    too_late = ChoiceRule.NumericGreaterThanEquals(f"{WANTED}.polls", minutes * 60 // POLL_SECONDS)
+    as_wanted = ChoiceRule.StringEqualsPath(f"{now}.EndpointConfigName", f"{WANTED}.config")
+    restoring = ChoiceRule.StringEquals(f"{WANTED}.then", "restored")
+    another = ChoiceRule.And([ChoiceRule.Not(under_way), ChoiceRule.Not(as_wanted)])
+    in_vain = ChoiceRule.Or([*broken, ChoiceRule.And([under_way, too_late]), another])
     live = Choice("EndpointLive")
+    live.add_choice(ChoiceRule.And([restoring, in_vain]), undone)
     live.add_choice(ChoiceRule.Or(broken), failed)
     live.add_choice(ChoiceRule.And([under_way, too_late]), late)
     live.add_choice(under_way, count)
-    live.add_choice(ChoiceRule.Not(as_wanted), rolled_back)
-    live.add_choice(ChoiceRule.StringEquals(f"{WANTED}.then", "restored"), restored)
-    return [check, live]
+    live.add_choice(ChoiceRule.Not(as_wanted), _find_alarms(build, reason, back))
+    live.add_choice(restoring, restored)
+    return [check, read, live]
+
+
+def _find_alarms(build: Building, reason: str, back: State) -> State:
+    """FindAlarms and RolledBack: how AWS words the reason of a rollback is not documented, so the alarms are asked."""
+    find = build.call(
+        "FindAlarms",
+        "describeAlarms",
+        {"AlarmNames": ["${ErrorAlarm}", "${LatencyAlarm}"], "StateValue": "ALARM"},
+        service="cloudwatch",
+        result_path="$.alarms",
+        result_selector={"names": Intrinsic("$.MetricAlarms[*].AlarmName")},
+    )
+    rolled_back = build.failure(
+        "RolledBack",
+        "The endpoint went back to its previous config; alarms in ALARM: {}. {}",
+        "States.JsonToString($.alarms.names)",
+        reason,
+        then=_rolled_back("TakenBack", back),
+    )
+    find.catches[0] = Catch(error_equals=["States.ALL"], result_path="$.unknown", next_step=rolled_back)
+    find.next(rolled_back)
+    return find
+
+
+def _rolled_back(state_id: str, then: State) -> Pass:
+    state = Pass(state_id, result="rolled back", result_path="$.outcome")
+    state.next(then)
+    return state
+
+
+def _disown(build: Building) -> State:
+    """DisownPackage: what did not stand its release is Rejected, so that no rollback brings it back."""
+    disown = decide(build, "DisownPackage", "Rejected", "Taken back from the endpoint by the run that released it")
+    disown.catches[0] = Catch(error_equals=["States.ALL"], result_path="$.kept", next_step=build.on_error)
+    disown.next(build.on_error)
+    return disown
+
+
+def _not_restored(build: Building) -> State:
+    return build.failure(
+        "NotRestored",
+        "{} And the way back failed: the endpoint still serves this model (python -m ops rollback). {}",
+        f"{SMOKE}.Cause",
+        "$.error.Cause",
+        error="SmokeTestFailed",
+    )
 
 
 def _smoke_test(build: Building) -> State:
     """The golden rows through the invoke Lambda, the way that a consumer's rows go."""
     golden = [row.model_dump(exclude_none=True) for row in build.settings.endpoint.golden]
-    return retried(
+    smoke = retried(
         Task(
             "SmokeTest",
             resource="arn:aws:states:::lambda:invoke",
             parameters={"FunctionName": "${PredictFunction}", "Payload": {"golden": golden}},
             timeout_seconds=60,
-            result_path="$.smoke",
+            result_path=SMOKE,
             result_selector={"checked": Intrinsic("$.Payload.checked")},
         )
     )
+    # One refused request is no reason to take a model back.
+    smoke.add_retry(Retry(error_equals=["SmokeTestFailed"], interval_seconds=2, max_attempts=2, backoff_rate=2.0))
+    return smoke
 
 
-def _way_back(build: Building, wait: Wait) -> State:
+def _way_back(build: Building, wait: Wait, back: State, not_restored: State) -> State:
     """Back to the champion's config; a first model that fails has none before it, so the endpoint goes."""
-    wanted = Pass(
-        "WantChampion",
-        parameters={"config": Intrinsic("$.champion.config"), "then": "restored"},
-        result_path=WANTED,
-    )
+    wanted = _want("WantChampion", Intrinsic("$.champion.config"), "restored")
     restore = _update(build, "RestoreChampion", Intrinsic("$.champion.config"), None)
     wanted.next(restore)
     restore.next(wait)
     delete = build.call("DeleteEndpoint", "deleteEndpoint", ENDPOINT)
-    removed = build.failure("EndpointDeleted", "{} The endpoint was deleted.", "$.error.Cause", error="SmokeTestFailed")
+    removed = build.failure(
+        "EndpointDeleted", "{} The endpoint was deleted.", f"{SMOKE}.Cause", error="SmokeTestFailed", then=back
+    )
     delete.next(removed)
+    for step in (restore, delete):
+        step.catches[0].next_step = not_restored
     way_back = Choice("HasWayBack")
     way_back.add_choice(ChoiceRule.StringEquals("$.champion.config", NONE), delete)
     way_back.default_choice(wanted)

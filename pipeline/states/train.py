@@ -46,7 +46,6 @@ def _train(build: Building) -> TrainingStep:
         result_selector={
             "job": Intrinsic("$.TrainingJobName"),
             "status": Intrinsic("$.TrainingJobStatus"),
-            "hyperparameters": Intrinsic("$.HyperParameters"),
         },
     )
     build.guard(step)

@@ -71,16 +71,18 @@ def test_no_action_is_a_wildcard_and_each_resource_wildcard_names_nothing_else(t
 
 
 def test_the_state_machine_is_logged_and_traced(template: Any) -> None:
-    (machine,) = of_type(template, "AWS::StepFunctions::StateMachine")
-    assert machine["TracingConfiguration"] == {"Enabled": True}
-    assert machine["LoggingConfiguration"]["Level"] == "ALL"
+    machines = of_type(template, "AWS::StepFunctions::StateMachine")
+    assert len(machines) == 2
+    for machine in machines:
+        assert machine["TracingConfiguration"] == {"Enabled": True}
+        assert machine["LoggingConfiguration"]["Level"] == "ALL"
 
 
 def test_every_port_of_the_definition_is_filled(template: Any) -> None:
-    (machine,) = of_type(template, "AWS::StepFunctions::StateMachine")
-    text = json.dumps(machine["DefinitionString"])
-    ports = {part.split("}")[0] for part in text.split("${")[1:]}
-    assert ports == set(machine["DefinitionSubstitutions"])
+    for machine in of_type(template, "AWS::StepFunctions::StateMachine"):
+        text = json.dumps(machine["DefinitionString"])
+        ports = {part.split("}")[0] for part in text.split("${")[1:]}
+        assert ports == set(machine["DefinitionSubstitutions"])
 
 
 def test_the_lease_is_encrypted_with_the_stacks_key_and_can_be_restored(template: Any) -> None:

@@ -72,7 +72,7 @@ def test_every_request_passes_botocores_validation(definition: dict[str, Any]) -
     assert found == {}
 
 
-UNRETRIED = {"FindEndpoint", "FreeLease", "FreeLeaseOfFailed", "Tidy"}
+UNRETRIED = {"FindEndpoint", "Tidy"}
 """FindEndpoint's refusals are told apart by a Choice; the others go on whatever comes of them."""
 
 
