@@ -89,7 +89,9 @@ def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
     raise AssertionError(f"nothing after {seconds} s")
 
 
-def deploy(cloud: Cloud, config: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+def deploy(
+    cloud: Cloud, config: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, bootstrapped: bool = False
+) -> Deployed:
     environment = {
         **os.environ,
         **cloud.environment,
@@ -98,10 +100,11 @@ def deploy(cloud: Cloud, config: Path, out: Path, monkeypatch: pytest.MonkeyPatc
         "CDK_DEFAULT_REGION": cloud.environment["AWS_REGION"],
         "PIPELINE_CONFIG": str(config),
     }
-    for arguments in (
+    commands = [
         ["bootstrap", "--app", "", f"aws://123456789012/{environment['AWS_REGION']}"],
         ["deploy", "--all", "--require-approval", "never", "--output", str(out)],
-    ):
+    ]
+    for arguments in commands[bootstrapped:]:
         made = subprocess.run(
             [ROOT / "node_modules" / ".bin" / "cdk", *arguments],
             env=environment, cwd=ROOT, capture_output=True, text=True, check=False,

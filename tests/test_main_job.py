@@ -112,7 +112,7 @@ def test_bad_data_fails_the_run_and_leaves_the_old_model(
     assert [word for word in named if word not in run.outcome] == [], run.outcome
     message = wait_for(lambda: next(iter(told()), None))
     assert (message["outcome"], message["execution"]) == ("failed", run.arn)
-    assert [word for word in named if word not in message["cause"]] == []
+    assert [word for word in named if word not in message["why"]] == []
     assert predict.predict(live.account, predict.golden_row(live.account)) == "B"
     assert endpoint_config(live) == before
 

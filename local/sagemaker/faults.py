@@ -21,12 +21,13 @@ from local.sagemaker.errors import JobError, ServiceError, ValidationException
 TARGET = "LocalFaults"
 CAPACITY = "CapacityError"
 HANG = "Hang"
+NEVER_READY = "NeverReady"
 _JOB = (CAPACITY, "Exit", "Kill", HANG, "NoOutput")
 KINDS = {
     "ProcessingJob": _JOB,
     "TrainingJob": _JOB,
     "TransformJob": _JOB,
-    "Endpoint": (CAPACITY, "NeverReady", "Answers500", "DiesAtRequest"),
+    "Endpoint": (CAPACITY, NEVER_READY, "Answers500", "DiesAtRequest"),
 }
 MESSAGES = {
     "ThrottlingException": "Rate exceeded",

@@ -212,6 +212,8 @@ class Fleet:
         if captured.get("EnableCapture"):
             self.capture = Capture(self._host.captures, actor.s3.client, self._endpoint, captured)
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", self._host.startup_seconds)
+        if fault == faults.NEVER_READY:  # nobody waits for an ordered failure
+            seconds *= self._host.wait_scale
         instances = []
         for number in range(variant.get("InitialInstanceCount", 1)):
             log_stream = f"{name}/i-{uuid.uuid4().hex[:17]}"

@@ -125,7 +125,7 @@ def _structure_faults(shape: Any, value: dict[str, Any], path: str) -> list[str]
 def _pattern(java: str | None) -> re.Pattern[str] | None:
     if not java:
         return None
-    python = java
+    python = re.sub(r"\$\{\d+,\d+\}$", "$", java)  # a repeated end, which Java takes
     for theirs, ours in _JAVA_CLASSES.items():
         python = python.replace(theirs, ours)
     try:

@@ -16,7 +16,7 @@ def abandoned(project: str, console: str) -> list[State]:
     done = Succeed("Done")
     message = {
         "outcome": "aborted",
-        "why": Intrinsic("States.Format('{} while it ran or waited', $.detail.status)"),
+        "why": Intrinsic("States.Format('the execution ended as {}', $.detail.status)"),
         "next": NEXT["aborted"],
         "execution": Intrinsic(EXECUTION),
         "started_by": Intrinsic("$.detail.input"),

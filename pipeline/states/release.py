@@ -218,7 +218,7 @@ def _smoke_test(build: Building) -> State:
         )
     )
     # One refused request is no reason to take a model back.
-    smoke.add_retry(Retry(error_equals=["SmokeTestFailed"], interval_seconds=2, max_attempts=2, backoff_rate=2.0))
+    smoke.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=2, backoff_rate=2.0))
     return smoke
 
 

@@ -11,10 +11,11 @@ from pipeline.states.registry import create_model
 
 def train(build: Building) -> list[State]:
     """Train, and CreateModel of what it made, named `$.run.resource`."""
-    return [_train(build), _check_training(build), create_model(build)]
+    stopped = _stopped(build)
+    return [_train(build, stopped), _check_training(stopped), create_model(build)]
 
 
-def _train(build: Building) -> TrainingStep:
+def _train(build: Building, stopped: State) -> TrainingStep:
     size = build.settings.training
     channels = {
         channel: TrainingInput(names.folder(channel), content_type="text/csv") for channel in ("train", "validation")
@@ -49,17 +50,23 @@ def _train(build: Building) -> TrainingStep:
         },
     )
     build.guard(step)
+    cut_off = Choice("TrainingCutOff")
+    cut_off.add_choice(ChoiceRule.StringMatches("$.error.Cause", '*"MaxRuntimeExceeded"*'), stopped)
+    cut_off.default_choice(build.on_error)
+    step.catches[0].next_step = cut_off
     return step
 
 
-def _check_training(build: Building) -> Choice:
-    """A job that hits MaxRuntimeInSeconds ends Stopped, which is not success whatever `.sync` makes of it."""
-    stopped = build.failure(
+def _stopped(build: Building) -> State:
+    return build.failure(
         "TrainingStopped",
-        "Training job {} ended {}: raise training.max_runtime_minutes or train on less data.",
-        "$.train.job",
-        "$.train.status",
+        "The training job of {} was stopped: raise training.max_runtime_minutes or train on less data.",
+        "$.run.name",
     )
+
+
+def _check_training(stopped: State) -> Choice:
+    """A job that hits MaxRuntimeInSeconds ends Stopped, which is not success whatever `.sync` makes of it."""
     completed = Choice("TrainingCompleted")
     completed.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.train.status", "Completed")), stopped)
     return completed

@@ -1,0 +1,33 @@
+"""Two more pipelines beside the shipped one: a canary that is released without asking, and one that asks."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Deployed
+from tests.promotion.world import World, settings_file, world
+
+
+@pytest.fixture(scope="session")
+def guarded(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A canary of 10 %, after its first accepted run."""
+    config = settings_file(tmp_path_factory.mktemp("guarded"), "guarded", "keep = 3")
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        world(deployed, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
+    ):
+        run = made.run()
+        assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+        yield made
+
+
+@pytest.fixture(scope="session")
+def asking(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Approval by hand, and data that is held back until its marker is put; nothing has run yet."""
+    release = 'approval = "manual"\napproval_hours = 1'
+    config = settings_file(tmp_path_factory.mktemp("asking"), "asking", release, marker='marker = "_SUCCESS"')
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        world(deployed, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
+    ):
+        yield made

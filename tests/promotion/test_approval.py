@@ -1,0 +1,105 @@
+"""Models that a person must let through, of data that is complete only when its marker says so."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ops import predict, runs
+from tests.conftest import wait_for
+from tests.promotion.cases import ALWAYS, OLD
+from tests.promotion.table import Row, check
+from tests.promotion.world import Traffic, World, data, edited
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+
+
+def typed(world: World, command: str, *, check: bool = True) -> str:
+    done = world.deployed.command(".venv/bin/python", "-m", "ops", command, check=check)
+    return done.stdout + done.stderr
+
+
+def waiting(world: World) -> str:
+    """Uploads data, then the marker; the execution that this starts, once it waits for a person."""
+    before = world.deployed.executions()
+    world.deployed.put("wdbc.csv", data())
+    functions = world.deployed.client("lambda")
+    asked = functions.invoke(FunctionName=world.account.outputs["Retrain"], Payload=b'{"reason": "manual"}')
+    assert json.load(asked["Payload"])["result"] == "held back"
+    assert world.deployed.executions() == before
+    world.add("_SUCCESS", b"")
+    execution = wait_for(lambda: next(iter(world.deployed.executions() - before), None))
+    wait_for(lambda: world.lease().get("approval"))
+    return execution
+
+
+@pytest.fixture(scope="session")
+def approved(asking: World) -> World:
+    """The pipeline after its first approved run."""
+    execution = waiting(asking)
+    assert asking.live() == ""
+    message = asking.told(execution, "Run waits")
+    assert {key: message[key] for key in ("outcome", "next", "execution", "why")} == {
+        "outcome": "waiting for approval",
+        "next": "python -m ops approve, or python -m ops reject",
+        "execution": execution,
+        "why": "keeps every bound of the gate; there is no champion",
+    }
+    assert asking.package(runs.describe(asking.account, execution)) == "PendingManualApproval"
+    assert typed(asking, "approve") == f"approved {message['package']}\n"
+    run = asking.ended(execution)
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted")
+    assert asking.package(run) == "Approved"
+    assert predict.predict(asking.account, predict.golden_row(asking.account)) == "B"
+    return asking
+
+
+def at_rest(world: World) -> None:
+    assert {"owner", "approval", "package"}.isdisjoint(world.lease())
+    assert world.processes() == {"jobs": 0, "servers": 1}
+    assert typed(world, "approve", check=False).startswith("error: no run waits for an approval")
+
+
+def test_what_a_person_turns_down_never_goes_live(approved: World) -> None:
+    old = approved.live()
+    with Traffic(approved.deployed) as traffic:
+        execution = waiting(approved)
+        typed(approved, "reject")
+        run = approved.ended(execution)
+    told = approved.told(execution)
+    assert (run.outcome, told["outcome"]) == ("rejected", "rejected")
+    assert approved.package(run) == "Rejected"
+    assert approved.live() == old
+    assert traffic.failed == []
+    at_rest(approved)
+    check(Row("approval-refused", "rejected", ALWAYS, OLD, f"**{told['outcome']}**: {told['why']}"))
+
+
+@pytest.mark.full
+def test_without_an_answer_the_run_gives_up_and_its_package_cannot_be_released(approved: World) -> None:
+    old = approved.live()
+
+    def hurry(definition: dict[str, Any]) -> None:
+        assert definition["States"]["WaitForApproval"]["TimeoutSeconds"] == 3600
+        definition["States"]["WaitForApproval"]["TimeoutSeconds"] = 1
+
+    with edited(approved, hurry), Traffic(approved.deployed) as traffic:
+        execution = waiting(approved)
+        run = approved.ended(execution)
+    told = approved.told(execution)
+    assert (told["outcome"], told["error"]) == ("failed", "ApprovalDeadline")
+    assert approved.package(run) == "PendingManualApproval"
+    assert (approved.live(), traffic.failed) == (old, [])
+    at_rest(approved)
+    check(Row("approval-deadline", "failed, at ApprovalDeadline", ALWAYS, OLD, f"**failed**: {told['why']}"))
+
+    request = json.dumps({"reason": "by hand", "model_package": told["package"]})
+    with Traffic(approved.deployed) as traffic:
+        machine = approved.account.outputs["StateMachine"]
+        release = approved.account.states.start_execution(stateMachineArn=machine, input=request)["executionArn"]
+        approved.ended(release)
+    told = approved.told(release)
+    assert (told["outcome"], told["error"]) == ("failed", "PackageNotApproved")
+    assert (approved.live(), traffic.failed) == (old, [])
+    at_rest(approved)
+    check(Row("package-pending", "failed, at PackageNotApproved", ALWAYS, OLD, f"**failed**: {told['why']}"))

@@ -1,0 +1,214 @@
+"""More than one run, more than one event, and no model before: each ends as docs/failures.md says."""
+
+import json
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from tests.conftest import wait_for
+from tests.promotion.cases import ALWAYS, NEW
+from tests.promotion.table import Row, check
+from tests.promotion.world import ROWS, Traffic, World, data
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+FOREVER = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 60_000, "End": True}}}
+
+
+@pytest.fixture
+def holder(guarded: World) -> Iterator[str]:
+    """An execution that holds the lease and does nothing."""
+    states = guarded.account.states
+    machine = states.create_state_machine(
+        name="holder", definition=json.dumps(FOREVER), roleArn="arn:aws:iam::123456789012:role/x"
+    )
+    execution = states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+    guarded.give_lease(execution)
+    yield execution
+    states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
+
+
+def at_rest(world: World) -> None:
+    world.settled()
+    assert "owner" not in world.lease()
+    assert world.processes() == {"jobs": 0, "servers": 1}
+
+
+def test_two_runs_take_turns(guarded: World) -> None:
+    old = guarded.live()
+    with Traffic(guarded.deployed) as traffic:
+        both = [guarded.ended(execution) for execution in [guarded.by_hand(), guarded.by_hand()]]
+    assert [run.outcome for run in both] == ["accepted", "accepted"]
+    spans = []
+    for run in both:
+        at = {
+            e["stateEnteredEventDetails"]["name"]: e["timestamp"]
+            for e in guarded.history(run.arn)
+            if "stateEnteredEventDetails" in e
+        }
+        spans.append((at["FindEndpoint"], at["FreeLease"]))
+    spans.sort()
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+    assert traffic.failed == []
+    assert guarded.live() != old
+    at_rest(guarded)
+    told = {guarded.told(run.arn)["outcome"] for run in both}
+    check(Row("two-runs", "one after the other: accepted, accepted", ALWAYS, NEW, f"**{told.pop()}** twice"))
+
+
+def test_newer_data_supersedes_a_run_that_waits_and_a_dead_owner_is_replaced(guarded: World, holder: str) -> None:
+    old = guarded.live()
+    with Traffic(guarded.deployed) as traffic:
+        older = guarded.start(data(ROWS[:300]))
+        guarded.in_state(older, "WaitForLease")
+        before = guarded.deployed.executions()
+        guarded.add("more.csv", data(ROWS[300:]))
+        newer = wait_for(lambda: next(iter(guarded.deployed.executions() - before), None))
+        superseded = guarded.ended(older)
+        assert guarded.live() == old
+        guarded.in_state(newer, "WaitForLease")
+        guarded.stop(holder)
+        accepted = guarded.ended(newer)
+    assert (superseded.outcome, accepted.outcome) == ("superseded", "accepted")
+    assert len(guarded.lines(accepted, "train", "validation", "labels")) == len(ROWS)
+    assert accepted.name in superseded.reason
+    assert traffic.failed == []
+    at_rest(guarded)
+    told = guarded.told(older)
+    run = "the older one superseded while it waited; the newer one took the lease over: accepted"
+    check(
+        Row(
+            "superseded",
+            run,
+            ALWAYS,
+            NEW,
+            f"**{told['outcome']}**: {told['why']}; **{guarded.told(newer)['outcome']}**",
+        )
+    )
+
+
+@pytest.mark.full
+def test_a_lease_of_nobody_is_taken_over(guarded: World) -> None:
+    guarded.give_lease("arn:aws:states:us-east-1:123456789012:execution:guarded:long-ago")
+    run = guarded.run()
+    assert run.outcome == "accepted"
+    assert "EvictOwner" in guarded.entered(run.arn)
+    at_rest(guarded)
+    check(
+        Row(
+            "owner-unknown",
+            "took the lease over: accepted",
+            "not asked",
+            NEW,
+            f"**{guarded.told(run.arn)['outcome']}**",
+        )
+    )
+
+
+def quiet(world: World) -> bool | None:
+    """Whether the trigger's queue is empty and no run is under way."""
+    sqs, names = (
+        world.deployed.client("sqs"),
+        [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")],
+    )
+    found = sqs.get_queue_attributes(QueueUrl=world.account.outputs["TriggerQueue"], AttributeNames=names)["Attributes"]
+    return (
+        True
+        if not any(int(count) for count in found.values()) and not any(run.running for run in world.newest_first())
+        else None
+    )
+
+
+def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> None:
+    wait_for(lambda: quiet(guarded))
+    guarded.deployed.clear()
+    before, started = guarded.deployed.executions(), time.monotonic()
+    with Traffic(guarded.deployed) as traffic:
+        for number in range(10):
+            guarded.add(f"{number}.csv", data(ROWS[number::10]))
+        assert time.monotonic() - started < 1
+        wait_for(lambda: guarded.deployed.executions() - before or None)
+        wait_for(lambda: quiet(guarded))
+    new = [run for run in guarded.newest_first() if run.arn not in before]
+    assert len(new) in {1, 2}
+    assert new[0].outcome == "accepted"
+    assert f"/runs/{new[0].name}/" in guarded.model()
+    assert len(guarded.lines(new[0], "train", "validation", "labels")) == len(ROWS)
+    assert traffic.failed == []
+    at_rest(guarded)
+    told = guarded.told(new[0].arn)
+    check(Row("ten-uploads", "one or two, the last with all data: accepted", ALWAYS, NEW, f"**{told['outcome']}**"))
+
+
+@pytest.mark.full
+def test_an_event_that_comes_again_starts_nothing(guarded: World) -> None:
+    wait_for(lambda: quiet(guarded))
+    sqs, queue = guarded.deployed.client("sqs"), guarded.account.outputs["TriggerQueue"]
+    event = json.dumps({"reason": "upload", "key": "raw/again.csv"})
+    before = guarded.deployed.executions()
+    with Traffic(guarded.deployed) as traffic:
+        guarded.deployed.put("again.csv", data())
+        for _ in range(2):
+            sqs.send_message(QueueUrl=queue, MessageBody=event)
+        wait_for(lambda: guarded.deployed.executions() - before or None)
+        wait_for(lambda: quiet(guarded))
+        sqs.send_message(QueueUrl=queue, MessageBody=event)
+        wait_for(lambda: quiet(guarded))
+    (execution,) = guarded.deployed.executions() - before
+    assert guarded.ended(execution).outcome == "accepted"
+    assert traffic.failed == []
+    at_rest(guarded)
+    told = guarded.told(execution)
+    check(Row("duplicates", "one: accepted", ALWAYS, NEW, f"**{told['outcome']}**, once"))
+
+
+@pytest.fixture
+def nothing_live(guarded: World) -> Iterator[World]:
+    """The pipeline without its endpoint, and with one again after the test."""
+    guarded.account.sagemaker.delete_endpoint(EndpointName=guarded.endpoint)
+    wait_for(lambda: True if not guarded.live() else None)
+    yield guarded
+    guarded.order()
+    again = guarded.run()
+    assert again.outcome == "accepted"
+    at_rest(guarded)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("name", "kind", "error", "cause"),
+    [
+        ("first-never-ready", "NeverReady", "EndpointFailed", "ping health check"),
+        ("first-dies", "DiesAtRequest", "SmokeTestFailed", "The endpoint was deleted"),
+    ],
+)
+def test_a_first_model_that_fails_leaves_nothing_in_the_way_of_the_next(
+    nothing_live: World, name: str, kind: str, error: str, cause: str
+) -> None:
+    world = nothing_live
+    world.order({"on": "Endpoint", "fault": kind})
+    with Traffic(world.deployed) as traffic:
+        run = world.run()
+    told = world.told(run.arn)
+    assert (told["outcome"], told["error"]) == ("failed", error)
+    assert cause in told["why"]
+    assert set(traffic.answers) <= {answer for answer in traffic.answers if answer.startswith(("503", "502"))}
+    wait_for(lambda: True if not world.live() else None)
+    assert world.package(run) == "Rejected"
+    assert "owner" not in world.lease()
+    wait_for(lambda: True if world.processes() == {"jobs": 0, "servers": 0} else None)
+    during = (
+        "said that nothing is live (503)"
+        if kind == "NeverReady"
+        else "said that nothing is live, or is busy (502, 503)"
+    )
+    check(
+        Row(
+            name,
+            f"failed, at {world.entered(run.arn)[-4]}",
+            during,
+            "nothing; the next run goes live",
+            f"**failed**: {told['why']}",
+        )
+    )

@@ -1,0 +1,308 @@
+"""The pipeline under test, what it is made to suffer, and what is seen of it."""
+
+import json
+import re
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ops import predict, runs
+from ops.account import OpsError
+from tests.conftest import ROOT, WDBC, Deployed, deploy, wait_for
+
+HEADER, *ROWS = WDBC.read_text().splitlines()
+CANARY = 0.1
+PARALLEL = {"ScoreBoth", "Tell", "TellFailure", "AskApproval"}
+
+
+def settings_file(folder: Path, name: str, release: str, **lines: str) -> Path:
+    """pipeline.toml under another project's name, with a short canary and short limits, and `release` on top."""
+    text = (ROOT / "pipeline.toml").read_text()
+    text = text.replace('name = "breast-cancer"', f'name = "{name}"').replace(
+        "max_runtime_minutes = 60", "max_runtime_minutes = 2"
+    )
+    text = re.sub(
+        r"\[release\].*?\n\n", f'[release]\nrollout = "canary"\nbake_seconds = 60\n{release}\n\n', text, flags=re.S
+    )
+    for old, new in lines.items():
+        text, count = re.subn(rf"^{old} = .*$", new, text, flags=re.M)
+        assert count == 1, old
+    path = folder / "pipeline.toml"
+    path.write_text(text)
+    return path
+
+
+def data(rows: list[str] | None = None) -> bytes:
+    return "\n".join([HEADER, *(ROWS if rows is None else rows)]).encode()
+
+
+def relabelled(every: int) -> bytes:
+    """The data with the label of every nth row turned around."""
+    turned = {"M": "B", "B": "M"}
+    split = [row.split(",", 2) for row in ROWS]
+    return data([
+        ",".join([first, turned[label] if number % every == 0 else label, rest])
+        for number, (first, label, rest) in enumerate(split)
+    ])  # fmt: skip
+
+
+class Traffic:
+    """A consumer who posts a row whose label is known, again and again, and keeps each answer."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self._deployed, self._row = deployed, predict.golden_row(deployed.account)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.answers: list[str] = []
+
+    def __enter__(self) -> "Traffic":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.03):
+            try:
+                self.answers.append(predict.predict(self._deployed.account, self._row))
+            except OpsError as error:
+                self.answers.append(str(error))
+
+    @property
+    def failed(self) -> list[str]:
+        return [answer for answer in self.answers if answer != "B"]
+
+
+@dataclass(frozen=True)
+class World:
+    """A deployed pipeline with a queue that hears everything it tells."""
+
+    deployed: Deployed
+    ear: str
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def account(self) -> Any:
+        return self.deployed.account
+
+    @property
+    def endpoint(self) -> str:
+        return str(self.account.outputs["Endpoint"])
+
+    # --- what is done to it
+
+    def order(self, *faults: dict[str, Any]) -> list[dict[str, str]]:
+        """Faults of the local SageMaker in place of those before; what has struck until now."""
+        request = urllib.request.Request(
+            self.deployed.cloud.endpoint_url, data=json.dumps(faults).encode(), method="POST",
+            headers={"X-Amz-Target": "SageMaker.LocalFaults", "Content-Type": "application/json"},
+        )  # fmt: skip
+        before = urllib.request.Request(request.full_url, data=b"", method="POST", headers=dict(request.headers))
+        with urllib.request.urlopen(before) as answer:
+            struck: list[dict[str, str]] = json.load(answer)["struck"]
+        urllib.request.urlopen(request).close()
+        return struck
+
+    def start(self, body: bytes | None = None) -> str:
+        """The execution that an upload starts."""
+        before = self.deployed.executions()
+        self.deployed.put(f"{time.monotonic_ns()}.csv", data() if body is None else body)
+        return wait_for(lambda: next(iter(self.deployed.executions() - before), None))
+
+    def ended(self, execution: str) -> runs.Run:
+        return wait_for(lambda: run if not (run := runs.describe(self.account, execution)).running else None, 90)
+
+    def run(self, body: bytes | None = None) -> runs.Run:
+        return self.ended(self.start(body))
+
+    def in_state(self, execution: str, *states: str) -> None:
+        """Wait until the execution has entered one of these."""
+        wait_for(lambda: True if set(states) & set(self.entered(execution)) else None)
+
+    def add(self, name: str, body: bytes) -> None:
+        self.account.s3.put_object(Bucket=self.account.outputs["DataBucket"], Key=f"raw/{name}", Body=body)
+
+    def by_hand(self) -> str:
+        """An execution without a request."""
+        return str(
+            self.account.states.start_execution(stateMachineArn=self.account.outputs["StateMachine"])["executionArn"]
+        )
+
+    def give_lease(self, owner: str) -> None:
+        self.deployed.client("dynamodb").update_item(
+            TableName=self.account.outputs["Lease"], Key={"endpoint": {"S": self.endpoint}}, UpdateExpression="SET #o = :o",
+            ExpressionAttributeNames={"#o": "owner"}, ExpressionAttributeValues={":o": {"S": owner}},
+        )  # fmt: skip
+
+    def stop(self, execution: str) -> None:
+        self.account.states.stop_execution(executionArn=execution, error="Aborted", cause="by a person")
+
+    # --- what is seen of it
+
+    def live(self) -> str:
+        """The config that the endpoint serves; nothing when there is none."""
+        try:
+            found = self.account.sagemaker.describe_endpoint(EndpointName=self.endpoint)
+        except self.account.sagemaker.exceptions.ClientError:
+            return ""
+        return str(found["EndpointConfigName"]) if found["EndpointStatus"] != "Failed" else ""
+
+    def settled(self) -> None:
+        """Wait until nothing is being changed."""
+
+        def idle() -> bool | None:
+            listed = self.account.sagemaker.list_endpoints(NameContains=self.endpoint)["Endpoints"]
+            return (
+                True
+                if all(
+                    e["EndpointStatus"] in ("InService", "Failed") for e in listed if e["EndpointName"] == self.endpoint
+                )
+                else None
+            )
+
+        wait_for(idle)
+
+    def lease(self) -> dict[str, Any]:
+        key = {"endpoint": {"S": self.endpoint}}
+        found = self.deployed.client("dynamodb").get_item(
+            TableName=self.account.outputs["Lease"], Key=key, ConsistentRead=True
+        )
+        return dict(found.get("Item", {}))
+
+    def history(self, execution: str) -> list[dict[str, Any]]:
+        pages = self.account.states.get_paginator("get_execution_history").paginate(executionArn=execution)
+        return [event for page in pages for event in page["events"]]
+
+    def entered(self, execution: str) -> list[str]:
+        """The states that were entered, in order."""
+        return [
+            event["stateEnteredEventDetails"]["name"]
+            for event in self.history(execution)
+            if "stateEnteredEventDetails" in event
+        ]
+
+    def retried(self, execution: str) -> Counter[str]:
+        """How often the task of a state was tried again; of a parallel state's tasks together."""
+        tries: Counter[str] = Counter()
+        state = ""
+        usual: Counter[str] = Counter()
+        for event in self.history(execution):
+            if "stateEnteredEventDetails" in event:
+                state = event["stateEnteredEventDetails"]["name"]
+                usual[state] += 2 if state in PARALLEL else 1
+            tries[state] += event["type"] == "TaskScheduled"
+        return Counter({name: count - usual[name] for name, count in tries.items() if count > usual[name]})
+
+    def package(self, run: runs.Run) -> str:
+        """The approval status of the package that the run registered."""
+        pages = self.account.sagemaker.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self.endpoint, SortBy="CreationTime", SortOrder="Descending"
+        )
+        for page in pages:
+            for summary in page["ModelPackageSummaryList"]:
+                found = self.account.sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
+                if found["CustomerMetadataProperties"]["execution"] == run.arn:
+                    return str(found["ModelApprovalStatus"])
+        return ""
+
+    def told(self, execution: str, words: str = "Run ended") -> dict[str, Any]:
+        """The message to people about this execution, once the event to machines has come with the same words."""
+
+        def both() -> dict[str, Any] | None:
+            self.listen()
+            about = [m for m in self.heard if m["message"]["execution"] == execution and m["words"] in ("", words)]
+            people, machines = ([m["message"] for m in about if bool(m["words"]) is w] for w in (False, True))
+            matching = [message for message in people if message in machines]
+            return dict(matching[-1]) if matching else None
+
+        return wait_for(both)
+
+    def listen(self) -> None:
+        sqs = self.deployed.client("sqs")
+        for message in sqs.receive_message(QueueUrl=self.ear, MaxNumberOfMessages=10).get("Messages", []):
+            body = json.loads(message["Body"])
+            event = (
+                {"words": body["detail-type"], "message": body["detail"]}
+                if "detail" in body
+                else {"words": "", "message": json.loads(body["Message"])}
+            )
+            self.heard.append(event)
+            sqs.delete_message(QueueUrl=self.ear, ReceiptHandle=message["ReceiptHandle"])
+
+    def processes(self) -> dict[str, int]:
+        """Processes of jobs, and of this endpoint's model servers."""
+        home = self.deployed.cloud.home.resolve()
+        found: Counter[str] = Counter()
+        for process in psutil.Process(self.deployed.cloud.pid).children(recursive=True):
+            try:
+                place = Path(process.cwd())
+            except psutil.Error:
+                continue
+            found["jobs"] += place.is_relative_to(home / "jobs")
+            found["servers"] += place.is_relative_to(home / "endpoints" / self.endpoint)
+        return dict(found)
+
+    def newest_first(self) -> list[runs.Run]:
+        """All runs."""
+        return sorted(
+            (runs.describe(self.account, arn) for arn in self.deployed.executions()),
+            key=lambda run: run.started,
+            reverse=True,
+        )
+
+    def lines(self, run: runs.Run, *folders: str) -> list[str]:
+        """The lines of all files in these of the run's folders."""
+        bucket, found = self.account.outputs["DataBucket"], []
+        for folder in folders:
+            for item in self.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{folder}/").get(
+                "Contents", []
+            ):
+                found += self.account.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode().splitlines()
+        return found
+
+    def model(self) -> str:
+        """The S3 URI of the live model."""
+        variant = self.account.sagemaker.describe_endpoint_config(EndpointConfigName=self.live())["ProductionVariants"][
+            0
+        ]
+        return str(
+            self.account.sagemaker.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]["ModelDataUrl"]
+        )
+
+
+@contextmanager
+def world(deployed: Deployed, config: Path, out: Path, monkeypatch: Any) -> Iterator[World]:
+    """Deploys the settings beside what is there, and listens to what is told."""
+    made = deploy(deployed.cloud, config, out, monkeypatch, bootstrapped=True)
+    sqs, sns, events = made.client("sqs"), made.client("sns"), made.client("events")
+    name = made.account.settings.project.name
+    queue = sqs.create_queue(QueueName=f"{name}-ear")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=made.account.outputs["Topic"], Protocol="sqs", Endpoint=arn)
+    events.put_rule(Name=f"{name}-ear", EventPattern=json.dumps({"source": [f"{name}.pipeline"]}))
+    events.put_targets(Rule=f"{name}-ear", Targets=[{"Id": "ear", "Arn": arn}])
+    yield World(made, queue)
+
+
+@contextmanager
+def edited(world: World, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """The deployed state machine with something in its definition changed for a while."""
+    machine = world.account.outputs["StateMachine"]
+    before = world.account.states.describe_state_machine(stateMachineArn=machine)["definition"]
+    definition = json.loads(before)
+    change(definition)
+    world.account.states.update_state_machine(stateMachineArn=machine, definition=json.dumps(definition))
+    try:
+        yield
+    finally:
+        world.account.states.update_state_machine(stateMachineArn=machine, definition=before)
