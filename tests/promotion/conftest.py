@@ -14,7 +14,7 @@ def guarded(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Ite
     config = settings_file(tmp_path_factory.mktemp("guarded"), "guarded", "keep = 3")
     with (
         pytest.MonkeyPatch.context() as patched,
-        world(deployed, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
+        world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
     ):
         run = made.run()
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
@@ -28,6 +28,6 @@ def asking(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     config = settings_file(tmp_path_factory.mktemp("asking"), "asking", release, marker='marker = "_SUCCESS"')
     with (
         pytest.MonkeyPatch.context() as patched,
-        world(deployed, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
+        world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
     ):
         yield made

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from local.cloud import Cloud
 from ops import predict, runs
 from ops.account import OpsError
 from tests.conftest import ROOT, WDBC, Deployed, deploy, wait_for
@@ -215,6 +216,18 @@ class World:
                     return str(found["ModelApprovalStatus"])
         return ""
 
+    def package_of(self, artifact: str) -> str:
+        """The approval status of the newest package with this artifact."""
+        sagemaker = self.account.sagemaker
+        for page in sagemaker.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self.endpoint, SortBy="CreationTime", SortOrder="Descending"
+        ):
+            for summary in page["ModelPackageSummaryList"]:
+                found = sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
+                if found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == artifact:
+                    return str(found["ModelApprovalStatus"])
+        return ""
+
     def told(self, execution: str, words: str = "Run ended") -> dict[str, Any]:
         """The message to people about this execution, once the event to machines has come with the same words."""
 
@@ -281,9 +294,9 @@ class World:
 
 
 @contextmanager
-def world(deployed: Deployed, config: Path, out: Path, monkeypatch: Any) -> Iterator[World]:
+def world(cloud: Cloud, config: Path, out: Path, monkeypatch: Any, *, bootstrapped: bool = True) -> Iterator[World]:
     """Deploys the settings beside what is there, and listens to what is told."""
-    made = deploy(deployed.cloud, config, out, monkeypatch, bootstrapped=True)
+    made = deploy(cloud, config, out, monkeypatch, bootstrapped=bootstrapped)
     sqs, sns, events = made.client("sqs"), made.client("sns"), made.client("events")
     name = made.account.settings.project.name
     queue = sqs.create_queue(QueueName=f"{name}-ear")["QueueUrl"]
