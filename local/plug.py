@@ -119,9 +119,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     _inner(STATES, "_AWS_SDK_ERROR_PREFIX")["sagemaker"] = "SageMaker"
     # The SDK for Java names a modeled error's class after it and throws its base class for every other.
     _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sagemaker"] = _SdkErrorNames()
-    _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sfn"] = {
-        "ExecutionDoesNotExist": "ExecutionDoesNotExistException"
-    }
+    _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sfn"] = {"ExecutionDoesNotExist": "ExecutionDoesNotExistException"}
     _mend_step_functions(service)
     _inner(STACKS, "_RESOURCE_HANDLERS").update(
         stack_types.handlers(

@@ -61,7 +61,7 @@ def ended(live: Deployed, arn: str) -> list[str]:
     if (run.status, run.outcome) != ("SUCCEEDED", "accepted"):
         return [f"{run.status}: {run.outcome}"]
     output = json.loads(live.account.states.describe_execution(executionArn=arn)["output"])
-    return [f"{key}: {output[key]['Cause']}" for key in ("untidy", "untold") if key in output]
+    return [f"{key}: {output[key]['Cause']}" for key in ("untidy", "untold") if output.get(key)]
 
 
 def test_every_used_statement_is_needed(live: Deployed) -> None:

@@ -18,6 +18,7 @@ NOTHING_YET: dict[str, Any] = {
     "package": {"arn": ""},
     "evaluation": {"metrics": {"decision": {"reason": "no model was trained, so none was evaluated"}}},
     "outcome": "failed",
+    "untidy": {},
     "alarms": {"names": []},
     "cause": {"ExitMessage": "", "FailureReason": "", "errorMessage": ""},
 }

@@ -187,11 +187,17 @@ def _rolled_back(state_id: str, then: State) -> Pass:
 
 
 def _disown(build: Building) -> State:
-    """DisownPackage: what did not stand its release is Rejected, so that no rollback brings it back."""
+    """DisownPackage: what did not stand its release is Rejected, so that no rollback brings it back.
+
+    Not what was asked for by its package: that one has served before, and may even be what serves now.
+    """
     disown = decide(build, "DisownPackage", "Rejected", "Taken back from the endpoint by the run that released it")
     disown.catches[0] = Catch(error_equals=["States.ALL"], result_path="$.kept", next_step=build.on_error)
     disown.next(build.on_error)
-    return disown
+    own = Choice("OwnPackage")
+    own.add_choice(ChoiceRule.StringEquals("$.request.model_package", ""), disown)
+    own.default_choice(build.on_error)
+    return own
 
 
 def _not_restored(build: Building) -> State:

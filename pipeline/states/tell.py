@@ -35,7 +35,7 @@ SAID = ("ExitMessage", "FailureReason", "errorMessage")
 
 def outcome(state_id: str, word: str, why: Intrinsic | str) -> Pass:
     """Names the outcome of a run that came to its end, and leaves of its state what is worth keeping."""
-    kept: dict[str, Any] = {key: Intrinsic(f"$.{key}") for key in ("run", "request", "package", "evaluation")}
+    kept: dict[str, Any] = {key: Intrinsic(f"$.{key}") for key in ("run", "request", "package", "evaluation", "untidy")}
     return Pass(state_id, parameters={**kept, "outcome": word, "why": why, "next": NEXT[word]})
 
 

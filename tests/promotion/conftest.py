@@ -5,17 +5,21 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Deployed
-from tests.promotion.world import World, settings_file, world
+from tests.promotion.world import World, listening, settings_file, world
+
+
+@pytest.fixture(scope="session")
+def shipped(live: Deployed) -> World:
+    """The pipeline as its settings are shipped, after its first accepted run."""
+    return listening(live)
 
 
 @pytest.fixture(scope="session")
 def guarded(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A canary of 10 %, after its first accepted run."""
     config = settings_file(tmp_path_factory.mktemp("guarded"), "guarded", "keep = 3")
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
-    ):
+    with pytest.MonkeyPatch.context() as patched:
+        made = world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched)
         run = made.run()
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
         yield made
@@ -26,8 +30,5 @@ def asking(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Approval by hand, and data that is held back until its marker is put; nothing has run yet."""
     release = 'approval = "manual"\napproval_hours = 1'
     config = settings_file(tmp_path_factory.mktemp("asking"), "asking", release, marker='marker = "_SUCCESS"')
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched) as made,
-    ):
-        yield made
+    with pytest.MonkeyPatch.context() as patched:
+        yield world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched)

@@ -11,7 +11,7 @@ from tests.promotion.cases import ALWAYS, OLD
 from tests.promotion.table import Row, check
 from tests.promotion.world import Traffic, World, data, edited
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 
 
 def typed(world: World, command: str, *, check: bool = True) -> str:

@@ -7,7 +7,7 @@ from tests.promotion import table
 from tests.promotion.cases import ALWAYS, CASES, NEW, OLD, WHAT, Case
 from tests.promotion.world import CANARY, Traffic, World
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 
 
 def marked(case: Case) -> object:
@@ -48,6 +48,7 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     assert "owner" not in world.lease()
     assert world.processes() == {"jobs": 0, "servers": 1}
     assert predict.predict(world.account, predict.golden_row(world.account)) == "B"
+    assert [answer for answer in traffic.failed if answer.startswith("lost")] == []
     assert len(traffic.failed) <= case.share * len(traffic.answers)
 
     tried = ", ".join(f"{state} tried again {count} times" for state, count in world.retried(execution).items())
@@ -68,7 +69,7 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
 
 
 AFTERWARDS = {
-    "FreeLeaseOfFailed", "CauseIsDocument", "OpenCause", "ReadCause", "TellFailure", "Failed", "DisownPackage",
+    "FreeLeaseOfFailed", "CauseIsDocument", "OpenCause", "ReadCause", "TellFailure", "Failed", "DisownPackage", "OwnPackage",
     "TakenBack", "PutBack", "SmokeIsDocument", "OpenSmoke", "ReadSmoke",
 }  # fmt: skip
 """States of a run that is over."""

@@ -1,149 +1,165 @@
-"""Safe promotion on a deployed local AWS: nothing worse goes live, and nothing is lost."""
+"""Safe promotion by the shipped settings: nothing worse goes live, and nothing is lost."""
 
 import json
-import random
 import time
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from ops import predict, promote, runs
-from tests.conftest import WDBC, Deployed, wait_for
+from ops import predict, promote
+from tests.promotion.cases import ALWAYS, NEW
+from tests.promotion.table import Row, check
+from tests.promotion.world import HEADER, ROWS, Traffic, World, data, relabelled
 
-pytestmark = pytest.mark.cloud
-
-HEADER, *ROWS = WDBC.read_text().splitlines()
-
-
-def flipped(share: float) -> bytes:
-    """WDBC with the labels of a share of its rows turned around."""
-    chosen = set(random.Random(7).sample(range(len(ROWS)), int(share * len(ROWS))))
-    turned = {",M,": ",B,", ",B,": ",M,"}
-    rows = [
-        row.replace(row[row.index(",") : row.index(",") + 3], turned[row[row.index(",") : row.index(",") + 3]], 1)
-        if number in chosen
-        else row
-        for number, row in enumerate(ROWS)
-    ]
-    return "\n".join([HEADER, *rows]).encode()
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 
 
-def live_config(deployed: Deployed) -> str:
-    return deployed.account.sagemaker.describe_endpoint(EndpointName="breast-cancer")["EndpointConfigName"]
-
-
-def lines(deployed: Deployed, run: runs.Run, folder: str) -> list[str]:
-    bucket = deployed.account.outputs["DataBucket"]
-    listed = deployed.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{folder}/")["Contents"]
-    bodies = [deployed.account.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
-    return b"".join(bodies).decode().splitlines()
-
-
-def evaluation(deployed: Deployed, run: runs.Run) -> Any:
-    return json.loads("\n".join(lines(deployed, run, "evaluation")))
-
-
-def lease(deployed: Deployed) -> dict[str, Any]:
-    dynamodb = deployed.client("dynamodb")
-    return dynamodb.get_item(TableName=deployed.account.outputs["Lease"], Key={"endpoint": {"S": "breast-cancer"}})[
-        "Item"
-    ]
-
-
-def test_a_worse_challenger_is_rejected_with_figures_and_a_better_one_after_it_is_accepted(live: Deployed) -> None:
-    before = live_config(live)
-    worse = live.run("worse.csv", flipped(0.3))
+def test_a_worse_challenger_is_rejected_with_figures_and_a_better_one_after_it_is_accepted(shipped: World) -> None:
+    before = shipped.live()
+    worse = shipped.run(relabelled(every=3))
     assert (worse.status, worse.outcome) == ("SUCCEEDED", "rejected")
-    assert live_config(live) == before
-    compared = evaluation(live, worse)["comparison"]
-    assert {"challenger", "champion", "difference", "interval"} <= compared.keys()
-    assert "is below" in worse.reason
-    better = live.run("wdbc.csv", WDBC.read_bytes())
+    assert shipped.live() == before
+    told = shipped.told(worse.arn)
+    assert told["why"] == worse.reason
+    assert "is below" in told["why"]
+    compared = told["metrics"]["comparison"]
+    assert compared["challenger"] < compared["champion"]
+    assert compared["interval"][0] <= compared["difference"] <= compared["interval"][1] < 0
+    better = shipped.run()
     assert (better.status, better.outcome) == ("SUCCEEDED", "accepted")
-    assert live_config(live) != before
+    assert shipped.live() != before
 
 
-def test_both_models_are_scored_on_the_same_hold_out(live: Deployed) -> None:
-    run = live.run("wdbc.csv", WDBC.read_bytes())
-    labelled = [json.loads(line)["row"] for line in lines(live, run, "labels")]
-    assert len(set(labelled)) == len(labelled)
-    assert len(lines(live, run, "predictions")) == len(lines(live, run, "champion")) == len(labelled)
-    # The same data and settings make the same model, so equal rows in equal order are equal answers.
-    assert lines(live, run, "predictions") == lines(live, run, "champion")
+def test_what_is_told_says_what_why_how_good_where_and_what_next(shipped: World) -> None:
+    run = shipped.run()
+    told = shipped.told(run.arn)
+    assert told.pop("metrics").keys() == {"rows", "binary_classification_metrics", "comparison", "decision"}
+    assert told.pop("package").startswith("arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/")
+    page = f"https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{run.arn}"
+    files = f"s3://{shipped.account.outputs['DataBucket']}/runs/{run.name}/"
+    assert told == {
+        "outcome": "accepted",
+        "why": "keeps every bound of the gate and is not worse than the champion by auc",
+        "next": "python -m ops predict",
+        "execution": run.arn,
+        "started_by": "upload",
+        "model": shipped.live(),
+        "links": {"run": page, "files": files},
+    }
 
 
-def test_every_run_that_trained_has_a_package_with_its_lineage(live: Deployed) -> None:
-    run = live.run("wdbc.csv", WDBC.read_bytes())
-    newest = live.account.sagemaker.list_model_packages(
-        ModelPackageGroupName="breast-cancer", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
-    )["ModelPackageSummaryList"][0]
-    package = live.account.sagemaker.describe_model_package(ModelPackageName=newest["ModelPackageArn"])
-    assert package["ModelApprovalStatus"] == "Approved"
-    lineage = package["CustomerMetadataProperties"]
-    assert lineage["execution"] == run.arn
-    assert lineage["data"].startswith(run.name.split("-")[0])
-    assert json.loads(lineage["hyperparameters"])["feature_dim"] == "30"
-
-
-def test_a_rollback_puts_the_previous_model_live_without_training(live: Deployed) -> None:
-    first, second = (
-        live.run("wdbc.csv", data) for data in (WDBC.read_bytes(), "\n".join([HEADER, *ROWS[1:]]).encode())
+def scores(world: World) -> dict[tuple[float, ...], float]:
+    """The live model's score of each row of the data, by the row's features."""
+    features = [row.split(",", 2)[2] for row in ROWS]
+    runtime = world.deployed.client("sagemaker-runtime")
+    answer = runtime.invoke_endpoint(
+        EndpointName=world.endpoint, ContentType="text/csv", Accept="application/json", Body="\n".join(features)
     )
+    predictions = json.load(answer["Body"])["predictions"]
+    return {tuple(map(float, row.split(","))): p["score"] for row, p in zip(features, predictions, strict=True)}
+
+
+def test_both_models_are_scored_on_the_same_rows_of_the_hold_out(shipped: World) -> None:
+    shipped.run("\n".join([HEADER, *ROWS[::2]]).encode())
+    champion = scores(shipped)
+    run = shipped.run()
+    challenger = scores(shipped)
+    assert champion != challenger
+    rows = [tuple(json.loads(line)["features"]) for line in shipped.lines(run, "holdout")]
+    ids = [json.loads(line)["row"] for line in shipped.lines(run, "labels")]
+    assert len(set(ids)) == len(ids) == len(rows)
+    for folder, model in (("champion", champion), ("predictions", challenger)):
+        scored = [json.loads(line)["score"] for line in shipped.lines(run, folder)]
+        assert scored == pytest.approx([model[row] for row in rows], abs=1e-6), folder
+
+
+def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World) -> None:
+    parent = shipped.live()
+    run = shipped.run()
+    found = shipped.account.sagemaker.describe_model_package(ModelPackageName=shipped.told(run.arn)["package"])
+    assert found["ModelApprovalStatus"] == "Approved"
+    lineage = found["CustomerMetadataProperties"]
+    request = json.loads(shipped.account.states.describe_execution(executionArn=run.arn)["input"])
+    settings = {f"hyperparameters/{name}": value for name, value in shipped.account.settings.hyperparameters().items()}
+    assert lineage.pop("job").startswith("breast-cancer-train-")
+    assert lineage == {
+        "execution": run.arn,
+        "model": shipped.live(),
+        "data": request["data"]["fingerprint"],
+        "settings": request["settings"],
+        "commit": request["commit"],
+        "parent": parent,
+        **settings,
+    }
+    metrics = found["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    assert metrics == f"s3://{shipped.account.outputs['DataBucket']}/runs/{run.name}/evaluation/evaluation.json"
+
+
+def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World) -> None:
+    first, second = shipped.run(), shipped.run(data(ROWS[1:]))
     assert (first.outcome, second.outcome) == ("accepted", "accepted")
     started = time.monotonic()
-    arn = promote.rollback(live.account)
-    run = wait_for(lambda: ended if not (ended := runs.describe(live.account, arn)).running else None)
-    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    run = shipped.ended(promote.rollback(shipped.account))
     print(f"rollback: {time.monotonic() - started:.1f} s")
-    config = live.account.sagemaker.describe_endpoint_config(EndpointConfigName=live_config(live))
-    model = live.account.sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
-    assert f"/runs/{first.name}/" in model["PrimaryContainer"]["ModelDataUrl"]
-    states = {event.state for _, event in runs.events(live.account, arn, 0) if event is not None}
-    assert "Train" not in states
-    assert predict.predict(live.account, predict.golden_row(live.account)) == "B"
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    assert f"/runs/{first.name}/" in shipped.model()
+    assert "Train" not in shipped.entered(run.arn)
+    assert predict.predict(shipped.account, predict.golden_row(shipped.account)) == "B"
 
 
-def test_a_run_stays_small_and_short(live: Deployed) -> None:
-    run = live.run("wdbc.csv", WDBC.read_bytes())
-    pages = live.account.states.get_paginator("get_execution_history").paginate(executionArn=run.arn)
-    history = [event for page in pages for event in page["events"]]
-    sizes = [len(event[key]["input"]) for event in history for key in event if key == "stateEnteredEventDetails"]
+def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> None:
+    good = shipped.run()
+    shipped.order({"on": "Endpoint", "fault": "CapacityError"})
+    bad = shipped.run(data(ROWS[1:]))
+    told = shipped.told(bad.arn)
+    assert (told["outcome"], told["error"]) == ("rolled back", "RolledBack")
+    assert shipped.package(bad) == "Rejected"
+    newest = shipped.run(data(ROWS[2:]))
+    assert newest.outcome == "accepted"
+    assert shipped.ended(promote.rollback(shipped.account)).outcome == "accepted"
+    assert f"/runs/{good.name}/" in shipped.model()
+
+
+def test_a_run_stays_small_and_short(shipped: World) -> None:
+    history = shipped.history(shipped.run().arn)
+    sizes = [
+        len(event["stateEnteredEventDetails"]["input"]) for event in history if "stateEnteredEventDetails" in event
+    ]
+    print(f"{len(history)} events, {max(sizes)} bytes at most")
     assert len(history) < 200
     assert max(sizes) < 20_000
 
 
-def test_a_dead_owner_loses_the_lease(live: Deployed) -> None:
-    states, machine = live.account.states, live.account.outputs["StateMachine"]
-    held = states.start_execution(stateMachineArn=machine, input='{"reason": "held"}')["executionArn"]
-    wait_for(lambda: lease(live).get("owner", {}).get("S") == held or None)
-    states.stop_execution(executionArn=held, error="Aborted", cause="by a test")
-    run = live.run("wdbc.csv", WDBC.read_bytes())
-    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
-    assert "owner" not in lease(live)
+def test_an_aborted_run_gives_its_lease_back_and_is_told(shipped: World) -> None:
+    held = shipped.by_hand()
+    shipped.in_state(held, "Preprocess")
+    assert shipped.lease()["owner"] == {"S": held}
+    shipped.stop(held)
+    told = shipped.told(held)
+    assert (told["outcome"], told["why"]) == ("aborted", "the execution ended as ABORTED")
+    assert "owner" not in shipped.lease()
 
 
-def test_the_lease_is_free_after_every_outcome(live: Deployed) -> None:
-    for name, data, status in (("good.csv", WDBC.read_bytes(), "SUCCEEDED"), ("bad.csv", b"nonsense", "FAILED")):
-        assert live.run(name, data).status == status
-        assert "owner" not in lease(live)
+def turn(world: World, execution: str) -> tuple[Any, Any]:
+    at = {
+        event["stateEnteredEventDetails"]["name"]: event["timestamp"]
+        for event in world.history(execution)
+        if "stateEnteredEventDetails" in event
+    }
+    return at["FindEndpoint"], at["FreeLease"]
 
 
-def test_runs_at_once_take_turns(live: Deployed) -> None:
-    states, machine = live.account.states, live.account.outputs["StateMachine"]
-    both: list[str] = []
-
-    def start_two() -> None:
-        both.extend(states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2))
-
-    uploaded = live.run("wdbc.csv", WDBC.read_bytes(), during=start_two)
-    ended = [
-        wait_for(lambda arn=arn: r if not (r := runs.describe(live.account, arn)).running else None) for arn in both
-    ]
-    assert [(run.status, run.outcome) for run in [uploaded, *ended]] == [("SUCCEEDED", "accepted")] * 3, ended
-    spans = []
-    for arn in [uploaded.arn, *both]:
-        entered = {e.state: e.at for _, e in runs.events(live.account, arn, 0) if e is not None}
-        spans.append((entered["FindEndpoint"], entered["FreeLease"]))
-    spans.sort()
-    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+def test_two_runs_take_turns(shipped: World) -> None:
+    old = shipped.live()
+    with Traffic(shipped.deployed) as traffic:
+        both = [shipped.ended(execution) for execution in [shipped.by_hand(), shipped.by_hand()]]
+    assert [run.outcome for run in both] == ["accepted", "accepted"]
+    turns = sorted(turn(shipped, run.arn) for run in both)
+    assert all(before[1] <= after[0] for before, after in pairwise(turns))
+    assert traffic.failed == []
+    assert shipped.live() != old
+    assert "owner" not in shipped.lease()
+    assert shipped.processes() == {"jobs": 0, "servers": 1}
+    told = {shipped.told(run.arn)["outcome"] for run in both}
+    check(Row("two-runs", "one after the other: accepted, accepted", ALWAYS, NEW, f"**{told.pop()}** twice"))

@@ -13,25 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 
 from local.cloud import Cloud
 from ops import predict, runs
-from ops.account import OpsError
 from tests.conftest import ROOT, WDBC, Deployed, deploy, wait_for
+from tests.lambdas.predict.signed import Signed
 
 HEADER, *ROWS = WDBC.read_text().splitlines()
 CANARY = 0.1
 PARALLEL = {"ScoreBoth", "Tell", "TellFailure", "AskApproval"}
 
 
-def settings_file(folder: Path, name: str, release: str, **lines: str) -> Path:
+def settings_file(folder: Path, name: str, release: str, *, bake: int = 60, **lines: str) -> Path:
     """pipeline.toml under another project's name, with a short canary and short limits, and `release` on top."""
     text = (ROOT / "pipeline.toml").read_text()
     text = text.replace('name = "breast-cancer"', f'name = "{name}"').replace(
         "max_runtime_minutes = 60", "max_runtime_minutes = 2"
     )
     text = re.sub(
-        r"\[release\].*?\n\n", f'[release]\nrollout = "canary"\nbake_seconds = 60\n{release}\n\n', text, flags=re.S
+        r"\[release\].*?\n\n", f'[release]\nrollout = "canary"\nbake_seconds = {bake}\n{release}\n\n', text, flags=re.S
     )
     for old, new in lines.items():
         text, count = re.subn(rf"^{old} = .*$", new, text, flags=re.M)
@@ -56,10 +57,10 @@ def relabelled(every: int) -> bytes:
 
 
 class Traffic:
-    """A consumer who posts a row whose label is known, again and again, and keeps each answer."""
+    """A consumer who posts a row whose label is known, again and again, and keeps each answer; it never asks twice."""
 
     def __init__(self, deployed: Deployed) -> None:
-        self._deployed, self._row = deployed, predict.golden_row(deployed.account)
+        self._url, self._row = deployed.account.api_url, predict.golden_row(deployed.account)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.answers: list[str] = []
@@ -73,11 +74,14 @@ class Traffic:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.03):
-            try:
-                self.answers.append(predict.predict(self._deployed.account, self._row))
-            except OpsError as error:
-                self.answers.append(str(error))
+        with requests.Session() as session:
+            session.auth = Signed()
+            while not self._stop.wait(0.03):
+                try:
+                    answer = session.post(self._url, json={"data": self._row}, timeout=30)
+                    self.answers.append(answer.json() if answer.ok else f"{answer.status_code} {answer.text}")
+                except requests.RequestException as error:
+                    self.answers.append(f"lost: {error}")
 
     @property
     def failed(self) -> list[str]:
@@ -91,6 +95,7 @@ class World:
     deployed: Deployed
     ear: str
     heard: list[dict[str, Any]] = field(default_factory=list)
+    packages: dict[str, str] = field(default_factory=dict)
 
     @property
     def account(self) -> Any:
@@ -216,17 +221,20 @@ class World:
                     return str(found["ModelApprovalStatus"])
         return ""
 
-    def package_of(self, artifact: str) -> str:
-        """The approval status of the newest package with this artifact."""
+    def approval(self, artifact: str) -> str:
+        """The approval status of the package that holds this model."""
         sagemaker = self.account.sagemaker
-        for page in sagemaker.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self.endpoint, SortBy="CreationTime", SortOrder="Descending"
-        ):
-            for summary in page["ModelPackageSummaryList"]:
-                found = sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
-                if found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == artifact:
-                    return str(found["ModelApprovalStatus"])
-        return ""
+        if artifact not in self.packages:
+            pages = sagemaker.get_paginator("list_model_packages").paginate(
+                ModelPackageGroupName=self.endpoint, SortBy="CreationTime", SortOrder="Descending"
+            )
+            for arn in (summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]):
+                if arn in self.packages.values():
+                    break
+                found = sagemaker.describe_model_package(ModelPackageName=arn)
+                self.packages[found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]] = arn
+        found = sagemaker.describe_model_package(ModelPackageName=self.packages[artifact])
+        return str(found["ModelApprovalStatus"])
 
     def told(self, execution: str, words: str = "Run ended") -> dict[str, Any]:
         """The message to people about this execution, once the event to machines has come with the same words."""
@@ -283,28 +291,32 @@ class World:
                 found += self.account.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode().splitlines()
         return found
 
-    def model(self) -> str:
-        """The S3 URI of the live model."""
-        variant = self.account.sagemaker.describe_endpoint_config(EndpointConfigName=self.live())["ProductionVariants"][
-            0
-        ]
-        return str(
-            self.account.sagemaker.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]["ModelDataUrl"]
-        )
+    def model(self, config: str = "") -> str:
+        """The S3 URI of a config's model, the live one's by default."""
+        sagemaker = self.account.sagemaker
+        variant = sagemaker.describe_endpoint_config(EndpointConfigName=config or self.live())["ProductionVariants"][0]
+        return str(sagemaker.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]["ModelDataUrl"])
 
 
-@contextmanager
-def world(cloud: Cloud, config: Path, out: Path, monkeypatch: Any, *, bootstrapped: bool = True) -> Iterator[World]:
+def world(cloud: Cloud, config: Path, out: Path, monkeypatch: Any, *, bootstrapped: bool = True) -> World:
     """Deploys the settings beside what is there, and listens to what is told."""
-    made = deploy(cloud, config, out, monkeypatch, bootstrapped=bootstrapped)
+    return listening(deploy(cloud, config, out, monkeypatch, bootstrapped=bootstrapped))
+
+
+def listening(made: Deployed) -> World:
+    """The deployed pipeline with a queue that hears what it tells."""
     sqs, sns, events = made.client("sqs"), made.client("sns"), made.client("events")
     name = made.account.settings.project.name
     queue = sqs.create_queue(QueueName=f"{name}-ear")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    senders = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
+    allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=made.account.outputs["Topic"], Protocol="sqs", Endpoint=arn)
     events.put_rule(Name=f"{name}-ear", EventPattern=json.dumps({"source": [f"{name}.pipeline"]}))
     events.put_targets(Rule=f"{name}-ear", Targets=[{"Id": "ear", "Arn": arn}])
-    yield World(made, queue)
+    return World(made, queue)
 
 
 @contextmanager
