@@ -35,6 +35,7 @@ $(INSTALLED): requirements.txt
 	@echo "installing the Python packages into $(VENV) ..."
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv 2>/dev/null; }
 	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
+	@printf '#!/bin/sh\nPYTHONPATH=%s exec %s -m ops "$$@"\n' "$(CURDIR)" "$(PY)" >$(VENV)/bin/ops && chmod +x $(VENV)/bin/ops
 	@touch $@
 
 $(CDK_INSTALLED): package-lock.json $(INSTALLED)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.config import ConfigError, Settings, load
@@ -26,7 +27,7 @@ class NotDeployed(OpsError):
     """The stack is not there."""
 
 
-FAILURES: tuple[type[Exception], ...] = (OpsError, ConfigError, BotoCoreError, ClientError)
+FAILURES: tuple[type[Exception], ...] = (OpsError, ConfigError, BotoCoreError, ClientError, Boto3Error)
 """What a command turns into one line and exit code 1."""
 
 

@@ -4,9 +4,6 @@ import json
 
 from ops.account import Account, OpsError
 
-EXIT = {"started": 0, "nothing new": 4, "held back": 4, "no data": 4}
-"""Exit codes by the Lambda's result: 4 says that no run was started, and that none is needed or possible yet."""
-
 
 class RetrainFailed(OpsError):
     """The Lambda did not answer the request; its own words are in the message."""

@@ -37,27 +37,24 @@ def newest_run(account: Account, console: Console) -> runs.Run:
 def follow(account: Account, run: runs.Run, console: Console) -> runs.Run:
     """Prints a line for each state as it ends, with the seconds it took; returns the run once it has ended."""
     console.print(f"run {run.name}, started {run.started:%H:%M:%S}")
-    entered: dict[str, datetime] = {}
-    seen = 0
-    while True:
-        current = runs.describe(account, run.arn)
-        with console.status("") as status:
-            for number, event in runs.events(account, run.arn, seen):
-                seen = number
-                if event is None:
-                    continue
-                if event.entered:
-                    entered[event.state] = event.at
-                    status.update(f"{event.state} ...")
-                else:
-                    took = (event.at - entered.pop(event.state, event.at)).total_seconds()
-                    console.print(f"  {event.state:<24}{took:6.1f} s")
+    told: set[int] = set()
+    with console.status("") as status:
+        while True:
+            current = runs.describe(account, run.arn)
+            steps = runs.steps(account, run.arn)
+            for number, step in enumerate(steps):
+                if number not in told and (step.left or not current.running):
+                    told.add(number)
+                    console.print(_line(step))
             if not current.running:
-                break
+                return current
+            status.update(", ".join(step.state for step in steps if step.left is None) + " ...")
             time.sleep(_pause(account))
-    for state in entered:
-        console.print(f"  {state:<24} [red]failed[/red]" if current.status == "FAILED" else f"  {state}")
-    return current
+
+
+def _line(step: runs.Step) -> str:
+    took = f"{(step.left - step.entered).total_seconds():6.1f} s" if step.left else ""
+    return f"  {step.state:<24}{took}{f'  [red]{step.error}[/red]' if step.error else ''}"
 
 
 def _newest_upload(account: Account) -> datetime | None:

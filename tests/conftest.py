@@ -30,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "deployed" in fixtures:
             group = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
             item.add_marker(pytest.mark.xdist_group(group))
+        elif "bare" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("deployed"))
         elif "cloud" in fixtures:
             item.add_marker(pytest.mark.xdist_group("local"))
 

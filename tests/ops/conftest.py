@@ -1,0 +1,52 @@
+"""A local AWS with nothing deployed for the settings, and in it a stack whose parts are gone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from local.cloud import ACCOUNT, Cloud, running
+from tests.conftest import ROOT
+
+PARTS = {
+    "DataBucket": "gone",
+    "StateMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone",
+    "DriftMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone-drift",
+    "Endpoint": "gone",
+    "ModelPackageGroup": "gone",
+    "ApiUrl": "https://gone.execute-api.us-east-1.amazonaws.com/v1/",
+    "Retrain": "gone",
+    "Lease": "gone",
+}
+
+
+@pytest.fixture(scope="session")
+def bare() -> Iterator[Cloud]:
+    with running() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def empty(bare: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """The account before the first deployment."""
+    for name, value in bare.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PIPELINE_CONFIG", str(ROOT / "pipeline.toml"))
+    return bare
+
+
+@pytest.fixture
+def broken(empty: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """A stack that says it is there, while somebody has deleted what it names."""
+    config = tmp_path / "pipeline.toml"
+    text = (ROOT / "pipeline.toml").read_text()
+    config.write_text(text.replace('name = "breast-cancer"', 'name = "broken"', 1))
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    outputs = "".join(f"\n  {name}: {{Value: '{value}'}}" for name, value in PARTS.items())
+    template = f"Resources:\n  Topic: {{Type: 'AWS::SNS::Topic'}}\nOutputs:{outputs}\n"
+    stacks = boto3.client("cloudformation")
+    if not any(stack["StackName"] == "broken" for stack in stacks.describe_stacks()["Stacks"]):
+        stacks.create_stack(StackName="broken", TemplateBody=template)
+        stacks.get_waiter("stack_create_complete").wait(StackName="broken", WaiterConfig={"Delay": 1})
+    return empty

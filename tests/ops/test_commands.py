@@ -1,0 +1,207 @@
+"""Every command: on a pipeline that is live, on an empty account, and on a stack whose parts are gone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.cloud import Cloud
+from ops import runs
+from tests.conftest import ROOT, WDBC, Deployed, wait_for
+from tests.ops.typing import typed
+
+pytestmark = pytest.mark.cloud
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("upload", str(WDBC)), ("retrain",), ("watch",), ("predict",), ("status",), ("runs",), ("logs",), ("diff", "a", "b"),
+    ("approve",), ("reject",), ("rollback",), ("url",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_an_empty_account_is_told_to_deploy_first(empty: Cloud, command: tuple[str, ...]) -> None:
+    told = "no stack breast-cancer here: run `make up` (local) or `make deploy` (AWS) first"
+    answer = typed(*command)
+    assert (answer.code, answer.out, answer.err) == (1, "", f"error: {told}\n")
+
+
+def test_a_failure_is_a_document_too_for_who_asks_for_json(empty: Cloud) -> None:
+    answer = typed("status", "--json")
+    assert (answer.code, answer.document["error"]) == (1, "NotDeployed")
+    assert answer.document["message"] in answer.err
+
+
+# The local AWS lists the runs of a state machine that is gone as none; AWS says StateMachineDoesNotExist (exit code 1).
+BROKEN = {
+    ("upload", str(WDBC)): (1, "The specified bucket does not exist"),
+    ("retrain",): (1, "function:gone"),
+    ("watch",): (1, "The specified bucket does not exist"),
+    ("predict",): (1, "404"),
+    ("runs",): (4, "no run yet"),
+    ("status",): (0, "endpoint gone: no model has been deployed yet"),
+    ("logs",): (4, "no run yet"),
+    ("diff", "a", "b"): (4, "no run's name begins with a"),
+    ("approve",): (1, "Requested resource not found"),
+    ("reject",): (1, "Requested resource not found"),
+    ("rollback",): (4, "no model has been deployed yet"),
+}
+
+
+@pytest.mark.parametrize("command", BROKEN, ids=lambda command: command[0])
+def test_what_is_gone_is_named_in_one_line(broken: Cloud, command: tuple[str, ...]) -> None:
+    answer = typed(*command)
+    assert (answer.code, len(answer.err.splitlines())) == (BROKEN[command][0], 0 if answer.out else 1)
+    assert BROKEN[command][1] in answer.out + answer.err
+
+
+def test_the_doctor_of_a_stack_whose_parts_are_gone_sends_to_deploy(broken: Cloud) -> None:
+    fixes = {check["name"]: check["fix"] for check in typed("doctor", "--json").document if check["fix"]}
+    assert set(fixes) == {"bootstrap", "stack", "settings", "endpoint"}
+
+
+def test_the_doctor_of_an_empty_account_names_each_fix(empty: Cloud) -> None:
+    answer = typed("doctor", "--json")
+    fixes = {check["name"]: check["fix"] for check in answer.document if check["fix"]}
+    assert answer.code == 1
+    assert set(fixes) == {"bootstrap", "stack", "settings", "endpoint"}
+    assert "cdk bootstrap" in fixes["bootstrap"]
+    assert "make deploy" in fixes["stack"]
+
+
+def test_the_doctor_names_the_fix_for_a_machine_without_node(
+    empty: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    checks = {check["name"]: check for check in typed("doctor", "--json").document}
+    assert checks["Node"] == {
+        "name": "Node",
+        "found": "node is not on the PATH",
+        "fix": "run `make install`: it brings Node as a Python package",
+    }
+    assert checks["CDK"]["fix"] == "run `make install`"
+
+
+def test_the_doctor_names_the_fix_for_a_machine_without_credentials(
+    empty: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    checks = {check["name"]: check for check in typed("doctor", "--json").document}
+    assert checks["credentials"]["found"] == "no credentials found"
+    assert checks["credentials"]["fix"].startswith("run `aws configure` or `aws sso login`")
+    assert checks["stack"]["found"] == "Unable to locate credentials"
+
+
+def test_the_doctor_names_the_fix_for_a_stack_of_other_settings(
+    live: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "pipeline.toml"
+    config.write_text((ROOT / "pipeline.toml").read_text().replace("epochs = 30", "epochs = 31"))
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    checks = {check["name"]: check for check in typed("doctor", "--json").document}
+    assert checks["settings"]["fix"].startswith("run `make deploy`")
+    assert checks["stack"]["fix"] == ""
+
+
+def test_the_doctor_of_a_live_pipeline_finds_nothing(live: Deployed) -> None:
+    answer = typed("doctor")
+    assert "FIX" not in answer.out, answer.out
+    assert answer.code == 0
+
+
+def test_status_tells_what_is_live_and_why(live: Deployed) -> None:
+    first = wait_for(lambda: next((run for run in runs.latest(live.account, 50) if run.outcome == "accepted"), None))
+    document = typed("status", "--json").document
+    config = live.account.sagemaker.describe_endpoint(EndpointName="breast-cancer")["EndpointConfigName"]
+    assert (document["endpoint"]["status"], document["endpoint"]["config"]) == ("InService", config)
+    assert document["endpoint"]["run"]["outcome"] == "accepted"
+    assert document["runs"][0]["name"] == runs.latest(live.account, 1)[0].name
+    text = typed("status").out
+    assert f"endpoint breast-cancer: InService, {config} since" in text
+    assert "keeps every bound of the gate" in text
+    assert first.name in typed("runs", "--limit", "100").out
+
+
+def test_an_alarm_that_rings_is_in_the_status_with_what_to_do(live: Deployed) -> None:
+    alarm = "breast-cancer-latency"
+    watch = live.client("cloudwatch")
+    watch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="tried")
+    try:
+        assert [rings["name"] for rings in typed("status", "--json").document["alarms"]] == [alarm]
+        assert f"ALARM {alarm}: tried" in typed("status").out
+        assert typed("doctor").code == 1
+    finally:
+        watch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="tried")
+
+
+def test_the_logs_of_a_run_are_those_of_its_jobs(live: Deployed) -> None:
+    accepted = next(run for run in runs.latest(live.account, 50) if run.outcome == "accepted")
+    trained = typed("logs", accepted.name, "Train", "--json").document
+    assert [part["job"]["kind"] for part in trained["jobs"]] == ["train"]
+    assert any("Best model found for hyperparameters" in line for line in trained["jobs"][0]["lines"])
+    assert trained["failed"] == []
+    assert typed("logs", accepted.name, "Tidy").code == 4
+
+
+def test_the_logs_of_a_failed_run_begin_with_its_cause(live: Deployed) -> None:
+    header = WDBC.read_text().splitlines()[0]
+    failed = live.run("bad.csv", f"{header}\nx\n".encode())
+    live.clear()
+    answer = typed("logs", failed.name)
+    assert answer.code == 0
+    assert answer.out.splitlines()[0].startswith("Preprocess: States.TaskFailed: bad.csv, row 2")
+    document = typed("logs", "--json").document
+    assert [part["state"] for part in document["jobs"]] == ["Preprocess"]
+    assert document["jobs"][0]["lines"][-1].startswith("bad.csv, row 2")
+    differences = {line["what"]: line for line in typed("diff", accepted_name(live), failed.name, "--json").document}
+    assert (differences["status"]["before"], differences["status"]["after"]) == ("SUCCEEDED", "FAILED")
+    assert differences["auc"]["after"] is None
+
+
+def accepted_name(live: Deployed) -> str:
+    return next(run.name for run in runs.latest(live.account, 50) if run.outcome == "accepted")
+
+
+def test_a_run_does_not_differ_from_itself(live: Deployed) -> None:
+    name = accepted_name(live)
+    assert typed("diff", name, name).out == "no difference\n"
+
+
+def test_a_name_that_no_run_has_is_nothing_to_show(live: Deployed) -> None:
+    answer = typed("logs", "nosuch")
+    assert (answer.code, answer.err) == (
+        4, "error: no run's name begins with nosuch: `python -m ops runs` lists them\n"
+    )  # fmt: skip
+
+
+def test_upload_watch_predict_and_url_answer_in_json(live: Deployed, tmp_path: Path) -> None:
+    header, *rows = WDBC.read_text().splitlines()
+    file = tmp_path / "again.csv"
+    file.write_text("\n".join([header, *rows[::-1]]))
+    live.clear()
+    bucket = live.account.outputs["DataBucket"]
+    assert typed("upload", str(file), "--json").document == {"uploaded": f"s3://{bucket}/raw/again.csv"}
+    watched = typed("watch", "--json")
+    assert (watched.code, watched.document["outcome"]) == (0, "accepted"), watched.err
+    assert "Preprocess" in watched.err
+    assert typed("predict", "--json").document == {"prediction": "B"}
+    assert typed("url", "--json").document == {"url": live.account.api_url}
+    assert json.loads(typed("retrain", "--json").out)["result"] == "nothing new"
+
+
+def test_nobody_waits_for_an_approval(live: Deployed) -> None:
+    for command in ("approve", "reject"):
+        answer = typed(command, "--json")
+        assert (answer.code, answer.document["error"]) == (4, "NothingToDo")
+
+
+def test_the_shell_completes_commands(tmp_path: Path) -> None:
+    words = {"_OPS_COMPLETE": "complete_bash", "COMP_WORDS": "ops do", "COMP_CWORD": "1"}
+    program = Path(sys.executable).parent / "ops"
+    made = subprocess.run(
+        [program], env={**os.environ, **words}, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert made.stdout.split() == ["doctor"]
