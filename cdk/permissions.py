@@ -1,5 +1,7 @@
 """What the state machine and the SageMaker jobs may do: every action by name, every resource by its narrowest ARN."""
 
+from collections.abc import Sequence
+
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -25,19 +27,19 @@ def tell(stack: Stack, topic: str) -> list[iam.PolicyStatement]:
     return [allow("sns:Publish", topic), allow("events:PutEvents", bus)]
 
 
-def run_jobs(stack: Stack, project: str) -> list[iam.PolicyStatement]:
-    """The `.sync` integrations of the three job kinds (Step Functions Developer Guide, "Manage SageMaker jobs").
+def run_jobs(stack: Stack, project: str, kinds: Sequence[str] = tuple(JOBS)) -> list[iam.PolicyStatement]:
+    """The `.sync` integrations of the job kinds (Step Functions Developer Guide, "Manage SageMaker jobs").
 
     Step Functions follows a job through a rule that it manages itself, and tags it: hence the events and tag actions.
     """
     statements = []
-    for kind, resource in JOBS.items():
+    for kind, resource in ((kind, JOBS[kind]) for kind in kinds):
         actions = [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")]
         arn = _arn(stack, "sagemaker", resource, f"{project}-*")
         statements.append(
             iam.PolicyStatement(actions=[*actions, "sagemaker:AddTags", "sagemaker:ListTags"], resources=[arn])
         )
-    rules = [_arn(stack, "events", "rule", f"StepFunctionsGetEventsForSageMaker{kind}JobsRule") for kind in JOBS]
+    rules = [_arn(stack, "events", "rule", f"StepFunctionsGetEventsForSageMaker{kind}JobsRule") for kind in kinds]
     events = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
     return [*statements, iam.PolicyStatement(actions=events, resources=rules)]
 

@@ -52,6 +52,7 @@ class Promotion(Construct):
             self,
             construct_id,
             alarm_name=name,
+            alarm_description=f"{metric} of the live model: docs/runbook.md#{name.removeprefix(f'{endpoint}-')}",
             metric=measured,
             threshold=threshold,
             evaluation_periods=1,

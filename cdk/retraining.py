@@ -66,6 +66,18 @@ class Retraining(Construct):
             ),
             removal_policy=RemovalPolicy.DESTROY,
         )
+        self.log_group = log_group(self, "Log")
+        self.ports = {
+            "AssetBucket": jobs.s3_bucket_name,
+            "DataBucket": data.bucket.bucket_name,
+            "DataKey": data.key.key_arn,
+            "JobsFile": jobs.s3_object_key,
+            "ProcessingImage": image["Processing"],
+            "SageMakerRole": self.job_role.role_arn,
+            "SettingsFile": job_settings.s3_object_key,
+            "Topic": topic.topic_arn,
+        }
+        """What the drift check's state machine has in common with this one."""
         self.machine = sfn.StateMachine(
             self,
             "Machine",
@@ -74,24 +86,17 @@ class Retraining(Construct):
                 json.dumps(workflow.definition(settings, partition), indent=1)
             ),
             definition_substitutions={
-                "AssetBucket": jobs.s3_bucket_name,
-                "DataBucket": data.bucket.bucket_name,
-                "DataKey": data.key.key_arn,
+                **self.ports,
                 "EndpointName": endpoint_name,
                 "ErrorAlarm": promotion.error_alarm.alarm_name,
-                "JobsFile": jobs.s3_object_key,
                 "LatencyAlarm": promotion.latency_alarm.alarm_name,
                 "LeaseTable": self.lease.table_name,
                 "ModelPackageGroup": promotion.packages.ref,
                 "PredictFunction": predict.function_arn,
-                "ProcessingImage": image["Processing"],
-                "SageMakerRole": self.job_role.role_arn,
-                "SettingsFile": job_settings.s3_object_key,
                 "TidyFunction": promotion.tidy.function_arn,
-                "Topic": topic.topic_arn,
                 "TrainingImage": image["Training"],
             },
-            logs=sfn.LogOptions(destination=log_group(self, "Log"), level=sfn.LogLevel.ALL),
+            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ALL),
             tracing_enabled=True,
         )
         for statement in [

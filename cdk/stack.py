@@ -10,8 +10,10 @@ from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from cdk.data import DataStore
+from cdk.drift import Drift
 from cdk.ending import Ending
 from cdk.money import Budget
+from cdk.observability import Observability
 from cdk.promotion import Promotion
 from cdk.retraining import Retraining
 from cdk.serving import Serving
@@ -67,11 +69,25 @@ class PipelineStack(Stack):
         if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
             dollars = settings.stack.monthly_budget
             Budget(self, "Budget", dollars=dollars, name=settings.project.name, topic=topic, key=data.key)
+        drift = Drift(self, "Drift", settings=settings, data=data, retraining=retraining, endpoint_name=endpoint_name)
+
+        Observability(
+            self,
+            "Observability",
+            settings=settings,
+            topic=topic,
+            serving=serving,
+            promotion=promotion,
+            retraining=retraining,
+            triggers=triggers,
+            drift=drift,
+        )
         for node in self.node.find_all():
             if isinstance(node, logs.CfnLogGroup):
                 node.retention_in_days = settings.stack.log_days
 
         outputs = {
+            "DriftMachine": drift.machine.state_machine_arn,
             "Lease": retraining.lease.table_name,
             "DataBucket": data.bucket.bucket_name,
             "StateMachine": retraining.machine.state_machine_arn,

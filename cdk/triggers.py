@@ -73,8 +73,11 @@ class Triggers(Construct):
         upload = events.EventPattern(source=["aws.s3"], detail_type=["Object Created"], detail=uploaded)
         key = events.EventField.from_path("$.detail.object.key")
         self._on("Upload", {"reason": "upload", "key": key}, event_pattern=upload)
-        drift = events.EventPattern(source=[f"{settings.project.name}.drift"])
-        self._on("Drift", {"reason": "drift"}, event_pattern=drift)
+        if settings.drift.retrain != "never":
+            drift = events.EventPattern(source=[f"{settings.project.name}.drift"])
+            # Data that had its run gives the same model again: it runs once more only if the settings want it so.
+            again = settings.drift.retrain == "always"
+            self._on("Drift", {"reason": "drift", "force": again}, event_pattern=drift)
         if settings.trigger.schedule:
             schedule = events.Schedule.expression(settings.trigger.schedule)
             self._on("Schedule", {"reason": "schedule"}, schedule=schedule)
@@ -82,7 +85,7 @@ class Triggers(Construct):
     def _on(
         self,
         what: str,
-        request: dict[str, str],
+        request: dict[str, str | bool],
         *,
         event_pattern: events.EventPattern | None = None,
         schedule: events.Schedule | None = None,

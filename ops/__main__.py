@@ -1,6 +1,6 @@
 """What a person types to run the pipeline: against AWS, or the local AWS when AWS_ENDPOINT_URL says so.
 
-Exit codes: 0 done, 1 failed, 2 typed wrongly, 3 the run's model was turned down (rejected or superseded), 4 nothing to
+Exit codes: 0 done, 1 failed, 2 typed wrongly, 3 turned down (a run rejected or superseded, traffic that drifted), 4 nothing to
 do or to show. `--json` prints one JSON document, for a failure too. `--install-completion` completes commands by Tab.
 """
 
@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from ops import destroy, looks, promote, runs, watch
 from ops.account import FAILURES, Account, OpsError
+from ops.feedback import feedback as truth
 from ops.output import CONFIG, Config, Exit, Json, console, progress, show
 from ops.predict import flat, golden_row, predict_all, rows_of
 from ops.predict import predict as post
@@ -23,7 +24,7 @@ from ops.retrain import retrain as ask
 from pipeline.config import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-for look in (looks.status, looks.runs, looks.logs, looks.diff, looks.doctor):
+for look in (looks.status, looks.runs, looks.logs, looks.report, looks.diff, looks.drift, looks.doctor):
     app.command()(look)
 
 
@@ -113,6 +114,19 @@ def reject(config: Config = CONFIG, as_json: Json = False) -> None:
     """Turn down the model of the run that waits for approval."""
     package = promote.answer(Account.of(config), approved=False)
     show({"rejected": package}, f"rejected {package}", as_json=as_json)
+
+
+@app.command()
+def feedback(
+    file: Annotated[Path, typer.Argument(help="A CSV with the header inference_id,row,label.")],
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Upload late ground truth; the next drift check says how good the live model is by it."""
+    uri, rows = truth(Account.of(config), file)
+    show(
+        {"uploaded": uri, "rows": rows}, f"uploaded {rows} rows to {uri}; `ops drift --now` uses them", as_json=as_json
+    )
 
 
 @app.command()

@@ -1,9 +1,12 @@
 """The commands that look and change nothing."""
 
+import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ops import drift as drift_
 from ops import jobs
 from ops import runs as runs_
 from ops import status as status_
@@ -11,6 +14,8 @@ from ops.account import Account
 from ops.diff import diff as differences
 from ops.doctor import doctor as examined
 from ops.output import CONFIG, Config, Exit, Json, RunName, show, table
+from ops.report.gather import gather
+from ops.report.page import page
 
 LINES = 1000
 """Of a log, from its end; `--lines` asks for another number."""
@@ -59,6 +64,41 @@ def logs(
                     + ", ".join(dict.fromkeys(step.state for step in steps)))  # fmt: skip
     show({"run": found, "failed": broken, "jobs": document}, text, as_json=as_json)
     raise typer.Exit(Exit.OK if document else Exit.NOTHING)
+
+
+def report(
+    run: RunName = "",
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path("build/reports"),
+    browse: Annotated[bool, typer.Option("--open/--no-open", help="Show it in the browser.")] = True,
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Write a run's report, one HTML file that needs no network, and open it."""
+    account = Account.of(config)
+    found = runs_.find(account, run)
+    out.mkdir(parents=True, exist_ok=True)
+    path = (out / f"{found.name}.html").resolve()
+    path.write_text(page(gather(account, found)), encoding="utf-8")
+    if browse and not as_json:
+        webbrowser.open(path.as_uri())
+    show({"report": str(path), "run": found}, f"report: {path}", as_json=as_json)
+
+
+def drift(
+    now: Annotated[bool, typer.Option("--now", help="Look now instead of showing the last look.")] = False,
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Has live traffic moved. Exit code: 3 when it has, 4 when there is not enough data or was no look yet, 1 failed."""
+    account = Account.of(config)
+    found = drift_.check(account) if now else drift_.latest(account)
+    if found is None:
+        show(None, "not looked for yet: `ops drift --now` does it", as_json=as_json)
+        raise typer.Exit(Exit.NOTHING)
+    measured = drift_.details(account, found)
+    show({**found, "details": measured}, drift_.text(found, measured), as_json=as_json)
+    codes = {"none": Exit.OK, "drift": Exit.TURNED_DOWN, "not enough data": Exit.NOTHING}
+    raise typer.Exit(codes.get(found["verdict"], Exit.FAILED))
 
 
 def diff(

@@ -38,7 +38,7 @@ class Exit(IntEnum):
 def show(document: Any, text: str | Table | Iterable[str | Table], *, as_json: bool) -> None:
     """Print the document as JSON, or else the text, line by line or table by table."""
     if as_json:
-        print(json.dumps(document, default=_plain, indent=2))
+        print(json.dumps(document, default=plain, indent=2))
         return
     for part in [text] if isinstance(text, str | Table) else text:
         console.print(part, soft_wrap=isinstance(part, str), markup=False)
@@ -61,7 +61,8 @@ def told(value: object) -> str:
     return "-" if value is None or value == "" else str(value).replace("[", r"\[")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON has no word for: dataclasses as objects, times in ISO 8601, the rest as text."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)

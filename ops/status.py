@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ops import runs
+from ops import drift, runs
 from ops.account import Account
 from ops.output import table
 
@@ -19,6 +19,7 @@ def status(account: Account) -> Document:
         "endpoint": endpoint(account),
         "runs": runs.latest(account),
         "alarms": ringing(account),
+        "drift": drift.latest(account),
         "starts": starts(account),
     }
 
@@ -68,6 +69,8 @@ def starts(account: Account) -> list[str]:
         found[0] += f", once {trigger.marker} is put after it"
     if trigger.schedule:
         found.append(f"the schedule {trigger.schedule}")
+    if account.settings.drift.retrain != "never":
+        found.append("drift")
     if release.approval == "manual":
         found.append("then waits for `ops approve`")
     return found
@@ -85,6 +88,8 @@ def text(found: Document) -> list[str | Table]:
     if run is not None:
         lines.append(f"  by run {run.name}, asked for by {run.asked}: {run.reason or run.outcome}")
     lines += [f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found["alarms"]]
+    looked = found["drift"]
+    lines.append(f"drift: {looked['verdict']}, {looked['reason']}" if looked else "drift: not looked for yet")
     lines.append(f"next run: {'; '.join(found['starts'])}")
     return [*lines, listing(found["runs"])] if found["runs"] else [*lines, "no run yet"]
 

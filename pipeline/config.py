@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from pydantic import BaseModel, ValidationError, model_validator
 
 from pipeline.api_settings import Api
+from pipeline.drift_settings import Drift
 from pipeline.settings import (
     Data,
     Endpoint,
@@ -52,6 +53,7 @@ class Settings(Table):
     api: Api
     stack: Stack = Stack()
     delivery: Delivery = Delivery()
+    drift: Drift = Drift()
 
     def hyperparameters(self) -> dict[str, str]:
         """Return the HyperParameters of CreateTrainingJob, whose values are all strings; booleans as the guide's."""

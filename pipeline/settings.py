@@ -13,7 +13,7 @@ from pipeline.terms import HYPERPARAMETERS
 
 PredictorType = Literal["binary_classifier", "multiclass_classifier", "regressor"]
 
-_SCHEDULE = r"(rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\))?"
+SCHEDULE = r"(rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\))?"
 
 
 def like(pattern: str, example: str) -> AfterValidator:
@@ -138,7 +138,7 @@ class Trigger(Table):
 
     delay_seconds: Annotated[int, Field(ge=0, le=900)] = 2
     marker: Annotated[str, like("([A-Za-z0-9._-]+)?", "_SUCCESS")] = ""
-    schedule: Annotated[str, like(_SCHEDULE, "rate(7 days)")] = ""
+    schedule: Annotated[str, like(SCHEDULE, "rate(7 days)")] = ""
 
 
 class Transform(Table):

@@ -28,6 +28,8 @@ class Request:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    id: str = ""
+    """API Gateway's id of the call, under which its rows are captured."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Api:
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if origin := self.contract.cors_origin:
             headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Expose-Headers"] = "Retry-After, X-Model-Version"
+            headers["Access-Control-Expose-Headers"] = "Retry-After, X-Inference-Id, X-Model-Version"
         return headers
 
     def label(self, row: rows.Row) -> Any:
@@ -90,17 +92,17 @@ class Api:
     def _one_label(self, request: Request) -> Response:
         """The contract of 2018: one row in, its label as a JSON string out."""
         text = self._text(request, "application/json")
-        predictions, model = self._scored(rows.from_data(text, self.contract))
+        predictions, model = self._scored(rows.from_data(text, self.contract), request.id)
         return _scores(_label(predictions[0]), 1, model)
 
     def _predictions(self, request: Request) -> Response:
         text = self._text(request, "application/json", "text/csv")
         read = rows.from_csv if _media_type(request) == "text/csv" else rows.from_instances
-        predictions, model = self._scored(read(text, self.contract))
+        predictions, model = self._scored(read(text, self.contract), request.id)
         return _scores({"predictions": predictions, "model": model}, len(predictions), model)
 
-    def _scored(self, given: list[rows.Row]) -> tuple[list[Answer], Model]:
-        answers, variant = self.endpoint.score(given)
+    def _scored(self, given: list[rows.Row], inference_id: str = "") -> tuple[list[Answer], Model]:
+        answers, variant = self.endpoint.score(given, inference_id)
         return [self._prediction(answer) for answer in answers], {**self.deployed.model(), "variant": variant}
 
     def _prediction(self, answer: Answer) -> Answer:

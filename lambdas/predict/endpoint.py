@@ -29,8 +29,11 @@ class Endpoint:
     clock: Callable[[], float] = time.monotonic
     most_bytes: int = MOST_BYTES
 
-    def score(self, rows: list[Row]) -> tuple[list[Answer], str]:
+    def score(self, rows: list[Row], inference_id: str = "") -> tuple[list[Answer], str]:
         """Return an answer a row and the variant that gave the last of them.
+
+        Data capture keeps the rows under `inference_id`, by which the truth is joined later; of a batch in parts, those
+        of the first.
 
         Raises:
             Problem: model-error, not-deployed, busy, timeout or internal.
@@ -41,14 +44,16 @@ class Endpoint:
         for payload, count in _payloads(rows, self.most_bytes):
             if self.clock() > last_start:
                 raise Problem("timeout", "Send fewer rows in one call")
-            part, variant = self._invoke(payload)
+            part, variant = self._invoke(payload, "" if answers else inference_id)
             if len(part) != count:
                 raise Problem("model-error", "The model answered another number of rows than it was sent")
             answers += part
         return answers, variant
 
-    def _invoke(self, payload: str) -> tuple[list[Answer], str]:
+    def _invoke(self, payload: str, inference_id: str) -> tuple[list[Answer], str]:
         types = {"Content-Type": "text/csv", "Accept": "application/json"}
+        if inference_id:
+            types["X-Amzn-SageMaker-Inference-Id"] = inference_id
         try:
             headers, body = self.aws.call("runtime.sagemaker", f"/endpoints/{self.name}/invocations", types, payload)
             return list(json.loads(body)["predictions"]), headers.get("x-Amzn-Invoked-Production-Variant", "")

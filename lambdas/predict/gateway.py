@@ -24,13 +24,13 @@ def request_of(event: dict[str, Any]) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     body = event.get("body") or ""
     data = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
-    return Request(event["httpMethod"], path, headers, data)
+    return Request(event["httpMethod"], path, headers, data, _id(event))
 
 
 def respond(event: dict[str, Any], api: Api) -> dict[str, Any]:
     """Return the proxy response to one call, whatever happens, and log it."""
     started = time.perf_counter()
-    request_id = (event.get("requestContext") or {}).get("requestId", "")
+    request_id = _id(event)
     reason: dict[str, Any] = {}
     try:
         response = api.answer(request_of(event))
@@ -43,8 +43,13 @@ def respond(event: dict[str, Any], api: Api) -> dict[str, Any]:
     latency = round((time.perf_counter() - started) * 1000, 1)
     route = {"method": event.get("httpMethod"), "resource": event.get("resource")}
     _log(request_id=request_id, **route, status=response.status, latency_ms=latency, **response.facts, **reason)
-    headers = {**response.headers, **api.shared_headers()}
+    scored = {"X-Inference-Id": request_id} if response.facts else {}
+    headers = {**response.headers, **scored, **api.shared_headers()}
     return {"statusCode": response.status, "headers": headers, "body": response.body, "isBase64Encoded": False}
+
+
+def _id(event: dict[str, Any]) -> str:
+    return str((event.get("requestContext") or {}).get("requestId", ""))
 
 
 def _problem(problem: Problem, request_id: str) -> Response:

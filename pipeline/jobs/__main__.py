@@ -1,4 +1,4 @@
-"""The programs that run inside SageMaker jobs: `python3 jobs.zip preprocess|evaluate …`, or this folder by its name."""
+"""The programs that run inside SageMaker jobs: `python3 jobs.zip COMMAND …`, or this folder by its name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import drift
 import evaluate
 import preprocess
 from problems import JobError
@@ -21,6 +22,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if chosen.command == "preprocess":
             preprocess.run(chosen.settings, chosen.input, chosen.output)
+        elif chosen.command == "drift":
+            drift.run(
+                chosen.settings,
+                captured=chosen.captured,
+                window=chosen.window,
+                baseline=chosen.baseline,
+                evaluation=chosen.evaluation,
+                output=chosen.output,
+            )
         else:
             evaluate.run(chosen.settings, chosen.predictions, chosen.labels, chosen.output, chosen.champion)
     except JobError as error:
@@ -45,6 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_argument("--predictions", type=Path, required=True, help="directory with the transform's .out files")
     evaluating.add_argument("--labels", type=Path, required=True, help="directory with labels .jsonl files")
     evaluating.add_argument("--champion", type=Path, help="the champion's predictions of the same rows, to compare")
+    drifting = commands.add_parser("drift", parents=[shared], help="compare captured requests with the baseline")
+    for name, what in (
+        ("captured", "the endpoint's data capture"),
+        ("window", "window.json and truth.csv"),
+        ("baseline", "baseline.json of the live model's run"),
+        ("evaluation", "profile.json of the live model's run"),
+    ):
+        drifting.add_argument(f"--{name}", type=Path, required=True, help=f"directory with {what}")
     return parser
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from csv_rows import Floats
+from distributions import distribution
 from job_settings import JobSettings
 from split import Part
-
-DECILES = np.arange(1, 10) / 10
 
 
 def baseline(parts: dict[str, Part], read: int, settings: JobSettings) -> dict[str, Any]:
@@ -19,21 +17,10 @@ def baseline(parts: dict[str, Part], read: int, settings: JobSettings) -> dict[s
     rows = {name: len(part.labels) for name, part in parts.items()}
     document: dict[str, Any] = {
         "rows": {"read": read, "duplicates_dropped": read - len(labels), **rows},
-        "features": {name: _summary(column) for name, column in zip(settings.features, features.T, strict=True)},
+        "features": {name: distribution(column) for name, column in zip(settings.features, features.T, strict=True)},
     }
     if settings.classes:
         document["labels"] = {name: int((labels == number).sum()) for number, name in enumerate(settings.classes)}
     else:
-        document["target"] = _summary(labels)
+        document["target"] = distribution(labels)
     return document
-
-
-def _summary(values: Floats) -> dict[str, Any]:
-    return {
-        "count": len(values),
-        "mean": float(values.mean()),
-        "standard_deviation": float(values.std(ddof=1)),
-        "minimum": float(values.min()),
-        "maximum": float(values.max()),
-        "deciles": [float(value) for value in np.quantile(values, DECILES)],
-    }

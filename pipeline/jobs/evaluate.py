@@ -11,6 +11,7 @@ from bootstrap import Estimate, bootstrap
 from comparison import comparison
 from curves import curves
 from decision import decide
+from distributions import profile
 from job_settings import JobSettings, read_settings
 from metrics import Measure, measure_of
 from predictions import Floats, Predictions, read_labels, read_predictions
@@ -27,7 +28,7 @@ MOST_CLASSES_IN_A_MATRIX = 20
 
 
 def run(settings: Path, predictions: Path, labels: Path, output: Path, champion: Path | None = None) -> None:
-    """Measure the predictions against the labels and write evaluation.json under `output`.
+    """Measure the predictions against the labels and write evaluation.json and profile.json under `output`.
 
     With `champion`, a directory of another model's predictions of the same rows, the two are compared as well.
 
@@ -54,6 +55,8 @@ def run(settings: Path, predictions: Path, labels: Path, output: Path, champion:
     document["decision"] = decide(wanted.gate, estimates, document.get("comparison"))
     output.mkdir(parents=True, exist_ok=True)
     (output / "evaluation.json").write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+    answered = profile(truth, answers, wanted)
+    (output / "profile.json").write_text(json.dumps(answered, allow_nan=False), encoding="utf-8")
     figures = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in estimates.items())
     print(f"{len(truth)} rows: {figures}\n{document['decision']['reason']}")
 

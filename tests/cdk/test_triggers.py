@@ -98,7 +98,7 @@ def test_uploads_drift_and_the_schedule_become_requests(resources: dict[str, Any
         requests[when] = text.replace("<detail-object-key>", '"KEY"')
     assert {when: json.loads(text) for when, text in requests.items()} == {
         "aws.s3": {"reason": "upload", "key": "KEY"},
-        "breast-cancer.drift": {"reason": "drift"},
+        "breast-cancer.drift": {"reason": "drift", "force": False},
         "rate(7 days)": {"reason": "schedule"},
     }
 

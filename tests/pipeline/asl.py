@@ -21,6 +21,7 @@ PORTS = {
     "SettingsFile": "1" * 64 + ".json",
     "TidyFunction": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:tidy",
     "Topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:outcomes",
+    "WindowFunction": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:window",
     "TrainingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1",
 }
 HASH = "d41d8cd98f00b204e9800998ecf8427e"

@@ -14,7 +14,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import diagram, workflow
+from pipeline import diagram, drift, workflow
 from pipeline.config import load
 from tests.pipeline.asl import filled, resolved, tasks
 
@@ -27,6 +27,13 @@ DOCUMENTS = {"lambda": "Payload", "sns": "Message"}
 @pytest.fixture(scope="module")
 def definition() -> dict[str, Any]:
     return workflow.definition(load(ROOT / "pipeline.toml"))
+
+
+@pytest.fixture(scope="module", params=["retraining", "drift"])
+def each(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Both state machines."""
+    machine = workflow if request.param == "retraining" else drift
+    return machine.definition(load(ROOT / "pipeline.toml"))
 
 
 def request(state: dict[str, Any]) -> tuple[str, str]:
@@ -42,19 +49,19 @@ def request(state: dict[str, Any]) -> tuple[str, str]:
     return SERVICES.get(service, service), action[0].upper() + action[1:]
 
 
-def test_statelint_finds_nothing(definition: dict[str, Any], tmp_path: Path) -> None:
-    path = tmp_path / "definition.json"
-    path.write_text(json.dumps(filled(definition)))
+def test_statelint_finds_nothing(each: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "each.json"
+    path.write_text(json.dumps(filled(each)))
     linted = subprocess.run(
         [Path(sys.executable).parent / "statelint", path], capture_output=True, text=True, check=False
     )
     assert (linted.stdout, linted.returncode) == ("", 0)
 
 
-def test_every_request_passes_botocores_validation(definition: dict[str, Any]) -> None:
+def test_every_request_passes_botocores_validation(each: dict[str, Any]) -> None:
     session = botocore.session.get_session()
     found = {}
-    for name, state in tasks(filled(definition)):
+    for name, state in tasks(filled(each)):
         service, operation = request(state)
         shape = session.get_service_model(service).operation_model(operation).input_shape
         parameters = resolved(state["Parameters"])
@@ -76,9 +83,9 @@ UNRETRIED = {"FindEndpoint", "Tidy"}
 """FindEndpoint's refusals are told apart by a Choice; the others go on whatever comes of them."""
 
 
-def test_every_task_has_a_deadline_and_a_retry(definition: dict[str, Any]) -> None:
-    assert {name for name, state in tasks(definition) if "TimeoutSeconds" not in state} == set()
-    assert {name for name, state in tasks(definition) if "Retry" not in state} == UNRETRIED
+def test_every_task_has_a_deadline_and_a_retry(each: dict[str, Any]) -> None:
+    assert {name for name, state in tasks(each) if "TimeoutSeconds" not in state} == set()
+    assert {name for name, state in tasks(each) if "Retry" not in state} == UNRETRIED
 
 
 def test_every_error_is_caught(definition: dict[str, Any]) -> None:

@@ -47,13 +47,16 @@ def test_the_parts_hold_every_row_once_and_the_baseline_counts_them(settings_fil
     assert counted["rows"] == {"read": 61, "duplicates_dropped": 1, **sizes}
     assert counted["labels"] == {"no": 30, "yes": 30}
     ages = np.array([float(row[1]) for row in given_rows])
+    deciles = np.unique(np.quantile(ages, np.arange(1, 10) / 10, method="lower"))
+    between = np.diff([0, *((ages <= edge).sum() for edge in deciles), 60])
     assert counted["features"]["age"] == {
         "count": 60,
         "mean": pytest.approx(ages.mean()),
         "standard_deviation": pytest.approx(ages.std(ddof=1)),
         "minimum": ages.min(),
         "maximum": ages.max(),
-        "deciles": pytest.approx(list(np.quantile(ages, np.arange(1, 10) / 10))),
+        "percentiles": pytest.approx(list(np.quantile(ages, np.arange(1, 100) / 100))),
+        "bins": {"edges": pytest.approx(list(deciles)), "counts": [int(count) for count in between]},
     }
 
 

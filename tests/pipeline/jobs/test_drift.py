@@ -1,0 +1,192 @@
+"""Drift as the job measures it: what is simulated here is seeded, so the figures are the same each time."""
+
+import csv
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from captured import Captured, read_captured
+from distributions import distribution
+from drift import Bounds, compare, run, summary
+from shift import ks, ks_by_chance, psi, psi_by_chance
+
+from pipeline.config import load
+
+ROOT = Path(__file__).parents[3]
+BOUNDS = Bounds(minimum_rows=200, psi=0.2, ks=0.1, missing=0.05, out_of_range=0.05, significance=0.001)
+WINDOWS = 100
+
+
+@pytest.fixture(scope="module")
+def wdbc():
+    """(names, rows) of the breast cancer data."""
+    names = load(ROOT / "pipeline.toml").data.features
+    with (ROOT / "examples/breast_cancer/wdbc.csv").open() as lines:
+        return names, np.array([[float(line[name]) for name in names] for line in csv.DictReader(lines)])
+
+
+def captured(features, scores=None):
+    rows = len(features)
+    none = np.full(rows, math.nan)
+    return Captured(features, none if scores is None else scores, none, (("", 1),) * rows, ("2026",) * rows, rows, 0)
+
+
+@pytest.fixture(scope="module")
+def look(wdbc):
+    """The verdict on a window of rows, against a baseline of the data."""
+    names, data = wdbc
+    reference = {"features": {name: distribution(column) for name, column in zip(names, data.T, strict=True)}}
+    wanted = dataclasses.make_dataclass("Wanted", ["features"])(names)
+    return lambda rows: compare(captured(rows), np.full(len(rows), True), reference, {}, settings=wanted, bounds=BOUNDS)
+
+
+@pytest.mark.full
+def test_a_hundred_windows_of_the_training_distribution_raise_one_false_alarm_at_most(wdbc, look):
+    data, generator = wdbc[1], np.random.default_rng(1)
+    alarms = sum(look(data[generator.integers(0, len(data), 1000)])["verdict"] == "drift" for _ in range(WINDOWS))
+    print(f"false alarms in {WINDOWS} windows of 1000 requests: {alarms}")
+    assert alarms <= 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("half", [0.5, -0.5])
+def test_a_shift_of_half_a_standard_deviation_in_one_feature_is_caught_in_the_first_window(wdbc, look, half):
+    names, data = wdbc
+    generator, caught = np.random.default_rng(2), 0
+    for number in range(WINDOWS):
+        rows, feature = data[generator.integers(0, len(data), 1000)].copy(), number % len(names)
+        rows[:, feature] += half * data[:, feature].std(ddof=1)
+        found = look(rows)
+        caught += found["verdict"] == "drift" and any(names[feature] in breach for breach in found["breaches"])
+    print(f"caught of {WINDOWS} shifts by {half} standard deviations: {caught}")
+    assert caught >= 95
+
+
+@pytest.mark.full
+def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from():
+    generator = np.random.default_rng(3)
+    names = [f"f{number}" for number in range(30)]
+    wanted = dataclasses.make_dataclass("Wanted", ["features"])(names)
+    alarms = caught = 0
+    for _ in range(WINDOWS):
+        known, rows = generator.normal(size=(569, 30)), generator.normal(size=(1000, 30))
+        reference = {"features": {name: distribution(column) for name, column in zip(names, known.T, strict=True)}}
+        for shift in (0.0, 0.5):
+            rows[:, 7] += shift
+            verdict = (
+                compare(captured(rows), np.full(1000, True), reference, {}, settings=wanted, bounds=BOUNDS)["verdict"]
+                == "drift"
+            )
+            alarms, caught = alarms + (verdict and shift == 0), caught + (verdict and shift > 0)
+    print(f"fresh normal samples: {alarms} false alarms, {caught} caught")
+    assert alarms <= 1
+    assert caught >= 95
+
+
+def test_fifty_requests_are_not_enough_data_however_far_they_moved(wdbc, look):
+    rows = wdbc[1][:50] + 1e6
+    assert look(rows) == {
+        "rows": 50, "requests": 50, "unreadable": 0, "verdict": "not enough data", "breaches": [], "features": {},
+        "predictions": {}, "wanted": 200,
+    }  # fmt: skip
+
+
+def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, look):
+    names, data = wdbc
+    rows = data[np.random.default_rng(4).integers(0, len(data), 1000)].copy()
+    rows[:100, 0] = math.nan
+    rows[:100, 1] = 1e9
+    breaches = look(rows)["breaches"]
+    assert f"{names[0]}: 0.1 of the values are missing, above 0.05" in breaches
+    assert f"{names[1]}: 0.1 of the values are outside the range of the training data, above 0.05" in breaches
+
+
+def test_the_index_of_equal_counts_is_nothing_and_of_a_known_table_what_it_must_be():
+    assert psi(np.array([100.0, 100.0]), np.array([10.0, 10.0])) == 0
+    before, after = np.array([0.5, 0.5]), np.array([0.75, 0.25])
+    exact = float(((after - before) * np.log(after / before)).sum())
+    assert psi(before * 1e9, after * 1e9) == pytest.approx(exact)
+
+
+def test_what_chance_gives_is_what_samples_show():
+    """1 in 100 windows of one distribution is above the limit at 0.01, give or take."""
+    generator, expected = np.random.default_rng(5), np.full(10, 100.0)
+    drawn = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
+    tables = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
+    above = np.mean([psi(a, b) > psi_by_chance(expected, b, 0.01) for a, b in zip(drawn, tables, strict=True)])
+    assert 0.005 < above < 0.02
+
+
+def test_the_distance_of_a_step_is_the_step():
+    reference = distribution(np.repeat([0.0, 1.0], [300, 700]))
+    assert ks(np.array(reference["percentiles"]), np.repeat([0.0, 1.0], [300, 700])) == pytest.approx(0, abs=0.01)
+    assert ks(np.array(reference["percentiles"]), np.repeat([0.0, 1.0], [600, 400])) == pytest.approx(0.3, abs=0.011)
+    assert ks_by_chance(1000, 1000, 0.05) == pytest.approx(1.358 * math.sqrt(2 / 1000), rel=1e-3)
+
+
+def record(rows, answers, inference="", at="2026-07-31T10:00:00Z"):
+    predictions = [{"score": score, "predicted_label": label} for score, label in answers]
+    event = {"eventId": "e", "inferenceTime": at} | ({"inferenceId": inference} if inference else {})
+    data = {
+        "endpointInput": {"data": "\n".join(",".join(map(str, row)) for row in rows), "encoding": "CSV"},
+        "endpointOutput": {"data": json.dumps({"predictions": predictions}), "encoding": "JSON"},
+    }
+    return json.dumps({"captureData": data, "eventMetadata": event})
+
+
+def test_records_are_read_row_by_row_and_unreadable_ones_are_counted(settings, tmp_path):
+    lines = [
+        record([[30, 2], ["", 3]], [(0.9, 1), (0.2, 0)], "a"), "not json", record([[1]], [(0.5, 0)]),
+        record([[1, 2]], [(0.5, 0), (0.5, 0)]), record([[4, 5]], [(0.7, 1)], "b", "2026-08-01T00:00:00Z"),
+    ]  # fmt: skip
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    kept = read_captured(tmp_path, settings)
+    assert (kept.requests, kept.unreadable) == (5, 3)
+    np.testing.assert_array_equal(kept.features, [[30, 2], [math.nan, 3], [4, 5]])
+    assert kept.keys == (("a", 1), ("a", 2), ("b", 1))
+    assert kept.since("2026-08-01T00:00:00Z").tolist() == [False, False, True]
+
+
+def test_late_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):
+    """The job as a whole: 400 answers of which half were wrong, and the truth of them."""
+    for name in ("captured", "window", "baseline", "evaluation"):
+        (tmp_path / name).mkdir()
+    generator = np.random.default_rng(6)
+    rows = [[round(age, 3), round(visits, 3)] for age, visits in generator.normal(40, 10, (400, 2))]
+    lines = [record([row], [(0.9, 1) if number % 2 else (0.1, 0)], f"id-{number}") for number, row in enumerate(rows)]
+    (tmp_path / "captured/a.jsonl").write_text("\n".join(lines))
+    features = {
+        name: distribution(np.array(column))
+        for name, column in zip(settings.features, zip(*rows, strict=True), strict=True)
+    }
+    (tmp_path / "baseline/baseline.json").write_text(json.dumps({"features": features}))
+    (tmp_path / "evaluation/profile.json").write_text(json.dumps({"labels": {"no": 50, "yes": 50}}))
+    (tmp_path / "window/window.json").write_text(json.dumps({"run": "r", "since": "2026-07-31", "until": "2026-08-01"}))
+    truth = [f"id-{number},1,{'yes' if number % 4 == 1 else 'no'}" for number in range(400)]
+    (tmp_path / "window/truth.csv").write_text(
+        "\n".join(["inference_id,row,label", *truth, "id-x,1,yes", "id-1,1,perhaps"])
+    )
+    settings_document = json.loads(settings_file.read_text())
+    settings_document["drift"] = dataclasses.asdict(BOUNDS)
+    settings_file.write_text(json.dumps(settings_document))
+    names = {
+        "captured": "captured",
+        "window": "window",
+        "baseline": "baseline",
+        "evaluation": "evaluation",
+        "output": "out",
+    }
+    run(settings_file, **{name: tmp_path / folder for name, folder in names.items()})
+    found = json.loads((tmp_path / "out/drift.json").read_text())
+    assert {key: found["quality"][key] for key in ("truths", "joined", "unknown")} == {
+        "truths": 401, "joined": 400, "unknown": 1,
+    }  # fmt: skip
+    assert found["quality"]["metrics"]["accuracy"] == 0.75
+    assert found["quality"]["metrics"]["recall"] == 1
+    assert (found["rows"], found["labels"]["counts"]) == (400, {"no": 200, "yes": 200})
+    told = json.loads((tmp_path / "out/summary.json").read_text())
+    assert told == summary(found)
+    assert {"MetricName": "Live_accuracy", "Value": 0.75} in told["metrics"]
