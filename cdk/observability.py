@@ -128,10 +128,10 @@ class Observability(Construct):
                     graph("Queue: age, dead letters", metrics.queue_age, metrics.dead_letters),
                 ],
                 [
-                    graph("Endpoint: latency", metrics.endpoint("ModelLatency", "p50"), metrics.endpoint("ModelLatency", "p99")),
+                    graph("Endpoint: latency", *(metrics.endpoint("ModelLatency", each) for each in ("p50", "p99"))),
                     graph("Endpoint: requests and refusals", *(metrics.endpoint(name, "Sum") for name in
                           ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors"))),
-                    graph("Endpoint: instances' load", metrics.instance("CPUUtilization"), metrics.instance("MemoryUtilization")),
+                    graph("Endpoint: instances' load", *map(metrics.instance, ("CPUUtilization", "MemoryUtilization"))),
                 ],
                 [
                     graph("API: calls and refusals", metrics.api_calls, metrics.api_4xx, metrics.api_5xx),
@@ -141,7 +141,7 @@ class Observability(Construct):
                 ],
                 [
                     graph("Drift: breaches, rows", metrics.drift("Breaches"), metrics.drift("Rows")),
-                    graph("Drift: how far", metrics.drift("LargestPSI"), metrics.drift("LargestKS"), metrics.drift("LabelPSI")),
+                    graph("Drift: how far", *map(metrics.drift, ("LargestPSI", "LargestKS", "LabelPSI"))),
                     graph("Cost of the account this month, US dollars", metrics.cost),
                 ],
             ],
@@ -165,7 +165,7 @@ class _Metrics:
         self.api_4xx, self.api_5xx = api.metric_client_error(), api.metric_server_error()
         self.queue_age = triggers.queue.metric_approximate_age_of_oldest_message()
         self.dead_letters = triggers.dead_letters.metric_approximate_number_of_messages_visible()
-        # Billing is measured in us-east-1 alone, a few times a day (CloudWatch User Guide, "Monitor estimated charges").
+        # Billing is measured in us-east-1 alone, a few times a day (CloudWatch, "Monitor estimated charges").
         self.cost = cloudwatch.Metric(
             namespace="AWS/Billing",
             metric_name="EstimatedCharges",

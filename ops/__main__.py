@@ -1,7 +1,8 @@
 """What a person types to run the pipeline: against AWS, or the local AWS when AWS_ENDPOINT_URL says so.
 
-Exit codes: 0 done, 1 failed, 2 typed wrongly, 3 turned down (a run rejected or superseded, traffic that drifted), 4 nothing to
-do or to show. `--json` prints one JSON document, for a failure too. `--install-completion` completes commands by Tab.
+Exit codes: 0 done, 1 failed, 2 typed wrongly, 3 turned down (a run rejected or superseded, traffic that drifted), 4
+nothing to do or to show. `--json` prints one JSON document, for a failure too. `--install-completion` completes
+commands by Tab.
 """
 
 import csv

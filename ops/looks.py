@@ -89,7 +89,7 @@ def drift(
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Has live traffic moved. Exit code: 3 when it has, 4 when there is not enough data or was no look yet, 1 failed."""
+    """Has live traffic moved. Exit code: 3 when it has, 4 without enough data or a look, 1 when the look failed."""
     account = Account.of(config)
     found = drift_.check(account) if now else drift_.latest(account)
     if found is None:

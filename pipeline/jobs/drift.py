@@ -61,7 +61,7 @@ def run(settings: Path, *, captured: Path, window: Path, baseline: Path, evaluat
     kept = read_captured(captured, wanted)
     document: dict[str, Any] = {
         **asked,
-        **compare(kept, kept.since(asked["since"]), reference, profile, wanted, bounds),
+        **compare(kept, kept.since(asked["since"]), reference, profile, settings=wanted, bounds=bounds),
     }
     document["quality"] = quality(window / "truth.csv", kept, wanted, bounds.minimum_rows)
     document["breaches"] += document["quality"]["breaches"]

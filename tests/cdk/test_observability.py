@@ -11,7 +11,17 @@ from cdk.app import build
 from pipeline.config import load
 
 ROOT = Path(__file__).parents[2]
-ALARMS = {"5xx", "latency", "run-failed", "api-5xx", "lambda-errors", "queue-age", "dead-letters", "drift", "drift-failed"}
+ALARMS = {
+    "5xx",
+    "latency",
+    "run-failed",
+    "api-5xx",
+    "lambda-errors",
+    "queue-age",
+    "dead-letters",
+    "drift",
+    "drift-failed",
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,5 +76,7 @@ def test_outcomes_are_counted_by_states_that_the_definition_has(resources: list[
     filters = of_type(resources, "AWS::Logs::MetricFilter")
     named = {match for item in filters for match in re.findall(r'\$\.details\.name = "(\w+)"', item["FilterPattern"])}
     assert named == {"Accepted", "Rejected"}
-    definitions = json.dumps([item["DefinitionString"] for item in of_type(resources, "AWS::StepFunctions::StateMachine")])
+    definitions = json.dumps(
+        [item["DefinitionString"] for item in of_type(resources, "AWS::StepFunctions::StateMachine")]
+    )
     assert all(f'\\"{name}\\": {{' in definitions.replace("\\\\", "\\") or name in definitions for name in named)

@@ -99,7 +99,8 @@ def test_json_is_canonical_and_complete(written):
     document = json.loads(text)
     assert text == json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert document["data"]["split"] == {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"}
-    tables = {"project", "data", "trigger", "processing", "training", "transform", "gate", "release", "endpoint", "api"}
+    tables = {"project", "data", "trigger", "processing", "training", "transform", "gate", "release", "endpoint", "api",
+              "drift"}  # fmt: skip
     assert set(document) == tables
 
 
@@ -160,7 +161,7 @@ WRONG = {
     "unknown table": (
         [("[gate]", "[gates]\nx = 1\n[gate]")],
         'unknown key "gates": did you mean "gate"? Allowed: project, data, trigger, processing,'
-        " training, transform, gate, release, endpoint, api, stack, delivery",
+        " training, transform, gate, release, endpoint, api, stack, delivery, drift",
     ),
     "missing key": ([('target = "bought"\n', "")], 'missing key "data.target": add it'),
     "wrong type": (
