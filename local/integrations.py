@@ -17,7 +17,7 @@ REFUSALS = {
     "sagemaker": "SageMaker.AmazonSageMakerException",
 }
 """Optimised integrations name a refusal that the API does not model after the service's class in the SDK for Java 1."""
-SDK_CLASSES = {"sfn": "Sfn", "s3": "S3", "dynamodb": "DynamoDb", "sagemaker": "SageMaker"}
+SDK_CLASSES = {"cloudwatch": "CloudWatch", "sfn": "Sfn", "s3": "S3", "dynamodb": "DynamoDb", "sagemaker": "SageMaker"}
 
 
 def needs(resource: str, parameters: dict[str, Any], arn: Arn) -> tuple[str, list[Need]]:
@@ -63,6 +63,8 @@ def _needs(service: str, action: str, pattern: str, parameters: dict[str, Any], 
         yield Need(f"dynamodb:{action}", arn("dynamodb", f"table/{parameters['TableName']}"))
     elif service == "s3":
         yield Need(f"s3:{action}", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+    elif service == "cloudwatch":  # metrics have no resource; the namespace is a key of conditions
+        yield Need(f"cloudwatch:{action}", "*", {"cloudwatch:namespace": parameters.get("Namespace", "")})
     else:
         named = next((value for value in parameters.values() if str(value).startswith("arn:")), "*")
         yield Need(f"{SDK_NAMES.get(service, service)}:{action}", named)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -143,8 +144,8 @@ def live(deployed: Deployed) -> Deployed:
     return deployed
 
 
-@pytest.fixture
-def told(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+@contextmanager
+def subscribed(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """A queue subscribed to the topic of outcomes; call it for the messages that came since."""
     sqs, sns = deployed.client("sqs"), deployed.client("sns")
     queue = sqs.create_queue(QueueName="told")["QueueUrl"]
@@ -167,3 +168,9 @@ def told(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     yield messages
     sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
     sqs.delete_queue(QueueUrl=queue)
+
+
+@pytest.fixture
+def told(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    with subscribed(deployed) as messages:
+        yield messages

@@ -16,7 +16,7 @@ from tests.ops.typing import typed
 pytestmark = pytest.mark.cloud
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("upload", str(WDBC)), ("retrain",), ("watch",), ("predict",), ("status",), ("runs",), ("logs",), ("diff", "a", "b"),
-    ("approve",), ("reject",), ("rollback",), ("url",),
+    ("approve",), ("reject",), ("rollback",), ("url",), ("drift",), ("report",), ("feedback", str(WDBC)),
 )  # fmt: skip
 
 
@@ -46,6 +46,9 @@ BROKEN = {
     ("approve",): (1, "Requested resource not found"),
     ("reject",): (1, "Requested resource not found"),
     ("rollback",): (4, "no model has been deployed yet"),
+    ("report",): (4, "no run yet"),
+    ("drift",): (4, "not looked for yet"),
+    ("feedback", str(WDBC)): (1, "no column inference_id, label: the header is inference_id,row,label"),
 }
 
 

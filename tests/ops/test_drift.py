@@ -1,0 +1,183 @@
+"""`ops drift` and `ops feedback`: on the shared pipeline, and, from traffic to retraining, on one of their own."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from local.cloud import running
+from ops import runs
+from ops.feedback import BadFeedback, check
+from tests.conftest import ROOT, WDBC, Deployed, deploy, subscribed, wait_for
+from tests.lambdas.predict.signed import Consumer
+from tests.ops.typing import typed
+
+CHANGES = {'retrain = "new data" ': 'retrain = "always" ', 'schedule = "rate(1 day)"': 'schedule = ""'}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("inference_id,label\n", ": a header and no rows"),
+        ("id,label\nx,B\n", ": no column inference_id: the header is inference_id,row,label"),
+        ("inference_id,label\n,B\n", ", line 2: no inference_id: it is the answer's header X-Inference-Id"),
+        ("inference_id,label\nx,B\ny,C\n", ", line 3: label is 'C': give one of B, M"),
+        ("inference_id,row,label\nx,first,B\n", ", line 2: row is 'first': count the request's rows from 1"),
+    ],
+)
+def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "truth.csv"
+    file.write_text(text)
+    with pytest.raises(BadFeedback) as refused:
+        check(file, ("B", "M"))
+    assert str(refused.value) == f"{file}{told}"
+
+
+@pytest.mark.cloud
+def test_a_look_at_little_traffic_is_not_enough_data(live: Deployed) -> None:
+    answer = typed("drift", "--now", "--json")
+    assert (answer.code, answer.document["verdict"]) == (4, "not enough data"), answer.out
+    assert typed("drift").out.startswith(f"{answer.document['when'][:10]} ")
+    assert typed("status", "--json").document["drift"]["verdict"] == "not enough data"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """A pipeline that retrains on drift, with a model that is live."""
+    folder = tmp_path_factory.mktemp("drift")
+    text = (ROOT / "pipeline.toml").read_text()
+    for before, after in CHANGES.items():
+        assert before in text
+        text = text.replace(before, after, 1)
+    config = folder / "pipeline.toml"
+    config.write_text(text)
+    with pytest.MonkeyPatch.context() as patched, running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
+        patched.setenv("PIPELINE_CONFIG", str(config))
+        made = deploy(cloud, config, folder / "cdk.out", patched)
+        run = made.run("wdbc.csv", WDBC.read_bytes())
+        assert run.outcome == "accepted", run
+        yield made
+
+
+class Traffic:
+    """Rows of the training data, posted to the endpoint through data capture, 50 a request."""
+
+    def __init__(self, own: Deployed) -> None:
+        self._own, self._generator = own, np.random.default_rng(0)
+        names = own.account.settings.data.features
+        with WDBC.open() as lines:
+            table = list(csv.DictReader(lines))
+        self.rows = np.array([[float(line[name]) for name in names] for line in table])
+        self.labels = [line["diagnosis"] for line in table]
+
+    def send(self, count: int, *, shift: float = 0.0, name: str = "") -> list[tuple[str, int, str]]:
+        """(inference id, row, true label) of each row."""
+        chosen = self._generator.integers(0, len(self.rows), count)
+        rows = self.rows[chosen].copy()
+        rows[:, 0] += shift * self.rows[:, 0].std(ddof=1)
+        truth = []
+        runtime = self._own.client("sagemaker-runtime")
+        for start in range(0, count, 50):
+            body = "\n".join(",".join(map(repr, map(float, row))) for row in rows[start : start + 50])
+            runtime.invoke_endpoint(
+                EndpointName="breast-cancer", Body=body, ContentType="text/csv", Accept="application/json",
+                InferenceId=f"{name}-{start}",
+            )  # fmt: skip
+            part = chosen[start : start + 50]
+            truth += [(f"{name}-{start}", number, self.labels[place]) for number, place in enumerate(part, 1)]
+        return truth
+
+
+def looked(own: Deployed, rows: int) -> Any:
+    """The first look that finds so many rows: capture writes within a second or two."""
+
+    def look() -> Any:
+        answer = typed("drift", "--now", "--json")
+        return answer if answer.document["details"].get("rows", 0) >= rows else None
+
+    return wait_for(look)
+
+
+@pytest.mark.full
+@pytest.mark.cloud
+@pytest.mark.timeout(600)
+def test_shifted_traffic_rings_the_alarm_tells_people_and_starts_a_retraining(own: Deployed, tmp_path: Path) -> None:
+    traffic = Traffic(own)
+
+    with subscribed(own) as messages:
+        # Fifty requests are never drift, however far they have moved.
+        traffic.send(50, shift=9, name="few")
+        assert looked(own, 50).document["verdict"] == "not enough data"
+        alarm = own.client("cloudwatch")
+        assert state(alarm) != "ALARM"
+
+        truth = traffic.send(2000, name="same")
+        answered = api_answers(own)
+        same = looked(own, 2050 + len(answered))
+        assert (same.code, same.document["verdict"]) == (0, "none"), same.out
+
+        # The truth of those, by inference id and row; one of them came through the API.
+        file = tmp_path / "truth.csv"
+        with file.open("w", newline="") as lines:
+            csv.writer(lines).writerows([("inference_id", "row", "label"), *truth, *answered])
+        assert typed("feedback", str(file), "--json").document["rows"] == len(truth) + len(answered)
+        quality = typed("drift", "--now", "--json").document["details"]["quality"]
+        assert (quality["joined"], quality["unknown"]) == (len(truth) + len(answered), 0)
+        assert quality["metrics"]["accuracy"] > 0.95
+        assert state(alarm) != "ALARM"
+
+        before = own.executions()
+        traffic.send(2000, shift=1, name="moved")
+        moved = looked(own, 4050)
+        assert (moved.code, moved.document["verdict"]) == (3, "drift"), moved.out
+        assert all(breach.startswith("radius_mean: ") for breach in moved.document["details"]["breaches"])
+        assert "drift: drift, radius_mean" in typed("status").out
+
+        started = wait_for(lambda: next(iter(own.executions() - before), None))
+        run = wait_for(lambda: ended if not (ended := runs.describe(own.account, started)).running else None)
+        assert (run.asked, run.status) == ("drift", "SUCCEEDED")
+        assert wait_for(lambda: "ALARM" if state(alarm) == "ALARM" else None)
+        told = json.dumps(received(messages))
+        assert '"outcome": "drift"' in told
+        assert "radius_mean: PSI" in told
+        assert '"AlarmName": "breast-cancer-drift"' in told
+
+
+def state(alarm: Any) -> str:
+    (found,) = alarm.describe_alarms(AlarmNames=["breast-cancer-drift"])["MetricAlarms"]
+    return str(found["StateValue"])
+
+
+def received(messages: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """All that came: a queue gives ten at a time."""
+    found: list[dict[str, Any]] = []
+    while part := messages():
+        found += part
+    return found
+
+
+def api_answers(own: Deployed) -> list[tuple[str, int, str]]:
+    """A golden row through API Gateway: its answer says by which id the truth is told."""
+    consumer = Consumer(own)
+    row = ",".join(map(repr, own.account.settings.endpoint.golden[0].row))
+    answer = consumer.post("/predictions", row, "text/csv")
+    assert answer.status_code == 200, answer.text
+    return [(answer.headers["X-Inference-Id"], 1, answer.json()["predictions"][0]["label"])]
+
+
+@pytest.mark.cloud
+@pytest.mark.full
+def test_a_check_that_fails_says_why(own: Deployed) -> None:
+    """The profile of the live model's run is gone."""
+    live = runs.find(own.account)
+    key = f"runs/{live.name}/evaluation/profile.json"
+    Traffic(own).send(50, name="failing")
+    own.account.s3.delete_object(Bucket=own.account.outputs["DataBucket"], Key=key)
+    answer = typed("drift", "--now")
+    assert answer.code == 1
+    assert "profile.json" in answer.out
+    assert "did the run that trained the live model write it?" in answer.out
