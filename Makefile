@@ -13,6 +13,7 @@ CDK := $(CURDIR)/node_modules/.bin/cdk
 PY := $(BIN)/python
 LOCAL_HOME := build/aws
 export STAGE ?= dev
+CONSOLE = $(shell expr $(PORT) + 14)
 
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -51,16 +52,20 @@ lock: $(INSTALLED) ## compile requirements.in into requirements.txt
 
 # --- the main job -------------------------------------------------------------------------------------------------
 
-.PHONY: run up down
+.PHONY: run cloud up down
 run: install ## the whole pipeline on this machine: deploy, upload, retrain, predict
 	@trap '$(PY) -m local.cloud stop --home $(LOCAL_HOME) >/dev/null' EXIT; \
-	$(MAKE) --no-print-directory up; \
+	$(MAKE) --no-print-directory cloud; \
 	export $(LOCAL); \
 	$(PY) -m ops upload $(DATA); \
 	$(PY) -m ops watch; \
 	$(PY) -m ops predict
 
-up: install ## start the local AWS and deploy to it; it stays up
+up: cloud ## start the local AWS, deploy to it and show it on a page; it stays up
+	@$(LOCAL) nohup $(PY) -m ops console --port $(CONSOLE) >build/console.log 2>&1 </dev/null & echo $$! >build/console.pid
+	@echo "console: http://127.0.0.1:$(CONSOLE)/"
+
+cloud: install
 	@SFN_WAIT_SCALE=0.01 $(PY) -m local.cloud start --port $(PORT) --home $(LOCAL_HOME)
 	@echo "deploying with the CDK CLI ..."
 	@$(LOCAL) $(CDK) bootstrap --app "" --progress bar aws://123456789012/$(REGION) >build/bootstrap.log 2>&1 \
@@ -69,7 +74,8 @@ up: install ## start the local AWS and deploy to it; it stays up
 		|| { cat build/deploy.log; exit 1; }
 	@echo "deployed. In another shell:  eval \"\$$(make -s env)\"  and then  python -m ops --help"
 
-down: $(INSTALLED) ## stop the local AWS
+down: $(INSTALLED) ## stop the local AWS and its page
+	@test ! -f build/console.pid || kill $$(cat build/console.pid) 2>/dev/null || true; rm -f build/console.pid
 	@$(PY) -m local.cloud stop --home $(LOCAL_HOME)
 
 .PHONY: env

@@ -25,7 +25,7 @@ from ops.retrain import retrain as ask
 from pipeline.config import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-for look in (looks.status, looks.runs, looks.logs, looks.report, looks.diff, looks.drift, looks.doctor):
+for look in (looks.status, looks.runs, looks.logs, looks.report, looks.diff, looks.drift, looks.doctor, looks.console):
     app.command()(look)
 
 

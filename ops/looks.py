@@ -1,6 +1,7 @@
 """The commands that look and change nothing."""
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from ops import jobs
 from ops import runs as runs_
 from ops import status as status_
 from ops.account import Account
+from ops.console.server import Console
 from ops.diff import diff as differences
 from ops.doctor import doctor as examined
 from ops.output import CONFIG, Config, Exit, Json, RunName, show, table
@@ -114,6 +116,16 @@ def diff(
     headings = ("what", pair[0].name[:24], pair[1].name[:24], "difference")
     rows = ((line["what"], line["before"], line["after"], line.get("difference")) for line in found)
     show(found, table(headings, rows) if found else "no difference", as_json=as_json)
+
+
+def console(
+    port: Annotated[int, typer.Option("--port", help="On 127.0.0.1; 0 takes a free one.")] = 4580,
+    config: Config = CONFIG,
+) -> None:
+    """Serve a page that shows the pipeline as it runs, until Ctrl-C."""
+    with Console(Account.of(config), port) as served, suppress(KeyboardInterrupt):
+        print(f"console: {served.url}", flush=True)
+        served.serve_forever()
 
 
 def doctor(config: Config = CONFIG, as_json: Json = False) -> None:

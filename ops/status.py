@@ -12,12 +12,12 @@ from ops.output import table
 Document = dict[str, Any]
 
 
-def status(account: Account) -> Document:
+def status(account: Account, limit: int = 5) -> Document:
     """Everything that `ops status` tells."""
     return {
         "project": account.settings.project.name,
         "endpoint": endpoint(account),
-        "runs": runs.latest(account),
+        "runs": runs.latest(account, limit),
         "alarms": ringing(account),
         "drift": drift.latest(account),
         "starts": starts(account),

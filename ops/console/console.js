@@ -1,0 +1,100 @@
+// The page: a snapshot comes by server-sent events whenever something has changed, and is shown as it is.
+"use strict";
+const byId = (id) => document.getElementById(id);
+let chosen = ""; // a run's name; empty follows the newest
+let shown = ""; // the run whose report is shown
+let definition = null;
+let graph = null;
+let source = null;
+
+function element(name, text, ...children) {
+  const made = document.createElement(name);
+  if (text) made.textContent = text;
+  made.append(...children);
+  return made;
+}
+
+const time = (text) => (text ? new Date(text).toLocaleString([], { dateStyle: "short", timeStyle: "medium" }) : "");
+const number = (value) => Number(value.toPrecision(3));
+const word = (run) => (run.status === "SUCCEEDED" ? run.outcome : run.status.toLowerCase());
+
+function show(snapshot) {
+  if (snapshot.error) { byId("live").textContent = snapshot.error; return; }
+  const { endpoint, run } = snapshot;
+  document.title = byId("project").textContent = snapshot.project;
+  const why = endpoint.run ? `, by run ${endpoint.run.name}: ${endpoint.run.reason || endpoint.run.outcome}` : "";
+  byId("live").textContent = endpoint.status === "none" ? "No model is live yet." : `${endpoint.status} since ${time(endpoint.since)}${why}`;
+  byId("alarms").replaceChildren(...snapshot.alarms.map((alarm) => element("li", `Alarm ${alarm.name}: ${alarm.reason} ${alarm.runbook}`)));
+  byId("runs").replaceChildren(...snapshot.runs.map((each) => {
+    const button = element("button", `${word(each)}, by ${each.asked}`, element("small", `${time(each.started)} ${each.name.slice(0, 12)}`));
+    button.dataset.run = each.name;
+    button.setAttribute("aria-pressed", String(each.name === run?.name));
+    button.addEventListener("click", () => { chosen = each.name; listen(); });
+    return element("li", "", button);
+  }));
+  const failed = run && run.status !== "RUNNING" && run.status !== "SUCCEEDED";
+  byId("failure").hidden = !failed;
+  byId("cause").textContent = failed ? run.outcome : "";
+  byId("graph-title").textContent = run ? `Workflow of run ${run.name.slice(0, 12)}: ${word(run)}` : "Workflow";
+  if (definition) {
+    const visited = asides(definition).filter((name) => snapshot.steps.some((step) => step.state === name));
+    if (graph?.visited !== visited.join()) {
+      graph = Object.assign(drawGraph(definition, log, visited), { visited: visited.join() });
+      byId("graph").replaceChildren(graph);
+    }
+    const at = colourGraph(graph, snapshot.steps, run);
+    if (at) bringIntoView(byId("graph"), graph, at);
+  }
+  const { drift } = snapshot;
+  byId("drift").textContent = drift ? `${drift.verdict} (${time(drift.when)}): ${drift.reason}` : "not looked for yet";
+  byId("moved").replaceChildren(...snapshot.moved.map((each) => element("li", `${each.feature}: PSI ${number(each.psi)}, KS ${number(each.ks)}`)));
+  byId("models").replaceChildren(...snapshot.models.map((each) => element("li", `${each.version} ${each.status}`, element("small", `${time(each.when)} ${each.what}`))));
+  if (run) report(run.name);
+}
+
+function report(name) {
+  const details = byId("report");
+  if (!details.open || shown === name) return;
+  shown = name;
+  const frame = element("iframe");
+  frame.title = `Report of run ${name}`;
+  frame.src = `/report?run=${encodeURIComponent(name)}`;
+  details.querySelector("iframe")?.remove();
+  details.append(frame);
+}
+
+async function log(state) {
+  const run = document.querySelector('#runs [aria-pressed="true"]')?.dataset.run;
+  if (!run) return;
+  byId("log-title").textContent = `Log of ${state}`;
+  const found = await (await fetch(`/logs?run=${encodeURIComponent(run)}&state=${encodeURIComponent(state)}`)).json();
+  const lines = found.error ?? (found.lines.join("\n") || `${state} has no job, so no log.`);
+  const failing = (found.failing ?? []).map((line) => element("mark", `! ${line}\n`));
+  byId("log").replaceChildren(...failing, lines);
+}
+
+byId("ask").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  byId("answer").textContent = "…";
+  const posted = await fetch("/predict", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ row: byId("row").value.trim() }) });
+  const answer = await posted.json();
+  byId("answer").textContent = answer.label ?? answer.error;
+});
+
+let last = null;
+byId("report").addEventListener("toggle", () => last?.run && report(last.run.name));
+
+function listen() {
+  source?.close();
+  source = new EventSource(`/events?run=${encodeURIComponent(chosen)}`);
+  source.onmessage = (event) => show((last = JSON.parse(event.data)));
+  source.onerror = () => { byId("live").textContent = "The console's server does not answer: is it still running?"; };
+}
+
+async function begin() {
+  const [found, golden] = await Promise.all([fetch("/definition"), fetch("/golden")].map(async (asked) => (await asked).json()));
+  if (!found.error) definition = found;
+  byId("row").value = golden;
+  listen();
+}
+begin();
