@@ -20,8 +20,9 @@ def feedback(account: Account, file: Path) -> tuple[str, int]:
     Raises:
         BadFeedback: a column is missing, or a line has no id, no row number or no label that the settings know.
     """
+    bucket = account.outputs["DataBucket"]
     rows = check(file, account.settings.data.classes)
-    bucket, key = account.outputs["DataBucket"], f"feedback/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
+    key = f"feedback/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
     account.s3.upload_file(str(file), bucket, key)
     return f"s3://{bucket}/{key}", rows
 

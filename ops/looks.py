@@ -52,7 +52,8 @@ def logs(
     account = Account.of(config)
     found = runs_.find(account, run)
     steps, started = runs_.steps(account, found.arn), jobs.of(account, found)
-    broken = [step for step in steps if step.error]
+    # Other refusals were expected and caught: of a missing endpoint, of a lease that is taken.
+    broken = [step for step in steps if step.error and found.outcome.startswith(step.error)]
     wanted = state or next((step.state for step in broken if jobs.for_state(started, step.state)), "")
     document, text = [], [f"{step.state}: {step.error}: {step.cause}" for step in broken if state in ("", step.state)]
     for job in jobs.for_state(started, wanted) if wanted else started:

@@ -62,8 +62,9 @@ function drawGraph(definition, chosen, visited) {
 
 function colourGraph(root, steps, run) {
   const found = new Map();
-  for (const step of steps) found.set(step.state, step.error ? "failed" : step.left ? "done" : run.status === "RUNNING" ? "running" : "failed");
-  if (run?.status === "SUCCEEDED") for (const [state, how] of found) if (how === "failed") found.set(state, "done"); // what was caught and mended
+  // Other refusals were expected and caught: of a missing endpoint, of a lease that is taken.
+  const failed = (step) => step.error && run.outcome.startsWith(step.error);
+  for (const step of steps) found.set(step.state, failed(step) ? "failed" : step.left || run.status !== "RUNNING" ? "done" : "running");
   for (const node of root.querySelectorAll(".node")) {
     const name = node.dataset.state;
     const how = found.get(name) ?? "";

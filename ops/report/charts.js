@@ -23,7 +23,7 @@ const charts = {
         Plot.barX(seen, { x1: "from", x2: (step) => Math.max(step.to, step.from + least), y: "state",
           fill: (step) => (step.error ? second : first), tip: true,
           title: (step) => `${step.state}\n${shown(step.to - step.from)} s\n${step.error}` }),
-        Plot.text(run.run.status === "FAILED" ? seen.filter((step) => step.error).slice(0, 1) : [], { x: "to", y: "state", text: () => "failed", dx: 6, textAnchor: "start" }),
+        Plot.text(seen.filter((step) => step.error && run.run.outcome.startsWith(step.error)).slice(0, 1), { x: "to", y: "state", text: () => "failed", dx: 6, textAnchor: "start" }),
       ],
     });
   },
