@@ -63,7 +63,7 @@ run: install ## the whole pipeline on this machine: deploy, upload, retrain, pre
 
 up: cloud ## start the local AWS, deploy to it and show it on a page; it stays up
 	@$(LOCAL) nohup $(PY) -m ops console --port $(CONSOLE) >build/console.log 2>&1 </dev/null & echo $$! >build/console.pid
-	@echo "console: http://127.0.0.1:$(CONSOLE)/"
+	@for _ in {1..100}; do grep -q console: build/console.log && break; sleep 0.2; done; cat build/console.log
 
 cloud: install
 	@SFN_WAIT_SCALE=0.01 $(PY) -m local.cloud start --port $(PORT) --home $(LOCAL_HOME)
