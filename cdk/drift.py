@@ -8,6 +8,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
@@ -33,6 +34,7 @@ class Drift(Construct):
         settings: Settings,
         data: DataStore,
         retraining: Retraining,
+        dead_letters: sqs.IQueue,
         endpoint_name: str,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -80,7 +82,8 @@ class Drift(Construct):
             self.machine.add_to_role_policy(statement)
         if settings.drift.schedule:
             schedule = events.Schedule.expression(settings.drift.schedule)
-            events.Rule(self, "OnSchedule", schedule=schedule, targets=[targets.SfnStateMachine(self.machine)])
+            target = targets.SfnStateMachine(self.machine, dead_letter_queue=dead_letters)
+            events.Rule(self, "OnSchedule", schedule=schedule, targets=[target])
 
 
 def _collect(stack: Stack, project: str, data: DataStore, endpoint: str) -> list[iam.PolicyStatement]:

@@ -2,17 +2,19 @@
 
 import json
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
+from cdk.data import DataStore
+from cdk.functions import log_group
+from cdk.permissions import tell
 from pipeline import workflow
 from pipeline.config import Settings
 
@@ -26,17 +28,16 @@ class Ending(Construct):
         construct_id: str,
         *,
         settings: Settings,
-        key: kms.IKey,
+        data: DataStore,
         topic: sns.ITopic,
         machine: sfn.StateMachine,
         lease: dynamodb.ITable,
+        dead_letters: sqs.IQueue,
         endpoint_name: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        partition = RegionInfo.get(Stack.of(self).region).partition or "aws"
-        log_group = logs.LogGroup(
-            self, "Log", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
-        )
+        stack = Stack.of(self)
+        partition = RegionInfo.get(stack.region).partition or "aws"
         self.machine = sfn.StateMachine(
             self,
             "Machine",
@@ -47,13 +48,12 @@ class Ending(Construct):
                 "LeaseTable": lease.table_name,
                 "Topic": topic.topic_arn,
             },
-            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL),
+            logs=sfn.LogOptions(destination=log_group(self, "Log"), level=sfn.LogLevel.ALL),
             tracing_enabled=True,
         )
         lease.grant(self.machine, "dynamodb:UpdateItem")
-        events.EventBus.from_event_bus_name(self, "Events", "default").grant_put_events_to(self.machine)
-        topic.grant_publish(self.machine)
-        key.grant_encrypt_decrypt(self.machine)
+        for statement in (*tell(stack, topic.topic_arn), data.use_key("sns", "dynamodb")):
+            self.machine.add_to_role_policy(statement)
         events.Rule(
             self,
             "OnEnd",
@@ -65,5 +65,5 @@ class Ending(Construct):
                     "status": ["ABORTED", "TIMED_OUT", "FAILED"],
                 },
             ),
-            targets=[targets.SfnStateMachine(self.machine)],
+            targets=[targets.SfnStateMachine(self.machine, dead_letter_queue=dead_letters)],
         )

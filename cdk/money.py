@@ -20,15 +20,16 @@ class Budget(Construct):
         super().__init__(scope, construct_id)
         # AWS Budgets publishes as a service (Cost Management User Guide, "Creating an Amazon SNS topic for budgets").
         mine = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
-        budgets_service = iam.ServicePrincipal(SERVICE, conditions=mine)
-        topic.add_to_resource_policy(
-            iam.PolicyStatement(actions=["sns:Publish"], principals=[budgets_service], resources=[topic.topic_arn])
-        )
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                actions=["kms:Decrypt", "kms:GenerateDataKey"], principals=[budgets_service], resources=["*"]
+        budgets_service = iam.ServicePrincipal(SERVICE)
+        for policy, actions, resource in (
+            (topic, ["sns:Publish"], topic.topic_arn),
+            (key, ["kms:Decrypt", "kms:GenerateDataKey"], "*"),
+        ):
+            policy.add_to_resource_policy(
+                iam.PolicyStatement(
+                    actions=actions, principals=[budgets_service], resources=[resource], conditions=mine
+                )
             )
-        )
         subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=topic.topic_arn)
         budgets.CfnBudget(
             self,

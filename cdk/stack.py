@@ -60,17 +60,25 @@ class PipelineStack(Stack):
             self,
             "Ending",
             settings=settings,
-            key=data.key,
+            data=data,
             topic=topic,
             machine=retraining.machine,
             lease=retraining.lease,
+            dead_letters=triggers.dead_letters,
             endpoint_name=endpoint_name,
         )
         if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
             dollars = settings.stack.monthly_budget
             Budget(self, "Budget", dollars=dollars, name=settings.project.name, topic=topic, key=data.key)
-        drift = Drift(self, "Drift", settings=settings, data=data, retraining=retraining, endpoint_name=endpoint_name)
-
+        drift = Drift(
+            self,
+            "Drift",
+            settings=settings,
+            data=data,
+            retraining=retraining,
+            dead_letters=triggers.dead_letters,
+            endpoint_name=endpoint_name,
+        )
         Observability(
             self,
             "Observability",

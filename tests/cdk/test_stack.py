@@ -72,7 +72,11 @@ def test_no_action_is_a_wildcard_and_each_resource_wildcard_names_nothing_else(t
 
 def test_the_state_machine_is_logged_and_traced(template: Any) -> None:
     machines = of_type(template, "AWS::StepFunctions::StateMachine")
-    assert sorted(machine.get("StateMachineName", "") for machine in machines) == ["breast-cancer", "breast-cancer-drift", "breast-cancer-ending"]
+    assert sorted(machine.get("StateMachineName", "") for machine in machines) == [
+        "breast-cancer",
+        "breast-cancer-drift",
+        "breast-cancer-ending",
+    ]
     for machine in machines:
         assert machine["TracingConfiguration"] == {"Enabled": True}
         assert machine["LoggingConfiguration"]["Level"] == "ALL"
