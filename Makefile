@@ -87,7 +87,7 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup
 
-.PHONY: lint secrets audit test-fast test test-full iam snapshots bench load postman synth
+.PHONY: lint secrets audit test-fast test test-full failures iam snapshots bench load postman synth
 lint: $(INSTALLED) secrets audit ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
 	ruff check .
 	ruff format --check .
@@ -121,6 +121,11 @@ test: install lint ## what CI runs: lint, every test but the long ones, coverage
 
 test-full: install lint ## all of it: fuzzing, load and scale too
 	$(PYTEST)
+
+failures: install ## order every fault of docs/failures.md, and write down what is seen
+	@rm -rf build/failures
+	WRITE_FAILURES=1 $(PYTEST) tests/promotion --ignore tests/promotion/test_machine.py -k "not the_table_has"
+	@$(PY) -m tests.promotion.table
 
 iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test run used it
 	@$(PY) -m local.grants build/iam cdk/grants.toml

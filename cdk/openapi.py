@@ -183,9 +183,10 @@ def _problems(settings: Settings, kinds: list[str]) -> Json:
 
 def _scored(content: Json) -> Json:
     version = {"description": "The live model's name", "schema": {"type": "string"}}
+    inference = {"description": "What the rows are known by when their truth is fed back", "schema": {"type": "string"}}
     return {
         "description": "Scored",
-        "headers": {"X-Model-Version": version},
+        "headers": {"X-Model-Version": version, "X-Inference-Id": inference},
         "content": {"application/json": content},
     }
 

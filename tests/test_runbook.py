@@ -12,6 +12,7 @@ def test_every_failure_of_the_definitions_is_in_the_runbook() -> None:
     settings = load(ROOT / "pipeline.toml")
     states = {**workflow.definition(settings)["States"], **drift.definition(settings)["States"]}
     ours = {name for name, state in states.items() if state["Type"] == "Pass" and state.get("ResultPath") == "$.error"}
+    ours -= {"ReadCause"}  # it only words what another has found
     runbook = (ROOT / "docs/runbook.md").read_text()
     assert {name for name in ours if name not in runbook} == set()
 

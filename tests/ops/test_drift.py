@@ -37,8 +37,9 @@ def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path,
     assert str(refused.value) == f"{file}{told}"
 
 
+@pytest.mark.full
 @pytest.mark.cloud
-def test_a_look_at_little_traffic_is_not_enough_data(live: Deployed) -> None:
+def test_a_look_at_little_traffic_is_not_enough_data(own: Deployed) -> None:
     answer = typed("drift", "--now", "--json")
     assert (answer.code, answer.document["verdict"]) == (4, "not enough data"), answer.out
     assert typed("drift").out.startswith(f"{answer.document['when'][:10]} ")

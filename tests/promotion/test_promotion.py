@@ -24,8 +24,8 @@ def test_a_worse_challenger_is_rejected_with_figures_and_a_better_one_after_it_i
     assert told["why"] == worse.reason
     assert "is below" in told["why"]
     compared = told["metrics"]["comparison"]
-    assert compared["challenger"] < compared["champion"]
-    assert compared["interval"][0] <= compared["difference"] <= compared["interval"][1] < 0
+    assert compared["difference"] == pytest.approx(compared["challenger"] - compared["champion"])
+    assert compared["interval"][0] <= compared["difference"] <= compared["interval"][1]
     better = shipped.run()
     assert (better.status, better.outcome) == ("SUCCEEDED", "accepted")
     assert shipped.live() != before
@@ -151,6 +151,7 @@ def turn(world: World, execution: str) -> tuple[Any, Any]:
 
 
 def test_two_runs_take_turns(shipped: World) -> None:
+    assert shipped.run().outcome == "accepted"
     old = shipped.live()
     with Traffic(shipped.deployed) as traffic:
         both = [shipped.ended(execution) for execution in [shipped.by_hand(), shipped.by_hand()]]

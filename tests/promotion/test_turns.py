@@ -17,15 +17,22 @@ FOREVER = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 60_
 
 @pytest.fixture
 def holder(guarded: World) -> Iterator[str]:
-    """An execution that holds the lease and does nothing."""
-    states = guarded.account.states
-    machine = states.create_state_machine(
-        name="holder", definition=json.dumps(FOREVER), roleArn="arn:aws:iam::123456789012:role/x"
-    )
+    """An execution that holds the lease and does nothing; it is another machine's, which the pipeline's may look at."""
+    states, iam = guarded.account.states, guarded.deployed.client("iam")
+    role = states.describe_state_machine(stateMachineArn=guarded.account.outputs["StateMachine"])["roleArn"]
+    look = {
+        "Effect": "Allow",
+        "Action": "states:DescribeExecution",
+        "Resource": "arn:aws:states:*:*:execution:holder:*",
+    }
+    policy = {"RoleName": role.rpartition("/")[2], "PolicyName": "holder"}
+    iam.put_role_policy(**policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [look]}))
+    machine = states.create_state_machine(name="holder", definition=json.dumps(FOREVER), roleArn=role)
     execution = states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
     guarded.give_lease(execution)
     yield execution
     states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
+    iam.delete_role_policy(**policy)
 
 
 def at_rest(world: World) -> None:

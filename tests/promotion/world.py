@@ -241,7 +241,7 @@ class World:
 
         def both() -> dict[str, Any] | None:
             self.listen()
-            about = [m for m in self.heard if m["message"]["execution"] == execution and m["words"] in ("", words)]
+            about = [m for m in self.heard if m["message"].get("execution") == execution and m["words"] in ("", words)]
             people, machines = ([m["message"] for m in about if bool(m["words"]) is w] for w in (False, True))
             matching = [message for message in people if message in machines]
             return dict(matching[-1]) if matching else None

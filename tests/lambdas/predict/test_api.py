@@ -34,6 +34,7 @@ def test_the_row_of_2018_is_benign(call: Any, rows: list[list[float]], sagemaker
         {
             "Content-Type": "application/json",
             "X-Model-Version": "breast-cancer-1",
+            "X-Inference-Id": "request-1",
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
         },
@@ -158,7 +159,7 @@ def test_no_other_origin_may_call_unless_the_settings_say_so(api: Api, call: Any
         "Access-Control-Allow-Origin": "https://example.org",
         "Access-Control-Allow-Methods": "POST",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Amz-Date, X-Amz-Security-Token, X-Api-Key",
-        "Access-Control-Expose-Headers": "Retry-After, X-Model-Version",
+        "Access-Control-Expose-Headers": "Retry-After, X-Inference-Id, X-Model-Version",
         "Access-Control-Max-Age": "600",
     }
     call.post("/predictions", {})
