@@ -13,7 +13,7 @@ from ops import predict, runs
 from tests.conftest import ROOT, Deployed, deploy
 
 # Two stacks are deployed in the setup of the first test.
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300), pytest.mark.xdist_group("examples")]
 
 METRICS = {
     "wine": (
