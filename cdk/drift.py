@@ -71,7 +71,6 @@ class Drift(Construct):
             allow("lambda:InvokeFunction", window.function_arn),
             *tell(stack, retraining.ports["Topic"]),
             data.use_key("s3", "sns"),
-            data.encrypt_volumes(),
             # PutMetricData names no resource; its namespace is the bound (Service Authorization Reference, CloudWatch).
             iam.PolicyStatement(
                 actions=["cloudwatch:PutMetricData"],

@@ -63,6 +63,9 @@ def _needs(service: str, action: str, pattern: str, parameters: dict[str, Any], 
         yield Need(f"dynamodb:{action}", arn("dynamodb", f"table/{parameters['TableName']}"))
     elif service == "s3":
         yield Need(f"s3:{action}", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+    elif "AlarmNames" in parameters:
+        for name in parameters["AlarmNames"]:
+            yield Need(f"cloudwatch:{action}", arn(service, f"alarm:{name}"))
     elif service == "cloudwatch":  # metrics have no resource; the namespace is a key of conditions
         yield Need(f"cloudwatch:{action}", "*", {"cloudwatch:namespace": parameters.get("Namespace", "")})
     else:

@@ -37,13 +37,23 @@ def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path,
     assert str(refused.value) == f"{file}{told}"
 
 
-@pytest.mark.full
 @pytest.mark.cloud
-def test_a_look_at_little_traffic_is_not_enough_data(own: Deployed) -> None:
-    answer = typed("drift", "--now", "--json")
-    assert (answer.code, answer.document["verdict"]) == (4, "not enough data"), answer.out
+def test_traffic_that_moved_is_drift_and_its_late_truth_is_joined(live: Deployed, tmp_path: Path) -> None:
+    truth = Traffic(live).send(3000, shift=3, name="shifted")
+    file = tmp_path / "truth.csv"
+    with file.open("w", newline="") as lines:
+        csv.writer(lines).writerows([("inference_id", "row", "label"), *truth])
+    assert typed("feedback", str(file), "--json").document["rows"] == len(truth)
+
+    def joined() -> Any:
+        answer = typed("drift", "--now", "--json")
+        return answer if answer.document["details"]["quality"]["joined"] >= len(truth) else None
+
+    answer = wait_for(joined)
+    assert (answer.code, answer.document["verdict"]) == (3, "drift"), answer.out
+    assert any(breach.startswith("radius_mean: ") for breach in answer.document["details"]["breaches"])
     assert typed("drift").out.startswith(f"{answer.document['when'][:10]} ")
-    assert typed("status", "--json").document["drift"]["verdict"] == "not enough data"
+    assert typed("status", "--json").document["drift"]["verdict"] == "drift"
 
 
 @pytest.fixture(scope="module")
