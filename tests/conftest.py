@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a local AWS run in one worker: it is started and deployed to once."""
     for item in items:

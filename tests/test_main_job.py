@@ -148,6 +148,7 @@ def test_ops_tell_the_same_story(live: Deployed, tmp_path: Path) -> None:
     assert live.command(python, "-m", "ops", "predict", "1,2", check=False).returncode == 1
     missing = live.command(python, "-m", "ops", "upload", str(tmp_path / "none.csv"), check=False)
     assert (missing.returncode, missing.stderr) == (1, f"error: {tmp_path / 'none.csv'}: no such file\n")
+    live.clear()
     assert "uploaded s3://" in live.command(python, "-m", "ops", "upload", str(WDBC)).stdout
     watched = live.command(python, "-m", "ops", "watch").stdout
     assert watched.splitlines()[-1].startswith("succeeded: accepted")
