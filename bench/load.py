@@ -23,8 +23,9 @@ from bench.report import report
 P99_MS, RECOVERY_SECONDS, HEADROOM = 50.0, 5.0, 1.2
 PROBE_SECONDS, OVERLOAD_SECONDS, AFTER_SECONDS = 10.0, 30.0, 15.0
 FIRST_RATE, PRECISION, TRIES = 20.0, 1.1, 4
+WARM_RATE = 200.0
 LESS = 0.85
-"""What is left of a rate that a probe passed and the steady part did not."""
+"""What the steady part begins with of the rate that a probe passed, and what it leaves of one that it did not pass."""
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Memory:
 
 def measure(deployment: Deployment, seconds: float) -> Iterator[Figure]:
     """The figures; `seconds` is the length of the steady part."""
-    rate = highest(deployment)
+    rate = highest(deployment) * LESS
     for _ in range(TRIES):
         memory = Memory(deployment.cloud.pid)
         calls = asyncio.run(_run(deployment, rate, seconds, memory))
@@ -84,17 +85,14 @@ def measure(deployment: Deployment, seconds: float) -> Iterator[Figure]:
         None,
         "value <= 0",
     )
-    slow = [call for call in after if call.status != 200 or call.milliseconds >= P99_MS]
-    # One in a hundred may be slow at any time: it is the last second with more of them that counts.
-    late = [second for second in range(math.ceil(AFTER_SECONDS)) if
-            sum(second <= call.due - ended < second + 1 for call in slow) > max(1, rate / 100)]  # fmt: skip
-    recovery = float(late[-1] + 1) if late else 0.0
+    rest = ([call for call in after if call.due - ended >= second] for second in range(int(AFTER_SECONDS)))
+    recovery = next((second for second, calls in enumerate(rest) if fine(calls)), AFTER_SECONDS)
     yield Figure("load: recovery after it", recovery, "s", "", None, f"value <= {RECOVERY_SECONDS:g}")
 
 
 def highest(deployment: Deployment) -> float:
-    """The highest rate that a probe passes, to a tenth; the first one warms up a function for each connection."""
-    asyncio.run(_run(deployment, FIRST_RATE, PROBE_SECONDS))
+    """The highest rate that a probe passes, to a tenth, once each connection has a warm instance of the function."""
+    asyncio.run(_run(deployment, WARM_RATE, 1))
     good, bad = 0.0, math.inf
     rate = FIRST_RATE
     while bad / max(good, 1) > PRECISION:

@@ -21,6 +21,8 @@ APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.co
 STATES = "ministack.services.stepfunctions"
 GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
+LOGS = "ministack.services.cloudwatch_logs"
+KEPT_EVENTS = 10_000  # of a log stream, so that memory stays flat
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (APP, "app"): ("scope", "receive", "send"),
     (APP, "SERVICE_REGISTRY"): dict,
@@ -54,6 +56,9 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (STACKS, "_RESOURCE_HANDLERS"): dict,
     (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
     (ALARMS, "_evaluate_alarm"): ("alarm",),
+    (ALARMS, "_evict_old_metrics"): (),
+    (ALARMS, "_metrics"): object,
+    (LOGS, "_append_log_events"): ("stream", "events"),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
     **plug_iam.INNER_NAMES,
 }
@@ -132,6 +137,9 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     gateway._import_rest_api = partial(_import_rest_api, gateway._import_rest_api)
     alarms: Any = importlib.import_module(ALARMS)
     alarms._evaluate_alarm = partial(_judge_alarm, alarms._evaluate_alarm)
+    alarms._evict_old_metrics = partial(_evict_old_metrics, alarms._metrics)
+    logs: Any = importlib.import_module(LOGS)
+    logs._append_log_events = partial(_append_log_events, logs._append_log_events)
     return _inner(APP, "app")  # type: ignore[no-any-return]
 
 
@@ -148,6 +156,17 @@ def _import_rest_api(original: Callable[..., str], spec: dict[str, Any], base_da
 def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None:
     if alarm.get("Namespace") != monitor.NAMESPACE:
         original(alarm)
+
+
+def _evict_old_metrics(metrics: Any) -> None:
+    """ministack looks at every point's age at every request, and keeps two weeks of them: under load, ever more."""
+    for points in list(metrics.values()):
+        del points[: -monitor.KEPT]
+
+
+def _append_log_events(original: Callable[..., None], stream: dict[str, Any], events: list[dict[str, Any]]) -> None:
+    original(stream, events)
+    del stream["events"][:-KEPT_EVENTS]
 
 
 def _alarm_call(name: str, request: dict[str, Any]) -> None:

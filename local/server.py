@@ -6,6 +6,7 @@ Started by local.cloud, which also sets the environment. Holds the lock on `<hom
 import argparse
 import asyncio
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -70,6 +71,7 @@ def announce(application: Application, ready: int) -> Application:
         async def tell(message: dict[str, Any]) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
+                gc.freeze()  # what was loaded stays; walking it again and again holds requests up
                 os.write(ready, b"ready\n")
                 os.close(ready)
 

@@ -20,6 +20,8 @@ from ops.account import Account
 
 T = TypeVar("T")
 PROMOTION = ("tests/promotion", "tests/lambdas/retrain")
+LONGEST_FIRST = ("promotion", "deployed", "machine", "examples", "local")
+"""The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
 WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 
@@ -36,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("deployed"))
         elif "cloud" in fixtures:
             item.add_marker(pytest.mark.xdist_group("local"))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    return LONGEST_FIRST.index(mark.args[0]) if mark else len(LONGEST_FIRST)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,7 @@ import pytest
 from ops import predict, runs
 from tests.conftest import ROOT, Deployed, deploy
 
-# Two stacks are deployed in the setup of the first test.
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300), pytest.mark.xdist_group("examples")]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
 
 METRICS = {
     "wine": (
@@ -41,23 +39,16 @@ class Example:
         return endpoint["EndpointConfigName"]
 
 
-@pytest.fixture(scope="module")
-def examples(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Example]]:
-    """Their stacks on the same local AWS, side by side, each after its first run."""
-    out = tmp_path_factory.mktemp("examples")
-    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(len(METRICS)) as pool:
-
-        def make(name: str) -> Example:
-            config = ROOT / "examples" / name / "pipeline.toml"
-            stack = deploy(deployed.cloud, config, out / name, patched)
-            return Example(name, stack, stack.run(f"{name}.csv", csv(name)))
-
-        yield dict(zip(METRICS, pool.map(make, METRICS), strict=True))
-
-
-@pytest.fixture(params=METRICS)
-def example(request: pytest.FixtureRequest, examples: dict[str, Example]) -> Example:
-    return examples[request.param]
+@pytest.fixture(scope="module", params=[pytest.param("wine", marks=pytest.mark.full), "diabetes"])
+def example(
+    request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Example]:
+    """Its stack on the same local AWS, after its first run."""
+    name = request.param
+    with pytest.MonkeyPatch.context() as patched:
+        config = ROOT / "examples" / name / "pipeline.toml"
+        stack = deploy(deployed.cloud, config, tmp_path_factory.mktemp(name), patched, bootstrapped=True)
+        yield Example(name, stack, stack.run(f"{name}.csv", csv(name)))
 
 
 def csv(name: str) -> bytes:

@@ -12,6 +12,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,8 +20,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 NAMESPACE = "AWS/SageMaker"
 GATHER_SECONDS = 0.5
 LOOK_AGAIN_SECONDS = 5.0  # at an alarm in ALARM without traffic, so that it comes back to OK
-KEPT = 20_000  # of a metric, for the alarms
+KEPT = 10_000  # of a metric, for the alarms
 MAX_VALUES = 150  # of a MetricDatum, PutMetricData's API page
+MAX_DATA = 1000  # of a request, the same page
 UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
 OPERATORS = {
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -104,7 +106,8 @@ class Monitor:
         window = alarm["Period"] * alarm["EvaluationPeriods"]
         since = max(self._since.get(endpoint, 0.0), time.time() - window)
         with self._lock:
-            values = [] if place else [value for at, value in self._samples.get(series, ()) if at >= since]
+            newest_first = () if place else reversed(self._samples.get(series, ()))
+            values = [value for _, value in takewhile(lambda sample: sample[0] >= since, newest_first)]
         statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic", "")
         if values:
             value, threshold = _statistic(statistic, values), alarm["Threshold"]
@@ -137,7 +140,7 @@ class Monitor:
     def _publish(self) -> None:
         with self._lock:
             gathered, self._unpublished = self._unpublished, defaultdict(Counter)
-        now = datetime.now(UTC)
+        now, data = datetime.now(UTC), list[dict[str, Any]]()
         for (name, endpoint, variant), counted in gathered.items():
             pairs = list(counted.items())
             dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
@@ -151,7 +154,9 @@ class Monitor:
                     "Counts": [float(count) for count in counts],
                     "Unit": UNITS.get(name, "None"),
                 }
-                self._client.put_metric_data(Namespace=NAMESPACE, MetricData=[datum])
+                data.append(datum)
+        for start in range(0, len(data), MAX_DATA):
+            self._client.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MAX_DATA])
 
 
 def _statistic(name: str, values: list[float]) -> float:
