@@ -159,7 +159,7 @@ def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None
 
 
 def _evict_old_metrics(metrics: Any) -> None:
-    """ministack looks at every point's age at every request, and keeps two weeks of them: under load, ever more."""
+    """A metric keeps its newest points; ministack looks at each one's age at every request, ever more under load."""
     for points in list(metrics.values()):
         del points[: -monitor.KEPT]
 
