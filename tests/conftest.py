@@ -20,24 +20,29 @@ from ops.account import Account
 
 T = TypeVar("T")
 PROMOTION = ("tests/promotion", "tests/lambdas/retrain")
-LONGEST_FIRST = ("promotion", "deployed", "machine", "examples", "local")
+LONGEST_FIRST = ("deployed", "promotion", "machine", "local")
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
 WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that share a local AWS run in one worker: it is started and deployed to once.
+
+    Marked here, as xdist reads the groups before any other look at all the items.
+    """
+    fixtures = getattr(item, "fixturenames", ())
+    if "deployed" in fixtures:
+        group = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
+        item.add_marker(pytest.mark.xdist_group(group))
+    elif "bare" in fixtures:
+        item.add_marker(pytest.mark.xdist_group("deployed"))
+    elif "cloud" in fixtures:
+        item.add_marker(pytest.mark.xdist_group("local"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a local AWS run in one worker: it is started and deployed to once."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "deployed" in fixtures:
-            group = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
-            item.add_marker(pytest.mark.xdist_group(group))
-        elif "bare" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("deployed"))
-        elif "cloud" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("local"))
+    """The long groups first."""
     items.sort(key=_turn)
 
 

@@ -54,7 +54,7 @@ def _choice(default: str | None, *names: str) -> Rule:
 def _flag(default: Value, *more: str) -> Rule:
     """The SDK sends str(bool), "True"; the developer guide writes true."""
     read = {"true": True, "false": False} | {name: name for name in more}
-    return Rule(default, lambda text: read.get(text if text in more else text.lower()), " | ".join(read))
+    return Rule(default, ({"True": True, "False": False} | read).get, " | ".join(read))
 
 
 def _integer(default: Value, *more: str, low: int = 1, high: int | None = None) -> Rule:

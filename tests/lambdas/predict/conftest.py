@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -169,8 +169,8 @@ def consumer(live: Any) -> Consumer:
 
 
 @pytest.fixture
-def unthrottled(live: Any) -> Iterator[None]:
-    """The deployed API takes what comes while a test sends more calls than its consumers may."""
+def throttle(live: Any) -> Iterator[Callable[[float, int], None]]:
+    """Set the rate and the burst that the deployed API takes; in the end they are the settings' again."""
     gateway, api = live.client("apigateway"), live.account.settings.api
     identifier = live.account.api_url.rpartition("/v1/")[0].rpartition("/")[2]
 
@@ -179,6 +179,11 @@ def unthrottled(live: Any) -> Iterator[None]:
         patches = [{"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(limits[name])} for name in limits]
         gateway.update_stage(restApiId=identifier, stageName="v1", patchOperations=patches)
 
-    throttle(10_000, 5_000)
-    yield
+    yield throttle
     throttle(api.rate_per_second, api.burst)
+
+
+@pytest.fixture
+def unthrottled(throttle: Callable[[float, int], None]) -> None:
+    """The deployed API takes what comes while a test sends more calls than its consumers may."""
+    throttle(10_000, 5_000)

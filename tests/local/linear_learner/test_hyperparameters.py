@@ -83,13 +83,17 @@ OUTSIDE = {
     )
     for name in names.split()
 }
-WRONG = st.text(max_size=8) | st.sampled_from(["-inf", "nan", "inf", "1_0", "0x1", "yes", "٣", " 1", "1e999", "None"])
+WRONG = st.text(max_size=8) | st.sampled_from(
+    ["-inf", "nan", "inf", "1_0", "0x1", "yes", "٣", " 1", "1e999", "None", "TRUE"]
+)
 
 
 @given(st.sampled_from(sorted(RULES)), st.data())
 def test_any_invalid_hyperparameter_is_refused(name: str, data: st.DataObject) -> None:
     value = data.draw(st.sampled_from(OUTSIDE[name]) if name in OUTSIDE and data.draw(st.booleans()) else WRONG)
     assume(not re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", value) or value in OUTSIDE.get(name, ()))
+    words = RULES[name].allowed.split(" | ")
+    assume(value not in {*words, *map(str.capitalize, words)})
     with pytest.raises(ClientError) as refusal:
         checked({"predictor_type": "binary_classifier", name: value})
     assert str(refusal.value).startswith(
