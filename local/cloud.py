@@ -143,6 +143,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "LOG_LEVEL": "WARNING",
         "TMPDIR": str(scratch),
         "S3_DATA_DIR": str(home.resolve() / "s3"),
+        "S3_PERSIST": "1",
         "STATE_DIR": str(home.resolve() / "state"),
         # Listeners that nothing here uses, and a Docker daemon whose containers are none of our business.
         "IOT_MTLS_ENABLED": "0",

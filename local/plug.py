@@ -21,7 +21,7 @@ APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.co
 STATES = "ministack.services.stepfunctions"
 GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
-LOGS = "ministack.services.cloudwatch_logs"
+LOGS, S3 = "ministack.services.cloudwatch_logs", "ministack.services.s3"
 KEPT_EVENTS = 10_000  # of a log stream, so that memory stays flat
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (APP, "app"): ("scope", "receive", "send"),
@@ -59,6 +59,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (ALARMS, "_evict_old_metrics"): (),
     (ALARMS, "_metrics"): object,
     (LOGS, "_append_log_events"): ("stream", "events"),
+    (S3, "_version_entry_from_record"): ("obj", "version_id", "data"),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
     **plug_iam.INNER_NAMES,
 }
@@ -140,6 +141,8 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     alarms._evict_old_metrics = partial(_evict_old_metrics, alarms._metrics)
     logs: Any = importlib.import_module(LOGS)
     logs._append_log_events = partial(_append_log_events, logs._append_log_events)
+    objects: Any = importlib.import_module(S3)
+    objects._version_entry_from_record = partial(_version_entry, objects._version_entry_from_record)
     return _inner(APP, "app")  # type: ignore[no-any-return]
 
 
@@ -162,6 +165,11 @@ def _evict_old_metrics(metrics: Any) -> None:
     """A metric keeps its newest points; ministack looks at each one's age at every request, ever more under load."""
     for points in list(metrics.values()):
         del points[: -monitor.KEPT]
+
+
+def _version_entry(original: Callable[..., dict[str, Any]], obj: Any, version_id: str, data: Any) -> dict[str, Any]:
+    """Objects are on disk; ministack would keep each version's bytes in memory, too."""
+    return original(obj, version_id, None)
 
 
 def _append_log_events(original: Callable[..., None], stream: dict[str, Any], events: list[dict[str, Any]]) -> None:

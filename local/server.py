@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--owned", action="store_true")
     arguments = parser.parse_args()
     lock = hold(arguments.home)
-    for left_over in ("jobs", "endpoints"):
+    for left_over in ("jobs", "endpoints", "s3"):
         shutil.rmtree(arguments.home / left_over, ignore_errors=True)
     host = Host.from_environment(arguments.home, Keeper(held_files=(lock,)), plug_iam.access(arguments.home))
     service = SageMaker(host)
