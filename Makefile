@@ -85,7 +85,7 @@ env: ## print the exports that point a shell at the local AWS
 # --- checks -------------------------------------------------------------------------------------------------------
 
 ROOMS := pipeline lambdas cdk local ops
-PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: lint secrets audit test-fast test test-full failures iam snapshots bench load postman synth
 lint: $(INSTALLED) secrets audit ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
