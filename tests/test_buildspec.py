@@ -148,7 +148,7 @@ BREAKS = {
         "pre_build",
         "AwsSolutions-SNS3",
     ),
-    "a broken test": ("tests/test_architecture.py", "\n\ndef test_broken() -> None:\n    assert 1 == 2\n", "build", "test_broken"),
+    "a broken test": ("tests/test_architecture.py", "\n\ndef test_broken() -> None:\n    assert max([1]) == 2\n", "build", "test_broken"),
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ A port, `${Name}`, is a hole in the definition that the stack fills: no ARN, acc
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import boto3
@@ -23,17 +23,18 @@ START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
 
 
+@cache
+def session() -> Session:
+    """A session that the SDK's objects want; the definition is rendered without a call."""
+    return Session(boto_session=boto3.Session(region_name="us-east-1"), default_bucket="${DataBucket}")
+
+
 @dataclass(frozen=True)
 class Building:
     """What every phase is given: the settings, and the state that each failure goes to."""
 
     settings: Settings
     on_error: State
-
-    @cached_property
-    def session(self) -> Session:
-        """A session that the SDK's objects want; the definition is rendered without a call."""
-        return Session(boto_session=boto3.Session(region_name="us-east-1"), default_bucket="${DataBucket}")
 
     def guard(self, task: State) -> State:
         """The task with its Retry and Catch."""
@@ -84,7 +85,7 @@ class Building:
             max_runtime_in_seconds=size.max_runtime_minutes * 60,
             # The jobs need S3 alone; without a VPC endpoint an isolated job gets it from SageMaker itself.
             network_config=NetworkConfig(enable_network_isolation=True),
-            sagemaker_session=self.session,
+            sagemaker_session=session(),
         )
         sources: dict[str, str | Intrinsic] = {
             "code": "s3://${AssetBucket}/${JobsFile}",

@@ -7,7 +7,7 @@ from sagemaker.transformer import Transformer
 from pipeline import names
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, State, Task, TransformStep, caught, format_, retried
 from pipeline.states.champion import NONE
-from pipeline.states.common import KEY, OPT, START_UP_SECONDS, Building
+from pipeline.states.common import KEY, OPT, START_UP_SECONDS, Building, session
 
 METRICS_KEY = {
     "binary_classifier": "binary_classification_metrics",
@@ -69,7 +69,7 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic, folder: 
         output_path="s3://${DataBucket}",
         output_kms_key=KEY,
         volume_kms_key=KEY,
-        sagemaker_session=build.session,
+        sagemaker_session=session(),
     )
     return TransformStep(
         state_id,

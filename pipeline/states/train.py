@@ -5,7 +5,7 @@ from sagemaker.inputs import TrainingInput
 
 from pipeline import names
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, TrainingStep
-from pipeline.states.common import KEY, ROLE, START_UP_SECONDS, Building
+from pipeline.states.common import KEY, ROLE, START_UP_SECONDS, Building, session
 from pipeline.states.registry import create_model
 
 
@@ -34,7 +34,7 @@ def _train(build: Building, stopped: State) -> TrainingStep:
         enable_network_isolation=True,
         disable_profiler=True,
         hyperparameters={**build.settings.hyperparameters()},
-        sagemaker_session=build.session,
+        sagemaker_session=session(),
     )
     step = TrainingStep(
         "Train",

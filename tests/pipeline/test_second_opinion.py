@@ -35,7 +35,7 @@ TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service":
 MISSING = {"0-9": {"Throw": {"Error": "SageMaker.SageMakerException", "Cause": "Could not find endpoint"}}}
 DIFFERENT = {
     "AcquireLease-fails": "/cause: it broke and None",
-    "FreeLease-fails": "/steps/28/1/lease/Cause: it broke and ",
+    "FreeLease-fails": "/steps/n/1/lease/Cause: it broke and ",
 }
 """moto's optimised DynamoDB integration drops the cause of an error; AWS and ministack tell it."""
 
@@ -216,7 +216,7 @@ def test_both_interpreters_agree(opinions: tuple[dict[str, Any], dict[str, Any]]
         different = difference(*paths) or difference(ours, second[case])
         if different:
             apart[case] = different
-    assert apart == DIFFERENT
+    assert {case: re.sub(r"(?<=steps/)\d+", "n", place) for case, place in apart.items()} == DIFFERENT
 
 
 @pytest.mark.parametrize(
