@@ -53,7 +53,27 @@ def observed(live: Deployed, number: int) -> list[str]:
     return [
         *(wrong for arn in both for wrong in ended(live, arn)),
         *ended(live, promote.rollback(live.account)),
+        *aborted(live),
     ]
+
+
+def aborted(live: Deployed) -> list[str]:
+    """The same of a run that is aborted: a machine of its own ends it."""
+    states, machine = live.account.states, live.account.outputs["StateMachine"]
+
+    def endings() -> set[str]:
+        listed = states.list_executions(stateMachineArn=f"{machine}-ending")["executions"]
+        return {each["executionArn"] for each in listed if each["status"] != "RUNNING"}
+
+    before = endings()
+    states.stop_execution(executionArn=states.start_execution(stateMachineArn=machine)["executionArn"])
+    try:
+        arn = wait_for(lambda: next(iter(endings() - before), None), seconds=30)
+    except AssertionError:
+        return ["nothing ends an aborted run"]
+    end = states.describe_execution(executionArn=arn)
+    told = "untold" not in json.loads(end.get("output", "{}"))
+    return [] if (end["status"], told) == ("SUCCEEDED", True) else [f"the ending of an aborted run: {end}"]
 
 
 def ended(live: Deployed, arn: str) -> list[str]:
