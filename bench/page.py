@@ -33,12 +33,18 @@ Row = tuple[str, ...]
 
 
 def gather(build: Path, size: str = "") -> Document:
-    """What `python -m bench` left in `build`, beside the machine. Raises SystemExit when that has not been run."""
-    try:
-        figures, growth = (json.loads((build / f"{name}{size}.json").read_text()) for name in ("bench", "growth"))
-    except FileNotFoundError as error:
-        raise SystemExit(f"{error.filename} is not there: run `make bench` first") from error
-    return {"machine": asdict(machine.measure(build)), "figures": figures, "growth": growth}
+    """What `python -m bench` left in `build`, beside the machine; growth is empty when that part was never measured.
+
+    Raises SystemExit when nothing was.
+    """
+    figures, growth = (build / f"{name}{size}.json" for name in ("bench", "growth"))
+    if not figures.exists():
+        raise SystemExit(f"{figures} is not there: run `make bench` first")
+    return {
+        "machine": asdict(machine.measure(build)),
+        "figures": json.loads(figures.read_text()),
+        "growth": json.loads(growth.read_text()) if growth.exists() else [],
+    }
 
 
 def markdown(document: Document) -> str:

@@ -129,6 +129,8 @@ def sized(growth: list[Document], length: float, prices: Any) -> Iterator[Sized]
 
 
 def _largest(document: Document) -> list[Document]:
+    if not document["growth"]:
+        raise LookupError("no job was measured: `make bench` with its part `growth`")
     most = max(point["rows"] for point in document["growth"])
     return [point for point in document["growth"] if point["rows"] == most and point["job"] in JOBS]
 
@@ -156,13 +158,14 @@ def _fleet_row(rows: float, many: int, service: Service, prices: Any) -> str:
 
 def _job_row(name: str, job: Sized) -> str:
     settings = {
-        "instance_count": job.instances if JOBS[job.job].spreads else 0,
+        "instance_count": job.instances,
         "volume_gb": job.volume if JOBS[job.job].copied else 0,
         "max_runtime_minutes": 60 * math.ceil(job.hours) if job.hours > 1 else 0,
     }
-    change = ", ".join(f"`{key} = {value}`" for key, value in settings.items() if value)
+    changed = ", ".join(f"`{key} = {value}`" for key, value in settings.items() if value)
+    change = f"`[{JOBS[job.job].section}]` {changed}" if JOBS[job.job].spreads else "as preprocess"
     cells = (name, job.job, f"{job.instances}", f"{job.hours:.2f}", f"{job.dollars:,.2f} $", job.binds)
-    return f"| {' | '.join(cells)} | `[{JOBS[job.job].section}]` {change} |"
+    return f"| {' | '.join((*cells, change))} |"
 
 
 def _total_row(name: str, jobs: list[Sized]) -> str:
