@@ -87,7 +87,7 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lint secrets audit test-fast test test-full failures iam snapshots bench load postman synth
+.PHONY: lint secrets audit test-fast test test-full failures iam snapshots bench bench-docs load postman synth
 lint: $(INSTALLED) secrets audit ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
 	ruff check .
 	ruff format --check .
@@ -133,8 +133,11 @@ iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test 
 snapshots: install ## write the reviewed templates anew; look at their diff
 	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
 
-bench: install ## speed and memory, side by side with what one would use instead
-	$(PY) -m bench
+bench: install ## speed and memory, side by side with what one would use instead; build/bench.html has the curves
+	$(PY) -m bench || missed=$$?; $(PY) -m bench.page; exit $${missed:-0}
+
+bench-docs: install ## docs/performance.md and docs/scale.md from the last `make bench`
+	$(PY) -m bench.page --docs
 
 load: install ## the API under load on the local AWS; LOAD_SECONDS=600 is the steady part's length
 	$(PY) -m bench.load

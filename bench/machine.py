@@ -1,0 +1,83 @@
+"""The machine that figures come from: what it is, and how fast it copies memory, writes to its disk and parses CSV."""
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from bench import data
+
+_WRITTEN, _COPIED, _ROWS, _REPEATS = 512, 256, 100_000, 3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What binds a program here; rates in MB (10^6 bytes) a second, the best of some tries.
+
+    Args:
+        processor: Its model.
+        cores: That this process may use.
+        memory: GB.
+        disk: Written and flushed to the disk, below the folder that was given.
+        copy: Read from memory and written to it, counted twice, by one core.
+        parse: CSV of 30 numbers a row, in memory, into columns by pyarrow on all cores.
+    """
+
+    processor: str
+    cores: int
+    memory: float
+    disk: float
+    copy: float
+    parse: float
+
+
+def measure(folder: Path) -> Machine:
+    """Takes some seconds and half a gigabyte of the disk that `folder` is on."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        file = Path(name) / "written"
+        block = np.random.default_rng(0).bytes(1_000_000)
+        disk = _fastest(lambda: _write(file, block))
+        data.write_csv(file, _ROWS, seed=1)
+        text = file.read_bytes()
+    source = np.ones(_COPIED * 1_000_000 // 8)
+    target = np.empty_like(source)
+    options = csv.ReadOptions(autogenerate_column_names=True)
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        disk=round(_WRITTEN / disk),
+        copy=round(2 * _COPIED / _fastest(lambda: np.copyto(target, source))),
+        parse=round(len(text) / 1e6 / _fastest(lambda: csv.read_csv(pa.BufferReader(text), options))),
+    )
+
+
+def _write(file: Path, block: bytes) -> None:
+    with file.open("wb") as opened:
+        for _ in range(_WRITTEN):
+            opened.write(block)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _fastest(do: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        do()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
