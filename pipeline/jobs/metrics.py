@@ -44,8 +44,7 @@ def _summed(values: NDArray[Any], groups: Groups) -> Floats:
     """Return each group's sum; without groups, the values."""
     if groups is None:
         return values.astype(np.float64)
-    sums: Floats = np.bincount(groups, values)
-    return sums
+    return np.bincount(groups, values).astype(np.float64, copy=False)
 
 
 def _binary(labels: Numbers, scores: Floats, called: Numbers, groups: Groups) -> Measure:
