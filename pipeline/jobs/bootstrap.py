@@ -12,6 +12,10 @@ Floats = NDArray[np.float64]
 SEED = 20180706
 WEIGHTS_AT_A_TIME = 4_000_000
 """Bounds the memory of a batch of resamples to 32 MB an array."""
+MOST_ROWS = 100_000
+"""Rows that are resampled one by one: 200 resamples of them take a second."""
+GROUPS = 10_000
+"""The spread of 10,000 groups is known to 0.7 %, a third of what 1000 resamples leave open."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,25 @@ class Estimate:
         return float(defined.std(ddof=1)) if len(defined) > 1 else 0.0
 
 
+def random_groups(rows: int) -> NDArray[np.int64] | None:
+    """Return the group of each row when rows are too many to be resampled one by one, else None.
+
+    Groups are of equal size, give or take a row, and drawn at random; they depend on the number of rows alone. Sums
+    over them are as independent as rows are, so a resample of groups spreads as one of rows does (the random groups of
+    Wolter, "Introduction to Variance Estimation", 2007, chapter 2), at a cost that does not grow with the rows.
+    """
+    if rows <= MOST_ROWS:
+        return None
+    groups = np.arange(rows) % GROUPS
+    np.random.default_rng(SEED).shuffle(groups)
+    return groups
+
+
 def bootstrap(measure: Measure, rows: int) -> dict[str, Estimate]:
     """Measure all rows, and 1000 seeded resamples of them (down to 200 when the rows are many).
 
     The resamples depend on the number of rows alone, so two models measured on the same rows are compared in pairs.
+    Of groups of rows `rows` is the number of groups.
     """
     resamples = int(np.clip(20_000_000 // rows, 200, 1000))
     at_a_time = max(1, WEIGHTS_AT_A_TIME // rows)

@@ -1,4 +1,4 @@
-"""What an endpoint's data capture kept: rows, answers and inference ids, request by request."""
+"""What an endpoint's data capture kept, in batches: rows, answers and inference ids."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from arrow import to_numpy
 from job_settings import JobSettings
+from json_lines import BLOCK_BYTES, Block, read_blocks
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+_SIDE = pa.struct([("data", pa.string()), ("encoding", pa.string())])
+_EVENT = pa.struct([(name, pa.string()) for name in ("eventId", "inferenceId", "inferenceTime")])
+_RECORD = pa.schema(
+    [("captureData", pa.struct([("endpointInput", _SIDE), ("endpointOutput", _SIDE)])), ("eventMetadata", _EVENT)]
+)
 
 
 @dataclass(frozen=True)
@@ -26,63 +36,143 @@ class Captured:
     """Shape (rows,), or (rows, classes) for multiclass."""
     classes: Floats
     """Shape (rows,): predicted class numbers; NaN for regression."""
-    keys: tuple[tuple[str, int], ...]
-    """Inference id and number of the row in its request, from 1."""
-    times: tuple[str, ...]
-    """When each was answered, ISO 8601 in UTC: as text in the order of time."""
+    keys: NDArray[np.int64]
+    """Shape (rows,): `row_key` of inference id and number of the row in its request, from 1."""
+    times: NDArray[Any]
+    """Shape (rows,): when each was answered, ISO 8601 in UTC: as text in the order of time."""
     requests: int
     unreadable: int
     """Records that have no row of this model's width, or no answer to each."""
 
-    def since(self, time: str) -> NDArray[np.bool_]:
-        """Return which rows were answered at `time` or later."""
-        return np.array([at >= time for at in self.times], dtype=bool)
+
+def row_key(inference: str, number: int) -> int:
+    """Return a 64-bit hash that holds for this process: of ten million rows two share one in 1 of 400,000 windows."""
+    return hash((inference, number))
 
 
-def read_captured(directory: Path, settings: JobSettings) -> Captured:
-    """Read every `.jsonl` file under a directory, sorted by path; a record that cannot be read is counted."""
+def read_captured(directory: Path, settings: JobSettings) -> Iterator[Captured]:
+    """Read every `.jsonl` file under a directory, sorted by path, in batches; the last may be empty.
+
+    A record that cannot be read is counted.
+    """
+    held: list[bytes] = []
+    for block in read_blocks(directory, ".jsonl"):
+        held.append(block.text if block.text.endswith(b"\n") else block.text + b"\n")
+        if sum(map(len, held)) >= BLOCK_BYTES:
+            yield _batch(b"".join(held), settings)
+            held.clear()
+    yield _batch(b"".join(held), settings)
+
+
+def _batch(text: bytes, settings: JobSettings) -> Captured:
+    # What pyarrow cannot read as a whole is read record by record, as one may be unreadable alone.
+    block = Block("", 1, text)
+    return _by_columns(block, settings) or _by_record(block, settings)
+
+
+def _by_columns(block: Block, settings: JobSettings) -> Captured | None:
+    columns = block.columns(_RECORD)
+    if columns is None:
+        return None
+    (asked, asked_as), (told, told_as) = (side.flatten() for side in columns[0].flatten())
+    event, inference, times = columns[1].flatten()
+    encodings = set(pc.unique(asked_as).to_pylist() + pc.unique(told_as).to_pylist())
+    if any(column.null_count for column in (asked, told, event, times)) or not encodings <= {"CSV", "JSON"}:
+        return None
+    given, answers = asked.to_pylist(), _answered(told.to_pylist(), settings)
+    features = _numbers("\n".join(given).encode(), settings)
+    if answers is None or features is None:
+        return None
+    counts, scores, classes = answers
+    if [text.rstrip("\n").count("\n") + 1 for text in given] != counts or len(features) != sum(counts):
+        return None
+    names = pc.coalesce(inference, event).to_pylist()
+    return _captured(features, scores, classes, list(zip(names, times.to_pylist(), counts, strict=True)), 0)
+
+
+def _answered(texts: list[str], settings: JobSettings) -> tuple[list[int], Floats, Floats] | None:
+    """Return answers a request, and the scores and classes of all of them."""
+    width = _width(settings)
+    score = pa.list_(pa.float64()) if width else pa.float64()
+    answer = pa.struct([("score", score), ("predicted_label", pa.float64())])
+    found = Block("", 1, "\n".join(texts).encode()).columns(pa.schema([("predictions", pa.list_(answer))]))
+    if found is None or found[0].null_count:
+        return None
+    scores, classes = found[0].flatten().flatten()
+    if width:
+        if scores.null_count or (to_numpy(scores.value_lengths()) != width).any():
+            return None
+        scores = scores.flatten()
+    if scores.null_count or classes.null_count not in (0, len(classes)):
+        return None
+    shaped = to_numpy(scores).reshape((-1, width) if width else -1)
+    return to_numpy(found[0].value_lengths()).tolist(), shaped, _filled(classes)
+
+
+def _numbers(text: bytes, settings: JobSettings) -> Floats | None:
+    names = list(settings.features)
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            pa_csv.ReadOptions(column_names=names),
+            pa_csv.ParseOptions(quote_char=False),
+            pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
+        )
+    except pa.ArrowInvalid:
+        return None
+    features = np.column_stack([_filled(pa.concat_arrays(column.chunks)) for column in table.columns])
+    features[~np.isfinite(features)] = np.nan
+    return features
+
+
+def _filled(column: pa.Array) -> Floats:
+    return to_numpy(pc.fill_null(column, float("nan")))
+
+
+def _by_record(block: Block, settings: JobSettings) -> Captured:
     features: list[list[float]] = []
     scores: list[Any] = []
     classes: list[float] = []
-    keys: list[tuple[str, int]] = []
-    times: list[str] = []
-    requests = unreadable = 0
-    width = len(settings.classes) if settings.predictor_type == "multiclass_classifier" else 0
-    for record in _records(directory):
-        requests += 1
+    requests: list[tuple[str, str, int]] = []
+    unreadable = 0
+    width = _width(settings)
+    for _, _, record in block.documents():
         try:
             given, answers = _rows(record), _answers(record)
             if len(given) != len(answers) or any(len(row) != len(settings.features) for row in given):
                 raise ValueError("rows of another width, or not an answer to each")
             told = [answer["score"] for answer in answers]
+            if width and any(len(score) != width for score in told):
+                raise ValueError("not a score a class")
             labels = [float(answer.get("predicted_label", "nan")) for answer in answers]
             event = record["eventMetadata"]
-            at, inference = event["inferenceTime"], event.get("inferenceId", event["eventId"])
+            request = event.get("inferenceId", event["eventId"]), event["inferenceTime"], len(given)
         except (ValueError, KeyError, TypeError, AttributeError):
             unreadable += 1
             continue
         features += given
         scores += told
         classes += labels
-        keys += [(inference, number) for number in range(1, len(given) + 1)]
-        times += [at] * len(given)
-    shape = (-1, width) if width else (-1,)
-    return Captured(
-        np.array(features, dtype=float).reshape(-1, len(settings.features)),
-        np.array(scores, dtype=float).reshape(shape), np.array(classes, dtype=float),
-        tuple(keys), tuple(times), requests, unreadable,
-    )  # fmt: skip
+        requests.append(request)
+    table = np.array(features, dtype=float).reshape(-1, len(settings.features))
+    shaped = np.array(scores, dtype=float).reshape((-1, width) if width else -1)
+    return _captured(table, shaped, np.array(classes, dtype=float), requests, unreadable)
 
 
-def _records(directory: Path) -> Iterator[dict[str, Any]]:
-    for file in sorted(directory.rglob("*.jsonl")):
-        with file.open(encoding="utf-8") as lines:
-            for line in lines:
-                if line.strip():
-                    try:
-                        yield json.loads(line)
-                    except ValueError:
-                        yield {}
+def _captured(
+    features: Floats, scores: Floats, classes: Floats, requests: list[tuple[str, str, int]], unreadable: int
+) -> Captured:
+    """Put a batch together; `requests` are inference id, time and rows of each."""
+    keys = [row_key(name, row) for name, _, count in requests for row in range(1, count + 1)]
+    counts = np.array([count for _, _, count in requests], np.int64)
+    times = np.repeat(np.array([at for _, at, _ in requests], np.str_), counts)
+    total = len(requests) + unreadable
+    return Captured(features, scores, classes, np.array(keys, np.int64), times, total, unreadable)
+
+
+def _width(settings: JobSettings) -> int:
+    """Return how many scores an answer has; 0: one that is no list."""
+    return len(settings.classes) if settings.predictor_type == "multiclass_classifier" else 0
 
 
 def _text(side: dict[str, Any]) -> str:

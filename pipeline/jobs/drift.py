@@ -13,7 +13,8 @@ from job_settings import JobSettings, read_settings
 from numpy.typing import NDArray
 from problems import JobError
 from shift import moved, psi, psi_by_chance
-from truth import quality
+from tally import Counts, Tally, tally
+from truth import join, quality, read_truth
 
 Floats = NDArray[np.float64]
 WORST = 20
@@ -47,6 +48,27 @@ class Bounds:
         return {"psi": self.psi, "ks": self.ks}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a comparison needs of the window's rows; what batches showed adds up."""
+
+    rows: int
+    requests: int
+    unreadable: int
+    features: tuple[Tally, ...]
+    score: Tally | None
+    """None where the live model's profile has no scores to compare with: multiclass."""
+    classes: Counts
+    """Rows by predicted class."""
+
+    def __add__(self, other: Seen) -> Seen:
+        return Seen(
+            self.rows + other.rows, self.requests + other.requests, self.unreadable + other.unreadable,
+            tuple(one + more for one, more in zip(self.features, other.features, strict=True)),
+            self.score + other.score if self.score and other.score else None, self.classes + other.classes,
+        )  # fmt: skip
+
+
 def run(settings: Path, *, captured: Path, window: Path, baseline: Path, evaluation: Path, output: Path) -> None:
     """Compare the window's rows with the baseline, and its labels with the truth, and write both documents.
 
@@ -58,12 +80,15 @@ def run(settings: Path, *, captured: Path, window: Path, baseline: Path, evaluat
     wanted, bounds = read_settings(settings), Bounds.of(settings)
     asked, reference = _read(window / "window.json"), _read(baseline / "baseline.json")
     profile = _read(evaluation / "profile.json")
-    kept = read_captured(captured, wanted)
-    document: dict[str, Any] = {
-        **asked,
-        **compare(kept, kept.since(asked["since"]), reference, profile, settings=wanted, bounds=bounds),
-    }
-    document["quality"] = quality(window / "truth.csv", kept, wanted, bounds.minimum_rows)
+    truth, joined = read_truth(window / "truth.csv", wanted), []
+    seen: Seen | None = None
+    for batch in read_captured(captured, wanted):
+        found = look_at(batch, asked["since"], reference, profile, wanted)
+        seen = seen + found if seen else found
+        joined.append(join(truth, batch))
+    assert seen is not None
+    document: dict[str, Any] = {**asked, **compare(seen, reference, profile, settings=wanted, bounds=bounds)}
+    document["quality"] = quality(truth, joined, wanted, bounds.minimum_rows)
     document["breaches"] += document["quality"]["breaches"]
     if document["breaches"]:
         document["verdict"] = "drift"
@@ -74,30 +99,39 @@ def run(settings: Path, *, captured: Path, window: Path, baseline: Path, evaluat
     print("\n".join(document["breaches"]))
 
 
+def look_at(
+    batch: Captured, since: str, reference: dict[str, Any], profile: dict[str, Any], settings: JobSettings
+) -> Seen:
+    """Return what the rows of a batch that were answered at `since` or later show."""
+    rows = batch.times >= since
+    classes = batch.classes[rows]
+    return Seen(
+        int(rows.sum()), batch.requests, batch.unreadable,
+        tuple(
+            tally(reference["features"][name], values)
+            for name, values in zip(settings.features, batch.features[rows].T, strict=True)
+        ),
+        tally(profile["score"], batch.scores[rows]) if "score" in profile and batch.scores.ndim == 1 else None,
+        np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ()))),
+    )  # fmt: skip
+
+
 def compare(
-    kept: Captured,
-    rows: NDArray[np.bool_],
-    reference: dict[str, Any],
-    profile: dict[str, Any],
-    *,
-    settings: JobSettings,
-    bounds: Bounds,
+    seen: Seen, reference: dict[str, Any], profile: dict[str, Any], *, settings: JobSettings, bounds: Bounds
 ) -> dict[str, Any]:
     """Return the verdict, each breach in words, and the figures: of every feature, of the scores and of the labels."""
-    count = int(rows.sum())
-    document: dict[str, Any] = {"rows": count, "requests": kept.requests, "unreadable": kept.unreadable}
+    document: dict[str, Any] = {"rows": seen.rows, "requests": seen.requests, "unreadable": seen.unreadable}
     document |= {"verdict": "none", "breaches": [], "features": {}, "predictions": {}}
-    if count < bounds.minimum_rows:
+    if seen.rows < bounds.minimum_rows:
         return {**document, "verdict": "not enough data", "wanted": bounds.minimum_rows}
     # Bonferroni: each figure of each column is one more chance to be wrong.
     each = bounds.significance / (2 * len(settings.features) + 3)
-    for name, values in zip(settings.features, kept.features[rows].T, strict=True):
+    for name, values in zip(settings.features, seen.features, strict=True):
         document["features"][name] = _feature(reference["features"][name], values, bounds, each)
-    if "score" in profile and kept.scores.ndim == 1:
-        scores = kept.scores[rows]
-        document["predictions"] = moved(profile["score"], scores[np.isfinite(scores)], bounds.by_name(), each)
+    if seen.score:
+        document["predictions"] = moved(profile["score"], seen.score, bounds.by_name(), each)
     if "labels" in profile:
-        document["labels"] = _labels(profile["labels"], kept.classes[rows], bounds, each)
+        document["labels"] = _labels(profile["labels"], seen.classes.astype(float), bounds, each)
     for part in ("predictions", "labels"):
         document["breaches"] += [f"{part}: {reason}" for reason in document.get(part, {}).get("reasons", [])]
     for name, found in document["features"].items():
@@ -105,13 +139,12 @@ def compare(
     return {**document, "verdict": "drift" if document["breaches"] else "none"}
 
 
-def _feature(reference: dict[str, Any], values: Floats, bounds: Bounds, significance: float) -> dict[str, Any]:
-    there = values[np.isfinite(values)]
-    missing = 1 - len(there) / len(values)
-    if not len(there):
+def _feature(reference: dict[str, Any], seen: Tally, bounds: Bounds, significance: float) -> dict[str, Any]:
+    missing = 1 - seen.count / seen.rows
+    if not seen.count:
         return {"psi": 0.0, "ks": 0.0, "missing": missing, "out_of_range": 0.0, "reasons": ["every value is missing"]}
-    outside = float(((there < reference["minimum"]) | (there > reference["maximum"])).mean())
-    found = moved(reference, there, bounds.by_name(), significance)
+    outside = seen.outside / seen.count
+    found = moved(reference, seen, bounds.by_name(), significance)
     for what, share, bound in (
         ("missing", missing, bounds.missing),
         ("outside the range of the training data", outside, bounds.out_of_range),
@@ -121,8 +154,7 @@ def _feature(reference: dict[str, Any], values: Floats, bounds: Bounds, signific
     return {**found, "missing": missing, "out_of_range": outside}
 
 
-def _labels(reference: dict[str, int], classes: Floats, bounds: Bounds, significance: float) -> dict[str, Any]:
-    counted = np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(reference)).astype(float)
+def _labels(reference: dict[str, int], counted: Floats, bounds: Bounds, significance: float) -> dict[str, Any]:
     expected = np.array(list(reference.values()), float)
     index, highest = psi(expected, counted), max(bounds.psi, psi_by_chance(expected, counted, significance))
     reasons = [f"PSI {index:.3g} is above {highest:.3g}"] if index > highest else []

@@ -1,19 +1,23 @@
 """The metrics of each predictor type, as functions of how often each row counts.
 
 One function gives the figure itself (every row once) and all bootstrap resamples at a time (a row of weights each).
+Where rows are too many for that, groups of rows count instead: a metric is then made of each group's sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
-from predictions import Predictions
+from predictions import Numbers, Predictions
 
 Floats = NDArray[np.float64]
+Groups = Optional[NDArray[np.int64]]
 Measure = Callable[[Floats], dict[str, Floats]]
-"""Weights of shape (resamples, rows) in, each metric's values of shape (resamples,) out; NaN where undefined."""
+"""Weights of shape (resamples, rows or groups) in, metrics' values of shape (resamples,) out; NaN where undefined."""
+BLOCK_ROWS = 1 << 18
 
 LARGER_IS_BETTER = {
     "binary_classifier": ("auc", "accuracy", "precision", "recall", "f1"),
@@ -23,68 +27,82 @@ LARGER_IS_BETTER = {
 """The other metrics (log_loss, rmse, mae, mse) are better when smaller."""
 
 
-def measure_of(predictor_type: str, labels: Floats, predictions: Predictions) -> Measure:
-    """Return the function that measures these predictions.
+def measure_of(predictor_type: str, labels: Numbers, predictions: Predictions, groups: Groups = None) -> Measure:
+    """Return the function that measures these predictions by row, or by group (shape (rows,): the row's group).
 
     log_loss is left out when the scores are not probabilities (a hinge loss's are margins).
     """
     if predictor_type == "regressor":
-        return _regression(labels, predictions.scores)
+        return _regression(labels, predictions.scores, groups)
     assert predictions.classes is not None
     if predictor_type == "binary_classifier":
-        return _binary(labels, predictions.scores, predictions.classes)
-    return _multiclass(labels, predictions.scores, predictions.classes)
+        return _binary(labels, predictions.scores, predictions.classes, groups)
+    return _multiclass(labels, predictions.scores, predictions.classes, groups)
 
 
-def _binary(labels: Floats, scores: Floats, called: Floats) -> Measure:
+def _summed(values: NDArray[Any], groups: Groups) -> Floats:
+    """Return each group's sum; without groups, the values."""
+    if groups is None:
+        return values.astype(np.float64)
+    return np.bincount(groups, values).astype(np.float64, copy=False)
+
+
+def _binary(labels: Numbers, scores: Floats, called: Numbers, groups: Groups) -> Measure:
     positive = labels == 1
-    shares = np.stack([positive * called, called, positive, called == labels], axis=1).astype(np.float64)
-    loss = _log_loss(np.stack([1 - scores, scores], axis=1), labels)
-    auc = _auc(scores, positive)
+    size = _summed(np.ones(len(labels), np.int8), groups)
+    shares = np.stack(
+        [_summed(part, groups) for part in (positive * called, called, positive, called == labels)], axis=1
+    )
+    loss = _log_loss(scores, labels, groups)
+    auc = _auc(scores, positive) if groups is None else _auc_of_groups(scores, positive, groups)
 
     def measure(weights: Floats) -> dict[str, Floats]:
         true_positive, calls, real, right = (weights @ shares).T
+        rows = weights @ size
         values = {
             "auc": auc(weights),
-            "accuracy": right / weights.sum(axis=1),
+            "accuracy": right / rows,
             "precision": _ratio(true_positive, calls, 0),
             "recall": _ratio(true_positive, real, np.nan),
             "f1": _ratio(2 * true_positive, real + calls, 0),
         }
-        return values if loss is None else {**values, "log_loss": weights @ loss / weights.sum(axis=1)}
+        return values if loss is None else {**values, "log_loss": weights @ loss / rows}
 
     return measure
 
 
-def _multiclass(labels: Floats, scores: Floats, called: Floats) -> Measure:
-    numbers = np.arange(scores.shape[1])
-    real_of, called_as = labels[:, None] == numbers, called[:, None] == numbers
-    both = (real_of & called_as).astype(np.float64)
-    real_ones, called_ones = real_of.astype(np.float64), called_as.astype(np.float64)
-    loss = _log_loss(scores, labels)
+def _multiclass(labels: Numbers, scores: Floats, called: Numbers, groups: Groups) -> Measure:
+    numbers = range(scores.shape[1])
+    size = _summed(np.ones(len(labels), np.int8), groups)
+    both = np.stack([_summed((labels == n) & (called == n), groups) for n in numbers], axis=1)
+    real_ones = np.stack([_summed(labels == n, groups) for n in numbers], axis=1)
+    called_ones = np.stack([_summed(called == n, groups) for n in numbers], axis=1)
+    loss = _log_loss(scores, labels, groups)
 
     def measure(weights: Floats) -> dict[str, Floats]:
         hit, real, calls = weights @ both, weights @ real_ones, weights @ called_ones
+        rows = weights @ size
         # As scikit-learn's default, the mean is over the classes that appear among labels or predictions.
         seen = np.where(real + calls > 0, 1.0, np.nan)
         values = {
-            "accuracy": hit.sum(axis=1) / weights.sum(axis=1),
+            "accuracy": hit.sum(axis=1) / rows,
             "macro_precision": np.nanmean(_ratio(hit, calls, 0) * seen, axis=1),
             "macro_recall": np.nanmean(_ratio(hit, real, 0) * seen, axis=1),
             "macro_f1": np.nanmean(_ratio(2 * hit, real + calls, 0) * seen, axis=1),
         }
-        return values if loss is None else {**values, "log_loss": weights @ loss / weights.sum(axis=1)}
+        return values if loss is None else {**values, "log_loss": weights @ loss / rows}
 
     return measure
 
 
-def _regression(labels: Floats, scores: Floats) -> Measure:
+def _regression(labels: Floats, scores: Floats, groups: Groups) -> Measure:
     error = scores - labels
     centred = labels - labels.mean()
-    sums = np.stack([error**2, np.abs(error), centred, centred**2], axis=1)
+    size = _summed(np.ones(len(labels), np.int8), groups)
+    sums = np.stack([_summed(part, groups) for part in (error**2, np.abs(error), centred, centred**2)], axis=1)
 
     def measure(weights: Floats) -> dict[str, Floats]:
-        square, absolute, mean, spread = (weights @ sums).T / weights.sum(axis=1)
+        square, absolute, mean, spread = (weights @ sums).T / (weights @ size)
         return {
             "rmse": np.sqrt(square),
             "mae": absolute,
@@ -95,15 +113,19 @@ def _regression(labels: Floats, scores: Floats) -> Measure:
     return measure
 
 
-def _log_loss(probabilities: Floats, labels: Floats) -> Floats | None:
-    if probabilities.min() < 0 or probabilities.max() > 1:
+def _log_loss(scores: Floats, labels: Numbers, groups: Groups) -> Floats | None:
+    if scores.min() < 0 or scores.max() > 1:
         return None
     # The clip is float64's epsilon, as scikit-learn's log_loss does: a wrong score of exactly 0 must not be infinite.
     epsilon = np.finfo(np.float64).eps
-    sure = np.clip(probabilities, epsilon, 1 - epsilon)
-    sure /= sure.sum(axis=1, keepdims=True)
-    loss: Floats = -np.log(sure[np.arange(len(labels)), labels.astype(np.int64)])
-    return loss
+    loss = np.empty(len(labels))
+    for start in range(0, len(labels), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        probabilities = np.stack([1 - scores[part], scores[part]], axis=1) if scores.ndim == 1 else scores[part]
+        sure = np.clip(probabilities, epsilon, 1 - epsilon)
+        sure /= sure.sum(axis=1, keepdims=True)
+        loss[part] = -np.log(sure[np.arange(len(sure)), labels[part].astype(np.int64)])
+    return _summed(loss, groups)
 
 
 def _auc(scores: Floats, positive: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
@@ -122,6 +144,43 @@ def _auc(scores: Floats, positive: NDArray[np.bool_]) -> Callable[[Floats], Floa
         return _ratio((ups * below).sum(axis=1), pairs, np.nan)
 
     return auc
+
+
+def _auc_of_groups(
+    scores: Floats, positive: NDArray[np.bool_], groups: NDArray[np.int64]
+) -> Callable[[Floats], Floats]:
+    """Area under the ROC curve as a mean over rows, which sums by group.
+
+    A row's placement is the share of the other class on its right side, ties counting a half: the area is the mean of
+    either class's. Resampled, its change is that of both means (DeLong, DeLong and Clarke-Pearson, "Comparing the areas
+    under two or more correlated receiver operating characteristic curves", 1988), but for terms of 1 / rows.
+    """
+    order = np.argsort(scores)
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    repeats = np.diff(ends, prepend=-1)
+    is_positive = positive[order]
+    ups = np.cumsum(is_positive)[ends]
+    placed = np.repeat(_middles(ends + 1 - ups), repeats)
+    placed[~is_positive] = 1 - np.repeat(_middles(ups), repeats)[~is_positive]
+    placement = np.empty(len(order))
+    placement[order] = placed
+    columns = (positive, placement * positive, ~positive, placement * ~positive)
+    sums = np.stack([_summed(column, groups) for column in columns], axis=1)
+    area = sums[:, 1].sum() / sums[:, 0].sum()
+
+    def auc(weights: Floats) -> Floats:
+        up, up_placed, down, down_placed = (weights @ sums).T
+        resampled: Floats = _ratio(up_placed, up, np.nan) + _ratio(down_placed, down, np.nan) - area
+        return resampled
+
+    return auc
+
+
+def _middles(up_to: NDArray[np.int64]) -> Floats:
+    """Return the share of rows below each step of a cumulative count, half of the step's own among them."""
+    middles: Floats = up_to / (2 * up_to[-1])
+    middles[1:] += middles[:-1].copy()
+    return middles
 
 
 def _ratio(part: Floats, whole: Floats, empty: float) -> Floats:

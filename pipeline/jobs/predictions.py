@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from arrow import to_numpy
 from job_settings import JobSettings
+from json_lines import Block, read_blocks
 from numpy.typing import NDArray
 from problems import PredictionsError, place, shortened
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[Any]
+"""float64, or class numbers in the smallest integers that hold them."""
+RowsByFile = dict[str, int]
+"""In the order of the files' names, which are relative to the directory that was read."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,18 @@ class Predictions:
 
     scores: Floats
     """Shape (rows,): the positive class's score or the predicted value; (rows, classes) for multiclass."""
-    classes: Floats | None
+    classes: Numbers | None
     """Shape (rows,): the predicted class number; None for regression."""
+    rows_by_file: RowsByFile = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is true, in the order of the hold-out."""
+
+    values: Numbers
+    """Shape (rows,): the class number, or the value for regression."""
+    rows_by_file: RowsByFile
 
 
 def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
@@ -35,66 +50,112 @@ def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
         PredictionsError: no file, or a line that is not JSON with a finite score (one a class for multiclass) and, for
             classes, a predicted_label that is a class number.
     """
-    scores, classes = array("d"), array("d")
     count = len(settings.classes)
-    multiclass = settings.predictor_type == "multiclass_classifier"
-    for where, document in _documents(directory, ".out"):
-        score: list[Any] = document.get("score") if multiclass else [document.get("score")]  # type: ignore[assignment]
-        if not isinstance(score, list) or len(score) != (count if multiclass else 1):
-            raise PredictionsError(f"{where}: score must be a list of {count} numbers: is it this model's answer?")
-        scores.extend(_number(where, "score", value) for value in score)
-        if settings.classes:
-            classes.append(_class(where, "predicted_label", document, count))
-    shape = (-1, count) if multiclass else (-1,)
-    return Predictions(np.array(scores).reshape(shape), np.array(classes) if settings.classes else None)
+    columns = [_Column("score", width=count if settings.predictor_type == "multiclass_classifier" else 0)]
+    if settings.classes:
+        columns.append(_Column("predicted_label", classes=count))
+    (scores, *classes), rows = _read(directory, ".out", columns)
+    return Predictions(scores, classes[0] if classes else None, rows)
 
 
-def read_labels(directory: Path, settings: JobSettings) -> Floats:
-    """Read every `.jsonl` file of labels under a directory, sorted by path; shape (rows,).
+def read_labels(directory: Path, settings: JobSettings) -> Labels:
+    """Read every `.jsonl` file of labels under a directory, sorted by path.
 
     Raises:
         PredictionsError: no file, a line that is not JSON with a label, or labels that no metric is defined for.
     """
-    labels = array("d")
-    for where, document in _documents(directory, ".jsonl"):
-        if settings.classes:
-            labels.append(_class(where, "label", document, len(settings.classes)))
-        else:
-            labels.append(_number(where, "label", document.get("label")))
-    if len(set(labels)) < 2:
+    (labels,), rows = _read(directory, ".jsonl", [_Column("label", classes=len(settings.classes))])
+    if not len(labels) or labels.min() == labels.max():
         raise PredictionsError(f"{directory}: every one of the {len(labels)} labels is the same: nothing to measure")
-    return np.array(labels)
+    return Labels(labels, rows)
 
 
-def _documents(directory: Path, suffix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    files = sorted(path for path in directory.rglob("*" + suffix) if path.is_file())
-    if not files:
+@dataclass(frozen=True)
+class _Column:
+    key: str
+    classes: int = 0
+    """A class number from 0 to below this; 0: any finite number."""
+    width: int = 0
+    """A list of so many numbers a line; 0: a number."""
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        return pa.list_(pa.float64()) if self.width else pa.float64()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        # Class numbers are read as fractions: containers of 2019 answered 0.0, later ones 0.
+        return np.min_scalar_type(-self.classes) if self.classes else np.dtype(np.float64)
+
+    def array(self, column: pa.Array) -> Numbers | None:
+        """Return the values; None when a line has not what it must have."""
+        if column.null_count:
+            return None
+        if self.width:
+            lengths, column = column.value_lengths(), column.flatten()
+            if column.null_count or (to_numpy(lengths) != self.width).any():
+                return None
+        values = to_numpy(column)
+        if not np.isfinite(values).all():
+            return None
+        if self.classes and not np.isin(values, np.arange(self.classes)).all():
+            return None
+        return values.astype(self.dtype).reshape((-1, self.width) if self.width else -1)
+
+    def value(self, where: str, document: dict[str, Any]) -> list[float]:
+        """Return the value of one line, or its values.
+
+        Raises:
+            PredictionsError: it is not what it must be.
+        """
+        found: Any = document.get(self.key)
+        if self.classes:
+            if type(found) not in (int, float) or found not in range(self.classes):
+                text, last = shortened(json.dumps(found)), self.classes - 1
+                raise PredictionsError(f"{where}: {self.key} is {text}, want a class from 0 to {last}")
+            return [float(found)]
+        if self.width and (not isinstance(found, list) or len(found) != self.width):
+            raise PredictionsError(
+                f"{where}: {self.key} must be a list of {self.width} numbers: is it this model's answer?"
+            )
+        numbers: list[float] = found if self.width else [found]
+        for number in numbers:
+            if type(number) not in (int, float) or not math.isfinite(number):
+                text = shortened(json.dumps(number))
+                raise PredictionsError(f"{where}: {self.key} is {text}, a finite number is wanted")
+        return numbers
+
+
+def _read(directory: Path, suffix: str, columns: list[_Column]) -> tuple[list[Numbers], RowsByFile]:
+    parts: list[list[Numbers]] = []
+    rows: RowsByFile = {}
+    for block in read_blocks(directory, suffix):
+        parts.append(_fast(block, columns) or _line_by_line(block, columns))
+        rows[block.file] = rows.get(block.file, 0) + len(parts[-1][0])
+    if not parts:
         raise PredictionsError(f"{directory}: no file whose name ends in {suffix}: did the job before this one end?")
-    for file in files:
-        with file.open("rb") as lines:
-            for row, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                where = place(str(file.relative_to(directory)), row)
-                try:
-                    document = json.loads(line)
-                except ValueError:
-                    document = None
-                if not isinstance(document, dict):
-                    text = shortened(line.decode("utf-8", "backslashreplace").strip())
-                    raise PredictionsError(f"{where}: {text} is not a JSON object: run the job before this one again")
-                yield where, document
+    return [np.concatenate(column) for column in zip(*parts, strict=True)], rows
 
 
-def _number(where: str, key: str, value: object) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
-        raise PredictionsError(f"{where}: {key} is {shortened(json.dumps(value))}, a finite number is wanted")
-    return float(value)  # type: ignore[arg-type]
+def _fast(block: Block, columns: list[_Column]) -> list[Numbers] | None:
+    found = block.columns(pa.schema([(column.key, column.arrow_type) for column in columns]))
+    if found is None:
+        return None
+    arrays = [column.array(values) for column, values in zip(columns, found, strict=True)]
+    return None if any(array is None for array in arrays) else arrays  # type: ignore[return-value]
 
 
-def _class(where: str, key: str, document: dict[str, Any], count: int) -> float:
-    # Containers of 2019 answered 0.0, later ones 0.
-    value = document.get(key)
-    if type(value) not in (int, float) or value not in range(count):
-        raise PredictionsError(f"{where}: {key} is {shortened(json.dumps(value))}, want a class from 0 to {count - 1}")
-    return float(value)  # type: ignore[arg-type]
+def _line_by_line(block: Block, columns: list[_Column]) -> list[Numbers]:
+    """Read a block that has a fault, or blank lines, with an error that names the line."""
+    kept: list[list[list[float]]] = [[] for _ in columns]
+    for number, line, document in block.documents():
+        where = place(block.file, number)
+        if not isinstance(document, dict):
+            text = shortened(line.decode("utf-8", "backslashreplace").strip())
+            raise PredictionsError(f"{where}: {text} is not a JSON object: run the job before this one again")
+        for column, values in zip(columns, kept, strict=True):
+            values.append(column.value(where, document))
+    return [
+        np.array(values, column.dtype).reshape((-1, column.width) if column.width else -1)
+        for column, values in zip(columns, kept, strict=True)
+    ]

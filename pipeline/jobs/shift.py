@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from distributions import counts
 from numpy.typing import NDArray
+from tally import Counts, Tally
 
 Floats = NDArray[np.float64]
 
@@ -32,16 +32,16 @@ def psi_by_chance(expected: Floats, actual: Floats, significance: float) -> floa
     return float(quantile * (1 / expected.sum() + 1 / actual.sum()))
 
 
-def ks(percentiles: Floats, values: Floats) -> float:
-    """Return the Kolmogorov-Smirnov distance of `values` from a distribution known by its 99 percentiles.
+def ks(percentiles: Floats, seen: Tally) -> float:
+    """Return the Kolmogorov-Smirnov distance of what was seen from a distribution known by its 99 percentiles.
 
     At the k-th percentile the share of values up to it lies between k and k + 1 hundredths: the distance from there.
     Both sides of each percentile are looked at, since where percentiles repeat the distribution has a step.
     """
-    ordered, places = np.sort(values), np.unique(percentiles)
-    farthest = 0.0
-    for side in ("left", "right"):
-        share = np.searchsorted(ordered, places, side=side) / len(ordered)
+    places, farthest = np.unique(percentiles), 0.0
+    sides: tuple[tuple[Literal["left", "right"], Counts], ...] = (("left", seen.below), ("right", seen.up_to))
+    for side, counted in sides:
+        share = counted / seen.count
         known = np.searchsorted(percentiles, places, side=side) / 100
         farthest = max(farthest, float(np.maximum(known - share, share - known - 0.01).max()))
     return farthest
@@ -52,13 +52,12 @@ def ks_by_chance(before: int, after: int, significance: float) -> float:
     return math.sqrt(-math.log(significance / 2) / 2 * (1 / before + 1 / after))
 
 
-def moved(reference: dict[str, Any], values: Floats, bounds: dict[str, float], significance: float) -> dict[str, Any]:
-    """Return {psi, ks, reasons} of values without gaps against a distribution of `distributions.distribution`."""
-    bins = reference["bins"]
-    expected, actual = np.array(bins["counts"], float), np.array(counts(values, np.array(bins["edges"])), float)
-    index, distance = psi(expected, actual), ks(np.array(reference["percentiles"]), values)
+def moved(reference: dict[str, Any], seen: Tally, bounds: dict[str, float], significance: float) -> dict[str, Any]:
+    """Return {psi, ks, reasons} of what was seen, a value at least, against the distribution it was counted by."""
+    expected, actual = np.array(reference["bins"]["counts"], float), seen.bins.astype(float)
+    index, distance = psi(expected, actual), ks(np.array(reference["percentiles"]), seen)
     highest = max(bounds["psi"], psi_by_chance(expected, actual, significance))
-    farthest = max(bounds["ks"], ks_by_chance(reference["count"], len(values), significance))
+    farthest = max(bounds["ks"], ks_by_chance(reference["count"], seen.count, significance))
     reasons = []
     if index > highest:
         reasons.append(f"PSI {index:.3g} is above {highest:.3g}")

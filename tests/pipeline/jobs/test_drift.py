@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from captured import Captured, read_captured
+from captured import Captured, read_captured, row_key
 from distributions import distribution
-from drift import Bounds, compare, run, summary
+from drift import Bounds, compare, look_at, run, summary
 from shift import ks, ks_by_chance, psi, psi_by_chance
+from tally import tally
 
 from pipeline.config import load
 
@@ -31,7 +32,14 @@ def wdbc():
 def captured(features, scores=None):
     rows = len(features)
     none = np.full(rows, math.nan)
-    return Captured(features, none if scores is None else scores, none, (("", 1),) * rows, ("2026",) * rows, rows, 0)
+    keys, times = np.zeros(rows, np.int64), np.full(rows, "2026")
+    return Captured(features, none if scores is None else scores, none, keys, times, rows, 0)
+
+
+def judged(rows, reference, wanted):
+    """The comparison of a window that comes in two batches."""
+    one, two = (look_at(captured(half), "2026", reference, {}, wanted) for half in np.array_split(rows, 2))
+    return compare(one + two, reference, {}, settings=wanted, bounds=BOUNDS)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,7 @@ def look(wdbc):
     names, data = wdbc
     reference = {"features": {name: distribution(column) for name, column in zip(names, data.T, strict=True)}}
     wanted = dataclasses.make_dataclass("Wanted", ["features"])(names)
-    return lambda rows: compare(captured(rows), np.full(len(rows), True), reference, {}, settings=wanted, bounds=BOUNDS)
+    return lambda rows: judged(rows, reference, wanted)
 
 
 @pytest.mark.full
@@ -76,10 +84,7 @@ def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from():
         reference = {"features": {name: distribution(column) for name, column in zip(names, known.T, strict=True)}}
         for shift in (0.0, 0.5):
             rows[:, 7] += shift
-            verdict = (
-                compare(captured(rows), np.full(1000, True), reference, {}, settings=wanted, bounds=BOUNDS)["verdict"]
-                == "drift"
-            )
+            verdict = judged(rows, reference, wanted)["verdict"] == "drift"
             alarms, caught = alarms + (verdict and shift == 0), caught + (verdict and shift > 0)
     print(f"fresh normal samples: {alarms} false alarms, {caught} caught")
     assert alarms <= 1
@@ -122,8 +127,9 @@ def test_what_chance_gives_is_what_samples_show():
 
 def test_the_distance_of_a_step_is_the_step():
     reference = distribution(np.repeat([0.0, 1.0], [300, 700]))
-    assert ks(np.array(reference["percentiles"]), np.repeat([0.0, 1.0], [300, 700])) == pytest.approx(0, abs=0.01)
-    assert ks(np.array(reference["percentiles"]), np.repeat([0.0, 1.0], [600, 400])) == pytest.approx(0.3, abs=0.011)
+    same, moved = (tally(reference, np.repeat([0.0, 1.0], [zeros, 1000 - zeros])) for zeros in (300, 600))
+    assert ks(np.array(reference["percentiles"]), same) == pytest.approx(0, abs=0.01)
+    assert ks(np.array(reference["percentiles"]), moved) == pytest.approx(0.3, abs=0.011)
     assert ks_by_chance(1000, 1000, 0.05) == pytest.approx(1.358 * math.sqrt(2 / 1000), rel=1e-3)
 
 
@@ -143,11 +149,30 @@ def test_records_are_read_row_by_row_and_unreadable_ones_are_counted(settings, t
         record([[1, 2]], [(0.5, 0), (0.5, 0)]), record([[4, 5]], [(0.7, 1)], "b", "2026-08-01T00:00:00Z"),
     ]  # fmt: skip
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    kept = read_captured(tmp_path, settings)
+    (kept,) = read_captured(tmp_path, settings)
     assert (kept.requests, kept.unreadable) == (5, 3)
     np.testing.assert_array_equal(kept.features, [[30, 2], [math.nan, 3], [4, 5]])
-    assert kept.keys == (("a", 1), ("a", 2), ("b", 1))
-    assert kept.since("2026-08-01T00:00:00Z").tolist() == [False, False, True]
+    assert kept.keys.tolist() == [row_key("a", 1), row_key("a", 2), row_key("b", 1)]
+    assert kept.times.tolist() == ["2026-07-31T10:00:00Z"] * 2 + ["2026-08-01T00:00:00Z"]
+
+
+@pytest.mark.parametrize("text", ["1,2\n ,3\n", "1,2\n1_0,inf", "4,x\nnan,5"])
+def test_records_read_by_columns_are_what_they_are_one_by_one(settings, tmp_path, monkeypatch, text):
+    """A record that pyarrow does not read sends the whole batch the slow way."""
+    rows = [line.split(",") for line in text.split("\n") if line]
+    good = [record(rows, [(0.9, 1), (0.2, 0)], f"id-{number}" * (number % 2)) for number in range(5)]
+    (tmp_path / "a.jsonl").write_text("\n".join(good[:2]))
+    (tmp_path / "b.jsonl").write_text("\n".join(good[2:]) + "\n")
+    (whole,) = read_captured(tmp_path, settings)
+    (tmp_path / "c.jsonl").write_text("not json")
+    (slow,) = read_captured(tmp_path, settings)
+    assert (whole.requests, whole.unreadable, slow.requests, slow.unreadable) == (5, 0, 6, 1)
+    for name in ("features", "scores", "classes", "keys", "times"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(slow, name))
+    monkeypatch.setattr("captured.BLOCK_BYTES", 1)
+    batches = list(read_captured(tmp_path, settings))
+    assert [len(batch.keys) for batch in batches] == [4, 6, 0, 0]
+    np.testing.assert_array_equal(np.concatenate([batch.features for batch in batches]), whole.features)
 
 
 def test_late_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):

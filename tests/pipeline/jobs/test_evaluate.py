@@ -84,6 +84,60 @@ def test_shards_are_read_by_name(tmp_path, regression):
     np.testing.assert_array_equal(read_predictions(tmp_path, regression).scores, [1, 2.5, 3])
 
 
+def sharded(root, kind, name, sizes):
+    """A folder's one file again, as one of each size, named after the host that wrote it."""
+    (whole,) = (root / kind).iterdir()
+    rest = whole.read_text().splitlines(keepends=True)
+    whole.unlink()
+    for number, size in enumerate(sizes):
+        host, shard = divmod(number, 2)
+        (root / kind / name.format(f"algo-{host + 1}-{shard:05d}")).write_text("".join(rest[:size]))
+        rest = rest[size:]
+
+
+def test_many_shards_are_one(answered, settings_file):
+    whole = evaluated(answered, settings_file, answered / "old")
+    for kind, name in (("new", "holdout-{}.jsonl.out"), ("old", "holdout-{}.jsonl.out"), ("labels", "labels-{}.jsonl")):
+        sharded(answered, kind, name, (70, 0, 100, 30))
+    assert evaluated(answered, settings_file, answered / "old") == whole
+
+
+MISMATCHED = {
+    "a shard missing": (
+        (70, 70), (70, 70, 60),
+        "140 predictions for 200 labels: both must come from the same hold-out, one line each, but 2 files of"
+        " predictions stand against 3 of labels: nothing goes with labels-algo-2-00000.jsonl",
+    ),
+    "a shard longer": (
+        (70, 80, 50), (70, 70, 50),
+        "200 predictions for 190 labels: both must come from the same hold-out, one line each, but"
+        " holdout-algo-1-00001.jsonl.out, row 71 has no line in labels-algo-1-00001.jsonl",
+    ),
+    "a shard shorter": (
+        (70, 70, 50), (70, 70, 60),
+        "190 predictions for 200 labels: both must come from the same hold-out, one line each, but"
+        " labels-algo-2-00000.jsonl, row 51 has no line in holdout-algo-2-00000.jsonl.out",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answers", "labels", "message"), MISMATCHED.values(), ids=MISMATCHED)
+def test_shards_that_do_not_go_together_are_named(answered, settings_file, answers, labels, message):
+    sharded(answered, "new", "holdout-{}.jsonl.out", answers)
+    sharded(answered, "labels", "labels-{}.jsonl", labels)
+    with pytest.raises(PredictionsError) as error:
+        evaluated(answered, settings_file)
+    assert str(error.value) == f"{answered / 'new'}: {message}"
+
+
+def test_a_fault_far_down_a_file_is_named_by_its_line(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr("json_lines.BLOCK_BYTES", 100)
+    (tmp_path / "x.out").write_bytes(GOOD * 20 + b'{"score": "0.5", "predicted_label": 1}\n' + GOOD)
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(tmp_path, settings)
+    assert str(error.value) == 'x.out, row 21: score is "\\"0.5\\"", a finite number is wanted'
+
+
 def test_curves_follow_scikit_learn_and_end_in_the_corner():
     generator = np.random.default_rng(2)
     labels = generator.integers(0, 2, 1000).astype(float)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bootstrap import bootstrap
+from bootstrap import GROUPS, MOST_ROWS, bootstrap, random_groups
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
@@ -122,6 +122,28 @@ def test_the_bootstrap_in_batches_is_bounded_and_keeps_200_resamples():
 
     found = bootstrap(measure, 150_000)["rows"]
     assert (len(found.resamples), set(found.resamples), largest <= 4_000_000) == (200, {150_000.0}, True)
+
+
+@pytest.mark.parametrize("predictor_type", METRICS)
+def test_resamples_of_random_groups_spread_as_those_of_rows(predictor_type):
+    generator = np.random.default_rng(4)
+    labels = generator.integers(0, 2, 4000).astype(float)
+    scores = np.clip(0.3 + 0.4 * labels + generator.normal(0, 0.3, 4000), 0.01, 0.99).round(2)
+    called = (scores > 0.4).astype(float)
+    table = np.stack([1 - scores, scores], axis=1) if predictor_type == "multiclass_classifier" else scores
+    answers, groups = Predictions(table, called), generator.permutation(4000) % 1000
+    by_row = bootstrap(measure_of(predictor_type, labels, answers), 4000)
+    by_group = bootstrap(measure_of(predictor_type, labels, answers, groups), 1000)
+    for name, estimate in by_row.items():
+        assert by_group[name].value == pytest.approx(estimate.value, rel=1e-12)
+        assert by_group[name].standard_deviation == pytest.approx(estimate.standard_deviation, rel=0.1)
+
+
+def test_rows_are_put_in_groups_of_one_size_when_they_are_many():
+    assert random_groups(MOST_ROWS) is None
+    groups = random_groups(MOST_ROWS + 1)
+    assert sorted(np.bincount(groups)) == [10] * (GROUPS - 1) + [11]
+    np.testing.assert_array_equal(groups, random_groups(MOST_ROWS + 1))
 
 
 def test_resamples_without_a_class_do_not_count():

@@ -1,0 +1,82 @@
+"""Peak memory of the jobs as rows grow tenfold: the interpreter's own, and a few numbers a row."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributions import distribution
+
+from tests.pipeline.jobs.test_drift import BOUNDS, record
+
+pytestmark = pytest.mark.full
+JOBS = Path(__file__).parents[3] / "pipeline/jobs"
+MEASURED = """
+import runpy, sys
+try:
+    runpy.run_path(sys.argv.pop(1), run_name="__main__")
+finally:
+    print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def peak(command, **folders):
+    """The job's largest resident memory, bytes."""
+    options = [text for name, path in folders.items() for text in (f"--{name}", str(path))]
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(JOBS), command, *options], capture_output=True, text=True, check=True
+    )
+    return int(ran.stdout.split()[-1]) * 1024
+
+
+def holdout(root, rows):
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, rows)
+    scores = np.clip(0.3 + 0.4 * labels + generator.normal(0, 0.3, rows), 0.01, 0.99)
+    for name in ("predictions", "champion", "labels"):
+        (root / name).mkdir(parents=True)
+    lines = [f'{{"score":{score},"predicted_label":{score > 0.5:d}}}\n' for score in scores.tolist()]
+    for shard in range(4):
+        part = slice(shard * rows // 4, (shard + 1) * rows // 4)
+        for name in ("predictions", "champion"):
+            (root / name / f"holdout-{shard:05d}.jsonl.out").write_text("".join(lines[part]))
+        text = "".join(f'{{"row":"","label":{label}}}\n' for label in labels[part].tolist())
+        (root / f"labels/labels-{shard:05d}.jsonl").write_text(text)
+    return {name: root / name for name in ("predictions", "champion", "labels")}
+
+
+def test_evaluate_keeps_a_few_numbers_a_row(tmp_path, settings_file):
+    small, large = (
+        peak("evaluate", settings=settings_file, output=tmp_path / "out", **holdout(tmp_path / str(rows), rows))
+        for rows in (200_000, 2_000_000)
+    )
+    print(f"evaluate: {small >> 20} and {large >> 20} MiB")
+    assert (large - small) / 1_800_000 < 120
+
+
+def test_drift_keeps_no_row_but_those_whose_truth_is_known(tmp_path, settings_file, settings):
+    document = json.loads(settings_file.read_text())
+    settings_file.write_text(json.dumps({**document, "drift": dataclasses.asdict(BOUNDS)}))
+    for name in ("window", "baseline", "evaluation"):
+        (tmp_path / name).mkdir()
+    known = distribution(np.random.default_rng(2).normal(40, 10, 1000))
+    (tmp_path / "baseline/baseline.json").write_text(json.dumps({"features": dict.fromkeys(settings.features, known)}))
+    (tmp_path / "evaluation/profile.json").write_text(json.dumps({"score": known, "labels": {"no": 1, "yes": 1}}))
+    (tmp_path / "window/window.json").write_text(json.dumps({"run": "r", "since": "2026-07-31", "until": "2026-08-01"}))
+    peaks = []
+    for requests in (5_000, 50_000):
+        captured, truth = tmp_path / f"{requests}", ["inference_id,row,label"]
+        captured.mkdir()
+        with (captured / "a.jsonl").open("w") as file:
+            for number in range(requests):
+                rows = np.random.default_rng(number).normal(40, 10, (30, 2)).tolist()
+                file.write(record(rows, [(0.1 + 0.8 * (number % 2), number % 2)] * 30, f"id-{number}") + "\n")
+                truth.append(f"id-{number},1,{'yes' if number % 3 else 'no'}")
+        (tmp_path / "window/truth.csv").write_text("\n".join(truth))
+        folders = {name: tmp_path / name for name in ("window", "baseline", "evaluation")}
+        peaks.append(peak("drift", settings=settings_file, output=tmp_path / "out", captured=captured, **folders))
+    print(f"drift: {peaks[0] >> 20} and {peaks[1] >> 20} MiB")
+    assert (peaks[1] - peaks[0]) / (45_000 * 30) < 20
