@@ -1,4 +1,4 @@
-"""Knows ministack's inner names, as plug_iam.py does: plugs SageMaker in and closes gaps of its Step Functions.
+"""Knows ministack's inner names, as plug_iam.py and plug_s3.py do: plugs SageMaker in, closes Step Functions' gaps.
 
 ministack offers no public way to add a service, so this writes into its tables. `check` looks at every name first: an
 upgrade that moves one fails at start with the name, not later with a wrong answer.
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from local import plug_iam, stack_types
+from local import plug_iam, plug_s3, stack_types
 from local.executions import Executions, definition_problem, error_matches
 from local.sagemaker import monitor
 from local.sagemaker.errors import MODELED_ERRORS
@@ -21,7 +21,7 @@ APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.co
 STATES = "ministack.services.stepfunctions"
 GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
-LOGS, S3 = "ministack.services.cloudwatch_logs", "ministack.services.s3"
+LOGS = "ministack.services.cloudwatch_logs"
 KEPT_EVENTS = 10_000  # of a log stream, so that memory stays flat
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (APP, "app"): ("scope", "receive", "send"),
@@ -59,9 +59,9 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (ALARMS, "_evict_old_metrics"): (),
     (ALARMS, "_metrics"): object,
     (LOGS, "_append_log_events"): ("stream", "events"),
-    (S3, "_version_entry_from_record"): ("obj", "version_id", "data"),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
     **plug_iam.INNER_NAMES,
+    **plug_s3.INNER_NAMES,
 }
 
 
@@ -141,8 +141,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     alarms._evict_old_metrics = partial(_evict_old_metrics, alarms._metrics)
     logs: Any = importlib.import_module(LOGS)
     logs._append_log_events = partial(_append_log_events, logs._append_log_events)
-    objects: Any = importlib.import_module(S3)
-    objects._version_entry_from_record = partial(_version_entry, objects._version_entry_from_record)
+    plug_s3.install(service.host.handover)
     return _inner(APP, "app")  # type: ignore[no-any-return]
 
 
@@ -165,11 +164,6 @@ def _evict_old_metrics(metrics: Any) -> None:
     """A metric keeps its newest points; ministack looks at each one's age at every request, ever more under load."""
     for points in list(metrics.values()):
         del points[: -monitor.KEPT]
-
-
-def _version_entry(original: Callable[..., dict[str, Any]], obj: Any, version_id: str, data: Any) -> dict[str, Any]:
-    """Objects are on disk; ministack would keep each version's bytes in memory, too."""
-    return original(obj, version_id, None)
 
 
 def _append_log_events(original: Callable[..., None], stream: dict[str, Any], events: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ import botocore.session
 from botocore.config import Config
 
 from local.access import Access, AccessError, Credentials
+from local.handover import Handover
 from local.keeper import Keeper
 from local.sagemaker import permissions
 from local.sagemaker.capture import CaptureWriter
@@ -54,6 +55,7 @@ class Host:
         monitor: CloudWatch metrics and alarms.
         faults: What goes wrong on order.
         wait_scale: Factor of a deployment's waits, as of Step Functions' (SFN_WAIT_SCALE).
+        handover: Large objects between sandboxes and S3.
     """
 
     home: Path
@@ -72,6 +74,7 @@ class Host:
     monitor: Monitor
     faults: Faults
     wait_scale: float
+    handover: Handover = field(default_factory=Handover)
     _actors: dict[str, Actor] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -125,7 +128,7 @@ class Host:
             raise JobError(f"ClientError: {error}") from error
         with self._lock:
             if role not in self._actors:
-                self._actors[role] = Actor(S3(self.client("s3", credentials)), credentials.environment)
+                self._actors[role] = Actor(S3(self.client("s3", credentials), self.handover), credentials.environment)
             return self._actors[role]
 
     def arn(self, service: str, resource: str) -> str:
