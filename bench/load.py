@@ -24,7 +24,7 @@ P99_MS, RECOVERY_SECONDS, HEADROOM = 50.0, 5.0, 1.2
 PROBE_SECONDS, OVERLOAD_SECONDS, AFTER_SECONDS = 10.0, 30.0, 15.0
 FIRST_RATE, PRECISION, TRIES = 20.0, 1.1, 4
 WARM_RATE = 200.0
-LESS = 0.85
+LESS = 0.7
 """What the steady part begins with of the rate that a probe passed, and what it leaves of one that it did not pass."""
 
 

@@ -21,8 +21,8 @@ APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.co
 STATES = "ministack.services.stepfunctions"
 GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
-LOGS = "ministack.services.cloudwatch_logs"
-KEPT_EVENTS = 10_000  # of a log stream, so that memory stays flat
+LOGS, LAMBDA = "ministack.services.cloudwatch_logs", "ministack.services.lambda_svc"
+KEPT = 2_000  # events of a log stream and streams of a function, so that memory stays flat
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (APP, "app"): ("scope", "receive", "send"),
     (APP, "SERVICE_REGISTRY"): dict,
@@ -59,6 +59,9 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (ALARMS, "_evict_old_metrics"): (),
     (ALARMS, "_metrics"): object,
     (LOGS, "_append_log_events"): ("stream", "events"),
+    (LOGS, "_log_records"): object,
+    (LOGS, "_log_groups"): object,
+    (LAMBDA, "_emit_lambda_logs"): ("func", "request_id", "log_text", "error", "duration_ms", "log_source"),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
     **plug_iam.INNER_NAMES,
     **plug_s3.INNER_NAMES,
@@ -140,7 +143,9 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     alarms._evaluate_alarm = partial(_judge_alarm, alarms._evaluate_alarm)
     alarms._evict_old_metrics = partial(_evict_old_metrics, alarms._metrics)
     logs: Any = importlib.import_module(LOGS)
-    logs._append_log_events = partial(_append_log_events, logs._append_log_events)
+    logs._append_log_events = partial(_append_log_events, logs._append_log_events, logs._log_records)
+    functions: Any = importlib.import_module(LAMBDA)
+    functions._emit_lambda_logs = partial(_emit_lambda_logs, functions._emit_lambda_logs, logs._log_groups)
     plug_s3.install(service.host.handover)
     return _inner(APP, "app")  # type: ignore[no-any-return]
 
@@ -166,9 +171,25 @@ def _evict_old_metrics(metrics: Any) -> None:
         del points[: -monitor.KEPT]
 
 
-def _append_log_events(original: Callable[..., None], stream: dict[str, Any], events: list[dict[str, Any]]) -> None:
+def _append_log_events(
+    original: Callable[..., None], records: Any, stream: dict[str, Any], events: list[dict[str, Any]]
+) -> None:
     original(stream, events)
-    del stream["events"][:-KEPT_EVENTS]
+    for event in stream["events"][:-KEPT]:
+        records.pop(event.get("eventId"), None)
+    del stream["events"][:-KEPT]
+
+
+def _emit_lambda_logs(
+    original: Callable[..., None], groups: Any, func: dict[str, Any], *told: Any, **more: Any
+) -> None:
+    """A stream for each instance, as on AWS; ministack opens one for each call."""
+    original(func, *told, **more)
+    config = func.get("config", func)
+    group = config.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
+    streams = groups.get(group, {}).get("streams", {})
+    for name in list(streams)[:-KEPT]:
+        streams.pop(name, None)
 
 
 def _alarm_call(name: str, request: dict[str, Any]) -> None:
