@@ -1,4 +1,4 @@
-"""Knows ministack's inner names, as plug_iam.py does: plugs SageMaker in and closes gaps of its Step Functions.
+"""Knows ministack's inner names, as plug_iam.py and plug_s3.py do: plugs SageMaker in, closes Step Functions' gaps.
 
 ministack offers no public way to add a service, so this writes into its tables. `check` looks at every name first: an
 upgrade that moves one fails at start with the name, not later with a wrong answer.
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from local import plug_iam, stack_types
+from local import plug_iam, plug_s3, stack_types
 from local.executions import Executions, definition_problem, error_matches
 from local.sagemaker import monitor
 from local.sagemaker.errors import MODELED_ERRORS
@@ -21,7 +21,7 @@ APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.co
 STATES = "ministack.services.stepfunctions"
 GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
-LOGS, S3, LAMBDA = (f"ministack.services.{name}" for name in ("cloudwatch_logs", "s3", "lambda_svc"))
+LOGS, LAMBDA = "ministack.services.cloudwatch_logs", "ministack.services.lambda_svc"
 KEPT = 2_000  # events of a log stream and streams of a function, so that memory stays flat
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (APP, "app"): ("scope", "receive", "send"),
@@ -62,9 +62,9 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (LOGS, "_log_records"): object,
     (LOGS, "_log_groups"): object,
     (LAMBDA, "_emit_lambda_logs"): ("func", "request_id", "log_text", "error", "duration_ms", "log_source"),
-    (S3, "_version_entry_from_record"): ("obj", "version_id", "data"),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
     **plug_iam.INNER_NAMES,
+    **plug_s3.INNER_NAMES,
 }
 
 
@@ -146,8 +146,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     logs._append_log_events = partial(_append_log_events, logs._append_log_events, logs._log_records)
     functions: Any = importlib.import_module(LAMBDA)
     functions._emit_lambda_logs = partial(_emit_lambda_logs, functions._emit_lambda_logs, logs._log_groups)
-    objects: Any = importlib.import_module(S3)
-    objects._version_entry_from_record = partial(_version_entry, objects._version_entry_from_record)
+    plug_s3.install(service.host.handover)
     return _inner(APP, "app")  # type: ignore[no-any-return]
 
 
@@ -172,11 +171,6 @@ def _evict_old_metrics(metrics: Any) -> None:
         del points[: -monitor.KEPT]
 
 
-def _version_entry(original: Callable[..., dict[str, Any]], obj: Any, version_id: str, data: Any) -> dict[str, Any]:
-    """Objects are on disk; ministack would keep each version's bytes in memory, too."""
-    return original(obj, version_id, None)
-
-
 def _append_log_events(
     original: Callable[..., None], records: Any, stream: dict[str, Any], events: list[dict[str, Any]]
 ) -> None:
@@ -186,8 +180,10 @@ def _append_log_events(
     del stream["events"][:-KEPT]
 
 
-def _emit_lambda_logs(original: Callable[..., None], groups: Any, func: dict[str, Any], *told: Any, **more: Any) -> None:
-    """ministack opens a stream for each call, AWS one for each instance."""
+def _emit_lambda_logs(
+    original: Callable[..., None], groups: Any, func: dict[str, Any], *told: Any, **more: Any
+) -> None:
+    """A stream for each instance, as on AWS; ministack opens one for each call."""
     original(func, *told, **more)
     config = func.get("config", func)
     group = config.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"

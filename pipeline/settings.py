@@ -156,8 +156,12 @@ class Processing(Transform):
 
 
 class Training(Processing):
-    """The machines of the training job, and the linear learner's hyperparameters by its own names."""
+    """The machines of the training job, how the data reaches them, and the linear learner's hyperparameters by name.
 
+    File copies the data to the volume first; FastFile and Pipe stream it (CreateTrainingJob, TrainingInputMode).
+    """
+
+    input_mode: Literal["File", "FastFile", "Pipe"] = "File"
     hyperparameters: dict[str, str | int | float | bool] = {}
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ def open_channels(root: Path) -> dict[str, Channel]:
     """The channels below `root`, by name.
 
     Raises:
-        ClientError: An unknown channel or format, Pipe mode, or no train channel.
+        ClientError: An unknown channel or format, or no train channel.
     """
     description = root / "input/config/inputdataconfig.json"
     config: dict[str, dict[str, Any]] = json.loads(description.read_text()) if description.is_file() else {}
@@ -70,10 +70,6 @@ def open_channels(root: Path) -> dict[str, Channel]:
 
 
 def _channel(name: str, config: dict[str, Any], folder: Path) -> Channel:
-    if config.get("TrainingInputMode") == "Pipe":
-        raise ClientError(
-            f"Channel {name}: input mode Pipe is not supported here, where nobody writes the pipe; use File or FastFile"
-        )
     # A channel without a content type is taken as recordio, as AWS does.
     media, *parameters = (part.strip() for part in (config.get("ContentType") or RECORDIO).split(";"))
     if media not in READERS:

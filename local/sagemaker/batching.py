@@ -1,8 +1,13 @@
 """How batch transform cuts an object into payloads and puts the answers together."""
 
+import re
 from collections.abc import Iterable, Iterator
+from typing import IO
 
 from local.sagemaker.errors import JobError
+
+CHUNK = 1 << 18
+_PERHAPS_EMPTY = re.compile(rb"\n\s")
 
 
 def records(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -15,24 +20,34 @@ def records(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def payloads(lines: Iterable[bytes], limit: int, many: bool) -> Iterator[bytes]:
-    """Lines as payloads of at most `limit` bytes: as many as fit into each (MultiRecord), or one.
+def single(file: IO[bytes], limit: int) -> Iterator[bytes]:
+    """Each record of an object as a payload (SingleRecord). Raises JobError for one longer than `limit` bytes."""
+    for record in records(iter(lambda: file.read(CHUNK), b"")):
+        if len(record) > limit:
+            raise _too_long(len(record), limit)
+        yield record
+
+
+def many(file: IO[bytes], limit: int) -> Iterator[bytes]:
+    """An object as payloads of as many records as fit into `limit` bytes (MultiRecord), cut without a look at each.
 
     Raises:
-        JobError: A line is longer than the limit.
+        JobError: A record is longer than the limit.
     """
-    batch: list[bytes] = []
-    size = 0
-    for line in lines:
-        if len(line) > limit:
-            raise JobError(f"ClientError: a record of {len(line)} bytes is larger than MaxPayloadInMB ({limit} bytes)")
-        if batch and (not many or size + len(line) + 1 > limit):
-            yield b"\n".join(batch)
-            batch, size = [], 0
-        batch.append(line)
-        size += len(line) + (1 if size else 0)
-    if batch:
-        yield b"\n".join(batch)
+    rest = b""
+    while text := rest + file.read(limit + 1 - len(rest)):
+        cut = text.rfind(b"\n") if len(text) > limit else len(text)
+        if cut < 0:
+            raise _too_long(len((text + file.readline()).rstrip(b"\r\n")), limit)
+        payload, rest = text[:cut].strip(b"\n"), text[cut + 1 :]
+        if b"\r" in payload or payload[:1].isspace() or _PERHAPS_EMPTY.search(payload):
+            payload = b"\n".join(records([payload]))
+        if payload.strip():
+            yield payload
+
+
+def _too_long(length: int, limit: int) -> JobError:
+    return JobError(f"ClientError: a record of {length} bytes is larger than MaxPayloadInMB ({limit} bytes)")
 
 
 def assembled(answer: bytes, assemble_with: str) -> bytes:

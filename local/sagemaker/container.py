@@ -50,6 +50,7 @@ class Container:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        host.cores.give(self.pid)
         self._pump = threading.Thread(target=self._pump_lines, daemon=True)
         self._pump.start()
         threading.Thread(target=self._await_end, daemon=True).start()

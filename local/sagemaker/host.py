@@ -12,9 +12,11 @@ import botocore.session
 from botocore.config import Config
 
 from local.access import Access, AccessError, Credentials
+from local.handover import Handover
 from local.keeper import Keeper
 from local.sagemaker import permissions
 from local.sagemaker.capture import CaptureWriter
+from local.sagemaker.cores import Cores
 from local.sagemaker.errors import JobError
 from local.sagemaker.faults import Faults
 from local.sagemaker.images import Image, registry
@@ -54,6 +56,8 @@ class Host:
         monitor: CloudWatch metrics and alarms.
         faults: What goes wrong on order.
         wait_scale: Factor of a deployment's waits, as of Step Functions' (SFN_WAIT_SCALE).
+        cores: What containers may use of the processor.
+        handover: Large objects between sandboxes and S3.
     """
 
     home: Path
@@ -72,6 +76,8 @@ class Host:
     monitor: Monitor
     faults: Faults
     wait_scale: float
+    cores: Cores
+    handover: Handover = field(default_factory=Handover)
     _actors: dict[str, Actor] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -114,6 +120,7 @@ class Host:
             monitor=Monitor(client("cloudwatch", Credentials())),
             faults=Faults(),
             wait_scale=float(os.environ.get("SFN_WAIT_SCALE", "1")),
+            cores=Cores(int(os.environ.get("SAGEMAKER_INSTANCE_CORES", "0"))),
         )
 
     def act(self, role: str, image: str, group: str, keys: list[str]) -> Actor:
@@ -125,7 +132,7 @@ class Host:
             raise JobError(f"ClientError: {error}") from error
         with self._lock:
             if role not in self._actors:
-                self._actors[role] = Actor(S3(self.client("s3", credentials)), credentials.environment)
+                self._actors[role] = Actor(S3(self.client("s3", credentials), self.handover), credentials.environment)
             return self._actors[role]
 
     def arn(self, service: str, resource: str) -> str:

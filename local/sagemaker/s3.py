@@ -1,5 +1,6 @@
 """Objects in and out of sandboxes."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.handover import LARGE, Handover, teach
 from local.sagemaker.errors import JobError
 
 CHUNK = 1 << 20
@@ -18,10 +20,13 @@ class S3:
 
     Args:
         client: A botocore client of S3.
+        handover: How large objects change hands.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, handover: Handover) -> None:
         self.client = client
+        self._handover = handover
+        teach(client)
 
     def keys(self, source: dict[str, Any]) -> list[tuple[str, str, str]]:
         """Bucket, key and the path below the prefix of each object that an S3DataSource or S3Input names, in key order.
@@ -67,14 +72,20 @@ class S3:
             self.fetch(bucket, key, inside(folder, path))
 
     def fetch(self, bucket: str, key: str, target: Path) -> None:
-        """Copy one object to a file. Raises JobError."""
+        """Copy one object to a file; a large one is linked, for reading only. Raises JobError."""
         target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)  # what another input has linked there must not be written over
+        with self._handover.offer(target) as token:
+            body = self._open(bucket, key, f"s3://{bucket}/{key}", LocalFile=token)
+            if target.exists():
+                body.read()  # nothing, but it frees the connection
+                return
         with target.open("wb") as file:
-            shutil.copyfileobj(self._open(bucket, key, f"s3://{bucket}/{key}"), file, CHUNK)
+            shutil.copyfileobj(body, file, CHUNK)
 
-    def _open(self, bucket: str, key: str, uri: str) -> Any:
+    def _open(self, bucket: str, key: str, uri: str, **more: str) -> Any:
         try:
-            return self.client.get_object(Bucket=bucket, Key=key)["Body"]
+            return self.client.get_object(Bucket=bucket, Key=key, **more)["Body"]
         except (ClientError, BotoCoreError) as error:
             raise JobError(f'ClientError: Data download failed: cannot read "{uri}": {error}') from error
 
@@ -84,11 +95,16 @@ class S3:
             self.store(file, f"{uri.rstrip('/')}/{file.relative_to(folder).as_posix()}")
 
     def store(self, file: Path, uri: str) -> None:
-        """Copy one file to a URI. Raises JobError."""
+        """Copy one file to a URI; a large one is linked, and nobody may write to it any more. Raises JobError."""
         bucket, key = split(uri)
         try:
             with file.open("rb") as body:
-                self.client.put_object(Bucket=bucket, Key=key, Body=body)
+                if file.stat().st_size < LARGE:
+                    self.client.put_object(Bucket=bucket, Key=key, Body=body)
+                    return
+                digest = hashlib.file_digest(body, "md5").hexdigest()
+            with self._handover.offer(file, digest) as token:
+                self.client.put_object(Bucket=bucket, Key=key, LocalFile=token)
         except (ClientError, BotoCoreError) as error:
             raise JobError(f'ClientError: Failed to upload to "{uri}": {error}') from error
 

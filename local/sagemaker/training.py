@@ -104,7 +104,11 @@ class TrainingJob(Job):
         names = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn}
         command = self._image.command("train", root)
         environment = {**self._image.environment, **names}
-        return self.launch(command, root, environment, self.stream(1), on_line=self._metrics.read, on_end=on_end)
+        stream = self.stream(1)
+        if (asked := self.request["ResourceConfig"].get("InstanceCount", 1)) > 1:
+            line = f"local AWS: one process trains on all the data in place of {asked} instances"
+            self.host.logs.write(self.group, f"{self.name}/{stream}", line)
+        return self.launch(command, root, environment, stream, on_line=self._metrics.read, on_end=on_end)
 
     def _furnish(self, root: Path) -> None:
         for folder in ("model", "output/data", "input/data", "input/config"):

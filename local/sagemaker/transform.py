@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from local.sagemaker import images
-from local.sagemaker.batching import assembled, payloads, records
+from local.sagemaker.batching import assembled, many, single
 from local.sagemaker.errors import JobError, ValidationException
 from local.sagemaker.host import Host
 from local.sagemaker.jobs import Job, Stopped
@@ -20,7 +20,6 @@ from local.sagemaker.records import TRANSFORM
 from local.sagemaker.s3 import inside
 
 MEGABYTE = 1 << 20
-CHUNK = 1 << 18
 PARAMETERS_SECONDS = 2.0
 MAX_RUNTIME_SECONDS = 5 * 86400  # "maximum runtime for a transform job", SageMaker's quotas
 GROUP = "/aws/sagemaker/TransformJobs"
@@ -153,8 +152,8 @@ class TransformJob(Job):
                 raise JobError(f"ClientError: the object is larger than MaxPayloadInMB ({limit} bytes); set SplitType")
             yield whole
             return
-        many = parameters["BatchStrategy"] in ("MultiRecord", "MULTI_RECORD")
-        yield from payloads(records(iter(lambda: file.read(CHUNK), b"")), limit or 100 * MEGABYTE, many)
+        cut = many if parameters["BatchStrategy"] in ("MultiRecord", "MULTI_RECORD") else single
+        yield from cut(file, limit or 100 * MEGABYTE)
 
     def _ask(self, server: ModelServer, payload: bytes) -> bytes:
         headers = {

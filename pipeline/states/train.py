@@ -29,6 +29,7 @@ def _train(build: Building, stopped: State) -> TrainingStep:
         volume_kms_key=KEY,
         output_kms_key=KEY,
         output_path="s3://${DataBucket}",
+        input_mode=size.input_mode,
         max_run=size.max_runtime_minutes * 60,
         encrypt_inter_container_traffic=True,
         enable_network_isolation=True,

@@ -29,6 +29,15 @@ def pid_in_log(aws: Aws, job: str) -> int:
     return until(look)
 
 
+def test_a_job_of_several_instances_says_that_it_is_one_process(aws: Aws) -> None:
+    request = aws.training_request(label="one")
+    request["ResourceConfig"]["InstanceCount"] = 3
+    aws.sagemaker.create_training_job(**request)
+    assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Completed"
+    first = aws.lines("TrainingJobs", f"{request['TrainingJobName']}/algo-1-")[0]
+    assert first == "local AWS: one process trains on all the data in place of 3 instances"
+
+
 def test_a_job_reads_its_channels_and_leaves_a_model(aws: Aws) -> None:
     uri = aws.put("channel/train/a.csv", "1,2\n").removesuffix("/a.csv")
     aws.put("channel/train/more/b.csv", "0,1\n")

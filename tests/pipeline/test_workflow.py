@@ -106,6 +106,16 @@ def test_no_arn_account_or_region_is_written_into_it(definition: dict[str, Any])
     assert re.findall(r"arn:aws|\d{12}|us-[a-z]+-\d", text) == []
 
 
+@pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
+def test_training_reads_its_data_as_the_settings_say(mode: str) -> None:
+    settings = load(ROOT / "pipeline.toml")
+    training = settings.training.model_copy(update={"input_mode": mode})
+    states = dict(tasks(workflow.definition(settings.model_copy(update={"training": training}))))
+    request = states["Train"]["Parameters"]
+    assert request["AlgorithmSpecification"]["TrainingInputMode"] == mode
+    assert [channel.get("InputMode", mode) for channel in request["InputDataConfig"]] == [mode, mode]
+
+
 @pytest.fixture(scope="module")
 def longest() -> list[str]:
     """The jobs' name templates for a project whose name is as long as it may be."""

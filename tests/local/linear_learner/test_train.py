@@ -120,19 +120,12 @@ def set_input_mode(root: Path, mode: str) -> None:
     config.write_text(json.dumps({"train": {"ContentType": "text/csv", "TrainingInputMode": mode}}))
 
 
-def test_fast_file_mode_is_read_as_file_mode_is(tmp_path: Path) -> None:
-    for mode in ("File", "FastFile"):
-        set_input_mode(lay_out(tmp_path / mode, {"train": TINY}, **BINARY), mode)
-        trained(tmp_path / mode)
-    assert np.array_equal(unpack(tmp_path / "File").weights, unpack(tmp_path / "FastFile").weights)
-
-
-def test_pipe_mode_is_refused(tmp_path: Path) -> None:
-    set_input_mode(lay_out(tmp_path, {"train": TINY}, **BINARY), "Pipe")
-    assert refused(tmp_path) == (
-        "ClientError: Channel train: input mode Pipe is not supported here, where nobody writes the pipe;"
-        " use File or FastFile"
-    )
+@pytest.mark.parametrize("mode", ["FastFile", "Pipe"])
+def test_streaming_modes_are_read_as_file_mode_is(tmp_path: Path, mode: str) -> None:
+    for name in ("File", mode):
+        set_input_mode(lay_out(tmp_path / name, {"train": TINY}, **BINARY), name)
+        trained(tmp_path / name)
+    assert np.array_equal(unpack(tmp_path / "File").weights, unpack(tmp_path / mode).weights)
 
 
 def test_a_fault_of_ours_is_an_algorithm_error(tmp_path: Path) -> None:
