@@ -117,7 +117,7 @@ def _data(document: Document) -> str:
     other = document["champion"]["baseline"]
     against = "the champion's data" if other else "its own mean and spread"
     counted = [(name.replace("_", " "), count) for name, count in rows]
-    return _section("Data", _table("Rows", ("what", "rows"), [*counted, ("refused", 0)]),
+    return _section("Data", _table("Rows", ("what", "rows"), counted),
                     _figure("features", f"Features: the middle 80 % of the values, against {against}"),
                     note="One row that cannot be read refuses the whole run, so this one refused none.")  # fmt: skip
 

@@ -1,120 +1,168 @@
-"""CSV files in, checked numbers out: read in batches by pyarrow, checked by whole columns.
+"""CSV text in, checked numbers out: parsed by pyarrow, checked by whole columns.
 
-A file that does not pass is read once more, row by row, to name the place (csv_faults.py).
+A block that does not pass is read once more as text, to tell its wrong rows from the right ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from arrow import to_numpy
-from csv_faults import LARGEST, check_header, explain, line_of
+from csv_blocks import Block, line_ends, mask, values_of
+from csv_faults import FORM, LARGEST, Refused, fault
 from job_settings import JobSettings
 from numpy.typing import NDArray
-from problems import TableError, place
+from problems import TableError
+from records import Floats
 
-BLOCK_BYTES = 8 << 20
-"""Text parsed at a time: large enough that pyarrow's threads have work, small enough to stay in a laptop's cache."""
-
-Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of all files, in the order of the files' names and of their lines."""
+    """The rows of a block that are right, and those that are not."""
 
-    features: Floats
-    """Shape (rows, features), columns in the settings' order, -0.0 as 0.0."""
+    features: list[Floats]
+    """A column each, in the settings' order."""
     labels: Floats
-    """Shape (rows,): the class number, or the value for regression."""
-    files: tuple[Path, ...]
-    starts: NDArray[np.int64]
-    """Shape (files,): the number of each file's first row."""
-    root: Path
-
-    def place(self, row: int) -> str:
-        """Return file and line of a row."""
-        number = int(np.searchsorted(self.starts, row, side="right")) - 1
-        file = self.files[number]
-        return place(str(file.relative_to(self.root)), line_of(file, row - int(self.starts[number])))
+    lines: NDArray[np.int64]
+    refused: list[Refused] = field(default_factory=list)
 
 
-def read_rows(root: Path, settings: JobSettings) -> Rows:
-    """Read every CSV under `root`, sorted by path.
+def read_block(block: Block, name: str, header: list[str], settings: JobSettings) -> Rows:
+    """Return the rows of a block of the file called `name`.
 
     Raises:
-        TableError: no CSV, a file that is empty or not CSV, a column missing or unknown, a value that is not a finite
-            number, a label the settings do not know.
+        TableError: the text is not CSV.
     """
-    files = tuple(sorted(path for path in root.rglob("*") if path.suffix.lower() == ".csv" and path.is_file()))
-    if not files:
-        raise TableError(f"{root}: no file whose name ends in .csv: upload one under the data prefix")
-    features: list[Floats] = []
-    labels: list[Floats] = []
-    starts = []
-    total = 0
-    for file in files:
-        starts.append(total)
-        for batch_features, batch_labels in _batches(file, str(file.relative_to(root)), settings):
-            features.append(batch_features)
-            labels.append(batch_labels)
-            total += len(batch_labels)
-        if total == starts[-1]:
-            raise TableError(f"{file.relative_to(root)}: a header and no rows: add rows or remove the file")
-    return Rows(np.concatenate(features), np.concatenate(labels), files, np.array(starts), root)
-
-
-def _batches(file: Path, name: str, settings: JobSettings) -> Iterator[tuple[Floats, Floats]]:
-    check_header(file, name, settings)
+    names = None if block.first else header
     types = {column: pa.float64() if column in settings.numeric else pa.string() for column in settings.columns}
-    last = None
+    if not block.text.strip(b"\r\n"):
+        return _no_rows(settings)
     try:
-        reader = pa_csv.open_csv(
-            file,
-            read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=types,
-                include_columns=list(settings.columns),
-                null_values=[],
-                strings_can_be_null=False,
-            ),
-        )
-        for batch in reader:
-            if batch.num_rows:
-                yield _checked(batch, settings)
-                last = batch
-    except (pa.ArrowInvalid, _RefusedError) as error:
-        explain(file, name, settings)
-        raise TableError(f"{name}: {error}") from error
-    # pyarrow closes a quote left open at the end of the file, and swallows the rows after it: let the csv module look.
-    if last is not None and any("\n" in str(last.column(column)[-1]) for column in settings.columns):
-        explain(file, name, settings)
+        batch = _parsed(block.text, names, types)
+    except pa.ArrowInvalid:
+        return _sorted_out(block, name, header, settings)
+    if batch is None:
+        return _no_rows(settings)
+    features = [to_numpy(batch.column(column)) for column in settings.features]
+    labels, unknown = labels_of(batch.column(settings.target), settings)
+    if unknown.any() or not all(finite(column).all() for column in (*features, labels)):
+        return _sorted_out(block, name, header, settings)
+    return Rows(features, labels, _lines(block, len(labels)))
 
 
-class _RefusedError(TableError):
-    """A batch has a value that is not allowed; which one is looked up in the file."""
+def _no_rows(settings: JobSettings) -> Rows:
+    none = np.empty(0)
+    return Rows([none] * len(settings.features), none, np.empty(0, np.int64))
 
 
-def _checked(batch: pa.RecordBatch, settings: JobSettings) -> tuple[Floats, Floats]:
-    features = np.column_stack([to_numpy(batch.column(column)) for column in settings.features])
-    features += 0.0
-    target = batch.column(settings.target)
-    if settings.classes:
-        seen = pc.dictionary_encode(target)
-        texts = seen.dictionary.to_pylist()
-        if not set(texts) <= set(settings.classes):
-            raise _RefusedError("a label is not one of the settings'")
-        numbers = np.array([settings.classes.index(text) for text in texts], np.float64)
-        labels = numbers[to_numpy(seen.indices)]
-    else:
-        labels = to_numpy(target) + 0.0
-    if not ((np.abs(features) <= LARGEST).all() and (np.abs(labels) <= LARGEST).all()):
-        raise _RefusedError("a number is not finite, or too large")
-    return features, labels
+def _parsed(text: bytes, names: list[str] | None, types: dict[str, pa.DataType]) -> pa.RecordBatch | None:
+    """Return all rows, or None when there are none."""
+    table = pa_csv.read_csv(
+        pa.BufferReader(text),
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=types, include_columns=list(types), null_values=[], strings_can_be_null=False
+        ),
+    )
+    return next(iter(table.combine_chunks().to_batches()), None)
+
+
+def labels_of(target: pa.Array, settings: JobSettings) -> tuple[Floats, Mask]:
+    """Return class numbers, or values for regression, and which are no class of the settings."""
+    if not settings.classes:
+        return to_numpy(target), np.zeros(len(target), bool)
+    seen = pc.dictionary_encode(target)
+    known = {name: float(number) for number, name in enumerate(settings.classes)}
+    numbers = np.array([known.get(text, -1.0) for text in seen.dictionary.to_pylist()], np.float64)
+    labels = numbers[to_numpy(seen.indices)]
+    return labels, labels < 0
+
+
+def finite(column: Floats) -> Mask:
+    """Return which values are finite and fit a 32-bit float."""
+    fits: Mask = np.abs(column) <= LARGEST
+    return fits
+
+
+def _lines(block: Block, rows: int) -> NDArray[np.int64]:
+    """Return each row's line; where no line is blank and no value has two, they follow one another."""
+    ends = line_ends(block.text) + (not block.text.endswith((b"\n", b"\r")))
+    if ends == rows + block.first:
+        return np.arange(block.line + block.first, block.line + ends)
+    return np.array([line for line, _ in block.records()][block.first :], np.int64)
+
+
+def _sorted_out(block: Block, name: str, header: list[str], settings: JobSettings) -> Rows:
+    """Return the rows that are right, and why the others are not.
+
+    Whole columns tell which rows are in doubt; only these are read value by value.
+    """
+    records = list(block.records())[block.first :]
+    doubtful = np.array([not _whole(record, len(header)) for _, record in records], bool)
+    plain = np.flatnonzero(~doubtful)
+    features = np.zeros((len(settings.features), len(records)))
+    labels = np.zeros(len(records))
+    if len(plain):
+        text = b"\n".join(records[row][1] for row in plain)
+        try:
+            batch = _parsed(text, header, dict.fromkeys(settings.columns, pa.string()))
+        except pa.ArrowInvalid as error:
+            raise TableError(f"{name}: {error}") from error
+        for number, column in enumerate(settings.features):
+            features[number, plain], wrong = _numbers(batch.column(column))
+            doubtful[plain] |= wrong
+        target = batch.column(settings.target)
+        labels[plain], wrong = labels_of(target, settings) if settings.classes else _numbers(target)
+        doubtful[plain] |= wrong
+    refused = []
+    for row in np.flatnonzero(doubtful):
+        line, record = records[row]
+        values = values_of(record, name, line)
+        if found := fault(header, values, settings):
+            refused.append(Refused(name, line, *found, record.decode("utf-8", "backslashreplace")))
+            continue
+        doubtful[row] = False
+        given = dict(zip(header, values, strict=True))
+        features[:, row] = [float(given[column]) for column in settings.features]
+        label = given[settings.target]
+        labels[row] = settings.classes.index(label) if settings.classes else float(label)
+    right = ~doubtful
+    lines = np.array([line for line, _ in records], np.int64)
+    return Rows([column[right] for column in features], labels[right], lines[right], refused)
+
+
+def _whole(record: bytes, width: int) -> bool:
+    """Tell whether a record has so many values, and all in UTF-8."""
+    if mask(record).count(b",") + 1 != width:
+        return False
+    try:
+        return record.isascii() or bool(record.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
+
+
+def _numbers(column: pa.Array) -> tuple[Floats, Mask]:
+    """Return a column of text as numbers, and which of them are in doubt.
+
+    The first look is at the signs alone, which is fast and finds most; the second is by the form of a number.
+    """
+    signs = pc.binary_length(pc.ascii_trim(column, "0123456789.eE+-"))
+    for look in (
+        lambda: pc.or_(pc.greater(signs, 0), pc.equal(pc.binary_length(column), 0)),
+        lambda: pc.invert(pc.match_substring_regex(column, f"^{FORM}$")),
+    ):
+        wrong = look()
+        try:
+            values = to_numpy(pc.cast(pc.if_else(wrong, "0", column), pa.float64()))
+        except pa.ArrowInvalid:
+            continue
+        doubtful: Mask = to_numpy(pc.cast(wrong, pa.int8())).astype(bool)
+        return values, doubtful | ~finite(values)
+    return np.zeros(len(column)), np.ones(len(column), bool)
