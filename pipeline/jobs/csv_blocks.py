@@ -33,13 +33,16 @@ class Block:
 
     def records(self) -> Iterator[tuple[int, bytes]]:
         """Yield line number and text of each record that is not blank, the header included."""
-        masked, at, line = mask(self.text), 0, self.line
-        for piece in masked.splitlines(keepends=True):
+        if b'"' not in self.text:
+            yield from ((line, record) for line, record in enumerate(self.text.splitlines(), self.line) if record)
+            return
+        at, line = 0, self.line
+        for piece in mask(self.text).splitlines(keepends=True):
             text = self.text[at : at + len(piece)]
             at += len(piece)
             if record := text.rstrip(b"\r\n"):
                 yield line, record
-            line += 1 if masked is self.text else line_ends(text)
+            line += line_ends(text)
 
 
 def blocks(file: Path, name: str, size: int) -> Iterator[Block]:

@@ -5,6 +5,7 @@ A block that does not pass is read once more as text, to tell its wrong rows fro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from arrow import to_numpy
 from csv_blocks import Block, line_ends, mask, values_of
-from csv_faults import FORM, LARGEST, Refused, fault
+from csv_faults import FORM, LARGEST, Refused, fault, is_text
 from job_settings import JobSettings
 from numpy.typing import NDArray
 from problems import TableError
 from records import Floats
 
 Mask = NDArray[np.bool_]
+MOST_KNOWN = 1000
+"""Wrong values that are remembered."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +36,25 @@ class Rows:
     refused: list[Refused] = field(default_factory=list)
 
 
-def read_block(block: Block, name: str, header: list[str], settings: JobSettings) -> Rows:
-    """Return the rows of a block of the file called `name`.
+def read_block(block: Block, name: str, header: list[str], settings: JobSettings, known: set[str]) -> Rows:
+    """Return the rows of a block of the file called `name`; `known` are wrong values seen before, and is added to.
 
     Raises:
         TableError: the text is not CSV.
     """
     names = None if block.first else header
-    types = {column: pa.float64() if column in settings.numeric else pa.string() for column in settings.columns}
     if not block.text.strip(b"\r\n"):
         return _no_rows(settings)
     try:
-        batch = _parsed(block.text, names, types)
+        batch = _parsed(block.text, names, _types(settings))
     except pa.ArrowInvalid:
-        return _sorted_out(block, name, header, settings)
+        return _sorted_out(block, name, header, settings, known)
     if batch is None:
         return _no_rows(settings)
     features = [to_numpy(batch.column(column)) for column in settings.features]
     labels, unknown = labels_of(batch.column(settings.target), settings)
-    if unknown.any() or not all(finite(column).all() for column in (*features, labels)):
-        return _sorted_out(block, name, header, settings)
+    if unknown.any() or not all(map(_all_finite, (*features, labels))):
+        return _sorted_out(block, name, header, settings, known)
     return Rows(features, labels, _lines(block, len(labels)))
 
 
@@ -61,14 +63,20 @@ def _no_rows(settings: JobSettings) -> Rows:
     return Rows([none] * len(settings.features), none, np.empty(0, np.int64))
 
 
-def _parsed(text: bytes, names: list[str] | None, types: dict[str, pa.DataType]) -> pa.RecordBatch | None:
-    """Return all rows, or None when there are none."""
+def _types(settings: JobSettings) -> dict[str, pa.DataType]:
+    return {column: pa.float64() if column in settings.numeric else pa.string() for column in settings.columns}
+
+
+def _parsed(
+    text: bytes, names: list[str] | None, types: dict[str, pa.DataType], nulls: tuple[str, ...] = ()
+) -> pa.RecordBatch | None:
+    """Return all rows, or None when there are none; numbers written like one of `nulls` are missing."""
     table = pa_csv.read_csv(
         pa.BufferReader(text),
         read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
-            column_types=types, include_columns=list(types), null_values=[], strings_can_be_null=False
+            column_types=types, include_columns=list(types), null_values=list(nulls), strings_can_be_null=False
         ),
     )
     return next(iter(table.combine_chunks().to_batches()), None)
@@ -91,6 +99,11 @@ def finite(column: Floats) -> Mask:
     return fits
 
 
+def _all_finite(column: Floats) -> bool:
+    # The extremes of a column with NaN are NaN, which is within no bounds.
+    return bool(column.max() <= LARGEST and column.min() >= -LARGEST)
+
+
 def _lines(block: Block, rows: int) -> NDArray[np.int64]:
     """Return each row's line; where no line is blank and no value has two, they follow one another."""
     ends = line_ends(block.text) + (not block.text.endswith((b"\n", b"\r")))
@@ -99,27 +112,24 @@ def _lines(block: Block, rows: int) -> NDArray[np.int64]:
     return np.array([line for line, _ in block.records()][block.first :], np.int64)
 
 
-def _sorted_out(block: Block, name: str, header: list[str], settings: JobSettings) -> Rows:
+def _sorted_out(block: Block, name: str, header: list[str], settings: JobSettings, known: set[str]) -> Rows:
     """Return the rows that are right, and why the others are not.
 
     Whole columns tell which rows are in doubt; only these are read value by value.
     """
     records = list(block.records())[block.first :]
-    doubtful = np.array([not _whole(record, len(header)) for _, record in records], bool)
+    doubtful = _not_whole(block, [record for _, record in records], len(header))
     plain = np.flatnonzero(~doubtful)
     features = np.zeros((len(settings.features), len(records)))
     labels = np.zeros(len(records))
     if len(plain):
         text = b"\n".join(records[row][1] for row in plain)
-        try:
-            batch = _parsed(text, header, dict.fromkeys(settings.columns, pa.string()))
-        except pa.ArrowInvalid as error:
-            raise TableError(f"{name}: {error}") from error
+        batch, look = _columns(text, name, header, settings, tuple(known))
         for number, column in enumerate(settings.features):
-            features[number, plain], wrong = _numbers(batch.column(column))
+            features[number, plain], wrong = look(batch.column(column))
             doubtful[plain] |= wrong
         target = batch.column(settings.target)
-        labels[plain], wrong = labels_of(target, settings) if settings.classes else _numbers(target)
+        labels[plain], wrong = labels_of(target, settings) if settings.classes else look(target)
         doubtful[plain] |= wrong
     refused = []
     for row in np.flatnonzero(doubtful):
@@ -127,6 +137,8 @@ def _sorted_out(block: Block, name: str, header: list[str], settings: JobSetting
         values = values_of(record, name, line)
         if found := fault(header, values, settings):
             refused.append(Refused(name, line, *found, record.decode("utf-8", "backslashreplace")))
+            if found[0] in settings.numeric and len(known) < MOST_KNOWN:
+                known.add(values[header.index(found[0])])
             continue
         doubtful[row] = False
         given = dict(zip(header, values, strict=True))
@@ -138,27 +150,50 @@ def _sorted_out(block: Block, name: str, header: list[str], settings: JobSetting
     return Rows([column[right] for column in features], labels[right], lines[right], refused)
 
 
-def _whole(record: bytes, width: int) -> bool:
-    """Tell whether a record has so many values, and all in UTF-8."""
-    if mask(record).count(b",") + 1 != width:
-        return False
+def _not_whole(block: Block, records: list[bytes], width: int) -> Mask:
+    """Return which records have too many or too few values, or one that is not UTF-8."""
+    quoted = b'"' in block.text
+    commas = np.array([(mask(record) if quoted else record).count(b",") for record in records], np.int64)
+    wrong: Mask = commas + 1 != width
+    if not block.text.isascii():
+        wrong |= np.array([not is_text(record.decode("utf-8", "surrogateescape")) for record in records], bool)
+    return wrong
+
+
+def _columns(
+    text: bytes, name: str, header: list[str], settings: JobSettings, known: tuple[str, ...]
+) -> tuple[pa.RecordBatch, Callable[[pa.Array], tuple[Floats, Mask]]]:
+    """Return parsed text, and what turns one of its columns of numbers into these and those that are in doubt.
+
+    Wrong values are mostly the same few: as numbers, with these missing, is the fast way. Else all is read as text.
+    """
     try:
-        return record.isascii() or bool(record.decode("utf-8"))
-    except UnicodeDecodeError:
-        return False
+        return _parsed(text, header, _types(settings), known), numbers_of
+    except pa.ArrowInvalid:
+        pass
+    try:
+        return _parsed(text, header, dict.fromkeys(settings.columns, pa.string())), _numbers_of_text
+    except pa.ArrowInvalid as error:
+        raise TableError(f"{name}: {error}") from error
 
 
-def _numbers(column: pa.Array) -> tuple[Floats, Mask]:
+def numbers_of(column: pa.Array) -> tuple[Floats, Mask]:
+    """Return a column of numbers as 64-bit floats, and which are missing, not finite or too large."""
+    missing: Mask = to_numpy(pc.cast(pc.is_null(column), pa.int8())).astype(bool)
+    values = to_numpy(pc.fill_null(pc.cast(column, pa.float64(), safe=False), 0.0))
+    return values, missing | ~finite(values)
+
+
+def _numbers_of_text(column: pa.Array) -> tuple[Floats, Mask]:
     """Return a column of text as numbers, and which of them are in doubt.
 
     The first look is at the signs alone, which is fast and finds most; the second is by the form of a number.
     """
     signs = pc.binary_length(pc.ascii_trim(column, "0123456789.eE+-"))
-    for look in (
-        lambda: pc.or_(pc.greater(signs, 0), pc.equal(pc.binary_length(column), 0)),
-        lambda: pc.invert(pc.match_substring_regex(column, f"^{FORM}$")),
-    ):
-        wrong = look()
+    for by_form in (False, True):
+        wrong = pc.or_(pc.greater(signs, 0), pc.equal(pc.binary_length(column), 0))
+        if by_form:
+            wrong = pc.invert(pc.match_substring_regex(column, f"^{FORM}$"))
         try:
             values = to_numpy(pc.cast(pc.if_else(wrong, "0", column), pa.float64()))
         except pa.ArrowInvalid:

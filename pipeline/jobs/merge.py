@@ -49,7 +49,7 @@ def run(settings: Path, source: Path, output: Path) -> None:
         check_budget(refused, faults, read, wanted.bad_rows)
         dropped = _dropped(summaries, [Index.load(shards, summary.host) for summary in summaries], wanted)
         for summary, rows in zip(summaries, dropped, strict=True):
-            _rewrite(summary, rows, Index.load(shards, summary.host), source, output, wanted)
+            _rewrite(summary, rows, source, output, wanted)
         total = Summary(
             host="",
             files=sorted(file for summary in summaries for file in summary.files),
@@ -70,7 +70,8 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
         TableError: labels clash.
     """
     found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in indexes]
-    clashes, first = 0, None
+    clashes = 0
+    first: list[tuple[str, float]] = []
     for slices in _ranges(indexes, settings):
         keys, labels = (np.concatenate([getattr(part, name) for _, part in slices]) for name in ("keys", "labels"))
         host = np.repeat(np.arange(len(slices)), [len(part.keys) for _, part in slices])
@@ -90,7 +91,7 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
         for number, (offset, _) in enumerate(slices):
             found[number].append(np.sort(at[lost & (host == number)]) + offset)
     if first:
-        raise clash(*first, clashes, settings)
+        raise clash(first[0], first[1], clashes, settings)
     return [np.concatenate(rows) for rows in found]
 
 
@@ -101,7 +102,9 @@ def _ranges(indexes: list[Index], settings: JobSettings) -> Iterator[list[tuple[
     edges = np.array([number * 2**64 // count for number in range(1, count)], np.uint64)
     ends = [[0, *np.searchsorted(index.keys, edges).tolist(), len(index.keys)] for index in indexes]
     for number in range(count):
-        yield [(end[number], index[end[number] : end[number + 1]]) for end, index in zip(ends, indexes, strict=True)]
+        if any(end[number] < end[number + 1] for end in ends):
+            within = [slice(end[number], end[number + 1]) for end in ends]
+            yield [(rows.start, index[rows]) for rows, index in zip(within, indexes, strict=True)]
 
 
 def _spot(row: int, slices: list[tuple[int, Index]], summaries: list[Summary]) -> tuple[str, float]:
@@ -112,8 +115,9 @@ def _spot(row: int, slices: list[tuple[int, Index]], summaries: list[Summary]) -
     raise IndexError(row)
 
 
-def _rewrite(summary: Summary, rows: Numbers, index: Index, source: Path, output: Path, settings: JobSettings) -> None:
+def _rewrite(summary: Summary, rows: Numbers, source: Path, output: Path, settings: JobSettings) -> None:
     """Write an instance's files without some of its rows, and take these out of its summary."""
+    index = Index.load(source / "shards", summary.host)
     start = 0
     for part, number, count in summary.shards:
         within = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)]

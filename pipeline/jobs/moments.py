@@ -26,9 +26,7 @@ class Moments:
             nothing = np.zeros(table.shape[1])
             return Moments(0, nothing, nothing, nothing + np.inf, nothing - np.inf)
         mean = table.mean(axis=0)
-        return Moments(
-            len(table), mean, np.square(table - mean).sum(axis=0), table.min(axis=0), table.max(axis=0)
-        )
+        return Moments(len(table), mean, np.square(table - mean).sum(axis=0), table.min(axis=0), table.max(axis=0))
 
     def __add__(self, other: Moments) -> Moments:
         """Return those of both tables' rows (Chan, Golub and LeVeque, "Updating formulae", 1979)."""

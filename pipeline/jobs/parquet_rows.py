@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from arrow import to_numpy
 from csv_faults import Refused, check_header, fault
-from csv_rows import Mask, Rows, finite, labels_of
+from csv_rows import Rows, labels_of, numbers_of
 from job_settings import JobSettings
 from problems import TableError, place
-from records import Floats
 
 
 def batches(file: Path, name: str, settings: JobSettings, size: int) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -53,8 +51,8 @@ def read_batch(number: int, batch: pa.RecordBatch, name: str, settings: JobSetti
     wrong = np.zeros(batch.num_rows, bool)
     columns = []
     for column in settings.numeric:
-        values, missing = _numbers(batch.column(column))
-        wrong |= missing | ~finite(values)
+        values, doubtful = numbers_of(batch.column(column))
+        wrong |= doubtful
         columns.append(values)
     if settings.classes:
         try:
@@ -69,12 +67,6 @@ def read_batch(number: int, batch: pa.RecordBatch, name: str, settings: JobSetti
     refused = [_refused(row, int(rows[row]), batch, name, settings) for row in np.flatnonzero(wrong).tolist()]
     right = slice(None) if not refused else ~wrong
     return Rows([column[right] for column in columns], labels[right], rows[right], refused)
-
-
-def _numbers(column: pa.Array) -> tuple[Floats, Mask]:
-    missing: Mask = to_numpy(pc.cast(pc.is_null(column), pa.int8())).astype(bool)
-    filled = pc.fill_null(pc.cast(column, pa.float64(), safe=False), 0.0)
-    return to_numpy(filled), missing
 
 
 def _refused(row: int, number: int, batch: pa.RecordBatch, name: str, settings: JobSettings) -> Refused:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from arrow import to_arrow
 from job_settings import JobSettings
-from records import Floats, Records
+from numpy.typing import NDArray
+from records import Records
 
 SHARD_BYTES = 16 << 20
 """A file of a part is begun anew after so much: several instances of training or transform get even shares."""
@@ -63,7 +64,7 @@ def paths(folder: Path, part: str, number: int, host: str) -> list[Path]:
 
 def texts_of(part: str, rows: Records, settings: JobSettings) -> list[bytes]:
     """Return rows as the text of each file of a part."""
-    labels = rows.labels.astype(np.int64) if settings.classes else rows.labels
+    labels: NDArray[Any] = rows.labels.astype(np.int64) if settings.classes else rows.labels
     if part != "holdout":
         return [_csv([labels, *rows.features.T])]
     features = _csv(list(rows.features.T)).removesuffix(b"\n").replace(b"\n", b']}\n{"features":[')
@@ -74,7 +75,7 @@ def texts_of(part: str, rows: Records, settings: JobSettings) -> list[bytes]:
     ]
 
 
-def _csv(columns: list[Floats]) -> bytes:
+def _csv(columns: list[NDArray[Any]]) -> bytes:
     """Return columns as CSV text; pyarrow writes the shortest digits that read back as the same number."""
     table = pa.table([to_arrow(column) for column in columns], names=[str(number) for number in range(len(columns))])
     text = io.BytesIO()

@@ -105,8 +105,8 @@ def _ordered(
                 yield part, block
     if clashes:
         pair = clashes[0].first[np.argsort(clashes[0].first.places)]
-        one, other = [(spot(summary.files, int(place)), label) for place, label in zip(pair.places, pair.labels, strict=True)]
-        raise clash(one, other, sum(found.count for found in clashes), settings)
+        one, other = [spot(summary.files, place) for place in pair.places.tolist()]
+        raise clash((one, pair.labels[0]), (other, pair.labels[1]), sum(found.count for found in clashes), settings)
 
 
 def _written(settings: JobSettings, given: tuple[str, Records]) -> tuple[str, int, list[bytes], Moments]:

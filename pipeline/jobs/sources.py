@@ -20,8 +20,8 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 NO_FILE = f"no file whose name ends in {', '.join(SUFFIXES)}: upload one under the data prefix"
 EXPANSION = 8
 """Bytes of text or numbers that a byte of a packed file is taken to hold."""
-BLOCKS_IN_MEMORY = 64
-"""A block of text is this part of the memory: each of those under way needs some four times its size."""
+BLOCKS_IN_MEMORY = 128
+"""A block of text is this part of the memory: each of those under way needs some six times its size."""
 
 
 class Source:
@@ -59,9 +59,11 @@ class Source:
     def _made(self, work: tuple[int, Callable[[], Rows]]) -> tuple[int, Rows, Records]:
         number, read = work
         rows = read()
-        return number, rows, Records.of(rows.features, rows.labels, rows.lines | number << LINE_BITS, self.settings.salt)
+        places = rows.lines | number << LINE_BITS
+        return number, rows, Records.of(rows.features, rows.labels, places, self.settings.salt)
 
     def _work(self) -> Iterator[tuple[int, Callable[[], Rows]]]:
+        known: set[str] = set()
         size = max(1, self.settings.memory_bytes // BLOCKS_IN_MEMORY)
         for number, (file, name) in enumerate(zip(self.files, self.names, strict=True)):
             if file.suffix.lower() == ".parquet":
@@ -74,6 +76,6 @@ class Source:
                     line, record = next(block.records(), (1, b""))
                     header = values_of(record, name, line)
                     check_header(header, place(name, line), self.settings)
-                yield number, partial(read_block, block, name, header, self.settings)
+                yield number, partial(read_block, block, name, header, self.settings, known)
             if not header:
                 raise TableError(f"{name}: the file is empty: it needs a header and rows")

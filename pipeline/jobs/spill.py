@@ -68,7 +68,8 @@ class Spill:
     def _flush(self) -> None:
         if self._disk is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._disk = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix=".spill-", dir=self._folder)))
+            made = tempfile.TemporaryDirectory(prefix=".spill-", dir=self._folder)
+            self._disk = Path(self._stack.enter_context(made))
         dealt = []
         while self._held:
             rows = Records(self._held.pop())

@@ -39,11 +39,11 @@ def distinct(records: Records, settings: JobSettings) -> tuple[Records, Clashes]
 
 
 def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]:
-    """Yield the rows of train, validation and hold-out, given in the order of their keys: each takes its share of it."""
+    """Yield the rows of train, validation and hold-out, given in the order of keys: each has its range of them."""
     position = (rows.keys >> np.uint64(11)) * 2.0**-53
     ends = np.cumsum(list(settings.shares.values())[:-1])
     places = [0, *np.searchsorted(position, ends, side="left").tolist(), len(rows)]
-    for name, start, end in zip(settings.shares, places, places[1:]):
+    for name, start, end in zip(settings.shares, places[:-1], places[1:], strict=True):
         yield name, rows[start:end]
 
 

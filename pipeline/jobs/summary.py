@@ -50,7 +50,7 @@ class Summary:
         none = np.empty((0, 2 + len(self.moments.mean)))
         np.save(folder / f"{self.host}.sample.npy", np.concatenate([none, *(rows.words for rows in self.sample)]))
         document = {**vars(self), "sample": None}
-        document["moments"] = {name: np.asarray(value).tolist() for name, value in vars(self.moments).items()}
+        document["moments"] = {name: np.array(value).tolist() for name, value in vars(self.moments).items()}
         document["counts"] = {part: counts.tolist() for part, counts in self.counts.items()}
         (folder / f"{self.host}.json").write_text(json.dumps(document), encoding="utf-8")
 
@@ -58,7 +58,8 @@ class Summary:
     def load(file: Path) -> Summary:
         """Return what `save` wrote to HOST.json and beside it."""
         document = json.loads(file.read_text(encoding="utf-8"))
-        document["moments"] = Moments(**{name: np.array(value) for name, value in document["moments"].items()})
+        count = document["moments"].pop("count")
+        document["moments"] = Moments(count, **{name: np.array(value) for name, value in document["moments"].items()})
         document["counts"] = {part: np.array(counts) for part, counts in document["counts"].items()}
         document["sample"] = [Records(np.load(file.with_suffix(".sample.npy")))]
         return Summary(**document)
@@ -90,7 +91,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Index:
-    """Key, place and label of every row that an instance keeps, in the order of their keys; read from disk as needed."""
+    """Key, place and label of every row that an instance keeps, in the order of keys; read from disk as needed."""
 
     keys: Keys
     places: NDArray[np.int64]
@@ -116,7 +117,7 @@ class Index:
     @staticmethod
     def load(folder: Path, host: str) -> Index:
         """Return what `writer` wrote."""
-        columns = {}
+        columns: dict[str, NDArray[Any]] = {}
         for name, kind in COLUMNS.items():
             file = folder / f"{host}.{name}"
             # An empty file cannot be mapped.

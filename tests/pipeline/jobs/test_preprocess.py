@@ -150,7 +150,9 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
         [tuple(map(float, line.split(b","))) for line in results[0][name].splitlines()]
         for name in ("train-00000.csv", "validation-00000.csv")
     )
-    held = zip(results[0]["holdout-00000.jsonl"].splitlines(), results[0]["labels-00000.jsonl"].splitlines(), strict=True)
+    held = zip(
+        results[0]["holdout-00000.jsonl"].splitlines(), results[0]["labels-00000.jsonl"].splitlines(), strict=True
+    )
     holdout = [(json.loads(label)["label"], *json.loads(features)["features"]) for features, label in held]
     everything = sorted((*train, *validation, *holdout))
     assert everything == sorted({(t, a, b) for a, b, t in base + extra})
