@@ -31,18 +31,18 @@ class Block:
         """Whether it begins with the header."""
         return self.line == 1
 
-    def records(self) -> Iterator[tuple[int, bytes]]:
-        """Yield line number and text of each record that is not blank, the header included."""
+    def records(self) -> list[tuple[int, bytes]]:
+        """Return line number and text of each record that is not blank, the header included."""
         if b'"' not in self.text:
-            yield from ((line, record) for line, record in enumerate(self.text.splitlines(), self.line) if record)
-            return
-        at, line = 0, self.line
+            return [(line, record) for line, record in enumerate(self.text.splitlines(), self.line) if record]
+        found, at, line = [], 0, self.line
         for piece in mask(self.text).splitlines(keepends=True):
             text = self.text[at : at + len(piece)]
             at += len(piece)
             if record := text.rstrip(b"\r\n"):
-                yield line, record
+                found.append((line, record))
             line += line_ends(text)
+        return found
 
 
 def blocks(file: Path, name: str, size: int) -> Iterator[Block]:

@@ -1,6 +1,7 @@
 """CSV text in, checked numbers out: parsed by pyarrow, checked by whole columns.
 
-A block that does not pass is read once more as text, to tell its wrong rows from the right ones.
+Wrong values are mostly the same few: those seen before are parsed as missing, and only rows in doubt are read value by
+value. A block that does not parse even so is read as text, to tell its wrong rows from the right ones.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from problems import TableError
 from records import Floats
 
 Mask = NDArray[np.bool_]
+Look = Callable[[pa.Array], tuple[Floats, Mask]]
+"""Turns a column into numbers, and tells which of them are in doubt."""
 MOST_KNOWN = 1000
 """Wrong values that are remembered."""
 
@@ -36,6 +39,16 @@ class Rows:
     refused: list[Refused] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Doubt:
+    """The records of a block, their numbers (of shape (features, rows) and (rows,)), and which are in doubt."""
+
+    records: list[tuple[int, bytes]]
+    features: Floats
+    labels: Floats
+    doubtful: Mask
+
+
 def read_block(block: Block, name: str, header: list[str], settings: JobSettings, known: set[str]) -> Rows:
     """Return the rows of a block of the file called `name`; `known` are wrong values seen before, and is added to.
 
@@ -46,16 +59,18 @@ def read_block(block: Block, name: str, header: list[str], settings: JobSettings
     if not block.text.strip(b"\r\n"):
         return _no_rows(settings)
     try:
-        batch = _parsed(block.text, names, _types(settings))
+        batch = _parsed(block.text, names, _types(settings), tuple(known))
     except pa.ArrowInvalid:
         return _sorted_out(block, name, header, settings, known)
     if batch is None:
         return _no_rows(settings)
-    features = [to_numpy(batch.column(column)) for column in settings.features]
-    labels, unknown = labels_of(batch.column(settings.target), settings)
-    if unknown.any() or not all(map(_all_finite, (*features, labels))):
+    features, labels, doubtful = _columns(batch, numbers_of, settings)
+    if not doubtful.any():
+        return Rows(features, labels, _lines(block, len(labels)))
+    records = block.records()[block.first :]
+    if len(records) != len(labels):
         return _sorted_out(block, name, header, settings, known)
-    return Rows(features, labels, _lines(block, len(labels)))
+    return _judged(_Doubt(records, np.array(features), np.array(labels), doubtful), name, header, settings, known)
 
 
 def _no_rows(settings: JobSettings) -> Rows:
@@ -83,25 +98,12 @@ def _parsed(
 
 
 def labels_of(target: pa.Array, settings: JobSettings) -> tuple[Floats, Mask]:
-    """Return class numbers, or values for regression, and which are no class of the settings."""
-    if not settings.classes:
-        return to_numpy(target), np.zeros(len(target), bool)
+    """Return class numbers, and which are no class of the settings."""
     seen = pc.dictionary_encode(target)
     known = {name: float(number) for number, name in enumerate(settings.classes)}
     numbers = np.array([known.get(text, -1.0) for text in seen.dictionary.to_pylist()], np.float64)
     labels = numbers[to_numpy(seen.indices)]
     return labels, labels < 0
-
-
-def finite(column: Floats) -> Mask:
-    """Return which values are finite and fit a 32-bit float."""
-    fits: Mask = np.abs(column) <= LARGEST
-    return fits
-
-
-def _all_finite(column: Floats) -> bool:
-    # The extremes of a column with NaN are NaN, which is within no bounds.
-    return bool(column.max() <= LARGEST and column.min() >= -LARGEST)
 
 
 def _lines(block: Block, rows: int) -> NDArray[np.int64]:
@@ -113,41 +115,65 @@ def _lines(block: Block, rows: int) -> NDArray[np.int64]:
 
 
 def _sorted_out(block: Block, name: str, header: list[str], settings: JobSettings, known: set[str]) -> Rows:
-    """Return the rows that are right, and why the others are not.
-
-    Whole columns tell which rows are in doubt; only these are read value by value.
-    """
-    records = list(block.records())[block.first :]
+    """Return the rows of a block that does not parse as it is."""
+    records = block.records()[block.first :]
     doubtful = _not_whole(block, [record for _, record in records], len(header))
-    plain = np.flatnonzero(~doubtful)
-    features = np.zeros((len(settings.features), len(records)))
-    labels = np.zeros(len(records))
-    if len(plain):
-        text = b"\n".join(records[row][1] for row in plain)
-        batch, look = _columns(text, name, header, settings, tuple(known))
-        for number, column in enumerate(settings.features):
-            features[number, plain], wrong = look(batch.column(column))
-            doubtful[plain] |= wrong
-        target = batch.column(settings.target)
-        labels[plain], wrong = labels_of(target, settings) if settings.classes else look(target)
-        doubtful[plain] |= wrong
+    whole = np.flatnonzero(~doubtful)
+    features, labels = np.zeros((len(settings.features), len(records))), np.zeros(len(records))
+    if len(whole):
+        text = b"\n".join([records[row][1] for row in whole])
+        look = numbers_of
+        try:
+            batch = _parsed(text, header, _types(settings), tuple(known))
+        except pa.ArrowInvalid:
+            look = _numbers_of_text
+            batch = _texts(text, name, header, settings)
+        if batch is None or batch.num_rows != len(whole):
+            raise TableError(f"{name}: a value has quotes in it that are not doubled: see from row {block.line} on")
+        columns, labels[whole], doubtful[whole] = _columns(batch, look, settings)
+        features[:, whole] = columns
+    return _judged(_Doubt(records, features, labels, doubtful), name, header, settings, known)
+
+
+def _texts(text: bytes, name: str, header: list[str], settings: JobSettings) -> pa.RecordBatch | None:
+    try:
+        return _parsed(text, header, dict.fromkeys(settings.columns, pa.string()))
+    except pa.ArrowInvalid as error:
+        raise TableError(f"{name}: {error}") from error
+
+
+def _columns(batch: pa.RecordBatch, look: Look, settings: JobSettings) -> tuple[list[Floats], Floats, Mask]:
+    """Return features, labels, and which rows are in doubt."""
+    columns, doubtful = [], np.zeros(batch.num_rows, bool)
+    for column in settings.numeric:
+        values, wrong = look(batch.column(column))
+        columns.append(values)
+        doubtful |= wrong
+    if not settings.classes:
+        return columns[:-1], columns[-1], doubtful
+    labels, unknown = labels_of(batch.column(settings.target), settings)
+    return columns, labels, doubtful | unknown
+
+
+def _judged(doubt: _Doubt, name: str, header: list[str], settings: JobSettings, known: set[str]) -> Rows:
+    """Return the rows that are right, after reading those in doubt value by value, and why the others are not."""
     refused = []
-    for row in np.flatnonzero(doubtful):
-        line, record = records[row]
+    right = ~doubt.doubtful
+    for row in np.flatnonzero(doubt.doubtful):
+        line, record = doubt.records[row]
         values = values_of(record, name, line)
         if found := fault(header, values, settings):
             refused.append(Refused(name, line, *found, record.decode("utf-8", "backslashreplace")))
             if found[0] in settings.numeric and len(known) < MOST_KNOWN:
                 known.add(values[header.index(found[0])])
             continue
-        doubtful[row] = False
+        right[row] = True
         given = dict(zip(header, values, strict=True))
-        features[:, row] = [float(given[column]) for column in settings.features]
+        doubt.features[:, row] = [float(given[column]) for column in settings.features]
         label = given[settings.target]
-        labels[row] = settings.classes.index(label) if settings.classes else float(label)
-    right = ~doubtful
-    lines = np.array([line for line, _ in records], np.int64)
-    return Rows([column[right] for column in features], labels[right], lines[right], refused)
+        doubt.labels[row] = settings.classes.index(label) if settings.classes else float(label)
+    lines = np.array([line for line, _ in doubt.records], np.int64)
+    return Rows([column[right] for column in doubt.features], doubt.labels[right], lines[right], refused)
 
 
 def _not_whole(block: Block, records: list[bytes], width: int) -> Mask:
@@ -160,28 +186,17 @@ def _not_whole(block: Block, records: list[bytes], width: int) -> Mask:
     return wrong
 
 
-def _columns(
-    text: bytes, name: str, header: list[str], settings: JobSettings, known: tuple[str, ...]
-) -> tuple[pa.RecordBatch, Callable[[pa.Array], tuple[Floats, Mask]]]:
-    """Return parsed text, and what turns one of its columns of numbers into these and those that are in doubt.
-
-    Wrong values are mostly the same few: as numbers, with these missing, is the fast way. Else all is read as text.
-    """
-    try:
-        return _parsed(text, header, _types(settings), known), numbers_of
-    except pa.ArrowInvalid:
-        pass
-    try:
-        return _parsed(text, header, dict.fromkeys(settings.columns, pa.string())), _numbers_of_text
-    except pa.ArrowInvalid as error:
-        raise TableError(f"{name}: {error}") from error
-
-
 def numbers_of(column: pa.Array) -> tuple[Floats, Mask]:
     """Return a column of numbers as 64-bit floats, and which are missing, not finite or too large."""
-    missing: Mask = to_numpy(pc.cast(pc.is_null(column), pa.int8())).astype(bool)
-    values = to_numpy(pc.fill_null(pc.cast(column, pa.float64(), safe=False), 0.0))
-    return values, missing | ~finite(values)
+    wrong = np.zeros(len(column), bool)
+    if column.null_count:
+        wrong |= to_numpy(pc.cast(pc.is_null(column), pa.int8())).astype(bool)
+        column = pc.fill_null(column, 0)
+    values = to_numpy(pc.cast(column, pa.float64(), safe=False))
+    # The extremes of a column with NaN are NaN, which is within no bounds.
+    if not (values.max(initial=0.0) <= LARGEST and values.min(initial=0.0) >= -LARGEST):
+        wrong |= ~(np.abs(values) <= LARGEST)
+    return values, wrong
 
 
 def _numbers_of_text(column: pa.Array) -> tuple[Floats, Mask]:
@@ -199,5 +214,5 @@ def _numbers_of_text(column: pa.Array) -> tuple[Floats, Mask]:
         except pa.ArrowInvalid:
             continue
         doubtful: Mask = to_numpy(pc.cast(wrong, pa.int8())).astype(bool)
-        return values, doubtful | ~finite(values)
+        return values, doubtful | ~(np.abs(values) <= LARGEST)
     return np.zeros(len(column)), np.ones(len(column), bool)

@@ -73,7 +73,7 @@ class Source:
             header: list[str] = []
             for block in blocks(file, name, size):
                 if not header:
-                    line, record = next(block.records(), (1, b""))
+                    line, record = next(iter(block.records()), (1, b""))
                     header = values_of(record, name, line)
                     check_header(header, place(name, line), self.settings)
                 yield number, partial(read_block, block, name, header, self.settings, known)
