@@ -166,7 +166,7 @@ class WithVolume(Transform):
 class Processing(WithVolume):
     """The machines of a processing job, and what preprocessing may hold in memory, the libraries themselves aside."""
 
-    memory_mb: Annotated[int, Field(ge=64)] = 512
+    memory_mb: Annotated[int, Field(ge=64)] = 256
 
 
 class Training(WithVolume):
