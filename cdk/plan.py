@@ -35,12 +35,13 @@ def always_on(settings: Settings, resources: Counter[str], prices: Any) -> Itera
 
 def a_run(settings: Settings, transitions: int, prices: Any) -> Iterator[Line]:
     """Dollars of a run that replaces a model: its jobs at JOB_MINUTES each, and its states."""
+    spread = settings.processing.instance_count
     for name, size, jobs in (
-        ("preprocess and compare", settings.processing, 2),
-        ("train", settings.training, 1),
-        ("score challenger and champion", settings.transform, 2),
+        ("preprocess and compare", settings.processing, spread + (2 if spread > 1 else 1)),  # the second merges
+        ("train", settings.training, settings.training.instance_count),
+        ("score challenger and champion", settings.transform, 2 * settings.transform.instance_count),
     ):
-        hours = jobs * size.instance_count * JOB_MINUTES / 60
+        hours = jobs * JOB_MINUTES / 60
         yield f"{name}, {jobs} x {JOB_MINUTES} min of {size.instance_type}", hours * _hour(size.instance_type, prices)
     yield f"at most {transitions} states", transitions * prices["each"]["transition"]
 

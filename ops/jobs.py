@@ -15,7 +15,7 @@ FAILING = ("error", "exception", "traceback", "fatal", "killed", "failed")
 
 @dataclass(frozen=True)
 class Job:
-    """A SageMaker job; `kind` is the word in its name: preprocess, train, score, champion, evaluate or compare."""
+    """A SageMaker job; `kind` is the word in its name, the state that it belongs to."""
 
     name: str
     kind: str

@@ -71,6 +71,13 @@ class Split(Table):
         return self
 
 
+class BadRows(Table):
+    """How many wrong rows are set aside before data is refused: so many, or this share of all, whichever is more."""
+
+    count: Annotated[int, Field(ge=0)] = 0
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
 class Data(Table):
     """The columns of the CSV and what the target says. Features keep this order everywhere, whatever the CSV's."""
 
@@ -83,6 +90,7 @@ class Data(Table):
     id_columns: Names = ()
     features: Annotated[Names, Field(min_length=1)]
     minimum_rows_per_class: Annotated[int, Field(ge=3)]
+    bad_rows: BadRows = BadRows()
     split: Split
 
     @property
@@ -149,13 +157,19 @@ class Transform(Table):
     max_runtime_minutes: Minutes = 60
 
 
-class Processing(Transform):
-    """The machines of a processing job; the volume is 1 to 16384 GB (CreateProcessingJob, VolumeSizeInGB)."""
+class WithVolume(Transform):
+    """Machines with a volume of 1 to 16384 GB (CreateProcessingJob, VolumeSizeInGB)."""
 
     volume_gb: Annotated[int, Field(ge=1, le=16384)] = 10
 
 
-class Training(Processing):
+class Processing(WithVolume):
+    """The machines of a processing job, and what preprocessing may hold in memory, the libraries themselves aside."""
+
+    memory_mb: Annotated[int, Field(ge=64)] = 256
+
+
+class Training(WithVolume):
     """The machines of the training job, how the data reaches them, and the linear learner's hyperparameters by name.
 
     File copies the data to the volume first; FastFile and Pipe stream it (CreateTrainingJob, TrainingInputMode).

@@ -48,7 +48,7 @@ def definition(settings: Settings, partition: str = "aws") -> dict[str, Any]:
             *name_run(build),
             *acquire(build, superseded=superseded, deadline_seconds=deadline_seconds(settings)),
             *find_champion(build, then=wants_release(package)),
-            preprocess(build),
+            *preprocess(build),
             *train(build),
             *evaluate(build, rejected=rejected),
             *approval(build, ask=lambda wait: waiting(project, console, then=wait), turned_down=turned_down),

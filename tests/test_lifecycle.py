@@ -1,5 +1,6 @@
 """The life of a stage by the real CDK CLI: made, made again, changed, used, and taken away with nothing left behind."""
 
+import json
 import os
 import re
 import subprocess
@@ -50,6 +51,19 @@ def client(shell: Shell, service: str) -> Any:
                         aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip
 
 
+def quarantine(shell: Shell) -> list[dict[str, Any]]:
+    """The rows that the only run left out, of all its instances."""
+    s3 = client(shell, "s3")
+    found = [
+        (bucket["Name"], item["Key"])
+        for bucket in s3.list_buckets()["Buckets"]
+        for item in s3.list_objects_v2(Bucket=bucket["Name"], Prefix="runs/").get("Contents", [])
+        if "/quarantine/" in item["Key"]
+    ]
+    texts = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for bucket, key in found]
+    return [json.loads(line) for text in texts for line in text.splitlines()]
+
+
 def changed(diff: str) -> set[str]:
     """Types of the resources that a diff names, with what becomes of them."""
     return set(re.findall(r"^(\[[-+~]\] AWS::\S+)", diff, re.MULTILINE))
@@ -62,15 +76,22 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     assert "(no changes)" in shell.cdk("deploy", "--all", "--require-approval", "never")
 
     config = Path(shell.environment["PIPELINE_CONFIG"])
-    config.write_text(config.read_text().replace("auc = 0.97", "auc = 0.96"))
+    text = config.read_text().replace("auc = 0.97", "auc = 0.96").replace("count = 0 ", "count = 6 ")
+    before, after = text.split("[processing]")
+    config.write_text(f"{before}[processing]{after.replace('instance_count = 1', 'instance_count = 2', 1)}")
     # The jobs read the settings, and their role that file alone; the function tells runs apart by them.
     expected = {"[~] AWS::StepFunctions::StateMachine", "[~] AWS::IAM::Policy", "[~] AWS::Lambda::Function"}
     assert changed(shell.cdk("diff", "--all")) == expected
     shell.cdk("deploy", "--all", "--require-approval", "never")
     assert changed(shell.cdk("diff", "--all")) == set()
 
-    shell("python", "-m", "ops", "upload", str(WDBC))
+    header, *rows = WDBC.read_text().splitlines()
+    wrong = ["1,B," + ",".join(["NaN"] * 30), "2,B,3"] * 3  # about 1 %
+    spoilt = tmp_path / "spoilt.csv"
+    spoilt.write_text("\n".join([header, *rows[:300], *wrong, *rows[300:]]))
+    shell("python", "-m", "ops", "upload", str(spoilt))
     assert "accepted" in shell("python", "-m", "ops", "watch")
+    assert [(row["row"], row["text"]) for row in quarantine(shell)] == list(enumerate(wrong, 302))
 
     refused = subprocess.run(
         ["python", "-m", "ops", "destroy"],

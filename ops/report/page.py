@@ -93,6 +93,6 @@ def _data(document: Document) -> str:
     other = document["champion"]["baseline"]
     against = "the champion's data" if other else "its own mean and spread"
     counted = [(name.replace("_", " "), count) for name, count in rows]
-    return section("Data", table("Rows", ("what", "rows"), [*counted, ("refused", 0)]),
+    return section("Data", table("Rows", ("what", "rows"), counted),
                    figure("features", f"Features: the middle 80 % of the values, against {against}"),
-                   note="One row that cannot be read refuses the whole run, so this one refused none.")  # fmt: skip
+                   note="More refused rows than [data.bad_rows] allows end a run; those it allows are in its quarantine.")  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import drift
 import evaluate
+import merge
 import preprocess
 from problems import JobError
 
@@ -21,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "preprocess":
-            preprocess.run(chosen.settings, chosen.input, chosen.output)
+            preprocess.run(chosen.settings, chosen.input, chosen.output, chosen.resources)
+        elif chosen.command == "merge":
+            merge.run(chosen.settings, chosen.run, chosen.output)
         elif chosen.command == "drift":
             drift.run(
                 chosen.settings,
@@ -49,8 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--settings", type=Path, required=True, help="settings JSON, or a directory holding it alone")
     shared.add_argument("--output", type=Path, required=True, help="directory to write to")
     shared.add_argument("--message", type=Path, help="file for the one-line message when something is wrong")
-    preparing = commands.add_parser("preprocess", parents=[shared], help="check and split the CSV files")
-    preparing.add_argument("--input", type=Path, required=True, help="directory with CSV files")
+    preparing = commands.add_parser("preprocess", parents=[shared], help="check and split the data")
+    preparing.add_argument("--input", type=Path, required=True, help="directory with CSV or Parquet files")
+    preparing.add_argument("--resources", type=Path, help="resourceconfig.json, when this is one of several instances")
+    merging = commands.add_parser("merge", parents=[shared], help="make one result of those of several instances")
+    merging.add_argument("--run", type=Path, required=True, help="directory with what preprocess wrote on every one")
     evaluating = commands.add_parser("evaluate", parents=[shared], help="measure predictions against labels")
     evaluating.add_argument("--predictions", type=Path, required=True, help="directory with the transform's .out files")
     evaluating.add_argument("--labels", type=Path, required=True, help="directory with labels .jsonl files")

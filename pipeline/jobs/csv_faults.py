@@ -1,69 +1,45 @@
-"""The slow look at a CSV file: row by row with the standard library, to name the place of what is wrong."""
+"""What is wrong with a header or a value, and what to do about it."""
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 from job_settings import JobSettings
 from problems import TableError, place, shortened
 
-NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*")
+FORM = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """What counts as a number, the same as pyarrow's parser takes: no NaN, no 1_000, ASCII digits only."""
-DIGITS = re.compile(r"[0-9.eE+\- \t]*")
-"""The characters numbers are made of."""
+NUMBER = re.compile(rf"[ \t]*{FORM}[ \t]*")
 LARGEST = 3.4028234663852886e38
 """The linear learner computes in 32-bit floats, and this is the largest (IEEE 754)."""
 NOT_TEXT = "%s is not UTF-8: save the file as UTF-8"
 
 
-def records(file: Path, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number of the record's first line, values) for each record, the header included.
+@dataclass(frozen=True)
+class Refused:
+    """A row that is wrong: where it stands, why, and its text."""
 
-    Raises:
-        TableError: a quote is left open or misplaced.
-    """
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader = csv.reader(text, strict=True)
-        start = 1
-        while True:
-            try:
-                values = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise TableError(
-                    f"{place(name, start)}: {error}: close the quote, double a quote in a value"
-                ) from error
-            if values:
-                yield start, values
-            start = reader.line_num + 1
+    file: str
+    row: int
+    column: str | None
+    reason: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{place(self.file, self.row, self.column)}: {self.reason}"
 
 
-def line_of(file: Path, row: int) -> int:
-    """Return the line number of a data row, counted from 0 without the header."""
-    for number, (line, _) in enumerate(records(file, file.name), -1):
-        if number == row:
-            return line
-    raise IndexError(f"{file} has no data row {row}")
-
-
-def check_header(file: Path, name: str, settings: JobSettings) -> None:
-    """Check that the header has every column of the settings once, in any order, and no other.
+def check_header(header: list[str], where: str, settings: JobSettings) -> None:
+    """Check that a header has every column of the settings once, in any order, and no other.
 
     Raises:
         TableError: naming the columns, and what to do.
     """
-    row, header = next(records(file, name), (0, []))
-    if not header:
-        raise TableError(f"{name}: the file is empty: it needs a header and rows")
-    where = place(name, row)
     for column in header:
-        if not _is_text(column):
+        if not is_text(column):
             raise TableError(f"{where}: {NOT_TEXT % shortened(column)}")
     missing = [column for column in settings.columns if column not in header]
     unknown = [column for column in header if column not in settings.columns]
@@ -82,35 +58,18 @@ def check_header(file: Path, name: str, settings: JobSettings) -> None:
         raise TableError(f'{where}, column "{twice[0]}": stands in the header more than once: remove one')
 
 
-def explain(file: Path, name: str, settings: JobSettings) -> None:
-    """Raise TableError at the first row that is wrong; return when there is none."""
-    rows = records(file, name)
-    _, header = next(rows)
-    numeric = [index for index, column in enumerate(header) if column in settings.numeric]
-    others = [index for index in range(len(header)) if index not in numeric]
-    for line, values in rows:
-        if len(values) != len(header):
-            raise TableError(
-                f"{place(name, line)}: {len(values)} values, the header has {len(header)}: correct the row"
-            )
-        plain = _plain([values[index] for index in numeric])
-        for index in others if plain else range(len(header)):
-            fault = _fault(header[index], values[index], settings)
-            if fault:
-                raise TableError(f"{place(name, line, header[index])}: {fault}")
-
-
-def _plain(values: list[str]) -> bool:
-    """Tell by a quick look that a row's numbers are right; a few right rows fail it and are looked at closely."""
-    try:
-        return bool(DIGITS.fullmatch("".join(values))) and sum(map(abs, map(float, values))) <= LARGEST
-    except ValueError:
-        return False
+def fault(header: list[str], values: list[str], settings: JobSettings) -> tuple[str | None, str] | None:
+    """Return (column, what is wrong and what to do) of a row's first wrong value, or None."""
+    if len(values) != len(header):
+        return None, f"{len(values)} values, the header has {len(header)}: correct the row"
+    for column, value in zip(header, values, strict=True):
+        if reason := _fault(column, value, settings):
+            return column, reason
+    return None
 
 
 def _fault(column: str, value: str, settings: JobSettings) -> str | None:
-    """Return what is wrong with a value and what to do, or None."""
-    if not _is_text(value):
+    if not is_text(value):
         return NOT_TEXT % shortened(value)
     if column in settings.numeric:
         return _number_fault(value)
@@ -130,7 +89,8 @@ def _number_fault(value: str) -> str | None:
     return None
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Tell whether a value was UTF-8."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 

@@ -20,6 +20,7 @@ def distribution(values: Floats) -> dict[str, Any]:
 
     `bins` has one more count than edges: of the values up to each edge, and of those above the last.
     """
+    values = np.sort(values)  # once: what follows is then several times as fast
     edges = np.unique(np.quantile(values, DECILES, method="lower"))
     edges = edges[edges < values.max()]
     return {

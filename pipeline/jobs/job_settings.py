@@ -25,6 +25,14 @@ class GateSettings:
 
 
 @dataclass(frozen=True)
+class BadRows:
+    """How many rows may be wrong and are left out: so many, or this share of all, whichever is more."""
+
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
 class JobSettings:
     """The columns, the classes by number, the split and what the gate asks for."""
 
@@ -40,6 +48,9 @@ class JobSettings:
     salt: str
     mini_batch_size: int
     gate: GateSettings
+    bad_rows: BadRows
+    memory_bytes: int
+    """What preprocessing may hold at a time, the libraries themselves aside."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -86,4 +97,6 @@ def _picked(document: dict) -> JobSettings:  # type: ignore[type-arg]
         salt=split["salt"],
         mini_batch_size=int(mini_batch),
         gate=GateSettings(**document["gate"]),
+        bad_rows=BadRows(**data["bad_rows"]),
+        memory_bytes=int(document["processing"]["memory_mb"] * 2**20),
     )

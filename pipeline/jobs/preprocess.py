@@ -1,77 +1,114 @@
-"""Raw CSV -> train, validation and hold-out in the forms the algorithm reads, and a baseline of the data."""
+"""Raw data -> train, validation and hold-out in the forms the algorithm reads, and a baseline of the data."""
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-from arrow import to_arrow
-from baseline import baseline
-from csv_rows import Floats, read_rows
+import numpy as np
+from ahead import ahead
+from baseline import in_sample
 from job_settings import JobSettings, read_settings
-from split import Part, distinct, row_keys, split
+from moments import Moments
+from parts import Parts, texts_of
+from problems import TableError
+from quarantine import Quarantine, check_budget
+from records import Records, spot
+from sources import NO_FILE, Source
+from spill import SPILL_IN_MEMORY, Spill
+from split import Clashes, distinct, split
+from summary import Index, Summary, clash, count_labels
+from undo import undone_on_failure
 
-ROWS_AT_A_TIME = 65_536
+ROWS_AT_A_TIME = 8192
 
 
-def run(settings: Path, source: Path, output: Path) -> None:
-    """Read every CSV under `source`, check it, and write the parts and the baseline under `output`.
+def run(settings: Path, source: Path, output: Path, resources: Path | None = None) -> None:
+    """Check every .csv, .csv.gz and .parquet file under `source`, and write the parts and the baseline to `output`.
 
-    train/train.csv and validation/validation.csv are label first without a header, as the linear learner reads CSV;
-    holdout/holdout.jsonl has the features, labels/labels.jsonl the row's key and label, line by line.
+    Two passes: the first reads and checks all rows, the second takes them in the order of their keys (spill.py), so
+    memory does not grow with the data. Wrong rows within the settings' budget go to quarantine/quarantine.jsonl.
+
+    With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
+    what needs the rows of all is left to merge.py, and what that needs to know is written to shards/.
 
     Raises:
-        JobError: the settings or the data are not usable; nothing is written then.
+        JobError: the settings or the data are not usable, or the disk is full; nothing is left written then.
     """
     wanted = read_settings(settings)
-    rows = read_rows(source, wanted)
-    keys = row_keys(rows.features, wanted.salt)
-    parts = split(rows, keys, distinct(rows, keys, wanted), wanted)
-    for name in ("train", "validation"):
-        with _created(output / name / f"{name}.csv") as file:
-            for block in _blocks(parts[name]):
-                file.write(_csv(block.labels, block.features, wanted))
-    with _created(output / "holdout" / "holdout.jsonl") as file:
-        for block in _blocks(parts["holdout"]):
-            lines = _csv(None, block.features, wanted).splitlines()
-            file.write(b"".join(b'{"features":[%b]}\n' % line for line in lines))
-    with _created(output / "labels" / "labels.jsonl") as file:
-        for block in _blocks(parts["holdout"]):
-            lines = _csv(block.labels, None, wanted).splitlines()
-            file.write(
-                b"".join(
-                    b'{"row":"%016x","label":%b}\n' % pair for pair in zip(block.keys.tolist(), lines, strict=True)
-                )
-            )
-    with _created(output / "baseline" / "baseline.json") as file:
-        document = baseline(parts, len(rows.labels), wanted)
-        file.write(json.dumps(document, indent=2).encode("utf-8") + b"\n")
-    counts = ", ".join(f"{name} {len(part.labels)}" for name, part in parts.items())
-    print(f"{len(rows.labels)} rows in {len(rows.files)} file(s), each different one once: {counts}")
+    with undone_on_failure(output):
+        found = Source(source, wanted)
+        if resources is not None:
+            host = json.loads(resources.read_text(encoding="utf-8"))["current_host"]
+            summary = prepared(found, output, host)
+            summary.save(output / "shards")
+            print(f"{host}: {summary.read} rows in {len(summary.files)} file(s), {summary.kept} of them kept")
+        elif found.files:
+            prepared(found, output, "").finish(output, wanted)
+        else:
+            raise TableError(f"{source}: {NO_FILE}")
 
 
-def _created(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("wb")
+def prepared(source: Source, output: Path, host: str) -> Summary:
+    """Read the rows, write those of the parts and of the quarantine, and return what is known of them.
+
+    Raises:
+        TableError: the data are not usable.
+    """
+    settings = source.settings
+    ending = f"-{host}" if host else ""
+    quarantine = Quarantine(output / "quarantine" / f"quarantine{ending}.jsonl", settings.bad_rows)
+    memory = max(1, settings.memory_bytes // SPILL_IN_MEMORY)
+    with Spill(output / "train", 3 + len(settings.features), memory, source.size) as spill:
+        for records in source.records(quarantine):
+            spill.add(records)
+        if not host:
+            check_budget(quarantine.count, quarantine.first, sum(source.rows), settings.bad_rows)
+        summary = Summary(
+            host=host,
+            files=source.names,
+            read=sum(source.rows),
+            refused=quarantine.count,
+            faults=quarantine.first,
+            moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
+            counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
+        )
+        parts = Parts(output, host)
+        with closing(parts), Index.writer(output / "shards", host) as index:
+            ordered = _ordered(spill, summary, index, settings)
+            for part, rows, texts, moments in ahead(partial(_written, settings), ordered):
+                parts.write(part, texts, rows)
+                summary.moments += moments
+        summary.shards = parts.shards
+    return summary
 
 
-def _blocks(part: Part) -> Iterator[Part]:
-    for start in range(0, len(part.labels), ROWS_AT_A_TIME):
-        rows = slice(start, start + ROWS_AT_A_TIME)
-        yield Part(part.keys[rows], part.features[rows], part.labels[rows])
+def _ordered(
+    spill: Spill, summary: Summary, index: Callable[[Records], None], settings: JobSettings
+) -> Iterator[tuple[str, Records]]:
+    """Yield every row to keep, some of a part at a time; raise TableError after all if labels clash."""
+    clashes: list[Clashes] = []
+    for group in spill.groups():
+        rows, clashing = distinct(group, settings)
+        if clashing.count:
+            clashes.append(clashing)
+        if clashes:
+            continue
+        index(rows)
+        summary.sample.append(rows[in_sample(rows, summary.read, settings)])
+        for part, of_part in split(rows, settings):
+            summary.counts[part] += count_labels(of_part.labels, settings)
+            for block in of_part.blocks(ROWS_AT_A_TIME):
+                yield part, block
+    if clashes:
+        pair = clashes[0].first[np.argsort(clashes[0].first.places)]
+        one, other = [spot(summary.files, place) for place in pair.places.tolist()]
+        raise clash((one, pair.labels[0]), (other, pair.labels[1]), sum(found.count for found in clashes), settings)
 
 
-def _csv(labels: Floats | None, features: Floats | None, settings: JobSettings) -> bytes:
-    """Return the columns as CSV text; pyarrow writes the shortest digits that read back as the same number."""
-    columns = [] if features is None else list(features.T)
-    if labels is not None:
-        columns.insert(0, labels.astype("int64") if settings.classes else labels)
-    table = pa.table([to_arrow(column) for column in columns], names=[str(number) for number in range(len(columns))])
-    text = io.BytesIO()
-    pa_csv.write_csv(table, text, pa_csv.WriteOptions(include_header=False, quoting_style="none"))
-    return text.getvalue()
+def _written(settings: JobSettings, given: tuple[str, Records]) -> tuple[str, int, list[bytes], Moments]:
+    part, rows = given
+    return part, len(rows), texts_of(part, rows, settings), Moments.of(rows.words[:, 2:])

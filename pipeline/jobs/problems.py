@@ -14,11 +14,15 @@ class SettingsError(JobError):
 
 
 class TableError(JobError):
-    """A CSV file cannot be read, or a value in it is wrong."""
+    """A data file cannot be read, or a value in it is wrong."""
 
 
 class SplitError(JobError):
     """There are too few rows, in all or in a part."""
+
+
+class VolumeError(JobError):
+    """The job's disk is full."""
 
 
 class PredictionsError(JobError):

@@ -2,114 +2,75 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from csv_rows import Floats, Rows
 from job_settings import JobSettings
 from numpy.typing import NDArray
-from problems import SplitError, TableError
-
-Keys = NDArray[np.uint64]
+from problems import SplitError
+from records import Records
 
 
 @dataclass(frozen=True)
-class Part:
-    """The rows of train, validation or hold-out, in the order of their keys: shuffled, and always the same."""
+class Clashes:
+    """Rows with the same features and different labels; the first two of them."""
 
-    keys: Keys
-    features: Floats
-    labels: Floats
+    count: int
+    first: Records
 
 
-def row_keys(features: Floats, salt: str) -> Keys:
-    """Return a 64-bit hash of each row's values (shape (rows,)): equal numbers, however written, hash equal.
+def distinct(records: Records, settings: JobSettings) -> tuple[Records, Clashes]:
+    """Return the rows to keep, in the order of their keys (shuffled, and always the same), and those that clash.
 
-    The mixing step is splitmix64's (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+    Of equal rows the first is kept. For regression, equal features with unequal values are repeated measurements: all
+    stay, in the same part.
     """
-    seed = np.frombuffer(hashlib.blake2b(salt.encode("utf-8"), digest_size=8).digest(), np.uint64)
-    keys = np.repeat(seed, len(features))
-    for column in features.T:
-        keys ^= np.ascontiguousarray(column).view(np.uint64)
-        keys += np.uint64(0x9E3779B97F4A7C15)
-        keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        keys ^= keys >> np.uint64(31)
-    return keys
+    rows = records.in_order()
+    twin = rows.keys[:-1] == rows.keys[1:]
+    if not twin.any():
+        return rows, Clashes(0, rows[:0])
+    before, after = rows[:-1], rows[1:]
+    twin[twin] = (before.features[twin] == after.features[twin]).all(axis=1)
+    differ = twin & (before.labels != after.labels)
+    pair = np.flatnonzero(differ)[:1] if settings.classes else np.empty(0, np.int64)
+    clashes = Clashes(int(differ.sum()) if len(pair) else 0, rows[np.concatenate((pair, pair + 1))])
+    return rows[np.concatenate(([True], ~(twin & ~differ)))], clashes
 
 
-def distinct(rows: Rows, keys: Keys, settings: JobSettings) -> NDArray[np.int64]:
-    """Return the numbers of the rows to keep, in the order of their keys; of equal rows the first is kept.
-
-    For regression, equal features with unequal values are repeated measurements: all stay, in the same part.
-
-    Raises:
-        TableError: for classes, two rows with the same features have different labels.
-    """
-    order = np.lexsort((rows.labels, keys))
-    before, after = order[:-1], order[1:]
-    twin = keys[before] == keys[after]
-    twin[twin] = (rows.features[before[twin]] == rows.features[after[twin]]).all(axis=1)
-    differ = twin & (rows.labels[before] != rows.labels[after])
-    if settings.classes and differ.any():
-        clash = int(np.flatnonzero(differ)[0])
-        one, two = sorted((int(before[clash]), int(after[clash])))
-        labels = [settings.classes[int(rows.labels[row])] for row in (one, two)]
-        raise TableError(
-            f'{rows.place(one)} and {rows.place(two)}: the same features are labelled "{labels[0]}" and "{labels[1]}":'
-            f" correct one or remove both ({int(differ.sum())} such in all)"
-        )
-    keep: NDArray[np.int64] = order[np.concatenate(([True], ~(twin & ~differ)))]
-    return keep
+def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]:
+    """Yield the rows of train, validation and hold-out, given in the order of keys: each has its range of them."""
+    position = (rows.keys >> np.uint64(11)) * 2.0**-53
+    ends = np.cumsum(list(settings.shares.values())[:-1])
+    places = [0, *np.searchsorted(position, ends, side="left").tolist(), len(rows)]
+    for name, start, end in zip(settings.shares, places[:-1], places[1:], strict=True):
+        yield name, rows[start:end]
 
 
-def split(rows: Rows, keys: Keys, keep: NDArray[np.int64], settings: JobSettings) -> dict[str, Part]:
-    """Return train, validation and hold-out: each takes its share of the hash's range.
+def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: JobSettings) -> None:
+    """Check that there are rows enough, given the different ones of each part by class; `source` says whose they are.
 
     Raises:
         SplitError: a class has fewer rows than the settings want, or a part lacks rows.
     """
-    _check_enough(rows, keep, settings)
-    position = (keys[keep] >> np.uint64(11)) * 2.0**-53
-    ends = np.cumsum(list(settings.shares.values())[:-1])
-    number = np.searchsorted(ends, position, side="right")
-    parts = {}
-    for index, name in enumerate(settings.shares):
-        chosen = keep[number == index]
-        parts[name] = Part(keys[chosen], rows.features[chosen], rows.labels[chosen])
-        _check_part(name, parts[name], settings)
-    if len(parts["train"].labels) < settings.mini_batch_size:
-        raise SplitError(
-            f"train has {len(parts['train'].labels)} rows, less than one mini-batch of {settings.mini_batch_size}:"
-            " add rows, or make training.hyperparameters.mini_batch_size smaller"
-        )
-    return parts
-
-
-def _check_enough(rows: Rows, keep: NDArray[np.int64], settings: JobSettings) -> None:
-    source = f"{len(rows.labels)} rows in {len(rows.files)} file(s), first {rows.files[0].relative_to(rows.root)}"
-    minimum = settings.minimum_rows_per_class
-    for name, count in _counts(rows.labels[keep], settings).items():
-        if count < minimum:
+    names = settings.classes or (settings.target,)
+    for name, count in zip(names, sum(counts.values()).tolist(), strict=True):  # type: ignore[union-attr]
+        if count < settings.minimum_rows_per_class:
             raise SplitError(
-                f'{source}: {count} different rows for "{name}", at least {minimum} are wanted: add rows, or lower'
-                " data.minimum_rows_per_class"
+                f'{source}: {count} different rows for "{name}", at least {settings.minimum_rows_per_class} are wanted:'
+                " add rows, or lower data.minimum_rows_per_class"
             )
-
-
-def _check_part(name: str, part: Part, settings: JobSettings) -> None:
     # A class nobody trained on or measured makes every figure after this meaningless; R2 wants two values.
     least = 1 if settings.classes else 2
-    for label, count in _counts(part.labels, settings).items():
-        if count < least:
-            raise SplitError(
-                f'{name} has {count} rows for "{label}", at least {least} are wanted: add rows, enlarge'
-                f" data.split.{name} or change data.split.salt"
-            )
-
-
-def _counts(labels: Floats, settings: JobSettings) -> dict[str, int]:
-    if not settings.classes:
-        return {settings.target: len(labels)}
-    return {name: int((labels == number).sum()) for number, name in enumerate(settings.classes)}
+    for part, of_part in counts.items():
+        for name, count in zip(names, of_part.tolist(), strict=True):
+            if count < least:
+                raise SplitError(
+                    f'{part} has {count} rows for "{name}", at least {least} are wanted: add rows, enlarge'
+                    f" data.split.{part} or change data.split.salt"
+                )
+    if counts["train"].sum() < settings.mini_batch_size:
+        raise SplitError(
+            f"train has {counts['train'].sum()} rows, less than one mini-batch of {settings.mini_batch_size}:"
+            " add rows, or make training.hyperparameters.mini_batch_size smaller"
+        )

@@ -68,8 +68,9 @@ class Building:
         arguments: list[str],
         inputs: dict[str, str | Intrinsic],
         outputs: list[str],
+        instances: int = 1,
     ) -> State:
-        """A processing job that runs one command of the jobs' zip.
+        """A processing job that runs one command of the jobs' zip; several instances share out each input's objects.
 
         `inputs` are S3 URIs by folder name under /opt/ml/processing/input; each of `outputs`, a folder under
         /opt/ml/processing/output, goes to the run's folder of that name.
@@ -78,7 +79,7 @@ class Building:
         job = Processor(
             role=ROLE,
             image_uri="${ProcessingImage}",
-            instance_count=size.instance_count,
+            instance_count=instances,
             instance_type=size.instance_type,
             volume_size_in_gb=size.volume_gb,
             volume_kms_key=KEY,
@@ -115,6 +116,8 @@ class Building:
         parameters: dict[str, Any] = step.fields["parameters"]
         for request in parameters["ProcessingInputs"]:
             request["S3Input"]["S3Uri"] = sources[request["InputName"]]
+            if instances > 1 and request["InputName"] in inputs:
+                request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
             request["S3Output"]["S3Uri"] = names.folder(request["OutputName"])
         return self.guard(step)

@@ -50,12 +50,37 @@ def wants_release(package: State) -> Choice:
     return asked
 
 
-def preprocess(build: Building) -> State:
-    """Preprocess: fills the run's folders train, validation, holdout, labels and baseline."""
-    return build.processing(
+def preprocess(build: Building) -> list[State]:
+    """Preprocess: fills the run's folders train, validation, holdout, labels and baseline, and the quarantine's.
+
+    On several instances each takes some of the files, and Merge does what needs the rows of all.
+    """
+    settings = build.settings
+    count = settings.processing.instance_count
+    budget = settings.data.bad_rows
+    parts = ["train", "validation", "holdout", "labels"]
+    prepare = build.processing(
         "Preprocess",
         kind="preprocess",
-        arguments=["preprocess", "--input", f"{OPT}/input/data", "--output", f"{OPT}/output"],
-        inputs={"data": f"s3://${{DataBucket}}/{build.settings.data.prefix}"},
-        outputs=["train", "validation", "holdout", "labels", "baseline"],
+        arguments=[
+            *("preprocess", "--input", f"{OPT}/input/data", "--output", f"{OPT}/output"),
+            *(["--resources", "/opt/ml/config/resourceconfig.json"] if count > 1 else []),
+        ],
+        inputs={"data": f"s3://${{DataBucket}}/{settings.data.prefix}"},
+        outputs=[
+            *parts,
+            "shards" if count > 1 else "baseline",
+            *(["quarantine"] if budget.count or budget.share else []),
+        ],
+        instances=count,
     )
+    if count == 1:
+        return [prepare]
+    merge = build.processing(
+        "Merge",
+        kind="merge",
+        arguments=["merge", "--run", f"{OPT}/input/run", "--output", f"{OPT}/output"],
+        inputs={"run": names.folder("")},
+        outputs=[*parts, "baseline"],
+    )
+    return [prepare, merge]

@@ -152,7 +152,7 @@ WRONG = {
     "unknown key": (
         [('target = "bought"', 'target = "bought"\nfeaturs = []')],
         'unknown key "data.featurs": did you mean "features"? Allowed: prefix, predictor_type, target, positive_label,'
-        " negative_label, labels, id_columns, features, minimum_rows_per_class, split",
+        " negative_label, labels, id_columns, features, minimum_rows_per_class, bad_rows, split",
     ),
     "unknown key in a golden row": (
         [('3.5]\nlabel = "yes"', '3.5]\nlabel = "yes"\nname = 1')],

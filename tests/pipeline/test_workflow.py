@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import diagram, drift, workflow
-from pipeline.config import load
+from pipeline.config import Settings, load
+from pipeline.settings import BadRows
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,11 +30,20 @@ def definition() -> dict[str, Any]:
     return workflow.definition(load(ROOT / "pipeline.toml"))
 
 
-@pytest.fixture(scope="module", params=["retraining", "drift"])
+def spread() -> Settings:
+    """Settings with several processing instances and a budget of wrong rows."""
+    settings = load(ROOT / "pipeline.toml")
+    processing = settings.processing.model_copy(update={"instance_count": 2})
+    data = settings.data.model_copy(update={"bad_rows": BadRows(share=0.01)})
+    return settings.model_copy(update={"processing": processing, "data": data})
+
+
+@pytest.fixture(scope="module", params=["retraining", "spread", "drift"])
 def each(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Both state machines."""
-    machine = workflow if request.param == "retraining" else drift
-    return machine.definition(load(ROOT / "pipeline.toml"))
+    """Both state machines, the first over several instances too."""
+    if request.param == "drift":
+        return drift.definition(load(ROOT / "pipeline.toml"))
+    return workflow.definition(spread() if request.param == "spread" else load(ROOT / "pipeline.toml"))
 
 
 def request(state: dict[str, Any]) -> tuple[str, str]:
@@ -141,6 +151,26 @@ def test_each_attempt_of_a_job_has_a_name_of_its_own(definition: dict[str, Any])
     names = job_names(definition)
     assert len(names) == 7
     assert all("$$.State.RetryCount" in name and "$.run.id" in name for name in names)
+
+
+def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not(definition: dict[str, Any]) -> None:
+    states = workflow.definition(spread())["States"]
+    assert set(states) - set(definition["States"]) == {"Merge"}
+    assert (states["Preprocess"]["Next"], states["Merge"]["Next"]) == ("Merge", "Train")
+    asked = states["Preprocess"]["Parameters"]
+    dealt = {
+        part["InputName"]: part["S3Input"].get("S3DataDistributionType", "FullyReplicated")
+        for part in asked["ProcessingInputs"]
+    }
+    assert dealt == {"code": "FullyReplicated", "settings": "FullyReplicated", "data": "ShardedByS3Key"}
+    counts = {
+        name: state["Parameters"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
+        for name, state in tasks({"States": states})
+        if "ProcessingResources" in state["Parameters"]
+    }
+    assert counts == {"Preprocess": 2, "Merge": 1, "Evaluate": 1, "Compare": 1}
+    outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
+    assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
 
 
 def test_the_readme_shows_the_diagram_of_this_definition(definition: dict[str, Any]) -> None:

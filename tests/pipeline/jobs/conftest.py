@@ -18,8 +18,10 @@ DOCUMENT = {
         "id_columns": ["customer"],
         "features": ["age", "visits"],
         "minimum_rows_per_class": 3,
+        "bad_rows": {"count": 0, "share": 0},
         "split": {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"},
     },
+    "processing": {"memory_mb": 512},
     "training": {"hyperparameters": {"mini_batch_size": 5}},
     "gate": {"minimum": {"auc": 0.7}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
 }

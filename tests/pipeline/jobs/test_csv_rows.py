@@ -2,12 +2,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import preprocess
 import pytest
-from csv_rows import read_rows
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from problems import TableError
+
+from tests.pipeline.jobs.reading import read_rows
 
 HEADER = "customer,age,visits,bought\n"
 GOOD = HEADER + "a,40,1.5,yes\nb,50,2,no\n"
@@ -146,10 +148,10 @@ def test_a_wrong_regression_target_is_named(folder, regression):
     assert str(error.value) == f'shop.csv, row 2, column "bought": "high" {NOT_A_NUMBER}'
 
 
-def test_no_csv_at_all_is_an_error(folder, settings):
+def test_no_csv_at_all_is_an_error(folder, settings_file, tmp_path):
     (folder / "data.txt").write_text(GOOD)
     with pytest.raises(TableError, match=r"raw: no file whose name ends in \.csv"):
-        read_rows(folder, settings)
+        preprocess.run(settings_file, folder, tmp_path / "out")
 
 
 pieces = st.sampled_from(

@@ -41,14 +41,16 @@ def example(request, tmp_path):
     settings = load(SETTINGS[request.param])
     (tmp_path / "settings.json").write_text(settings.to_json())
     preprocess.run(tmp_path / "settings.json", ROOT / "examples" / request.param, tmp_path)
-    train = np.loadtxt(tmp_path / "train/train.csv", delimiter=",")
+    train = np.loadtxt(tmp_path / "train/train-00000.csv", delimiter=",")
     kind = settings.data.predictor_type
     estimator = Ridge() if kind == "regressor" else LogisticRegression(solver="newton-cg")
     model = make_pipeline(StandardScaler(), estimator).fit(train[:, 1:], train[:, 0])
-    holdout = [json.loads(line)["features"] for line in (tmp_path / "holdout/holdout.jsonl").read_text().splitlines()]
+    holdout = [
+        json.loads(line)["features"] for line in (tmp_path / "holdout/holdout-00000.jsonl").read_text().splitlines()
+    ]
     (tmp_path / "scored").mkdir()
     lines = [json.dumps(answer) + "\n" for answer in answers(kind, model, np.array(holdout))]
-    (tmp_path / "scored/holdout.jsonl.out").write_text("".join(lines))
+    (tmp_path / "scored/holdout-00000.jsonl.out").write_text("".join(lines))
     evaluate.run(tmp_path / "settings.json", tmp_path / "scored", tmp_path / "labels", tmp_path)
     metrics = json.loads((tmp_path / "evaluation.json").read_text())[SECTION[kind]]
     golden = answers(kind, model, np.array([golden.row for golden in settings.endpoint.golden]))

@@ -25,7 +25,7 @@ def test_one_zip_runs_on_its_own(arguments, tmp_path):
     done = jobs(tmp_path / "jobs.zip", *arguments, python=["-P"])
     log = "60 rows in 1 file(s), each different one once: train 31, validation 20, holdout 9\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, log, "")
-    assert (tmp_path / "out/train/train.csv").exists()
+    assert (tmp_path / "out/train/train-00000.csv").exists()
 
 
 def test_settings_may_be_the_one_file_in_a_directory(arguments, settings_file, tmp_path):

@@ -9,12 +9,15 @@ import numpy as np
 import preprocess
 import pytest
 from csv_faults import LARGEST
-from csv_rows import read_rows
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from problems import JobError, SplitError, TableError
-from split import distinct, row_keys, split
+from records import row_keys
+from sources import Source
+from split import distinct
+
+from tests.pipeline.jobs.reading import read_rows
 
 
 def run(settings_file, folder, out):
@@ -22,13 +25,18 @@ def run(settings_file, folder, out):
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
+def whole(files, folder):
+    """The files of a folder, one after another."""
+    return b"".join(text for name, text in files.items() if name.startswith(folder + "/"))
+
+
 def contents(files):
     """Every row as (part, features, label), from the files of a run."""
     rows = []
     for part in ("train", "validation"):
-        for label, *features in csv.reader(io.StringIO(files[f"{part}/{part}.csv"].decode())):
+        for label, *features in csv.reader(io.StringIO(whole(files, part).decode())):
             rows.append((part, tuple(map(float, features)), int(label)))
-    lines = zip(files["holdout/holdout.jsonl"].splitlines(), files["labels/labels.jsonl"].splitlines(), strict=True)
+    lines = zip(whole(files, "holdout").splitlines(), whole(files, "labels").splitlines(), strict=True)
     for features, label in lines:
         rows.append(("holdout", tuple(json.loads(features)["features"]), json.loads(label)["label"]))
     return rows
@@ -44,7 +52,7 @@ def test_the_parts_hold_every_row_once_and_the_baseline_counts_them(settings_fil
     )
     counted = json.loads(files["baseline/baseline.json"])
     sizes = {part: sum(row[0] == part for row in rows) for part in ("train", "validation", "holdout")}
-    assert counted["rows"] == {"read": 61, "duplicates_dropped": 1, **sizes}
+    assert counted["rows"] == {"read": 61, "refused": 0, "duplicates_dropped": 1, **sizes}
     assert counted["labels"] == {"no": 30, "yes": 30}
     ages = np.array([float(row[1]) for row in given_rows])
     deciles = np.unique(np.quantile(ages, np.arange(1, 10) / 10, method="lower"))
@@ -65,8 +73,8 @@ def test_labels_stand_line_by_line_beside_the_holdout_under_the_rows_hash(
 ):
     (folder / "shop.csv").write_text("\n".join(table))
     files = run(settings_file, folder, tmp_path / "out")
-    features = [json.loads(line)["features"] for line in files["holdout/holdout.jsonl"].splitlines()]
-    labels = [json.loads(line) for line in files["labels/labels.jsonl"].splitlines()]
+    features = [json.loads(line)["features"] for line in whole(files, "holdout").splitlines()]
+    labels = [json.loads(line) for line in whole(files, "labels").splitlines()]
     assert [label["row"] for label in labels] == [f"{key:016x}" for key in row_keys(np.array(features), settings.salt)]
 
 
@@ -118,8 +126,10 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
             "id_columns": [],
             "features": ["a", "b"],
             "minimum_rows_per_class": 3,
+            "bad_rows": {"count": 0, "share": 0},
             "split": {"train": 0.4, "validation": 0.3, "holdout": 0.3, "salt": "s"},
         },
+        "processing": {"memory_mb": 512},
         "training": {"hyperparameters": {"mini_batch_size": 2}},
         "gate": {"minimum": {"r2": 0}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
     }
@@ -138,9 +148,11 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
     assert results[0] == results[1]
     train, validation = (
         [tuple(map(float, line.split(b","))) for line in results[0][name].splitlines()]
-        for name in ("train.csv", "validation.csv")
+        for name in ("train-00000.csv", "validation-00000.csv")
     )
-    held = zip(results[0]["holdout.jsonl"].splitlines(), results[0]["labels.jsonl"].splitlines(), strict=True)
+    held = zip(
+        results[0]["holdout-00000.jsonl"].splitlines(), results[0]["labels-00000.jsonl"].splitlines(), strict=True
+    )
     holdout = [(json.loads(label)["label"], *json.loads(features)["features"]) for features, label in held]
     everything = sorted((*train, *validation, *holdout))
     assert everything == sorted({(t, a, b) for a, b, t in base + extra})
@@ -148,10 +160,8 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
 
 def refused(settings, folder, lines, kind):
     (folder / "shop.csv").write_text("\n".join(lines))
-    rows = read_rows(folder, settings)
-    keys = row_keys(rows.features, settings.salt)
-    with pytest.raises(kind) as error:
-        split(rows, keys, distinct(rows, keys, settings), settings)
+    with pytest.raises(kind) as error, tempfile.TemporaryDirectory() as out:
+        preprocess.prepared(Source(folder, settings), Path(out), "").finish(Path(out), settings)
     return str(error.value)
 
 
@@ -166,8 +176,8 @@ def test_the_same_features_with_two_labels_are_refused_with_both_places(settings
 def test_repeated_measurements_with_other_values_stay_for_regression(regression, folder):
     (folder / "shop.csv").write_text("customer,age,visits,bought\na,1,2,3\nb,1,2,4\nc,1,2,3\n")
     rows = read_rows(folder, regression)
-    keep = distinct(rows, row_keys(rows.features, "1"), regression)
-    assert sorted(rows.labels[keep]) == [3, 4]
+    kept, _ = distinct(rows.records, regression)
+    assert sorted(kept.labels) == [3, 4]
 
 
 def test_too_few_rows_of_a_class_are_refused(settings, folder, table):

@@ -1,0 +1,150 @@
+"""What several instances made of their files -> what one would have made of all: the checks that need every row.
+
+Rows are known by their key and label: that two different ones share a key of 64 bits has a chance of 1 in 90,000 among
+20 million (the birthday bound), and one of them is then left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from baseline import in_sample
+from job_settings import JobSettings, read_settings
+from moments import Moments
+from numpy.typing import NDArray
+from parts import paths
+from problems import TableError
+from quarantine import check_budget
+from records import Floats, Records, spot
+from sources import NO_FILE
+from spill import SPILL_IN_MEMORY
+from summary import Index, Summary, clash, count_labels
+from undo import undone_on_failure
+
+Numbers = NDArray[np.int64]
+
+
+def run(settings: Path, source: Path, output: Path) -> None:
+    """Merge the run under `source`: its folders shards, train, validation, holdout and labels, of every instance.
+
+    Writes baseline/baseline.json, and anew, without the equal rows that another instance keeps, the files that have
+    such.
+
+    Raises:
+        JobError: labels clash, too many rows are wrong or too few are left; nothing is left written then.
+    """
+    wanted = read_settings(settings)
+    with undone_on_failure(output):
+        shards = source / "shards"
+        summaries = [Summary.load(file) for file in sorted(shards.glob("*.json"))]
+        if not any(summary.files for summary in summaries):
+            raise TableError(NO_FILE)
+        read = sum(summary.read for summary in summaries)
+        refused = sum(summary.refused for summary in summaries)
+        faults = [fault for summary in summaries for fault in summary.faults]
+        check_budget(refused, faults, read, wanted.bad_rows)
+        dropped = _dropped(summaries, [Index.load(shards, summary.host) for summary in summaries], wanted)
+        for summary, rows in zip(summaries, dropped, strict=True):
+            _rewrite(summary, rows, source, output, wanted)
+        total = Summary(
+            host="",
+            files=sorted(file for summary in summaries for file in summary.files),
+            read=read,
+            refused=refused,
+            faults=faults,
+            moments=sum((summary.moments for summary in summaries[1:]), summaries[0].moments),
+            counts={part: np.sum([summary.counts[part] for summary in summaries], axis=0) for part in wanted.shares},
+            sample=[_sample(summaries, read, wanted)],
+        )
+        total.finish(output, wanted)
+
+
+def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettings) -> list[Numbers]:
+    """Return, for each instance, the numbers of the rows that another one keeps.
+
+    Raises:
+        TableError: labels clash.
+    """
+    found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in indexes]
+    clashes = 0
+    first: list[tuple[str, float]] = []
+    for slices in _ranges(indexes, settings):
+        keys, labels = (np.concatenate([getattr(part, name) for _, part in slices]) for name in ("keys", "labels"))
+        host = np.repeat(np.arange(len(slices)), [len(part.keys) for _, part in slices])
+        order = np.lexsort((host, labels, keys))
+        keys, labels, host = keys[order], labels[order], host[order]
+        same_key, same_label = keys[1:] == keys[:-1], labels[1:] == labels[:-1]
+        if settings.classes and (same_key & ~same_label).any():
+            clashes += int((same_key & ~same_label).sum())
+            row = int(np.flatnonzero(same_key & ~same_label)[0])
+            first = first or sorted(_spot(order[at], slices, summaries) for at in (row, row + 1))
+        starts = np.flatnonzero(np.concatenate(([True], ~(same_key & same_label))))
+        sizes = np.diff(np.concatenate((starts, [len(keys)])))
+        # Which of the equal rows stays is dealt out by their key: each instance's files keep their share.
+        turn = np.arange(len(keys)) - np.repeat(starts, sizes)
+        lost = turn != np.repeat((keys[starts] % sizes.astype(np.uint64)).astype(np.int64), sizes)
+        at = order - np.concatenate(([0], np.cumsum([len(part.keys) for _, part in slices])))[host]
+        for number, (offset, _) in enumerate(slices):
+            found[number].append(np.sort(at[lost & (host == number)]) + offset)
+    if first:
+        raise clash(first[0], first[1], clashes, settings)
+    return [np.concatenate(rows) for rows in found]
+
+
+def _ranges(indexes: list[Index], settings: JobSettings) -> Iterator[list[tuple[int, Index]]]:
+    """Yield, range of keys by range, each instance's rows in it and the number of the first; none is empty for all."""
+    size = sum(index.keys.nbytes for index in indexes)
+    count = math.ceil(16 * size / max(1, settings.memory_bytes // SPILL_IN_MEMORY))
+    edges = np.array([number * 2**64 // count for number in range(1, count)], np.uint64)
+    ends = [[0, *np.searchsorted(index.keys, edges).tolist(), len(index.keys)] for index in indexes]
+    for number in range(count):
+        if any(end[number] < end[number + 1] for end in ends):
+            within = [slice(end[number], end[number + 1]) for end in ends]
+            yield [(rows.start, index[rows]) for rows, index in zip(within, indexes, strict=True)]
+
+
+def _spot(row: int, slices: list[tuple[int, Index]], summaries: list[Summary]) -> tuple[str, float]:
+    for (_, index), summary in zip(slices, summaries, strict=True):
+        if row < len(index.keys):
+            return spot(summary.files, int(index.places[row])), float(index.labels[row])
+        row -= len(index.keys)
+    raise IndexError(row)
+
+
+def _rewrite(summary: Summary, rows: Numbers, source: Path, output: Path, settings: JobSettings) -> None:
+    """Write an instance's files without some of its rows, and take these out of its summary."""
+    index = Index.load(source / "shards", summary.host)
+    start = 0
+    for part, number, count in summary.shards:
+        within = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)]
+        if len(within):
+            keep = np.ones(count, bool)
+            keep[within - start] = False
+            here = paths(source, part, number, summary.host)
+            there = paths(output, part, number, summary.host)
+            lines = [file.read_bytes().splitlines(keepends=True) for file in here]
+            for file, texts in zip(there, lines, strict=True):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(b"".join(text for text, kept in zip(texts, keep, strict=True) if kept))
+            labels = np.asarray(index.labels[within])
+            features = _features(part, [lines[0][row] for row in within - start])
+            summary.counts[part] -= count_labels(labels, settings)
+            summary.moments -= Moments.of(np.column_stack([labels, features]))
+        start += count
+
+
+def _features(part: str, lines: list[bytes]) -> Floats:
+    rows = [json.loads(line)["features"] if part == "holdout" else json.loads(b"[%b]" % line)[1:] for line in lines]
+    return np.array(rows, np.float64)
+
+
+def _sample(summaries: list[Summary], read: int, settings: JobSettings) -> Records:
+    """Return the sample that one instance would have drawn."""
+    drawn = [records[in_sample(records, read, settings)].words for each in summaries for records in each.sample]
+    rows = Records(np.concatenate(drawn)).in_order()
+    again = (rows.keys[1:] == rows.keys[:-1]) & (rows.labels[1:] == rows.labels[:-1])
+    return rows[np.concatenate(([True], ~again))]

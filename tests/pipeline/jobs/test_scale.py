@@ -1,0 +1,241 @@
+"""Data larger than the memory, in other formats, with wrong rows, over several instances: the result stays the same."""
+
+import csv
+import gzip
+import json
+import tempfile
+from pathlib import Path
+
+import merge
+import numpy as np
+import preprocess
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+from problems import JobError, TableError, VolumeError
+
+from tests.pipeline.jobs.conftest import DOCUMENT, HEADER
+
+TINY = 0.004
+"""MB: a block is 32 bytes, and some ten rows are held."""
+
+
+def settings_of(folder: Path, memory_mb: float = 512, **data) -> Path:
+    path = folder / "settings.json"
+    document = {**DOCUMENT, "data": {**DOCUMENT["data"], **data}, "processing": {"memory_mb": memory_mb}}
+    path.write_text(json.dumps(document))
+    return path
+
+
+def parts(out: Path) -> dict[str, list[bytes]]:
+    """Every line of the parts and the labels, by folder."""
+    folders = ("train", "validation", "holdout", "labels")
+    return {
+        name: [line for file in sorted((out / name).iterdir()) for line in file.read_bytes().splitlines()]
+        for name in folders
+    }
+
+
+def baseline(out: Path) -> dict:
+    return json.loads((out / "baseline/baseline.json").read_text())
+
+
+def on_instances(settings: Path, shards: list[Path], run: Path, out: Path) -> None:
+    """Preprocesses each folder as an instance of its own, and merges what they wrote over it, as S3 would."""
+    hosts = [f"algo-{number}" for number in range(1, len(shards) + 1)]
+    for host, shard in zip(hosts, shards, strict=True):
+        config = run.parent / f"{host}.json"
+        config.write_text(json.dumps({"current_host": host, "hosts": hosts}))
+        preprocess.run(settings, shard, run, config)
+    merge.run(settings, run, out)
+    for file in run.rglob("*.*"):
+        written = out / file.relative_to(run)
+        if not written.exists():
+            written.parent.mkdir(parents=True, exist_ok=True)
+            written.write_bytes(file.read_bytes())
+
+
+def close(found: dict) -> dict:
+    """A baseline without what rounding and the sample's size may change."""
+    exact = {"count": found["count"], "minimum": found["minimum"], "maximum": found["maximum"]}
+    return exact | {key: pytest.approx(found[key], rel=1e-9) for key in ("mean", "standard_deviation")}
+
+
+@profile(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=60), st.randoms(use_true_random=False))
+def test_little_memory_and_several_instances_give_what_one_with_enough_does(table, extra, random):
+    lines = [*table[1:], *(f"e,{age},{age % 7},{'yes' if age % 2 else 'no'}" for age, _ in extra)]
+    random.shuffle(lines)
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for number, shard in enumerate(("a", "b", "c")):
+            (root / "raw" / shard).mkdir(parents=True)
+            if shard != "b" or len(extra) % 2:  # an instance may get no file
+                some = lines[number::3] if len(extra) % 2 else lines[number // 2 :: 2]
+                (root / "raw" / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
+        preprocess.run(settings_of(root), root / "raw", root / "one")
+        preprocess.run(settings_of(root, TINY), root / "raw", root / "tiny")
+        on_instances(settings_of(root, TINY), [root / "raw" / s for s in "abc"], root / "run", root / "merged")
+        assert parts(root / "tiny") == parts(root / "one")
+        wanted = {folder: sorted(rows) for folder, rows in parts(root / "one").items()}
+        assert {folder: sorted(rows) for folder, rows in parts(root / "merged").items()} == wanted
+        one = baseline(root / "one")
+        for other in (baseline(root / "tiny"), baseline(root / "merged")):
+            assert (other["rows"], other["labels"]) == (one["rows"], one["labels"])
+            assert {feature: close(one["features"][feature]) for feature in one["features"]} == {
+                feature: {key: found[key] for key in close(found)} for feature, found in other["features"].items()
+            }
+        # The sample is of the same rows, however many instances drew it.
+        for feature, found in baseline(root / "tiny")["features"].items():
+            merged = baseline(root / "merged")["features"][feature]
+            assert (merged["percentiles"], merged["bins"]) == (found["percentiles"], found["bins"])
+
+
+def test_rows_that_instances_share_are_kept_once_and_the_rest_of_their_files_stays(folder, table, tmp_path):
+    for shard, rows in (("a", table[1:41]), ("b", table[21:])):
+        (folder / shard).mkdir()
+        (folder / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
+    settings = settings_of(tmp_path)
+    preprocess.run(settings, folder, tmp_path / "one")
+    on_instances(settings, [folder / "a", folder / "b"], tmp_path / "run", tmp_path / "merged")
+    assert {name: sorted(rows) for name, rows in parts(tmp_path / "merged").items()} == {
+        name: sorted(rows) for name, rows in parts(tmp_path / "one").items()
+    }
+    assert baseline(tmp_path / "merged") == baseline(tmp_path / "one")
+    assert baseline(tmp_path / "one")["rows"]["duplicates_dropped"] == 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "message"),
+    [
+        (["x,1,2,yes", "z,1.0,2.0,no"], 0, 'a/a.csv, row 32 and b/b.csv, row 32: the same features are labelled "yes" and "no"'),
+        (["x,one,2,yes", "z,two,2,no"], 1, '2 of 62 rows are wrong, more than data.bad_rows allows: a/a.csv, row 32, column "age": "one" is not'),
+    ],
+    ids=["labels clash", "over budget"],
+)  # fmt: skip
+def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
+    folder, table, tmp_path, *, rows, count, message
+):
+    shards = []
+    for shard, some in (("a", [*table[1:31], rows[0]]), ("b", [*table[31:], rows[1]])):
+        shards.append(folder / shard)
+        (folder / shard / shard).mkdir(parents=True)
+        (folder / shard / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
+    with pytest.raises(TableError) as error:
+        on_instances(
+            settings_of(tmp_path, bad_rows={"count": count, "share": 0}), shards, tmp_path / "run", tmp_path / "merged"
+        )
+    assert str(error.value).startswith(message)
+    assert not (tmp_path / "merged").exists()
+
+
+def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
+    """Some rows spoilt, and by line what is told of each."""
+    wrong = {
+        5: ("w,old,1,yes", 'column "age": "old" is not a finite number: correct it or remove the row'),
+        9: ("w,1,,yes", 'column "visits": empty, a finite number is wanted: fill it in or remove the row'),
+        17: ("w,1,1e999,no", 'column "visits": "1e999" is not a finite number: correct it or remove the row'),
+        33: ("w,1,2", ": 3 values, the header has 4: correct the row"),
+        34: ('"w, two",1.2.3,2,no', 'column "age": "1.2.3" is not a finite number: correct it or remove the row'),
+        50: ("w,1,2,maybe", 'column "bought": "maybe" is not a label of the settings ("no", "yes"): correct it'),
+    }
+    lines = list(table)
+    for line, (text, _) in wrong.items():
+        lines.insert(line - 1, text)
+    return lines, {line: told for line, (_, told) in wrong.items()}
+
+
+@pytest.mark.parametrize("memory", [512, TINY])
+@pytest.mark.parametrize("budget", [{"count": 6, "share": 0}, {"count": 0, "share": 0.1}])
+def test_wrong_rows_within_the_budget_are_kept_aside_and_the_others_are_used(folder, table, tmp_path, memory, budget):
+    (folder / "shop.csv").write_text("\n".join(table))
+    preprocess.run(settings_of(tmp_path), folder, tmp_path / "right")
+    lines, wrong = with_wrong_rows(table)
+    (folder / "shop.csv").write_text("\n".join(lines))
+    preprocess.run(settings_of(tmp_path, memory, bad_rows=budget), folder, tmp_path / "out")
+    assert parts(tmp_path / "out") == parts(tmp_path / "right")
+    assert baseline(tmp_path / "out")["rows"] == {**baseline(tmp_path / "right")["rows"], "read": 66, "refused": 6}
+    kept = [json.loads(line) for line in (tmp_path / "out/quarantine/quarantine.jsonl").read_text().splitlines()]
+    told = {row["row"]: f'column "{row["column"]}"' * bool(row["column"]) + f": {row['reason']}" for row in kept}
+    assert told == wrong
+    assert {row["row"]: (row["file"], row["text"]) for row in kept} == {
+        line: ("shop.csv", lines[line - 1]) for line in wrong
+    }
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({"count": 5, "share": 0}, "at least 6 rows are wrong, more than data.bad_rows allows: shop.csv, row 5,"),
+        ({"count": 2, "share": 0.05}, "6 of 66 rows are wrong, more than data.bad_rows allows: shop.csv, row 5,"),
+        ({"count": 0, "share": 0}, 'shop.csv, row 5, column "age": "old" is not a finite number'),
+    ],
+)
+def test_more_wrong_rows_than_the_budget_are_refused_and_nothing_is_left(folder, table, tmp_path, budget, message):
+    lines, _ = with_wrong_rows(table)
+    (folder / "shop.csv").write_text("\n".join(lines))
+    with pytest.raises(JobError) as error:
+        preprocess.run(settings_of(tmp_path, bad_rows=budget), folder, tmp_path / "out")
+    assert str(error.value).startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
+def columns(table: list[str]) -> dict[str, list[str]]:
+    return {name: list(values) for name, *values in zip(*csv.reader(table), strict=True)}
+
+
+@pytest.mark.parametrize("kind", ["gzip", "members", "parquet", "dictionary"])
+def test_other_formats_of_the_same_rows_give_the_same_result(folder, table, tmp_path, kind):
+    (folder / "shop.csv").write_text("\n".join(table))
+    preprocess.run(settings_of(tmp_path), folder, tmp_path / "csv")
+    text = (folder / "shop.csv").read_bytes()
+    (folder / "shop.csv").unlink()
+    if kind == "gzip":
+        (folder / "shop.csv.gz").write_bytes(gzip.compress(text))
+    elif kind == "members":
+        (folder / "shop.csv.gz").write_bytes(gzip.compress(text[:500]) + gzip.compress(text[500:]))
+    else:
+        rows = pa_csv.read_csv(pa.BufferReader(text))
+        if kind == "dictionary":
+            rows = rows.set_column(3, "bought", rows["bought"].dictionary_encode())
+        pq.write_table(rows, folder / "shop.parquet", row_group_size=7)
+    preprocess.run(settings_of(tmp_path, TINY), folder, tmp_path / "other")
+    assert parts(tmp_path / "other") == parts(tmp_path / "csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"age": [1.5, None, 3.0]}, 'shop.parquet, row 2, column "age": empty, a finite number is wanted'),
+        ({"age": [1.5, 2.0, np.nan]}, 'shop.parquet, row 3, column "age": "nan" is not a finite number'),
+        ({"age": ["1", "2", "3"]}, 'shop.parquet, column "age": string is not a type of numbers: write it as double'),
+        ({"bought": ["no", "maybe", "no"]}, 'shop.parquet, row 2, column "bought": "maybe" is not a label'),
+        ({"colour": [1, 2, 3]}, 'shop.parquet: unknown column "colour": remove it'),
+    ],
+)
+def test_a_wrong_parquet_file_is_refused_with_the_place(folder, tmp_path, change, message):
+    right = {"customer": ["a", "b", "c"], "age": [1, 2, 3], "visits": [1.0, 2.0, 3.0], "bought": ["no", "yes", "no"]}
+    pq.write_table(pa.table({**right, **change}), folder / "shop.parquet")
+    with pytest.raises(TableError) as error:
+        preprocess.run(settings_of(tmp_path), folder, tmp_path / "out")
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(("name", "content"), [("shop.csv.gz", b"not gzip"), ("shop.parquet", b"not parquet")])
+def test_a_file_that_is_not_what_its_name_says_is_named(folder, tmp_path, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(TableError, match=f"^{name}: "):
+        preprocess.run(settings_of(tmp_path), folder, tmp_path / "out")
+
+
+def test_a_full_disk_is_told_and_leaves_no_part_behind(folder, table, tmp_path):
+    (folder / "shop.csv").write_text("\n".join(table))
+    (tmp_path / "out/validation").mkdir(parents=True)
+    (tmp_path / "out/validation/validation-00000.csv").symlink_to("/dev/full")
+    with pytest.raises(VolumeError, match=r"the disk is full: raise processing\.volume_gb"):
+        preprocess.run(settings_of(tmp_path), folder, tmp_path / "out")
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
