@@ -24,7 +24,7 @@ from lambdas.predict.gateway import respond
 from pipeline.config import Settings
 from tests.lambdas.predict.bodies import cases
 
-STARTS, CALLS, ROWS = 25, 2000, 1000
+CALLS, ROWS = 2000, 1000
 TIMED = "import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
@@ -35,11 +35,11 @@ ENVIRONMENT = {
 }
 
 
-def measure(folder: Path, deployment: Deployment) -> Iterator[Figure]:
+def measure(folder: Path, deployment: Deployment, starts: int) -> Iterator[Figure]:
     """Every figure of the API but those under load."""
     bundle = write_bundle(deployment.settings, folder / "bundle")
-    shutil.copy(Path(__file__).with_name("handler_of_2018.py"), folder)
-    cold = cold_starts({"predict.handler": bundle, "handler_of_2018": folder})
+    shutil.copy(Path(__file__).parent / "yardsticks/handler_of_2018.py", folder)
+    cold = cold_starts({"predict.handler": bundle, "handler_of_2018": folder}, starts)
     yield Figure("cold init of the handler", 1e3 * cold["predict.handler"], "ms", "the handler of 2018",
                  1e3 * cold["handler_of_2018"], "ratio <= 0.8")  # fmt: skip
     yield Figure(
@@ -49,13 +49,15 @@ def measure(folder: Path, deployment: Deployment) -> Iterator[Figure]:
     yield Figure("slowest refusal of a bad body, by the API", slowest, "s", "", None, "value < 1")
     one, batch = throughputs(deployment)
     many = f"{ROWS} requests of one row, by the API"
+    yield Figure("one-row call by the API", 1e3 / one, "ms", "InvokeEndpoint alone", 1e3 * invocation(deployment),
+                 limit="the emulation of API Gateway, IAM and Lambda")  # fmt: skip
     yield Figure(f"{ROWS} rows in one request, by the API", batch, "rows/s", many, one, "ratio >= 50")
 
 
-def cold_starts(packages: dict[str, Path]) -> dict[str, float]:
+def cold_starts(packages: dict[str, Path], starts: int) -> dict[str, float]:
     """The median seconds that importing each module takes, in fresh processes that take turns."""
     seconds: dict[str, list[float]] = {module: [] for module in packages}
-    for turn in range(STARTS + 1):
+    for turn in range(starts + 1):
         for module, folder in packages.items():
             command = [sys.executable, "-c", TIMED.format(module=module)]
             environment = {"PATH": os.environ["PATH"], **ENVIRONMENT, "PYTHONPATH": str(folder)}
@@ -124,6 +126,14 @@ def throughputs(deployment: Deployment) -> tuple[float, float]:
     batch = median(_seconds(lambda: post(ROWS)) for _ in range(9))
     client.close()
     return ROWS / one, ROWS / batch
+
+
+def invocation(deployment: Deployment) -> float:
+    """The median seconds of InvokeEndpoint for one row, by boto3."""
+    client, name = deployment.client("sagemaker-runtime"), deployment.settings.project.name
+    row = ",".join(map(repr, deployment.settings.endpoint.golden[0].row))
+    call = partial(client.invoke_endpoint, EndpointName=name, ContentType="text/csv", Body=row)
+    return median(_seconds(call) for _ in range(ROWS // 4))
 
 
 def _seconds(call: Callable[[], object]) -> float:
