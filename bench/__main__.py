@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
-from bench import api, endpoint, growth, load, preprocess, serving, training, transform, wdbc, whole
+from bench import api, endpoint, growth, instances, load, preprocess, serving, training, transform, wdbc, whole
 from bench.deployment import Deployment, deployed
 from bench.process import PROJECT, YARDSTICKS
 from bench.report import Part, report
@@ -54,6 +54,7 @@ class Bench:
             "serving": lambda: serving.measure(folder, 1 if small else 10),
             "endpoint": lambda: endpoint.measure(folder, 3 if small else 15, 200 if small else 1000),
             "preprocess": lambda: preprocess.measure(folder, 40_000 if small else 2_000_000, repeats),
+            "instances": lambda: instances.measure(folder, 80_000 if small else 2_000_000, repeats),
             "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, repeats),
             "growth": lambda: growth.measure(folder, self.sizes, growth_name),
             "whole": lambda: whole.measure(folder, self.example, repeats),

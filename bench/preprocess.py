@@ -19,6 +19,7 @@ GOALS = {
 }
 """Of throughput and of peak memory."""
 FILES = 4
+JOBS = str(PROJECT / "pipeline/jobs")
 SPEED = "parsing and writing of numbers as text, two cores"
 
 
@@ -33,34 +34,28 @@ def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     root = folder / "preprocess"
     try:
         megabytes = sum(data.write_raw(root / f"raw/{n}.csv", rows // FILES, seed=n) for n in range(FILES)) / 1e6
-        settings(root / "settings.json")
-        runs = in_turn(
-            repeats,
-            {"ours": lambda: _ours(root).result(), **{name: _other(root, name) for name in OTHERS}},
-            once={"pandas"},
-        )
+        ours = ("preprocess", "--input", str(root / "raw"))
+        others = {name: _other(root, name) for name in OTHERS}
+        runs = in_turn(repeats, {"ours": lambda: job(root, *ours, output="ours").result(), **others}, once={"pandas"})
         kept = {name: _rows(root, name, of[-1]) for name, of in runs.items()}
         if len(set(kept.values())) > 1:
             raise BenchError(f"not the same rows were kept: {kept}")
         best = {name: fastest(of) for name, of in runs.items()}
-        ours, shown = best.pop("ours"), f"preprocess {rows:,} rows"
+        mine, shown = best.pop("ours"), f"preprocess {rows:,} rows"
         for name, other in best.items():
             speed, memory = GOALS[name]
-            yield Figure(shown, megabytes / ours.seconds, "MB/s", OTHERS[name], megabytes / other.seconds, speed, SPEED)
-            yield Figure(f"{shown}, peak memory", ours.memory, "MB", OTHERS[name], other.memory, memory, "its buffers")
+            yield Figure(shown, megabytes / mine.seconds, "MB/s", OTHERS[name], megabytes / other.seconds, speed, SPEED)
+            yield Figure(f"{shown}, peak memory", mine.memory, "MB", OTHERS[name], other.memory, memory, "its buffers")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def settings(path: Path) -> None:
-    """What the jobs read of bench/pipeline.toml."""
-    path.write_text(load(PROJECT / "bench/pipeline.toml").to_json())
-
-
-def _ours(root: Path) -> Program:
-    shutil.rmtree(root / "ours", ignore_errors=True)
-    paths = ("--settings", str(root / "settings.json"), "--input", str(root / "raw"), "--output", str(root / "ours"))
-    return start(sys.executable, str(PROJECT / "pipeline/jobs"), "preprocess", *paths)
+def job(root: Path, command: str, *arguments: str, output: str, core: int | None = None) -> Program:
+    """Start one of the jobs' commands on `root`/settings.json; what was in its output folder is gone."""
+    shutil.rmtree(root / output, ignore_errors=True)
+    (root / "settings.json").write_text(load(PROJECT / "bench/pipeline.toml").to_json())
+    shared = ("--settings", str(root / "settings.json"), "--output", str(root / output))
+    return start(sys.executable, JOBS, command, *arguments, *shared, core=core)
 
 
 def _other(root: Path, name: str) -> Callable[[], Run]:
