@@ -59,8 +59,8 @@ class Bench:
             "growth": lambda: growth.measure(folder, self.sizes, growth_name),
             "whole": lambda: whole.measure(folder, self.example, repeats),
             "transform": lambda: transform.measure(folder, self.example, 8_000 if small else 400_000, repeats),
-            "api": lambda: api.measure(folder, self.example, 5 if small else 25),
-            "load": lambda: load.measure(self.example, 5.0 if small else 30.0, quick=small),
+            "api": lambda: api.measure(folder, self.example, *((5, 100) if small else (25, 1000))),
+            "load": lambda: load.measure(self.example, 3.0 if small else 30.0, quick=small),
         }
 
 
