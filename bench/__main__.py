@@ -52,13 +52,13 @@ class Bench:
         return {
             "accuracy": lambda: wdbc.measure(folder, 1 if small else 5),
             "serving": lambda: serving.measure(folder, 1 if small else 10),
-            "endpoint": lambda: endpoint.measure(folder, 3 if small else 15, 200 if small else 1000),
+            "endpoint": lambda: endpoint.measure(folder, 3 if small else 9, 200 if small else 1000),
             "preprocess": lambda: preprocess.measure(folder, 40_000 if small else 2_000_000, repeats),
-            "instances": lambda: instances.measure(folder, 80_000 if small else 2_000_000, repeats),
-            "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, repeats),
+            "instances": lambda: instances.measure(folder, 80_000 if small else 1_000_000, repeats),
+            "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, 1 if small else 2),
             "growth": lambda: growth.measure(folder, self.sizes, growth_name),
             "whole": lambda: whole.measure(folder, self.example, repeats),
-            "transform": lambda: transform.measure(folder, self.example, 8_000 if small else 400_000, repeats),
+            "transform": lambda: transform.measure(folder, self.example, 8_000 if small else 200_000, repeats),
             "api": lambda: api.measure(folder, self.example, *((5, 100) if small else (25, 1000))),
             "load": lambda: load.measure(self.example, 3.0 if small else 30.0, quick=small),
         }

@@ -24,7 +24,7 @@ SPEED = "parsing and writing of numbers as text, two cores"
 
 
 def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
-    """MB of CSV a second and peak memory; pandas, which takes minutes, only once.
+    """MB of CSV a second and peak memory; pandas and pyarrow, which take their time, only once.
 
     Args:
         folder: For the generated data; emptied afterwards.
@@ -36,7 +36,9 @@ def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
         megabytes = sum(data.write_raw(root / f"raw/{n}.csv", rows // FILES, seed=n) for n in range(FILES)) / 1e6
         ours = ("preprocess", "--input", str(root / "raw"))
         others = {name: _other(root, name) for name in OTHERS}
-        runs = in_turn(repeats, {"ours": lambda: job(root, *ours, output="ours").result(), **others}, once={"pandas"})
+        runs = in_turn(
+            repeats, {"ours": lambda: job(root, *ours, output="ours").result(), **others}, once={"pandas", "arrow"}
+        )
         kept = {name: _rows(root, name, of[-1]) for name, of in runs.items()}
         if len(set(kept.values())) > 1:
             raise BenchError(f"not the same rows were kept: {kept}")
