@@ -44,11 +44,18 @@ $(CDK_INSTALLED): package-lock.json $(INSTALLED)
 	@npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
+BENCH_INSTALLED := build/bench-venv/.installed
+$(BENCH_INSTALLED): requirements-bench.txt $(INSTALLED)
+	@echo "installing what the benchmark compares with into build/bench-venv ..."
+	@$(BIN)/uv venv --quiet --clear --python $(PY) build/bench-venv
+	@$(BIN)/uv pip sync --quiet --python build/bench-venv/bin/python requirements-bench.txt
+	@touch $@
+
 .PHONY: install lock
 install: $(INSTALLED) $(CDK_INSTALLED) ## everything, without running anything
-lock: $(INSTALLED) ## compile requirements.in into requirements.txt
-	uv pip compile --quiet requirements.in --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --no-header --output-file requirements.txt
+lock: $(INSTALLED) ## compile requirements.in into requirements.txt, requirements-bench.in alike
+	for list in requirements requirements-bench; do uv pip compile --quiet $$list.in --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file $$list.txt; done
 
 # --- the main job -------------------------------------------------------------------------------------------------
 
@@ -87,7 +94,7 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lint secrets audit test-fast test test-full failures iam snapshots bench bench-docs load postman synth
+.PHONY: lint secrets audit test-fast test test-full failures iam snapshots bench bench-install bench-docs load postman synth
 lint: $(INSTALLED) secrets audit ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
 	ruff check .
 	ruff format --check .
@@ -97,7 +104,7 @@ lint: $(INSTALLED) secrets audit ## ruff, mypy, secrets in the repository, known
 # Not scanned: hashes of packages, data, and templates full of logical ids. Made up credentials are named.
 secrets: $(INSTALLED)
 	@git ls-files -z | xargs -0 detect-secrets-hook \
-		--exclude-files '(requirements\.txt|package-lock\.json|\.csv|snapshots/.*\.json)$$' \
+		--exclude-files '(requirements(-bench)?\.txt|package-lock\.json|\.csv|snapshots/.*\.json)$$' \
 		--exclude-secrets '^(test|SECRET|not the secret|arn:aws:logs:.*|d41d8cd98f00b204e9800998ecf8427e)$$'
 
 # Once a day at most; without a way to the database it says so and goes on. Answered, each with its reason:
@@ -133,8 +140,10 @@ iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test 
 snapshots: install ## write the reviewed templates anew; look at their diff
 	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
 
-bench: install ## speed and memory, side by side with what one would use instead; build/bench.html has the curves
-	$(PY) -m bench || missed=$$?; $(PY) -m bench.page; exit $${missed:-0}
+bench: install bench-install ## speed and memory, beside what one would use instead; build/bench.html has curves; BENCH=small: 2 minutes
+	$(PY) -m bench $(PART) || missed=$$?; $(PY) -m bench.page; exit $${missed:-0}
+
+bench-install: $(BENCH_INSTALLED)
 
 bench-docs: install ## docs/performance.md and docs/scale.md from the last `make bench`
 	$(PY) -m bench.page --docs

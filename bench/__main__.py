@@ -1,36 +1,104 @@
-"""`python -m bench`: speed, memory and quality beside what one would use instead.
+"""`python -m bench [PART ...]`: speed, memory and quality beside what one would use instead.
 
-Prints a table and writes build/bench.json. `BENCH=small` takes a fifth of the rows. Exits with 1 when a goal is missed.
+Prints a table and writes build/bench.json and build/growth.json; with parts named, the figures of the others stay in
+the first. `BENCH=small` takes little data, two minutes instead of twenty, and writes bench-small.json and
+growth-small.json; as start-up is then most of it, only the goals that hold at any size count.
+
+Exit code: 0; 1, a goal is missed or a part broke; 2, it cannot begin; 130, stopped by Ctrl-C.
 """
 
+import argparse
 import os
+import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 
-from bench import api, load, serving, training, wdbc
-from bench.deployment import deployed
-from bench.figure import Figure
-from bench.process import PROJECT
-from bench.report import report
+from bench import api, endpoint, growth, instances, load, preprocess, serving, training, transform, wdbc, whole
+from bench.deployment import Deployment, deployed
+from bench.process import PROJECT, YARDSTICKS
+from bench.report import Part, report
 
-LOAD_SECONDS = 60.0
-"""A tenth of what `make load` takes, by the same program."""
+BUILD = PROJECT / "build"
+SPARE_BYTES = 4e9
+"""What the other parts take, and the results."""
 
 
-def measure(small: bool) -> Iterator[Figure]:
-    """Every figure, as it is measured."""
-    build = PROJECT / "build"
-    build.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder:
-        yield from wdbc.measure(Path(folder), repeats=1 if small else 5)
-        yield from serving.measure(Path(folder))
-        yield from training.measure(Path(folder), 400_000 if small else 2_000_000)
-        with deployed() as deployment:
-            yield from api.measure(Path(folder), deployment)
-            yield from load.measure(deployment, LOAD_SECONDS)
+class Bench:
+    """The parts, at one of two sizes.
+
+    Args:
+        folder: For data; emptied by whoever made it.
+        stack: What is deployed for several parts is undeployed with it.
+        small: Whether little is enough.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack, *, small: bool) -> None:
+        self._folder, self._stack, self._small = folder, stack, small
+        self.sizes = (10_000, 50_000) if small else (100_000, 1_000_000, 5_000_000, 20_000_000)
+
+    @cached_property
+    def example(self) -> Deployment:
+        """The example's pipeline, deployed when the first part asks for it."""
+        return self._stack.enter_context(deployed())
+
+    def parts(self) -> dict[str, Part]:
+        """What there is to measure, by name."""
+        folder, small, growth_name = self._folder, self._small, "growth-small.json" if self._small else "growth.json"
+        repeats = 1 if small else 3
+        return {
+            "accuracy": lambda: wdbc.measure(folder, 1 if small else 5),
+            "serving": lambda: serving.measure(folder, 1 if small else 10),
+            "endpoint": lambda: endpoint.measure(folder, 3 if small else 9, 200 if small else 1000),
+            "preprocess": lambda: preprocess.measure(folder, 40_000 if small else 2_000_000, repeats),
+            "instances": lambda: instances.measure(folder, 80_000 if small else 1_000_000, repeats),
+            "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, 1 if small else 2),
+            "growth": lambda: growth.measure(folder, self.sizes, growth_name),
+            "whole": lambda: whole.measure(folder, self.example, repeats),
+            "transform": lambda: transform.measure(folder, self.example, 8_000 if small else 200_000, repeats),
+            "api": lambda: api.measure(folder, self.example, *((5, 100) if small else (25, 1000))),
+            "load": lambda: load.measure(self.example, 3.0 if small else 30.0, quick=small),
+        }
+
+
+def main() -> int:
+    """Measure what was asked for; returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    small = os.environ.get("BENCH") == "small"
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=BUILD) as folder, ExitStack() as stack:
+        bench = Bench(Path(folder), stack, small=small)
+        parts = bench.parts()
+        parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
+        parser.add_argument("part", nargs="*", metavar="PART", help=f"all, or some of {', '.join(parts)}")
+        asked = parser.parse_args().part
+        if unknown := [name for name in asked if name not in parts]:
+            parser.error(f"no part {', '.join(unknown)}: choose from {', '.join(parts)}")
+        chosen = {name: part for name, part in parts.items() if not asked or name in asked}
+        if problem := _missing(chosen, bench.sizes[-1]):
+            print(problem, file=sys.stderr)
+            return 2
+        name = "bench-small.json" if small else "bench.json"
+        return report(chosen, name, small=small, whole=not asked)
+
+
+def _missing(chosen: dict[str, Part], rows: int) -> str:
+    """What keeps this from beginning, and what to do; nothing when all is there."""
+    if not Path(YARDSTICKS).exists():
+        return "what we are compared with is not installed: `make bench-install`"
+    needed = SPARE_BYTES + growth.BYTES_A_ROW * rows * ("growth" in chosen)
+    free = shutil.disk_usage(BUILD).free
+    if free < needed:
+        more = f"{needed / 1e9:.0f} GB of disk are needed below {BUILD}, {free / 1e9:.0f} GB are free"
+        return f"{more}: make room, or leave a part out (`python -m bench PART ...`), or BENCH=small"
+    return ""
 
 
 if __name__ == "__main__":
-    sys.exit(report(measure(os.environ.get("BENCH") == "small"), "bench.json"))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -24,7 +24,7 @@ from lambdas.predict.gateway import respond
 from pipeline.config import Settings
 from tests.lambdas.predict.bodies import cases
 
-STARTS, CALLS, ROWS = 25, 2000, 1000
+WARM_CALLS, ROWS = 2000, 1000
 TIMED = "import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
@@ -35,11 +35,11 @@ ENVIRONMENT = {
 }
 
 
-def measure(folder: Path, deployment: Deployment) -> Iterator[Figure]:
+def measure(folder: Path, deployment: Deployment, starts: int, calls: int) -> Iterator[Figure]:
     """Every figure of the API but those under load."""
     bundle = write_bundle(deployment.settings, folder / "bundle")
-    shutil.copy(Path(__file__).with_name("handler_of_2018.py"), folder)
-    cold = cold_starts({"predict.handler": bundle, "handler_of_2018": folder})
+    shutil.copy(Path(__file__).parent / "yardsticks/handler_of_2018.py", folder)
+    cold = cold_starts({"predict.handler": bundle, "handler_of_2018": folder}, starts)
     yield Figure("cold init of the handler", 1e3 * cold["predict.handler"], "ms", "the handler of 2018",
                  1e3 * cold["handler_of_2018"], "ratio <= 0.8")  # fmt: skip
     yield Figure(
@@ -47,15 +47,18 @@ def measure(folder: Path, deployment: Deployment) -> Iterator[Figure]:
     )
     slowest = refusals(deployment)
     yield Figure("slowest refusal of a bad body, by the API", slowest, "s", "", None, "value < 1")
-    one, batch = throughputs(deployment)
-    many = f"{ROWS} requests of one row, by the API"
+    one, batch = throughputs(deployment, calls)
+    many = "requests of one row, by the API"
+    alone = 1e3 * invocation(deployment, calls)
+    yield Figure("one-row call by the API", 1e3 / one, "ms", "InvokeEndpoint alone", alone,
+                 limit="the emulation of API Gateway, IAM and Lambda")  # fmt: skip
     yield Figure(f"{ROWS} rows in one request, by the API", batch, "rows/s", many, one, "ratio >= 50")
 
 
-def cold_starts(packages: dict[str, Path]) -> dict[str, float]:
+def cold_starts(packages: dict[str, Path], starts: int) -> dict[str, float]:
     """The median seconds that importing each module takes, in fresh processes that take turns."""
     seconds: dict[str, list[float]] = {module: [] for module in packages}
-    for turn in range(STARTS + 1):
+    for turn in range(starts + 1):
         for module, folder in packages.items():
             command = [sys.executable, "-c", TIMED.format(module=module)]
             environment = {"PATH": os.environ["PATH"], **ENVIRONMENT, "PYTHONPATH": str(folder)}
@@ -81,7 +84,7 @@ def warm(bundle: Path, settings: Settings) -> float:
     api.endpoint.aws._http.send = send  # type: ignore[method-assign]
     event = {"httpMethod": "POST", "resource": settings.api.path, "headers": {}, "body": one_row(settings)}
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        return median(_seconds(lambda: respond(event, api)) for _ in range(CALLS))
+        return median(_seconds(lambda: respond(event, api)) for _ in range(WARM_CALLS))
 
 
 def refusals(deployment: Deployment) -> float:
@@ -106,7 +109,7 @@ def refusals(deployment: Deployment) -> float:
     return slowest
 
 
-def throughputs(deployment: Deployment) -> tuple[float, float]:
+def throughputs(deployment: Deployment, calls: int) -> tuple[float, float]:
     """Rows a second, one in a request and all in a request, by one client on one kept connection."""
     address = urlsplit(deployment.url)
     client = http.client.HTTPConnection(address.netloc)
@@ -120,10 +123,18 @@ def throughputs(deployment: Deployment) -> tuple[float, float]:
             raise AssertionError(f"the API answered {answer.status}")
 
     post(1)
-    one = sum(_seconds(lambda: post(1)) for _ in range(ROWS))
+    one = sum(_seconds(lambda: post(1)) for _ in range(calls))
     batch = median(_seconds(lambda: post(ROWS)) for _ in range(9))
     client.close()
-    return ROWS / one, ROWS / batch
+    return calls / one, ROWS / batch
+
+
+def invocation(deployment: Deployment, calls: int) -> float:
+    """The median seconds of InvokeEndpoint for one row, by boto3."""
+    client, name = deployment.client("sagemaker-runtime"), deployment.settings.project.name
+    row = ",".join(map(repr, deployment.settings.endpoint.golden[0].row))
+    call = partial(client.invoke_endpoint, EndpointName=name, ContentType="text/csv", Body=row)
+    return median(_seconds(call) for _ in range(calls))
 
 
 def _seconds(call: Callable[[], object]) -> float:

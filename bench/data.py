@@ -1,12 +1,18 @@
 """The generated data that both sides of a measurement read: a logistic model of 30 features, seeded, as CSV."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import csv
 
-FEATURES = 30
+from bench.columns import CLASSES, FEATURES, NAMES, TARGET
+
+TWICE = 100
+"""Rows at the end of each chunk of a raw file that repeat its first ones, for the preprocessing to drop."""
 _CHUNK = 100_000
 
 
@@ -18,14 +24,38 @@ def write_csv(path: Path, rows: int, seed: int) -> None:
         rows: How many; the first n rows of a longer file are those of a shorter one.
         seed: Of the features and labels; the true weights are always the same.
     """
-    weights = np.random.default_rng(0).normal(size=FEATURES) * 0.4
-    scale, shift = np.logspace(-0.5, 1, FEATURES), np.linspace(-3, 3, FEATURES)
     options = csv.WriteOptions(include_header=False)
     with path.open("wb") as file:
-        for start in range(0, rows, _CHUNK):
-            random = np.random.default_rng([seed, start])
-            features = random.normal(size=(min(_CHUNK, rows - start), FEATURES))
-            label = random.random(len(features)) < 1 / (1 + np.exp(-features @ weights + 0.5))
-            table = np.round(features * scale + shift, 6)
+        for label, table in _chunks(rows, seed):
             columns = [pa.array(label.astype(np.int8)), *(pa.array(column) for column in table.T)]
             csv.write_csv(pa.table(columns, names=[str(i) for i in range(FEATURES + 1)]), file, options)
+
+
+def write_raw(path: Path, rows: int, seed: int) -> int:
+    """As a user uploads it: a header, the label last and a word; some rows twice. Returns the bytes written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([*((name, pa.float64()) for name in NAMES), (TARGET, pa.string())])
+    with path.open("wb") as file, csv.CSVWriter(file, schema) as writer:
+        for label, table in _chunks(rows, seed):
+            label[-TWICE:], table[-TWICE:] = label[:TWICE], table[:TWICE]
+            words = pa.array(np.array(CLASSES)[label.astype(np.int8)])
+            writer.write_table(pa.table([*(pa.array(column) for column in table.T), words], schema=schema))
+    return path.stat().st_size
+
+
+def write_lines(path: Path, rows: int, seed: int) -> None:
+    """As a hold-out is: JSON lines of features alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for _, table in _chunks(rows, seed):
+            file.writelines(b'{"features":%b}\n' % json.dumps(row).encode() for row in table.tolist())
+
+
+def _chunks(rows: int, seed: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
+    weights = np.random.default_rng(0).normal(size=FEATURES) * 0.4
+    scale, shift = np.logspace(-0.5, 1, FEATURES), np.linspace(-3, 3, FEATURES)
+    for start in range(0, rows, _CHUNK):
+        random = np.random.default_rng([seed, start])
+        features = random.normal(size=(min(_CHUNK, rows - start), FEATURES))
+        label = random.random(len(features)) < 1 / (1 + np.exp(-features @ weights + 0.5))
+        yield label, np.round(features * scale + shift, 6)

@@ -5,9 +5,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.auth import SigV4Auth
@@ -24,16 +28,33 @@ UNLIMITED = 10_000.0
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployed API: `url` ends with the stage; `path` is where one row is posted."""
+    """A deployed pipeline: `url` of its API ends with the stage; `seconds` of what made it, by CDK command."""
 
     cloud: Cloud
     settings: Settings
     url: str
+    environment: dict[str, str]
+    seconds: dict[str, float]
 
     @property
     def path(self) -> str:
-        """The post's path."""
+        """Where one row is posted."""
         return self.settings.api.path
+
+    def client(self, service: str) -> Any:
+        """A client of this local AWS."""
+        return boto3.client(service, REGION, endpoint_url=self.cloud.endpoint_url,  # type: ignore[call-overload]
+                            aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip # noqa: S106
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name."""
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=self.settings.project.name)["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def ops(self, *arguments: str) -> str:
+        """What an `ops` command prints. Raises BenchError when it fails."""
+        return _said([sys.executable, "-m", "ops", *arguments], self.environment)
 
     def sign(self, path: str, body: bytes, content_type: str = "application/json") -> dict[str, str]:
         """The headers of a POST that AWS would let in; good for five minutes."""
@@ -43,11 +64,9 @@ class Deployment:
 
     def throttle(self, rate: float, burst: int) -> None:
         """Let the stage take so many calls a second."""
-        gateway = boto3.client("apigateway", REGION, endpoint_url=self.cloud.endpoint_url,
-                               aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip # noqa: S106
         stage = self.url.rpartition("/")
         limits = {"rateLimit": rate, "burstLimit": burst}
-        gateway.update_stage(
+        self.client("apigateway").update_stage(
             restApiId=stage[0].rpartition("/")[2],
             stageName=stage[2],
             patchOperations=[
@@ -56,27 +75,51 @@ class Deployment:
             ],
         )
 
+    def forget_model(self) -> None:
+        """Delete the endpoint, if there is one: the next run has no champion and does what a first run does."""
+        sagemaker, name = self.client("sagemaker"), self.settings.project.name
+        if any(found["EndpointName"] == name for found in sagemaker.list_endpoints()["Endpoints"]):
+            sagemaker.delete_endpoint(EndpointName=name)
+            while any(found["EndpointName"] == name for found in sagemaker.list_endpoints()["Endpoints"]):
+                time.sleep(0.1)
+
 
 @contextmanager
-def deployed() -> Iterator[Deployment]:
-    """Deploy with the CDK CLI, upload the example, wait for its run. Raises BenchError with what a command said."""
-    settings = load(PROJECT / "pipeline.toml")
-    with tempfile.TemporaryDirectory(prefix="bench-") as out, running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
+def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
+    """A local AWS with the pipeline of `config`, deployed with the CDK CLI. Raises BenchError with what it said."""
+    settings, seconds = load(config), dict[str, float]()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as out,
+        running(home=home, environment={"SFN_WAIT_SCALE": "0.01"}) as cloud,
+    ):
         environment = {
             **os.environ,
             **cloud.environment,
             "PATH": f"{PROJECT / '.venv/bin'}:{os.environ['PATH']}",
             "CDK_DEFAULT_ACCOUNT": ACCOUNT,
             "CDK_DEFAULT_REGION": REGION,
+            "PIPELINE_CONFIG": str(config),
         }
-        cdk, ops = [str(PROJECT / "node_modules/.bin/cdk")], [sys.executable, "-m", "ops"]
-        _said([*cdk, "bootstrap", "--app", "", f"aws://{ACCOUNT}/{REGION}"], environment)
-        _said([*cdk, "deploy", "--all", "--require-approval", "never", "--output", out], environment)
-        _said([*ops, "upload", "examples/breast_cancer/wdbc.csv"], environment)
-        _said([*ops, "watch"], environment)
-        url = _said([*ops, "url"], environment).strip().removesuffix(settings.api.path)
-        deployment = Deployment(cloud, settings, url)
+        for name, arguments in {
+            "bootstrap": ["--app", "", f"aws://{ACCOUNT}/{REGION}"],
+            "synth": ["--quiet", "--output", out],
+            "deploy": ["--all", "--require-approval", "never", "--output", out],
+        }.items():
+            started = time.monotonic()
+            _said([str(PROJECT / "node_modules/.bin/cdk"), name, *arguments], environment)
+            seconds[name] = time.monotonic() - started
+        url = _said([sys.executable, "-m", "ops", "url"], environment).strip().removesuffix(settings.api.path)
+        deployment = Deployment(cloud, settings, url, environment, seconds)
         deployment.throttle(UNLIMITED, 5_000)
+        yield deployment
+
+
+@contextmanager
+def deployed() -> Iterator[Deployment]:
+    """The example's pipeline after its first run."""
+    with deploying(PROJECT / "pipeline.toml") as deployment:
+        deployment.ops("upload", "examples/breast_cancer/wdbc.csv")
+        deployment.ops("watch")
         yield deployment
 
 

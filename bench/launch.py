@@ -1,4 +1,4 @@
-"""`python bench/launch.py COMMAND ...` runs it, then prints a line of JSON: exit code, seconds, peak memory in KB.
+"""`python bench/launch.py COMMAND ...` runs it, then prints a line of JSON: exit code, seconds, CPU seconds, peak KB.
 
 A process of its own because Linux counts the memory of whoever starts a program into that program's peak: this one is
 small.
@@ -14,8 +14,8 @@ def main(command: list[str]) -> None:
     started = time.perf_counter()
     process = os.posix_spawn(command[0], command, os.environ)
     _, status, usage = os.wait4(process, 0)
-    seconds = time.perf_counter() - started
-    print(f"[{os.waitstatus_to_exitcode(status)}, {seconds}, {usage.ru_maxrss}]", flush=True)
+    seconds, busy = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    print(f"[{os.waitstatus_to_exitcode(status)}, {seconds}, {busy}, {usage.ru_maxrss}]", flush=True)
 
 
 if __name__ == "__main__":

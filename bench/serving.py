@@ -18,11 +18,10 @@ from bench.process import PROJECT
 from bench.wdbc import train
 
 ROWS = 1000
-ROUNDS = 10
 BATCHES = 10
 
 
-def measure(folder: Path) -> Iterator[Figure]:
+def measure(folder: Path, rounds: int) -> Iterator[Figure]:
     """Rows a second, many in a request against one in a request, and the slowest of a hundred one-row requests."""
     features, labels = load_breast_cancer(return_X_y=True)
     root = folder / "serving"
@@ -38,7 +37,7 @@ def measure(folder: Path) -> Iterator[Figure]:
         up = time.perf_counter() - started
         rows = [",".join(map(repr, row)) for row in features[np.arange(ROWS) % len(features)].tolist()]
         single, batch = list[float](), list[float]()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             single += [_seconds(client, row) for row in rows]
             batch += [_seconds(client, "\n".join(rows)) for _ in range(BATCHES)]
         server.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Training on a large CSV: against pandas and scikit-learn, against Vowpal Wabbit, and on ten times the rows."""
+"""Training on a large CSV: against pandas and scikit-learn, and against Vowpal Wabbit."""
 
 import json
 import os
@@ -9,45 +9,44 @@ from pathlib import Path
 import numpy as np
 
 from bench import data
+from bench.columns import FEATURES
 from bench.figure import Figure
-from bench.process import Run, fastest, run
+from bench.process import YARDSTICKS, Run, fastest, in_turn, run
 from local.linear_learner import artifact, predict
 
-REPEATS = 3
+PARSING = "parsing CSV, one core"
 SCIKIT = "pandas.read_csv, StandardScaler, one LogisticRegression"
 WABBIT = "Vowpal Wabbit, one model"
 
 
-def measure(folder: Path, rows: int) -> Iterator[Figure]:
+def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """All 32 models trained, selected and calibrated from CSV, parsing included.
 
     Args:
         folder: For the generated data; emptied afterwards.
-        rows: Of the smaller training file.
+        rows: Of the training file.
+        repeats: Of each program.
     """
     root = folder / "training"
     try:
-        small, held = _laid_out(root / "once", rows)
-        name = f"{rows:,} x {data.FEATURES} from CSV"
-        ours, scikit, single, wabbit = list[Run](), list[Run](), list[Run](), list[Run]()
-        for _ in range(REPEATS):
-            ours.append(_train(root / "once"))
-            scikit.append(run("bench.scikit", str(small), str(held)))
-            single.append(_train(root / "once", epochs="1"))
-            wabbit.append(run("bench.wabbit", str(small), str(data.FEATURES)))
-        _train(root / "once")
-        once, other = fastest(ours), fastest(scikit)
-        loss, other_loss = _log_loss(root / "once", held), float(other.output.split()[-1])
-        yield Figure(f"train 32 models, {name}", once.seconds, "s", SCIKIT, other.seconds, "ratio <= 1.0")
-        yield Figure(f"peak memory, {name}", once.memory, "MB", SCIKIT, other.memory, "ratio <= 0.5")
-        yield Figure(f"validation log loss, {name}", loss, "", SCIKIT, other_loss, "ratio <= 1.0")
-        one = fastest(single).seconds
-        yield Figure(f"one pass of 32 models, {name}", one, "s", WABBIT, fastest(wabbit).seconds, "ratio <= 1.2")
-        small.unlink()
-        _laid_out(root / "ten", 10 * rows)
-        ten = fastest([_train(root / "ten") for _ in range(REPEATS)])
-        yield Figure("ten times the rows, time", ten.seconds, "s", "the same, once", once.seconds, "ratio <= 11")
-        yield Figure("ten times the rows, peak memory", ten.memory, "MB", "the same, once", once.memory, "ratio <= 1.2")
+        learn, held = _laid_out(root, rows)
+        name, given = f"{rows:,} x {FEATURES} from CSV", (str(learn), str(held))
+        runs = in_turn(
+            repeats,
+            {
+                "single": lambda: _train(root, epochs="1"),
+                "wabbit": lambda: run("bench.yardsticks.wabbit", given[0], str(FEATURES), python=YARDSTICKS),
+                "ours": lambda: _train(root),
+                "scikit": lambda: run("bench.yardsticks.scikit", *given, python=YARDSTICKS),
+            },
+        )
+        once, other = fastest(runs["ours"]), fastest(runs["scikit"])
+        loss, other_loss = _log_loss(root, held), float(other.output.split()[-1])
+        yield Figure(f"train 32 models, {name}", once.seconds, "s", SCIKIT, other.seconds, "ratio <= 1.0", PARSING)
+        yield Figure(f"peak memory, {name}", once.memory, "MB", SCIKIT, other.memory, "ratio <= 0.5", "8 MB chunks")
+        yield Figure(f"validation log loss, {name}", loss, "", SCIKIT, other_loss, "ratio <= 1.0", "the data")
+        one, wabbit = fastest(runs["single"]).seconds, fastest(runs["wabbit"]).seconds
+        yield Figure(f"one pass of 32 models, {name}", one, "s", WABBIT, wabbit, "ratio <= 1.2", "matrix products")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

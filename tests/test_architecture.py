@@ -86,7 +86,7 @@ def test_no_file_is_over_250_lines() -> None:
 
 
 def test_no_lock_file_names_where_its_packages_come_from() -> None:
-    for name in ("requirements.txt", "package-lock.json"):
+    for name in ("requirements.txt", "requirements-bench.txt", "package-lock.json"):
         text = (ROOT / name).read_text()
         assert "://" not in text.replace("https://opencollective.com", "")
         assert "resolved" not in text

@@ -2,7 +2,7 @@
 
 import sys
 
-import vowpalwabbit  # type: ignore[import-untyped]
+import vowpalwabbit  # type: ignore[import-not-found]
 
 
 def main(train: str, features: str) -> None:

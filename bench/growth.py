@@ -1,0 +1,108 @@
+"""The whole workflow on more and more rows, deployed on the local AWS: time and peak memory of each job.
+
+bench/pipeline.toml is what runs. Each size has the files of the one before, and more; its endpoint is deleted first,
+so that every run does what a first run does. Writes build/growth.json: a line a job and size; `run` is from the last
+upload to a prediction, its CPU and memory being those of the local AWS itself.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from bench import data
+from bench.deployment import Deployment, deploying
+from bench.figure import Figure
+from bench.jobs import NOUNS, Watch, peak, seconds
+from bench.process import PROJECT
+
+FILE_ROWS = 900_000
+"""About 265 MB."""
+MEMORY_MB, BUFFERS = 1024, "its buffers"
+BYTES_A_ROW = 1500
+"""On disk at the most: uploaded, copied into a job, spilled, split, and split once more in S3."""
+LIMITS = {
+    "preprocess": "parsing and writing numbers as text",
+    "train": "parsing, then matrix products",
+    "score": "JSON to numbers and back",
+    "evaluate": "JSON to numbers",
+    "run": "its jobs",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A job at a size."""
+
+    rows: int
+    job: str
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def measure(folder: Path, sizes: tuple[int, ...], name: str) -> Iterator[Figure]:
+    """The largest of `sizes` beside 1,000,000 rows, or else the smallest; `name` is that of the JSON."""
+    points, uploaded = list[Point](), 0
+    with deploying(PROJECT / "bench/pipeline.toml", home=folder / "aws") as deployment:
+        for rows in sizes:
+            _upload(deployment, folder, uploaded, rows)
+            uploaded = rows
+            points += _run(deployment, rows)
+    (PROJECT / "build" / name).write_text(json.dumps([asdict(point) for point in points], indent=1) + "\n")
+    low, high = 1_000_000 if 1_000_000 in sizes else sizes[0], sizes[-1]
+    at = {(point.job, point.rows): point for point in points}
+    for job in (*NOUNS, "run"):
+        last, first = at[job, high], at[job, low]
+        each, before = 1e6 * last.seconds / high, 1e6 * first.seconds / low
+        what, that = f"{job}, {high:,} rows", f"the same at {low:,}"
+        yield Figure(f"{what}, time a row", each, "us", that, before, "ratio <= 1.2", LIMITS[job])
+        goal = "" if job == "run" else f"value < {MEMORY_MB}"
+        yield Figure(f"{what}, peak memory", last.peak_mb, "MB", that, first.peak_mb, goal, BUFFERS, any_size=True)
+    yield Figure(f"the whole run, {high:,} rows", at["run", high].seconds, "s", limit=LIMITS["run"])
+
+
+def _upload(deployment: Deployment, folder: Path, done: int, rows: int) -> None:
+    """Make and upload the files of rows `done` to `rows`, a process a core making them."""
+    parts = [(start, min(FILE_ROWS, rows - start)) for start in range(done, rows, FILE_ROWS)]
+    files = [folder / f"raw-{start:09}.csv" for start, _ in parts]
+    s3, bucket = deployment.client("s3"), deployment.outputs["DataBucket"]
+    with ProcessPoolExecutor(2) as pool:
+        written = [pool.submit(data.write_raw, file, *part[::-1]) for file, part in zip(files, parts, strict=True)]
+        for file, one in zip(files, written, strict=True):
+            one.result()
+            s3.upload_file(str(file), bucket, f"raw/{file.name}")
+            file.unlink()
+
+
+def _run(deployment: Deployment, rows: int) -> Iterator[Point]:
+    deployment.forget_model()
+    server, started = psutil.Process(deployment.cloud.pid), time.monotonic()
+    before = server.cpu_times()
+    with Watch(deployment.cloud.pid) as watch:
+        deployment.client("s3").put_object(Bucket=deployment.outputs["DataBucket"], Key="raw/_SUCCESS", Body=b"")
+        deployment.ops("watch")
+        deployment.ops("predict")
+        took = time.monotonic() - started
+    after = server.cpu_times()
+    sagemaker, run = deployment.client("sagemaker"), _newest(deployment)
+    for job, noun in NOUNS.items():
+        name = f"{deployment.settings.project.name}-{job}-{run}-0"
+        use = watch.of(name)
+        yield Point(rows, job, seconds(sagemaker, noun, name), use.cpu, use.peak)
+    busy = after.user + after.system - before.user - before.system
+    yield Point(rows, "run", took, busy, peak(deployment.cloud.pid))
+
+
+def _newest(deployment: Deployment) -> str:
+    """What the names of the newest run's jobs hold: the MD5 of its name (pipeline/names.py)."""
+    states: Any = deployment.client("stepfunctions")
+    machine = deployment.outputs["StateMachine"]
+    newest = states.list_executions(stateMachineArn=machine)["executions"][0]
+    return hashlib.md5(newest["name"].encode(), usedforsecurity=False).hexdigest()
