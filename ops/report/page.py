@@ -95,4 +95,4 @@ def _data(document: Document) -> str:
     counted = [(name.replace("_", " "), count) for name, count in rows]
     return section("Data", table("Rows", ("what", "rows"), counted),
                    figure("features", f"Features: the middle 80 % of the values, against {against}"),
-                   note="More refused rows than [data.bad_rows] allows end a run; those it allows are in its quarantine.")  # fmt: skip
+                   note="More than [data.bad_rows] allows end a run; what it allows is in the quarantine.")  # fmt: skip
