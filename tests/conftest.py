@@ -13,16 +13,19 @@ from typing import Any, TypeVar
 import boto3
 import pytest
 
+from cdk.app import build
 from local import grants
-from local.cloud import Cloud, running
+from local.cloud import ACCOUNT, Cloud, running
 from ops import runs
 from ops.account import Account
+from pipeline.config import load
 
 T = TypeVar("T")
 PROMOTION = ("tests/promotion", "tests/lambdas/retrain")
 LONGEST_FIRST = ("deployed", "promotion", "machine", "local")
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "pipeline.toml"
 WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 
 
@@ -109,17 +112,21 @@ def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
 def deploy(
     cloud: Cloud, config: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, bootstrapped: bool = False
 ) -> Deployed:
+    """Bootstraps and deploys; the shipped settings as a user does, others synthesised here, for half the time."""
+    region = cloud.environment["AWS_REGION"]
     environment = {
         **os.environ,
         **cloud.environment,
         "PATH": f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}",
-        "CDK_DEFAULT_ACCOUNT": "123456789012",
-        "CDK_DEFAULT_REGION": cloud.environment["AWS_REGION"],
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+        "CDK_DEFAULT_REGION": region,
         "PIPELINE_CONFIG": str(config),
     }
+    if config != SHIPPED:
+        build(load(config), region=region, account=ACCOUNT, out=out).synth()
     commands = [
-        ["bootstrap", "--app", "", f"aws://123456789012/{environment['AWS_REGION']}"],
-        ["deploy", "--all", "--require-approval", "never", "--output", str(out)],
+        ["bootstrap", "--app", "", f"aws://{ACCOUNT}/{region}"],
+        ["deploy", "--all", "--require-approval", "never", "--output" if config == SHIPPED else "--app", str(out)],
     ]
     for arguments in commands[bootstrapped:]:
         made = subprocess.run(
@@ -129,7 +136,7 @@ def deploy(
         assert made.returncode == 0, made.stdout + made.stderr
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
-    session = boto3.Session(region_name=environment["AWS_REGION"])
+    session = boto3.Session(region_name=region)
     account = Account.of(str(config))
     return Deployed(cloud, Account(account.settings, session), environment)
 
@@ -144,7 +151,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     decisions.unlink(missing_ok=True)
     settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions)}
     with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
-        made = deploy(cloud, ROOT / "pipeline.toml", tmp_path_factory.mktemp("cdk.out"), patched)
+        made = deploy(cloud, SHIPPED, tmp_path_factory.mktemp("cdk.out"), patched)
         yield made
         granted = grants.policies(made.client("iam"), made.account.settings.project.name)
         (folder / f"{worker}.json").write_text(json.dumps(granted, indent=1))

@@ -11,7 +11,7 @@ import pytest
 from ops import predict, runs
 from tests.conftest import ROOT, Deployed, deploy
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 
 METRICS = {
     "wine": (
@@ -39,7 +39,7 @@ class Example:
         return endpoint["EndpointConfigName"]
 
 
-@pytest.fixture(scope="module", params=[pytest.param("wine", marks=pytest.mark.full), "diabetes"])
+@pytest.fixture(scope="module", params=["wine", "diabetes"])
 def example(
     request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Example]:
