@@ -94,11 +94,15 @@ env: ## print the exports that point a shell at the local AWS
 ROOMS := pipeline lambdas cdk local ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lint secrets audit test-fast test test-full failures iam snapshots bench bench-install bench-docs load postman synth
-lint: $(INSTALLED) secrets audit ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
+.PHONY: lint style types secrets audit test-fast test tested test-full failures iam snapshots bench bench-install bench-docs load postman synth
+lint: style secrets audit types ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
+
+style: $(INSTALLED)
 	ruff check .
 	ruff format --check .
-	mypy --num-workers 2 $(ROOMS)
+
+types: $(INSTALLED)
+	mypy $(ROOMS)
 	cd pipeline/jobs && mypy --config-file ../../pyproject.toml --exclude '^$$' .
 
 # Not scanned: hashes of packages, data, and templates full of logical ids. Made up credentials are named.
@@ -121,7 +125,11 @@ audit: $(INSTALLED)
 test-fast: $(INSTALLED) ## the tests that deploy nothing
 	$(PYTEST) -m "not cloud and not full"
 
-test: install lint ## what CI runs: lint, every test but the long ones, coverage
+test: install style secrets audit ## what CI runs: lint, every test but the long ones, coverage
+	@$(MAKE) --no-print-directory --jobs 2 types tested
+
+# Beside mypy, which takes a minute of one core.
+tested: $(INSTALLED)
 	@rm -rf build/iam
 	$(PYTEST) -m "not full" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
