@@ -57,19 +57,22 @@ class Caller:
 
     async def _call(self, number: int, due: float) -> Call:
         connection = await self._free.get()
-        status, retry_after = 0, ""
+        status, retry_after, closes = 0, "", False
         try:
             async with asyncio.timeout(GIVE_UP_SECONDS):
                 connection = connection or await asyncio.open_connection(self._address.hostname, self._address.port)
-                status, retry_after = await self._exchange(*connection, number)
+                status, retry_after, closes = await self._exchange(*connection, number)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            closes = True
+        if closes and connection:
+            connection[1].close()
             connection = None
         self._free.put_nowait(connection)
         return Call(due, 1e3 * (time.monotonic() - due), status, retry_after)
 
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
-    ) -> tuple[int, str]:
+    ) -> tuple[int, str, bool]:
         body, path = one_row(self._deployment.settings, number).encode(), self._deployment.path
         headers = {
             **self._deployment.sign(path, body),
@@ -81,4 +84,4 @@ class Caller:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         told = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         await reader.readexactly(int(told["content-length"]))
-        return int(head[0].split()[1]), told.get("retry-after", "")
+        return int(head[0].split()[1]), told.get("retry-after", ""), told.get("connection") == "close"

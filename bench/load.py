@@ -60,6 +60,8 @@ def measure(deployment: Deployment, seconds: float, *, quick: bool = False) -> I
     for _ in range(TRIES):
         memory = Memory(deployment.cloud.pid)
         calls = asyncio.run(_run(deployment, rate, seconds, memory))
+        lost = sum(call.status != 200 for call in calls)
+        print(f"{rate:.0f} calls/s for {seconds:g} s: p99 {p99(calls):.0f} ms, {lost} errors", file=sys.stderr)
         if fine(calls):
             break
         rate *= LESS
