@@ -10,7 +10,7 @@ from typing import TypeVar
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-WORKERS = len(os.sched_getaffinity(0))
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ahead(work: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:

@@ -57,7 +57,7 @@ def moved(reference: dict[str, Any], seen: Tally, bounds: dict[str, float], sign
     expected, actual = np.array(reference["bins"]["counts"], float), seen.bins.astype(float)
     index, distance = psi(expected, actual), ks(np.array(reference["percentiles"]), seen)
     highest = max(bounds["psi"], psi_by_chance(expected, actual, significance))
-    farthest = max(bounds["ks"], ks_by_chance(reference["count"], seen.count, significance))
+    farthest = max(bounds["ks"], ks_by_chance(int(expected.sum()), seen.count, significance))
     reasons = []
     if index > highest:
         reasons.append(f"PSI {index:.3g} is above {highest:.3g}")
