@@ -67,8 +67,7 @@ def measure(deployment: Deployment, seconds: float, *, quick: bool = False) -> I
         rate *= LESS
     yield Figure(f"load: rate held for {seconds:g} s", rate, "calls/s", "", None, "value >= 1")
     yield Figure("load: p99 at that rate", p99(calls), "ms", "", None, f"value < {P99_MS:g}")
-    errors = sum(call.status != 200 for call in calls)
-    yield Figure("load: errors", errors, "", goal="value <= 0", any_size=True)
+    yield Figure("load: errors", lost, "", goal="value <= 0", any_size=True)
     yield Figure("load: memory at the end, by that near the start", memory.growth(), "x", "", None, "value <= 1.1")
 
     deployment.throttle(rate * HEADROOM, math.ceil(rate / 2))

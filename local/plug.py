@@ -183,7 +183,7 @@ def _append_log_events(
 def _emit_lambda_logs(
     original: Callable[..., None], groups: Any, func: dict[str, Any], *told: Any, **more: Any
 ) -> None:
-    """A stream for each instance, as on AWS; ministack opens one for each call."""
+    """A function keeps its newest streams: ministack opens one for each call, AWS one for each instance."""
     original(func, *told, **more)
     config = func.get("config", func)
     group = config.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"

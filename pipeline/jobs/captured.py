@@ -92,7 +92,7 @@ def _by_columns(block: Block, settings: JobSettings) -> Captured | None:
 
 def _answered(texts: list[str], settings: JobSettings) -> tuple[list[int], Floats, Floats] | None:
     """Return answers a request, and the scores and classes of all of them."""
-    width = _width(settings)
+    width = settings.score_width
     score = pa.list_(pa.float64()) if width else pa.float64()
     answer = pa.struct([("score", score), ("predicted_label", pa.float64())])
     found = Block("", 1, "\n".join(texts).encode()).columns(pa.schema([("predictions", pa.list_(answer))]))
@@ -135,7 +135,7 @@ def _by_record(block: Block, settings: JobSettings) -> Captured:
     classes: list[float] = []
     requests: list[tuple[str, str, int]] = []
     unreadable = 0
-    width = _width(settings)
+    width = settings.score_width
     for _, _, record in block.documents():
         try:
             given, answers = _rows(record), _answers(record)
@@ -168,11 +168,6 @@ def _captured(
     times = np.repeat(np.array([at for _, at, _ in requests], np.str_), counts)
     total = len(requests) + unreadable
     return Captured(features, scores, classes, np.array(keys, np.int64), times, total, unreadable)
-
-
-def _width(settings: JobSettings) -> int:
-    """Return how many scores an answer has; 0: one that is no list."""
-    return len(settings.classes) if settings.predictor_type == "multiclass_classifier" else 0
 
 
 def _text(side: dict[str, Any]) -> str:

@@ -62,6 +62,11 @@ class JobSettings:
         """The columns that hold numbers: the features, and the target for regression."""
         return self.features if self.classes else (*self.features, self.target)
 
+    @property
+    def score_width(self) -> int:
+        """How many scores an answer has when they are a list, one a class; 0: one score that is no list."""
+        return len(self.classes) if self.predictor_type == "multiclass_classifier" else 0
+
 
 def read_settings(path: Path) -> JobSettings:
     """Return the settings from a JSON file, or from the one JSON file in a directory.

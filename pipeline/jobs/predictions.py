@@ -50,10 +50,9 @@ def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
         PredictionsError: no file, or a line that is not JSON with a finite score (one a class for multiclass) and, for
             classes, a predicted_label that is a class number.
     """
-    count = len(settings.classes)
-    columns = [_Column("score", width=count if settings.predictor_type == "multiclass_classifier" else 0)]
+    columns = [_Column("score", width=settings.score_width)]
     if settings.classes:
-        columns.append(_Column("predicted_label", classes=count))
+        columns.append(_Column("predicted_label", classes=len(settings.classes)))
     (scores, *classes), rows = _read(directory, ".out", columns)
     return Predictions(scores, classes[0] if classes else None, rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Records:
         """Return rows made of columns, -0.0 as 0.0."""
         columns = [column + 0.0 for column in columns]
         words = np.empty((len(labels), 3 + len(columns)))
-        words[:, 0] = _keys(columns, len(labels), salt).view(np.float64)
+        words[:, 0] = row_keys(columns, salt).view(np.float64)
         words[:, 1] = places.view(np.float64)
         words[:, 2] = labels + 0.0
         for start in range(0, len(words), ROWS_AT_A_TIME):
@@ -87,14 +87,10 @@ def spot(files: list[str], place: int) -> str:
     return problems.place(files[place >> LINE_BITS], place & ((1 << LINE_BITS) - 1))
 
 
-def row_keys(features: Floats, salt: str) -> Keys:
-    """Return a 64-bit hash of each row's values (shape (rows,)): equal numbers, however written, hash equal."""
-    return _keys(list(features.T), len(features), salt)
-
-
-def _keys(columns: list[Floats], rows: int, salt: str) -> Keys:
+def row_keys(columns: Sequence[Floats], salt: str) -> Keys:
+    """Return a 64-bit hash of each row's values, from at least a column: equal numbers hash equal, however written."""
     seed = np.frombuffer(hashlib.blake2b(salt.encode("utf-8"), digest_size=8).digest(), np.uint64)
-    keys = np.repeat(seed, rows)
+    keys = np.repeat(seed, len(columns[0]))
     for column in columns:
         keys ^= np.ascontiguousarray(column).view(np.uint64)
         keys = mixed(keys)
