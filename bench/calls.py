@@ -57,6 +57,9 @@ class Caller:
 
     async def _call(self, number: int, due: float) -> Call:
         connection = await self._free.get()
+        if connection and connection[0].at_eof():  # the server closes a connection that nobody used for a while
+            connection[1].close()
+            connection = None
         status, retry_after, closes = 0, "", False
         try:
             async with asyncio.timeout(GIVE_UP_SECONDS):

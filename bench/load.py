@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -60,14 +61,17 @@ def measure(deployment: Deployment, seconds: float, *, quick: bool = False) -> I
     for _ in range(TRIES):
         memory = Memory(deployment.cloud.pid)
         calls = asyncio.run(_run(deployment, rate, seconds, memory))
-        lost = sum(call.status != 200 for call in calls)
-        print(f"{rate:.0f} calls/s for {seconds:g} s: p99 {p99(calls):.0f} ms, {lost} errors", file=sys.stderr)
+        lost = Counter(call.status for call in calls if call.status != 200)
+        told = ", ".join(f"{count} of status {status}" for status, count in lost.items())
+        print(
+            f"{rate:.0f} calls/s for {seconds:g} s: p99 {p99(calls):.0f} ms, errors: {told or 'none'}", file=sys.stderr
+        )
         if fine(calls):
             break
         rate *= LESS
     yield Figure(f"load: rate held for {seconds:g} s", rate, "calls/s", "", None, "value >= 1")
     yield Figure("load: p99 at that rate", p99(calls), "ms", "", None, f"value < {P99_MS:g}")
-    yield Figure("load: errors", lost, "", goal="value <= 0", any_size=True)
+    yield Figure("load: errors", lost.total(), "", goal="value <= 0", any_size=True)
     yield Figure("load: memory at the end, by that near the start", memory.growth(), "x", "", None, "value <= 1.1")
 
     deployment.throttle(rate * HEADROOM, math.ceil(rate / 2))

@@ -172,10 +172,12 @@ class Processing(WithVolume):
 class Training(WithVolume):
     """The machines of the training job, how the data reaches them, and the linear learner's hyperparameters by name.
 
-    File copies the data to the volume first; FastFile and Pipe stream it (CreateTrainingJob, TrainingInputMode).
+    File copies the data to the volume first; FastFile and Pipe stream it (CreateTrainingJob, TrainingInputMode). Of the
+    two content types recordio takes half the space of CSV.
     """
 
     input_mode: Literal["File", "FastFile", "Pipe"] = "File"
+    content_type: Literal["text/csv", "application/x-recordio-protobuf"] = "text/csv"
     hyperparameters: dict[str, str | int | float | bool] = {}
 
     @model_validator(mode="after")

@@ -47,6 +47,8 @@ class JobSettings:
     """train, validation and holdout, summing to 1."""
     salt: str
     mini_batch_size: int
+    content_type: str
+    """Of the files that training reads."""
     gate: GateSettings
     bad_rows: BadRows
     memory_bytes: int
@@ -101,6 +103,7 @@ def _picked(document: dict) -> JobSettings:  # type: ignore[type-arg]
         shares={part: split[part] for part in ("train", "validation", "holdout")},
         salt=split["salt"],
         mini_batch_size=int(mini_batch),
+        content_type=document["training"]["content_type"],
         gate=GateSettings(**document["gate"]),
         bad_rows=BadRows(**data["bad_rows"]),
         memory_bytes=int(document["processing"]["memory_mb"] * 2**20),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import recordio
 from baseline import in_sample
 from job_settings import JobSettings, read_settings
 from moments import Moments
@@ -124,20 +125,26 @@ def _rewrite(summary: Summary, rows: Numbers, source: Path, output: Path, settin
         if len(within):
             keep = np.ones(count, bool)
             keep[within - start] = False
-            here = paths(source, part, number, summary.host)
-            there = paths(output, part, number, summary.host)
-            lines = [file.read_bytes().splitlines(keepends=True) for file in here]
+            named = (part, number, summary.host, settings.content_type)
+            here, there = paths(source, *named), paths(output, *named)
+            lines = [_lines(file.read_bytes(), count) for file in here]
             for file, texts in zip(there, lines, strict=True):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(b"".join(text for text, kept in zip(texts, keep, strict=True) if kept))
             labels = np.asarray(index.labels[within])
-            features = _features(part, [lines[0][row] for row in within - start])
+            features = _features(part, [lines[0][row] for row in within - start], len(settings.features))
             summary.counts[part] -= count_labels(labels, settings)
             summary.moments -= Moments.of(np.column_stack([labels, features]))
         start += count
 
 
-def _features(part: str, lines: list[bytes]) -> Floats:
+def _lines(content: bytes, rows: int) -> list[bytes]:
+    return recordio.split(content, rows) if content.startswith(recordio.MAGIC) else content.splitlines(keepends=True)
+
+
+def _features(part: str, lines: list[bytes], width: int) -> Floats:
+    if lines[0].startswith(recordio.MAGIC):
+        return recordio.features_of(b"".join(lines), width)
     rows = [json.loads(line)["features"] if part == "holdout" else json.loads(b"[%b]" % line)[1:] for line in lines]
     return np.array(rows, np.float64)
 

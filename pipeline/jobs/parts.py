@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import recordio
 from arrow import to_arrow
 from job_settings import JobSettings
 from numpy.typing import NDArray
@@ -22,12 +23,12 @@ class Parts:
     """The files of every part: a new one is begun when the last has SHARD_BYTES.
 
     train/train-00000.csv and validation/validation-00000.csv are label first without a header, as the linear learner
-    reads CSV; holdout/holdout-00000.jsonl has the features, labels/labels-00000.jsonl the row's key and label, line by
-    line. With several hosts a name ends in the host's.
+    reads CSV, or .pbr by the settings' content type; holdout/holdout-00000.jsonl has the features,
+    labels/labels-00000.jsonl the row's key and label, line by line. With several hosts a name ends in the host's.
     """
 
-    def __init__(self, output: Path, host: str) -> None:
-        self._output, self._host = output, host
+    def __init__(self, output: Path, host: str, content_type: str) -> None:
+        self._output, self._host, self._type = output, host, content_type
         self._open: list[BinaryIO] = []
         self.shards: list[tuple[str, int, int]] = []
         """Part, number and rows of each, in the order of the rows' keys."""
@@ -38,7 +39,7 @@ class Parts:
         if name != part or self._open[0].tell() >= SHARD_BYTES:
             self.close()
             number, so_far = (number + 1 if name == part else 0), 0
-            self._open = [self._created(path) for path in paths(self._output, part, number, self._host)]
+            self._open = [self._created(path) for path in self._paths(part, number)]
             self.shards.append((part, number, 0))
         for file, text in zip(self._open, texts, strict=True):
             file.write(text)
@@ -50,21 +51,26 @@ class Parts:
             file.close()
         self._open = []
 
+    def _paths(self, part: str, number: int) -> list[Path]:
+        return paths(self._output, part, number, self._host, self._type)
+
     def _created(self, path: Path) -> BinaryIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("wb")
 
 
-def paths(folder: Path, part: str, number: int, host: str) -> list[Path]:
+def paths(folder: Path, part: str, number: int, host: str, content_type: str) -> list[Path]:
     """Return the files of a shard: one, or for the hold-out one of features and one of labels."""
     kinds = ("holdout", "labels") if part == "holdout" else (part,)
-    ending = ".jsonl" if part == "holdout" else ".csv"
+    ending = ".jsonl" if part == "holdout" else ".pbr" if content_type == recordio.CONTENT_TYPE else ".csv"
     return [folder / kind / f"{kind}-{number:05d}{'-' if host else ''}{host}{ending}" for kind in kinds]
 
 
 def texts_of(part: str, rows: Records, settings: JobSettings) -> list[bytes]:
     """Return rows as the text of each file of a part."""
     labels: NDArray[Any] = rows.labels.astype(np.int64) if settings.classes else rows.labels
+    if part != "holdout" and settings.content_type == recordio.CONTENT_TYPE:
+        return [recordio.frames(labels, rows.features)]
     if part != "holdout":
         return [_csv([labels, *rows.features.T])]
     features = _csv(list(rows.features.T)).removesuffix(b"\n").replace(b"\n", b']}\n{"features":[')

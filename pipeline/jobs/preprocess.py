@@ -76,7 +76,7 @@ def prepared(source: Source, output: Path, host: str) -> Summary:
             moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
             counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
         )
-        parts = Parts(output, host)
+        parts = Parts(output, host, settings.content_type)
         with closing(parts), Index.writer(output / "shards", host) as index:
             ordered = _ordered(spill, summary, index, settings)
             for part, rows, texts, moments in ahead(partial(_written, settings), ordered):

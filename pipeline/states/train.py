@@ -18,7 +18,8 @@ def train(build: Building) -> list[State]:
 def _train(build: Building, stopped: State) -> TrainingStep:
     size = build.settings.training
     channels = {
-        channel: TrainingInput(names.folder(channel), content_type="text/csv") for channel in ("train", "validation")
+        channel: TrainingInput(names.folder(channel), content_type=size.content_type)
+        for channel in ("train", "validation")
     }
     estimator = Estimator(
         image_uri="${TrainingImage}",

@@ -20,6 +20,7 @@ from pipeline.settings import BadRows
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
+RECORDIO = "application/x-recordio-protobuf"
 SERVICES = {"sfn": "stepfunctions"}
 DOCUMENTS = {"lambda": "Payload", "sns": "Message"}
 """Parameters that an integration takes as a document where the API wants its text."""
@@ -119,11 +120,12 @@ def test_no_arn_account_or_region_is_written_into_it(definition: dict[str, Any])
 @pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
 def test_training_reads_its_data_as_the_settings_say(mode: str) -> None:
     settings = load(ROOT / "pipeline.toml")
-    training = settings.training.model_copy(update={"input_mode": mode})
+    training = settings.training.model_copy(update={"input_mode": mode, "content_type": RECORDIO})
     states = dict(tasks(workflow.definition(settings.model_copy(update={"training": training}))))
     request = states["Train"]["Parameters"]
     assert request["AlgorithmSpecification"]["TrainingInputMode"] == mode
     assert [channel.get("InputMode", mode) for channel in request["InputDataConfig"]] == [mode, mode]
+    assert [channel["ContentType"] for channel in request["InputDataConfig"]] == [RECORDIO, RECORDIO]
 
 
 @pytest.fixture(scope="module")

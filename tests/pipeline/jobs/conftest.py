@@ -22,7 +22,7 @@ DOCUMENT = {
         "split": {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"},
     },
     "processing": {"memory_mb": 512},
-    "training": {"hyperparameters": {"mini_batch_size": 5}},
+    "training": {"content_type": "text/csv", "hyperparameters": {"mini_batch_size": 5}},
     "gate": {"minimum": {"auc": 0.7}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
 }
 HEADER = "customer,age,visits,bought"

@@ -132,7 +132,7 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
             "split": {"train": 0.4, "validation": 0.3, "holdout": 0.3, "salt": "s"},
         },
         "processing": {"memory_mb": 512},
-        "training": {"hyperparameters": {"mini_batch_size": 2}},
+        "training": {"content_type": "text/csv", "hyperparameters": {"mini_batch_size": 2}},
         "gate": {"minimum": {"r2": 0}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
     }
     results = []

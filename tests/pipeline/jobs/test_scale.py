@@ -13,20 +13,27 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+import recordio
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from problems import JobError, TableError, VolumeError
 
+from local.linear_learner import recordio as local_recordio
 from tests.pipeline.jobs.conftest import DOCUMENT, HEADER
 
 TINY = 0.004
 """MB: a block is 32 bytes, and some ten rows are held."""
 
 
-def settings_of(folder: Path, memory_mb: float = 512, **data) -> Path:
+def settings_of(folder: Path, memory_mb: float = 512, content_type: str = "text/csv", **data) -> Path:
     path = folder / "settings.json"
-    document = {**DOCUMENT, "data": {**DOCUMENT["data"], **data}, "processing": {"memory_mb": memory_mb}}
+    document = {
+        **DOCUMENT,
+        "data": {**DOCUMENT["data"], **data},
+        "processing": {"memory_mb": memory_mb},
+        "training": {**DOCUMENT["training"], "content_type": content_type},
+    }
     path.write_text(json.dumps(document))
     return path
 
@@ -107,6 +114,25 @@ def test_rows_that_instances_share_are_kept_once_and_the_rest_of_their_files_sta
     }
     assert baseline(tmp_path / "merged") == baseline(tmp_path / "one")
     assert baseline(tmp_path / "one")["rows"]["duplicates_dropped"] == 20
+
+
+def test_recordio_holds_the_rows_of_csv_from_one_instance_or_several(folder, table, tmp_path):
+    for shard, rows in (("a", table[1:41]), ("b", table[21:])):
+        (folder / shard).mkdir()
+        (folder / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
+    preprocess.run(settings_of(tmp_path), folder, tmp_path / "csv")
+    settings = settings_of(tmp_path, content_type=recordio.CONTENT_TYPE)
+    preprocess.run(settings, folder, tmp_path / "one")
+    on_instances(settings, [folder / "a", folder / "b"], tmp_path / "run", tmp_path / "merged")
+    wanted = parts(tmp_path / "csv")
+    for out in (tmp_path / "one", tmp_path / "merged"):
+        for part in ("train", "validation"):
+            files = sorted((out / part).glob("*.pbr"))
+            found = np.concatenate([local_recordio.parse(file.read_bytes(), labelled=True) for file in files])
+            rows = [list(map(float, line.split(b","))) for line in wanted[part]]
+            assert sorted(found.tolist()) == sorted(np.array(rows, np.float32).tolist())
+        assert sorted(parts(out)["holdout"]) == sorted(wanted["holdout"])
+        assert baseline(out) == baseline(tmp_path / "csv")
 
 
 @pytest.mark.parametrize(
