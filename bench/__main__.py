@@ -54,7 +54,7 @@ class Bench:
             "serving": lambda: serving.measure(folder, 1 if small else 10),
             "endpoint": lambda: endpoint.measure(folder, 3 if small else 9, 200 if small else 1000),
             "preprocess": lambda: preprocess.measure(folder, 40_000 if small else 2_000_000, repeats),
-            "instances": lambda: instances.measure(folder, 80_000 if small else 1_000_000, repeats),
+            "instances": lambda: instances.measure(folder, 80_000 if small else 2_000_000, repeats),
             "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, 1 if small else 2),
             "growth": lambda: growth.measure(folder, self.sizes, growth_name),
             "whole": lambda: whole.measure(folder, self.example, repeats),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from parts import paths
 from problems import TableError
 from quarantine import check_budget
-from records import Floats, Records, spot
+from records import Floats, Keys, Records, spot
 from sources import NO_FILE
 from spill import SPILL_IN_MEMORY
 from summary import Index, Summary, clash, count_labels
@@ -75,9 +75,12 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
     first: list[tuple[str, float]] = []
     for slices in _ranges(indexes, settings):
         keys, labels = (np.concatenate([getattr(part, name) for _, part in slices]) for name in ("keys", "labels"))
-        host = np.repeat(np.arange(len(slices)), [len(part.keys) for _, part in slices])
-        order = np.lexsort((host, labels, keys))
-        keys, labels, host = keys[order], labels[order], host[order]
+        order = _shared(keys)
+        if not len(order):
+            continue
+        order = order[np.lexsort((labels[order], keys[order]))]
+        host = np.repeat(np.arange(len(slices)), [len(part.keys) for _, part in slices])[order]
+        keys, labels = keys[order], labels[order]
         same_key, same_label = keys[1:] == keys[:-1], labels[1:] == labels[:-1]
         if settings.classes and (same_key & ~same_label).any():
             clashes += int((same_key & ~same_label).sum())
@@ -94,6 +97,14 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
     if first:
         raise clash(first[0], first[1], clashes, settings)
     return [np.concatenate(rows) for rows in found]
+
+
+def _shared(keys: Keys) -> Numbers:
+    """Return the numbers of the rows whose key another one has, by key; quick, as each instance's keys are in order."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    again = ordered[1:] == ordered[:-1]
+    return order[np.concatenate(([False], again)) | np.concatenate((again, [False]))]
 
 
 def _ranges(indexes: list[Index], settings: JobSettings) -> Iterator[list[tuple[int, Index]]]:
@@ -150,8 +161,11 @@ def _features(part: str, lines: list[bytes], width: int) -> Floats:
 
 
 def _sample(summaries: list[Summary], read: int, settings: JobSettings) -> Records:
-    """Return the sample that one instance would have drawn."""
+    """Return the sample that one instance would have drawn, in another order."""
     drawn = [records[in_sample(records, read, settings)].words for each in summaries for records in each.sample]
-    rows = Records(np.concatenate(drawn)).in_order()
-    again = (rows.keys[1:] == rows.keys[:-1]) & (rows.labels[1:] == rows.labels[:-1])
-    return rows[np.concatenate(([True], ~again))]
+    rows = Records(np.concatenate(drawn))
+    order = _shared(rows.keys)
+    order = order[np.lexsort((rows.labels[order], rows.keys[order]))]
+    keys, labels = rows.keys[order], rows.labels[order]
+    again = (keys[1:] == keys[:-1]) & (labels[1:] == labels[:-1])
+    return Records(np.delete(rows.words, order[1:][again], axis=0))
