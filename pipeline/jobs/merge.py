@@ -101,10 +101,11 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
 
 def _shared(keys: Keys) -> Numbers:
     """Return the numbers of the rows whose key another one has, by key; quick, as each instance's keys are in order."""
-    order = np.argsort(keys, kind="stable")
+    order: Numbers = np.argsort(keys, kind="stable")
     ordered = keys[order]
     again = ordered[1:] == ordered[:-1]
-    return order[np.concatenate(([False], again)) | np.concatenate((again, [False]))]
+    shared: Numbers = order[np.concatenate(([False], again)) | np.concatenate((again, [False]))]
+    return shared
 
 
 def _ranges(indexes: list[Index], settings: JobSettings) -> Iterator[list[tuple[int, Index]]]:
