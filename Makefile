@@ -125,8 +125,8 @@ audit: $(INSTALLED)
 test-fast: $(INSTALLED) ## the tests that deploy nothing
 	$(PYTEST) -m "not cloud and not full"
 
-test: install style secrets audit ## what CI runs: lint, every test but the long ones, coverage
-	@$(MAKE) --no-print-directory --jobs 2 types tested
+test: install style audit ## what CI runs: lint, every test but the long ones, coverage
+	@$(MAKE) --no-print-directory --jobs 3 secrets types tested
 
 # Beside mypy, which takes a minute of one core.
 tested: $(INSTALLED)
