@@ -27,6 +27,7 @@ def always_on(settings: Settings, resources: Counter[str], prices: Any) -> Itera
     endpoint = settings.endpoint
     hourly = _hour(endpoint.instance_type, prices)
     name = f"endpoint {settings.project.name}, {endpoint.instance_count} x {endpoint.instance_type}, idle or not"
+    name += f", {endpoint.max_instances} at most" if endpoint.scales else ""
     yield name, endpoint.instance_count * hourly * HOURS
     for kind, price in prices["month"].items():
         if resources[kind]:

@@ -113,7 +113,9 @@ def _quotas(account: Account) -> str:
     """Instances of each type that the settings ask for; an account that may not list its quotas is not unwell."""
     settings = account.settings
     wanted = {
-        f"{settings.endpoint.instance_type} for endpoint usage": settings.endpoint.instance_count,
+        f"{settings.endpoint.instance_type} for endpoint usage": max(
+            settings.endpoint.instance_count, settings.endpoint.max_instances
+        ),
         f"{settings.training.instance_type} for training job usage": settings.training.instance_count,
         f"{settings.processing.instance_type} for processing job usage": settings.processing.instance_count,
         f"{settings.transform.instance_type} for transform job usage": settings.transform.instance_count,

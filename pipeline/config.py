@@ -14,11 +14,10 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from pipeline.api_settings import Api
 from pipeline.drift_settings import Drift
+from pipeline.endpoint_settings import Endpoint, Golden
 from pipeline.settings import (
     Data,
-    Endpoint,
     Gate,
-    Golden,
     Processing,
     Project,
     Release,

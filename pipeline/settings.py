@@ -220,22 +220,3 @@ class Release(Table):
     rollout: Literal["all_at_once", "canary", "linear"] = "all_at_once"
     step_percent: Annotated[int, Field(ge=10, le=50)] = 10
     bake_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
-
-
-class Golden(Table):
-    """A row whose prediction is known; the smoke test posts it. Regression: a value within a tolerance."""
-
-    row: Annotated[tuple[float, ...], Field(strict=False)]
-    label: str | None = None
-    value: float | None = None
-    tolerance: Annotated[float, Field(gt=0)] | None = None
-
-
-class Endpoint(Table):
-    """The machines that serve, how long an update may take, and the golden rows."""
-
-    instance_type: InstanceType
-    instance_count: Count = 1
-    deadline_minutes: Annotated[int, Field(ge=1, le=480)] = 30
-    capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
-    golden: Annotated[tuple[Golden, ...], Field(strict=False, min_length=1)]

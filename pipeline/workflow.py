@@ -15,6 +15,7 @@ from pipeline.states.lease import LATEST, acquire
 from pipeline.states.prepare import name_run, preprocess, wants_release
 from pipeline.states.registry import approval, from_package, register
 from pipeline.states.release import release
+from pipeline.states.scaling import scaling
 from pipeline.states.tell import DECISION, ended, failed, outcome, waiting
 from pipeline.states.tidy import tidy
 from pipeline.states.train import train
@@ -53,6 +54,7 @@ def definition(settings: Settings, partition: str = "aws") -> dict[str, Any]:
             *evaluate(build, rejected=rejected),
             *approval(build, ask=lambda wait: waiting(project, console, then=wait), turned_down=turned_down),
             *released,
+            *scaling(build),
             *tidy(build, then=outcome("Accepted", "accepted", DECISION)),
             told[0],
         ]

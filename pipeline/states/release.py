@@ -8,6 +8,7 @@ from pipeline.settings import Release
 from pipeline.states.champion import ENDPOINT, NONE
 from pipeline.states.common import KEY, Building
 from pipeline.states.registry import decide
+from pipeline.states.scaling import VARIANT, patient
 from pipeline.states.tell import sentence
 
 POLL_SECONDS = 60
@@ -52,7 +53,7 @@ def _endpoint_config(build: Building) -> Task:
     """The SDK's EndpointConfigStep drops `parameters`, so the plain Task. The variant's name never changes."""
     size = build.settings.endpoint
     variant = {
-        "VariantName": "AllTraffic",
+        "VariantName": VARIANT,
         "ModelName": names.RESOURCE,
         "InstanceType": size.instance_type,
         "InitialInstanceCount": size.instance_count,
@@ -80,7 +81,7 @@ def _update(build: Building, state_id: str, config: Intrinsic, deployment: dict[
     parameters = {**ENDPOINT, "EndpointConfigName": config, "RetainAllVariantProperties": True}
     if deployment is not None:
         parameters["DeploymentConfig"] = deployment
-    return build.call(state_id, "updateEndpoint", parameters)
+    return patient(build, build.call(state_id, "updateEndpoint", parameters))
 
 
 def _deployment(release: Release) -> dict[str, Any]:

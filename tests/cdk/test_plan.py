@@ -1,5 +1,6 @@
 """The plan: what is always on comes first, and its sums follow from the settings and the table of prices."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -35,6 +36,11 @@ def test_a_firewall_costs_by_call() -> None:
     dev, prod = (plan(load(ROOT / "pipeline.toml", stage), PRICES, TEMPLATE) for stage in ("dev", "prod"))
     assert "a million predictions: 4.00 $" in dev
     assert "a million predictions: 6.00 $" in prod
+
+
+def test_an_autoscaled_endpoint_says_how_many_it_may_become() -> None:
+    (name, cost), *_ = always_on(load(ROOT / "pipeline.toml", "prod"), Counter(), PRICES)
+    assert (name, cost) == ("endpoint breast-prod, 2 x ml.m5.large, idle or not, 4 at most", 2 * 12 * 730)
 
 
 def test_a_price_that_is_missing_is_named() -> None:

@@ -131,6 +131,12 @@ def test_a_schedule_is_one_that_eventbridge_takes(written, schedule):
     assert load(written(("[gate]", f'[trigger]\nschedule = "{schedule}"\n[gate]'))).trigger.schedule == schedule
 
 
+@pytest.mark.parametrize(("most", "scales"), [(0, False), (2, False), (3, True)])
+def test_a_variant_is_autoscaled_with_more_instances_at_most_than_at_least(written, most, scales):
+    size = f'"ml.m5.large"\ninstance_count = 2\nmax_instances = {most}\ncalls_per_minute = 60'
+    assert load(written(('"ml.t2.medium"', size))).endpoint.scales == scales
+
+
 def test_settings_cannot_be_changed(written):
     settings = load(written())
     with pytest.raises(ValueError, match="frozen"):
@@ -208,6 +214,23 @@ WRONG = {
     "instance type of another service": (
         [('"ml.t2.medium"', '"t2.medium"')],
         "endpoint.instance_type: 't2.medium' is not allowed here: write it like 'ml.m5.large'",
+    ),
+    "fewer instances at most than at least": (
+        [('"ml.t2.medium"', '"ml.m5.large"\ninstance_count = 3\nmax_instances = 2')],
+        "endpoint: max_instances = 2 is below instance_count = 3: give at least as many, or 0 for no autoscaling",
+    ),
+    "autoscaling of burstable instances": (
+        [('"ml.t2.medium"', '"ml.t2.medium"\nmax_instances = 2\ncalls_per_minute = 60')],
+        "endpoint: max_instances: ml.t2.medium is burstable, which SageMaker does not autoscale: set instance_type to"
+        " another, such as ml.m5.large, or max_instances to 0",
+    ),
+    "autoscaling to nothing": (
+        [('"ml.t2.medium"', '"ml.m5.large"\nmax_instances = 2')],
+        "endpoint: calls_per_minute is what autoscaling keeps an instance at: give at least 1",
+    ),
+    "more instances than a count may be": (
+        [('"ml.t2.medium"', '"ml.m5.large"\nmax_instances = 101')],
+        "key \"endpoint.max_instances\" = '101': Input should be less than or equal to 100",
     ),
     "derived hyperparameter": (
         [("epochs = 5", "feature_dim = 5")],

@@ -21,7 +21,7 @@ from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
 RECORDIO = "application/x-recordio-protobuf"
-SERVICES = {"sfn": "stepfunctions"}
+SERVICES = {"sfn": "stepfunctions", "applicationautoscaling": "application-autoscaling"}
 DOCUMENTS = {"lambda": "Payload", "sns": "Message"}
 """Parameters that an integration takes as a document where the API wants its text."""
 
@@ -39,12 +39,20 @@ def spread() -> Settings:
     return settings.model_copy(update={"processing": processing, "data": data})
 
 
-@pytest.fixture(scope="module", params=["retraining", "spread", "drift"])
+def scaled() -> Settings:
+    """Settings with an autoscaled variant."""
+    settings = load(ROOT / "pipeline.toml")
+    size = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
+    return settings.model_copy(update={"endpoint": settings.endpoint.model_copy(update=size)})
+
+
+@pytest.fixture(scope="module", params=["retraining", "spread", "scaled", "drift"])
 def each(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Both state machines, the first over several instances too."""
+    """Both state machines, the first over several instances and with an autoscaled variant, too."""
     if request.param == "drift":
         return drift.definition(load(ROOT / "pipeline.toml"))
-    return workflow.definition(spread() if request.param == "spread" else load(ROOT / "pipeline.toml"))
+    settings = {"spread": spread, "scaled": scaled, "retraining": lambda: load(ROOT / "pipeline.toml")}
+    return workflow.definition(settings[request.param]())
 
 
 def request(state: dict[str, Any]) -> tuple[str, str]:
@@ -173,6 +181,50 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not(defi
     assert counts == {"Preprocess": 2, "Merge": 1, "Evaluate": 1, "Compare": 1}
     outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
     assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
+
+
+def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_that_is_asked_for(
+    definition: dict[str, Any],
+) -> None:
+    states = workflow.definition(scaled())["States"]
+    assert set(states) - set(definition["States"]) == {"RegisterScaling", "PutScaling", "NotScaled"}
+    assert [states[name]["Next"] for name in ("SmokeTest", "RegisterScaling", "PutScaling")] == [
+        "RegisterScaling", "PutScaling", "Tidy"]  # fmt: skip
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/${EndpointName}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    assert states["RegisterScaling"]["Parameters"] == {**target, "MinCapacity": 2, "MaxCapacity": 6}
+    assert states["PutScaling"]["Parameters"] == {
+        **target,
+        "PolicyName": "calls-per-instance",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 90,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+            "ScaleOutCooldown": 300,
+            "ScaleInCooldown": 300,
+        },
+    }
+
+
+def test_an_update_keeps_what_was_scaled_and_waits_for_what_is_being_scaled(definition: dict[str, Any]) -> None:
+    states = workflow.definition(scaled())["States"]
+    for name in ("UpdateEndpoint", "RestoreChampion"):
+        assert states[name]["Parameters"]["RetainAllVariantProperties"] is True
+        patient, *usual = states[name]["Retry"]
+        assert patient == {"ErrorEquals": ["SageMaker.SageMakerException"], "IntervalSeconds": 60, "MaxAttempts": 10,
+                           "BackoffRate": 1.0}  # fmt: skip
+        assert usual == definition["States"][name]["Retry"]
+    assert {**states["UpdateEndpoint"], "Retry": 0} == {**definition["States"]["UpdateEndpoint"], "Retry": 0}
+
+
+def test_a_run_whose_autoscaling_went_wrong_fails_and_takes_nothing_back() -> None:
+    states = workflow.definition(scaled())["States"]
+    for name in ("RegisterScaling", "PutScaling"):
+        assert states[name]["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "NotScaled"}]
+    assert states["NotScaled"]["Next"] == "FreeLeaseOfFailed"
 
 
 def test_the_readme_shows_the_diagram_of_this_definition(definition: dict[str, Any]) -> None:
