@@ -67,6 +67,40 @@ def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStateme
     ]
 
 
+def scale(stack: Stack, endpoint: str) -> list[iam.PolicyStatement]:
+    """Autoscaling of the endpoint's one variant, and what Application Auto Scaling tries in its caller's name.
+
+    The latter is SageMaker's list ("Auto scaling prerequisites"). CloudWatch is tried without naming an alarm
+    (Application Auto Scaling User Guide, "Permissions validation for API calls on target resources").
+    """
+    service = "sagemaker.application-autoscaling.amazonaws.com"
+    linked = f"{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    role = stack.format_arn(service="iam", region="", resource="role", resource_name=f"aws-service-role/{linked}")
+    return [
+        # A target's id is Application Auto Scaling's own; the conditions bound it to variants.
+        iam.PolicyStatement(
+            actions=["application-autoscaling:RegisterScalableTarget", "application-autoscaling:PutScalingPolicy"],
+            resources=[_arn(stack, "application-autoscaling", "scalable-target", "*")],
+            conditions={
+                "StringEquals": {
+                    "application-autoscaling:service-namespace": "sagemaker",
+                    "application-autoscaling:scalable-dimension": "sagemaker:variant:DesiredInstanceCount",
+                }
+            },
+        ),
+        iam.PolicyStatement(
+            actions=["iam:CreateServiceLinkedRole"],
+            resources=[role],
+            conditions={"StringEquals": {"iam:AWSServiceName": service}},
+        ),
+        allow("sagemaker:UpdateEndpointWeightsAndCapacities", _arn(stack, "sagemaker", "endpoint", endpoint)),
+        iam.PolicyStatement(
+            actions=["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
+            resources=["*"],
+        ),
+    ]
+
+
 def predict(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
     """Scoring, and telling callers which model did it: the endpoint config's tags name its package."""
     config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")

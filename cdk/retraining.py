@@ -102,6 +102,7 @@ class Retraining(Construct):
         for statement in [
             *permissions.run_jobs(stack, project),
             *permissions.release(stack, project, endpoint_name),
+            *(permissions.scale(stack, endpoint_name) if settings.endpoint.scales else []),
             permissions.look_at_owner(stack, project),
             permissions.look_at_alarms(promotion.error_alarm, promotion.latency_alarm),
             permissions.pass_role(self.job_role),

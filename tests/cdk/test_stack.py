@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cdk.app import build
-from pipeline.config import load
+from pipeline.config import Settings, load
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -32,6 +32,57 @@ def test_cfn_lint_finds_nothing(template: Any) -> None:
     command = [Path(sys.executable).parent / "cfn-lint", "--ignore-checks", "W3005", "--", template[1]]
     linted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (linted.stdout, linted.returncode) == ("", 0)
+
+
+def machine_grants(folder: Path, settings: Settings) -> set[tuple[str, str, str]]:
+    """(action, resource, condition) of all that the state machine's role may do."""
+    build(settings, region="us-east-1", account="123456789012", out=folder).synth()
+    template = json.loads((folder / f"{settings.project.name}.template.json").read_text()), folder
+    (statements,) = [
+        policy["PolicyDocument"]["Statement"]
+        for policy in of_type(template, "AWS::IAM::Policy")
+        if policy["PolicyName"].startswith("RetrainingMachineRole")
+    ]
+    return {
+        (action, json.dumps(resource), json.dumps(statement.get("Condition", {})))
+        for statement in statements
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        for resource in (statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]])
+    }
+
+
+def test_autoscaling_is_granted_with_its_setting_and_bound_to_variants(tmp_path: Path) -> None:
+    settings = load(ROOT / "pipeline.toml", "prod")
+    off = settings.model_copy(update={"endpoint": settings.endpoint.model_copy(update={"max_instances": 0})})
+
+    def arn(rest: str) -> str:
+        return json.dumps({"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]})
+
+    service = "sagemaker.application-autoscaling.amazonaws.com"
+    role = f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    variants = {
+        "application-autoscaling:service-namespace": "sagemaker",
+        "application-autoscaling:scalable-dimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    scaling = arn(":application-autoscaling:us-east-1:123456789012:scalable-target/*")
+    bound = json.dumps({"StringEquals": variants})
+    with_it, without = machine_grants(tmp_path / "on", settings), machine_grants(tmp_path / "off", off)
+    assert without <= with_it
+    assert with_it - without == {
+        ("application-autoscaling:RegisterScalableTarget", scaling, bound),
+        ("application-autoscaling:PutScalingPolicy", scaling, bound),
+        (
+            "iam:CreateServiceLinkedRole",
+            arn(f":iam::123456789012:role/{role}"),
+            json.dumps({"StringEquals": {"iam:AWSServiceName": service}}),
+        ),
+        (
+            "sagemaker:UpdateEndpointWeightsAndCapacities",
+            arn(":sagemaker:us-east-1:123456789012:endpoint/breast-prod"),
+            "{}",
+        ),
+        *((f"cloudwatch:{action}", '"*"', "{}") for action in ("DeleteAlarms", "DescribeAlarms", "PutMetricAlarm")),
+    }
 
 
 def test_every_bucket_is_closed_encrypted_and_reached_by_tls_only(template: Any) -> None:
