@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from local import autoscaling
 from local.access import Need
 from local.sagemaker import permissions
 
@@ -17,7 +18,8 @@ REFUSALS = {
     "sagemaker": "SageMaker.AmazonSageMakerException",
 }
 """Optimised integrations name a refusal that the API does not model after the service's class in the SDK for Java 1."""
-SDK_CLASSES = {"cloudwatch": "CloudWatch", "sfn": "Sfn", "s3": "S3", "dynamodb": "DynamoDb", "sagemaker": "SageMaker"}
+SDK_CLASSES = {"cloudwatch": "CloudWatch", "sfn": "Sfn", "s3": "S3", "dynamodb": "DynamoDb", "sagemaker": "SageMaker",
+               "applicationautoscaling": "ApplicationAutoScaling"}  # fmt: skip
 
 
 def needs(resource: str, parameters: dict[str, Any], arn: Arn) -> tuple[str, list[Need]]:
@@ -35,7 +37,10 @@ def needs(resource: str, parameters: dict[str, Any], arn: Arn) -> tuple[str, lis
         error = f"{prefix}.{prefix}Exception"
     else:
         error = REFUSALS.get(service, "States.Permissions")
-    return error, list(_needs(service, action[0].upper() + action[1:], pattern, parameters, arn))
+    operation = action[0].upper() + action[1:]
+    if service == "applicationautoscaling":
+        return error, list(autoscaling.needs(operation, parameters, arn))
+    return error, list(_needs(service, operation, pattern, parameters, arn))
 
 
 def _needs(service: str, action: str, pattern: str, parameters: dict[str, Any], arn: Arn) -> Iterator[Need]:

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from local import plug_iam, plug_s3, stack_types
+from local import integrations, plug_iam, plug_s3, stack_types
+from local.autoscaling import Autoscaling
 from local.executions import Executions, definition_problem, error_matches
 from local.sagemaker import monitor
 from local.sagemaker.errors import MODELED_ERRORS
@@ -93,14 +94,14 @@ def check() -> None:
 class _Module:
     """What ministack expects of a service's module."""
 
-    def __init__(self, service: SageMaker) -> None:
+    def __init__(self, service: SageMaker | Autoscaling) -> None:
         self._service = service
         self._region: Callable[[], str] = _inner(RESPONSES, "get_region")
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
     ) -> tuple[int, dict[str, str], bytes]:
-        """One HTTP request to api.sagemaker or runtime.sagemaker."""
+        """One HTTP request to the service."""
         return await self._service.answer(Request(method, path, headers, body, self._region()))
 
     def reset(self) -> None:
@@ -115,17 +116,10 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     """Register the service with ministack and return the ASGI application. Raises PlugError."""
     check()
     plug_iam.install(service.host.access, _inner(STACKS, "_RESOURCE_HANDLERS"))
-    module = _Module(service)
-    _inner(APP, "SERVICE_REGISTRY")["sagemaker"] = {"module": "sagemaker"}
-    _inner(APP, "SERVICE_HANDLERS")["sagemaker"] = module.handle_request
-    _inner(APP, "_loaded_modules")["sagemaker"] = module
-    _inner(ROUTER, "SERVICE_PATTERNS")["sagemaker"] = {
-        "target_prefixes": ["SageMaker."],
-        "host_patterns": [r"api\.sagemaker\.", r"runtime\.sagemaker\."],
-        "path_patterns": [r"^/endpoints/"],
-    }
-    _inner(STATES, "_AWS_SDK_SERVICE_MAP")["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
-    _inner(STATES, "_AWS_SDK_ERROR_PREFIX")["sagemaker"] = "SageMaker"
+    hosts = [r"api\.sagemaker\.", r"runtime\.sagemaker\."]
+    _add("sagemaker", service, "SageMaker", host_patterns=hosts, path_patterns=[r"^/endpoints/"])
+    _add("application-autoscaling", Autoscaling(service), "AnyScaleFrontendService")
+    _inner(STATES, "_AWS_SDK_ERROR_PREFIX").update(integrations.SDK_CLASSES)
     # The SDK for Java names a modeled error's class after it and throws its base class for every other.
     _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sagemaker"] = _SdkErrorNames()
     _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sfn"] = {"ExecutionDoesNotExist": "ExecutionDoesNotExistException"}
@@ -148,6 +142,17 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     functions._emit_lambda_logs = partial(_emit_lambda_logs, functions._emit_lambda_logs, logs._log_groups)
     plug_s3.install(service.host.handover)
     return _inner(APP, "app")  # type: ignore[no-any-return]
+
+
+def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: list[str]) -> None:
+    """A service of JSON, found by what its targets begin with; `name` is botocore's, the states' has no dash."""
+    module = _Module(service)
+    _inner(APP, "SERVICE_REGISTRY")[name] = {"module": name}
+    _inner(APP, "SERVICE_HANDLERS")[name] = module.handle_request
+    _inner(APP, "_loaded_modules")[name] = module
+    _inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
+    called = {"target_prefix": target, "protocol": "json", "service_key": name}
+    _inner(STATES, "_AWS_SDK_SERVICE_MAP")[name.replace("-", "")] = called
 
 
 def _import_rest_api(original: Callable[..., str], spec: dict[str, Any], base_data: Any = None) -> str:

@@ -42,6 +42,7 @@ class Deployments:
             "DeleteEndpointConfig": lambda request: self._delete(self._configs, request),
             "CreateEndpoint": self._create_endpoint,
             "UpdateEndpoint": self._update_endpoint,
+            "UpdateEndpointWeightsAndCapacities": self._update_weights,
             "DeleteEndpoint": self._delete_endpoint,
         }
 
@@ -109,6 +110,22 @@ class Deployments:
             return shift(plan, self._host.monitor, self._host.wait_scale, ended=ended, route=route, stage=stage)
 
         endpoint.change(fleet, deployment, bring_over)
+        return {"EndpointArn": endpoint.arn}
+
+    def _update_weights(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What autoscaling calls; here a whole new fleet takes over, of the same config."""
+        endpoint = self._endpoints.get(request["EndpointName"])
+        names = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
+        asked = {entry["VariantName"]: entry for entry in request["DesiredWeightsAndCapacities"]}
+        changed = []
+        for variant in endpoint.live_config["ProductionVariants"]:
+            entry = asked.pop(variant["VariantName"], {})
+            changed.append({**variant, **{ours: entry[name] for name, ours in names.items() if name in entry}})
+        if asked:
+            raise ValidationException(f"Could not find variant(s) {', '.join(asked)} of {endpoint.name}")
+        config = {**endpoint.live_config, "ProductionVariants": changed}
+        fleet = Fleet(self._host, endpoint.name, config, lambda model: self._models.get(model).describe())
+        endpoint.change(fleet, endpoint.describe().get("LastDeploymentConfig"), lambda route, stage, ended: None)
         return {"EndpointArn": endpoint.arn}
 
     def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:

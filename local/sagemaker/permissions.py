@@ -55,12 +55,13 @@ def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[st
         return
     if operation.startswith("List"):
         return
+    operation = operation.removesuffix("WeightsAndCapacities")
     noun = next((noun for noun in PATHS if operation.endswith(noun)), "")
     name = request.get(f"{noun}Name") or request.get(f"{noun}Arn", "")
     if name:
         yield name if name.startswith("arn:") else arn(f"{PATHS[noun]}/{name.lower()}")
-    if operation in ("CreateEndpoint", "UpdateEndpoint"):
-        yield arn(f"endpoint-config/{request.get('EndpointConfigName', '').lower()}")
+    if "EndpointConfigName" in request and operation in ("CreateEndpoint", "UpdateEndpoint"):
+        yield arn(f"endpoint-config/{request['EndpointConfigName'].lower()}")
 
 
 def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Iterator[Need]:

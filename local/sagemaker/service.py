@@ -85,9 +85,9 @@ class SageMaker:
                 raise ValidationException(
                     f"This local AWS runs SageMaker in {self.host.region} only; the request is for {request.region}."
                 )
-            key = _access_key(request.headers)
+            key = access_key(request.headers)
             if name:
-                document = _parse(request.body)
+                document = parse(request.body)
                 self.allow(key, name, document)
                 document = self.call(name, document)
                 return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode()
@@ -95,7 +95,7 @@ class SageMaker:
             loop = asyncio.get_running_loop()
             return 200, *await loop.run_in_executor(self._pool, self._invoke, request)
         except ServiceError as error:
-            return _refuse(error, wrapped=bool(name))
+            return refuse(error, wrapped=bool(name))
 
     def call(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
         """Run a control plane operation on a request as JSON has it; the answer is as JSON writes it.
@@ -212,11 +212,13 @@ def _tags(request: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
 
 
-def _access_key(headers: dict[str, str]) -> str:
+def access_key(headers: dict[str, str]) -> str:
+    """The access key that a request is signed with."""
     return headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def parse(body: bytes) -> dict[str, Any]:
+    """A request's JSON object. Raises SerializationException."""
     try:
         parsed = json.loads(body or b"{}")
     except ValueError as error:
@@ -226,7 +228,8 @@ def _parse(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _refuse(error: ServiceError, wrapped: bool) -> Response:
+def refuse(error: ServiceError, wrapped: bool) -> Response:
+    """The HTTP answer of a refusal; `wrapped` as the JSON protocol has it."""
     name = {"__type": error.code, "message": error.message} if wrapped else {"Message": error.message}
     headers = {
         "Content-Type": f"application/{'x-amz-json-1.1' if wrapped else 'json'}",
