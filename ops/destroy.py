@@ -24,6 +24,12 @@ def made_by_runs(account: Account) -> Iterator[Deletion]:
     running = {"stateMachineArn": account.outputs["StateMachine"], "statusFilter": "RUNNING"}
     for arn in _names(states, "list_executions", "executions", "executionArn", running):
         yield f"run {arn}", partial(states.stop_execution, executionArn=arn)
+    scaling: Any = account.session.client("application-autoscaling")
+    for page in scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker"):
+        for target in page["ScalableTargets"]:
+            if target["ResourceId"].startswith(f"endpoint/{project}/"):
+                place = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+                yield f"autoscaling of {place['ResourceId']}", partial(scaling.deregister_scalable_target, **place)
     with suppress(ClientError):  # there is none
         sagemaker.describe_endpoint(EndpointName=project)
         yield f"endpoint {project}", partial(_delete_endpoint, sagemaker, project, 1 if account.local else 30)

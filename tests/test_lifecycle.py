@@ -64,6 +64,27 @@ def quarantine(shell: Shell) -> list[dict[str, Any]]:
     return [json.loads(line) for text in texts for line in text.splitlines()]
 
 
+def variant(shell: Shell) -> dict[str, Any]:
+    (found,) = client(shell, "sagemaker").describe_endpoint(EndpointName="breast-cancer")["ProductionVariants"]
+    return dict(found)
+
+
+def scaled_to_two(shell: Shell) -> None:
+    """The run registered the variant and its policy; what Application Auto Scaling would do under load is done here."""
+    scaling, sagemaker = client(shell, "application-autoscaling"), client(shell, "sagemaker")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"], policy["ResourceId"]) == (
+        "endpoint/breast-cancer/variant/AllTraffic", 1, 3, "endpoint/breast-cancer/variant/AllTraffic")  # fmt: skip
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
+    assert variant(shell)["DesiredInstanceCount"] == 1
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName="breast-cancer",
+        DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}],
+    )
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="breast-cancer", WaiterConfig={"Delay": 1})
+
+
 def changed(diff: str) -> set[str]:
     """Types of the resources that a diff names, with what becomes of them."""
     return set(re.findall(r"^(\[[-+~]\] AWS::\S+)", diff, re.MULTILINE))
@@ -78,7 +99,11 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     config = Path(shell.environment["PIPELINE_CONFIG"])
     text = config.read_text().replace("auc = 0.97", "auc = 0.96").replace("count = 0 ", "count = 6 ")
     before, after = text.split("[processing]")
-    config.write_text(f"{before}[processing]{after.replace('instance_count = 1', 'instance_count = 2', 1)}")
+    after = after.replace("instance_count = 1", "instance_count = 2", 1).replace("ml.t2.medium", "ml.m5.large")
+    after = after.replace("max_instances = 0", "max_instances = 3").replace(
+        "calls_per_minute = 0", "calls_per_minute = 60"
+    )
+    config.write_text(f"{before}[processing]{after}")
     # The jobs read the settings, and their role that file alone; the function tells runs apart by them.
     expected = {"[~] AWS::StepFunctions::StateMachine", "[~] AWS::IAM::Policy", "[~] AWS::Lambda::Function"}
     assert changed(shell.cdk("diff", "--all")) == expected
@@ -92,6 +117,11 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     shell("python", "-m", "ops", "upload", str(spoilt))
     assert "accepted" in shell("python", "-m", "ops", "watch")
     assert [(row["row"], row["text"]) for row in quarantine(shell)] == list(enumerate(wrong, 302))
+
+    scaled_to_two(shell)
+    shell("python", "-m", "ops", "retrain", "--force")
+    assert "accepted" in shell("python", "-m", "ops", "watch")
+    assert variant(shell)["DesiredInstanceCount"] == 2, "a release keeps what autoscaling made of it"
 
     refused = subprocess.run(
         ["python", "-m", "ops", "destroy"],
@@ -122,6 +152,7 @@ def nothing_left(shell: Shell) -> list[str]:
     sagemaker = client(shell, "sagemaker")
     found = [*sagemaker.list_endpoints()["Endpoints"], *sagemaker.list_endpoint_configs()["EndpointConfigs"],
              *sagemaker.list_models()["Models"], *sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"],
+             *client(shell, "application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"],
              *client(shell, "stepfunctions").list_state_machines()["stateMachines"],
              *client(shell, "lambda").list_functions()["Functions"],
              *client(shell, "dynamodb").list_tables()["TableNames"],
