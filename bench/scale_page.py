@@ -74,7 +74,7 @@ def markdown(document: Document) -> str:
     prices = tomllib.loads((PROJECT / "cdk/prices.toml").read_text(encoding="utf-8"))
     one, batch = services(document)
     calls = ((rows, many, service) for many, service in ((1, one), (BATCH, batch)) for rows in RATES)
-    _, example = cheapest(1_000, one, prices)
+    scaled, example = cheapest(1_000, one, prices)
     growth = _largest(document)
     template = Path(__file__).with_name("scale.md").read_text(encoding="utf-8")
     return template.format(
@@ -82,7 +82,7 @@ def markdown(document: Document) -> str:
         start=START_MINUTES, job_instance=JOB_INSTANCE,
         one=f"{1e3 * one.median:.2g}", slow=f"{1e3 * one.p99:.2g}", batch=f"{1e3 * batch.median:.2g}", many=BATCH,
         fleets="\n".join(_fleet_row(*each, prices) for each in calls),
-        low=example.low, high=math.ceil(1.5 * example.high), target=round(60 * example.target),
+        scaled=scaled, low=example.low, high=math.ceil(1.5 * example.high), target=round(60 * example.target),
         jobs="\n".join(_job_row(name, job) for name, length in SIZES.items() for job in sized(growth, length, prices)),
         totals="\n".join(_total_row(name, list(sized(growth, length, prices))) for name, length in SIZES.items()),
         rows=f"{growth[0]['rows']:,}", hours=f"{HOURS:g}", efficiency=EFFICIENCY, bytes=BYTES_A_ROW, volume=VOLUME_MB,
@@ -101,11 +101,13 @@ def services(document: Document) -> tuple[Service, Service]:
 
 
 def cheapest(calls: float, service: Service, prices: Any) -> tuple[str, Fleet]:
-    """The instance type, and the fleet of it, that cost least at so many calls a second."""
+    """The instance type, and the fleet of it, that cost least at so many calls a second; none that cannot be scaled."""
     sizes = {}
     for kind, (workers, lasting) in KINDS.items():
         most = min(capacity(service, workers), lasting * workers / service.mean)
-        sizes[kind] = size(calls, most)
+        fleet = size(calls, most)
+        if lasting == 1 or fleet.high == fleet.low:
+            sizes[kind] = fleet
     kind = min(sizes, key=lambda name: sizes[name].mean * prices["hour"][name])
     return kind, sizes[kind]
 

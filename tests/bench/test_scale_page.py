@@ -1,6 +1,8 @@
 """What a load and data of some size would take."""
 
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ import pytest
 from bench import scale_page
 from bench.fleet import Service
 from bench.scale_page import Sized
+from pipeline.endpoint_settings import Endpoint
+from pipeline.stage import at
+from tests.conftest import ROOT
 
 PRICES = {"hour": {"ml.m5.large": 0.1}}
 
@@ -28,6 +33,22 @@ def test_a_figure_that_was_renamed_is_named(sample: Any) -> None:
     sample["figures"] = [record for record in sample["figures"] if record["part"] != "serving"]
     with pytest.raises(LookupError, match=r"no figure '1000 rows in one request' in performance\.json"):
         scale_page.services(sample)
+
+
+def test_a_burstable_type_is_taken_only_where_their_number_stays() -> None:
+    prices = {"hour": {"ml.t2.medium": 0.001, "ml.c5.large": 1.0, "ml.c5.2xlarge": 9.0}}
+    service = Service(median=0.001, p99=0.003)
+    few, many = (scale_page.cheapest(calls, service, prices) for calls in (100, 1_000))
+    assert (few[0], few[1].low, few[1].high) == ("ml.t2.medium", 2, 2)
+    assert many[0] == "ml.c5.large"
+
+
+def test_autoscaling_is_shown_as_settings_that_load(sample: Any) -> None:
+    text = scale_page.markdown(sample)
+    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    document = tomllib.loads((ROOT / "pipeline.toml").read_text())
+    endpoint = Endpoint(**{**at(document, "prod")["endpoint"], **tomllib.loads(shown)["stage"]["prod"]["endpoint"]})
+    assert endpoint.scales
 
 
 def test_a_job_gets_instances_until_it_ends_within_the_hour(sample: Any) -> None:
