@@ -13,12 +13,15 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
 from bench import api, endpoint, growth, instances, load, preprocess, serving, training, transform, wdbc, whole
 from bench.deployment import Deployment, deployed
+from bench.figure import Figure
 from bench.process import PROJECT, YARDSTICKS
 from bench.report import Part, report
 
@@ -40,14 +43,23 @@ class Bench:
         self._folder, self._stack, self._small = folder, stack, small
         self.sizes = (10_000, 50_000) if small else (100_000, 1_000_000, 5_000_000, 20_000_000)
 
-    @cached_property
+    @property
     def example(self) -> Deployment:
         """The example's pipeline, deployed when the first part asks for it."""
-        return self._stack.enter_context(deployed())
+        return self._example.result()
+
+    @cached_property
+    def _example(self) -> Future[Deployment]:
+        return self._stack.enter_context(ThreadPoolExecutor(1)).submit(self._stack.enter_context, deployed())
+
+    def _growth(self) -> Iterator[Figure]:
+        if self._small:
+            self._example.running()  # it is deployed meanwhile
+        return growth.measure(self._folder, self.sizes, "growth-small.json" if self._small else "growth.json")
 
     def parts(self) -> dict[str, Part]:
         """What there is to measure, by name."""
-        folder, small, growth_name = self._folder, self._small, "growth-small.json" if self._small else "growth.json"
+        folder, small = self._folder, self._small
         repeats = 1 if small else 3
         return {
             "accuracy": lambda: wdbc.measure(folder, 1 if small else 5),
@@ -56,7 +68,7 @@ class Bench:
             "preprocess": lambda: preprocess.measure(folder, 40_000 if small else 2_000_000, repeats),
             "instances": lambda: instances.measure(folder, 80_000 if small else 2_000_000, repeats),
             "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, 1 if small else 2),
-            "growth": lambda: growth.measure(folder, self.sizes, growth_name),
+            "growth": self._growth,
             "whole": lambda: whole.measure(folder, self.example, repeats),
             "transform": lambda: transform.measure(folder, self.example, 8_000 if small else 200_000, repeats),
             "api": lambda: api.measure(folder, self.example, *((5, 100) if small else (25, 1000))),

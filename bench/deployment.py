@@ -103,7 +103,7 @@ def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
         for name, arguments in {
             "bootstrap": ["--app", "", f"aws://{ACCOUNT}/{REGION}"],
             "synth": ["--quiet", "--output", out],
-            "deploy": ["--all", "--require-approval", "never", "--output", out],
+            "deploy": ["--all", "--require-approval", "never", "--app", out],
         }.items():
             started = time.monotonic()
             _said([str(PROJECT / "node_modules/.bin/cdk"), name, *arguments], environment)

@@ -55,6 +55,8 @@ SCHEMA = object_of(
     "version",
     "phases",
 )  # fmt: skip
+INSTALLERS = ("PIP_", "UV_", "npm_config_", "NPM_", "SSL_CERT_", "NODE_EXTRA_CA_CERTS")
+"""Where the installers look for packages, and whom they trust."""
 PHASES = ("install", "pre_build", "build", "post_build")
 
 
@@ -100,9 +102,7 @@ class Build:
         self.folder = folder
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        passed = {
-            name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "npm_config_", "NPM_"))
-        }
+        passed = {name: value for name, value in os.environ.items() if name.startswith(INSTALLERS)}
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
         ).stdout

@@ -12,6 +12,7 @@ from local import grants
 from ops import promote, runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 from tests.lambdas.predict.signed import Consumer
+from tests.promotion.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(3000)]
 HEADER, *ROWS = WDBC.read_text().splitlines()
@@ -65,15 +66,39 @@ def aborted(live: Deployed) -> list[str]:
         listed = states.list_executions(stateMachineArn=f"{machine}-ending")["executions"]
         return {each["executionArn"] for each in listed if each["status"] != "RUNNING"}
 
-    before = endings()
-    states.stop_execution(executionArn=states.start_execution(stateMachineArn=machine)["executionArn"])
+    before, run = endings(), states.start_execution(stateMachineArn=machine)["executionArn"]
+    wait_for(lambda: owner(live) == run or None)
+    states.stop_execution(executionArn=run)
     try:
         arn = wait_for(lambda: next(iter(endings() - before), None), seconds=30)
     except AssertionError:
         return ["nothing ends an aborted run"]
     end = states.describe_execution(executionArn=arn)
     told = "untold" not in json.loads(end.get("output", "{}"))
-    return [] if (end["status"], told) == ("SUCCEEDED", True) else [f"the ending of an aborted run: {end}"]
+    if (end["status"], told) != ("SUCCEEDED", True):
+        return [f"the ending of an aborted run: {end}"]
+    return ["an aborted run keeps the lease"] if owner(live) == run else []
+
+
+def owner(live: Deployed) -> str:
+    """The execution that has the lease, or nothing."""
+    outputs = live.account.outputs
+    item = live.client("dynamodb").get_item(
+        TableName=outputs["Lease"], Key={"endpoint": {"S": outputs["Endpoint"]}}, ConsistentRead=True
+    )
+    return str(item.get("Item", {}).get("owner", {}).get("S", ""))
+
+
+def rolled_back(live: Deployed) -> list[str]:
+    """The same of a model that answers 500 once it is live: the run tells which alarm put the last one back."""
+    world = World(live, ear="")
+    world.order({"on": "Endpoint", "fault": "Answers500"})
+    arn, consumer = world.by_hand(), Consumer(live)
+    row = json.dumps({"instances": [list(live.account.settings.endpoint.golden[0].row)]})
+    while (run := runs.describe(live.account, arn)).running:
+        consumer.post("/predictions", row)
+    world.order()
+    return [] if 'alarms in ALARM: ["' in str(run.outcome) else [f"no alarm is named: {run.outcome}"]
 
 
 def ended(live: Deployed, arn: str) -> list[str]:
@@ -86,6 +111,7 @@ def ended(live: Deployed, arn: str) -> list[str]:
 
 def test_every_used_statement_is_needed(live: Deployed) -> None:
     assert [observed(live, number) for number in (-1, -2)] == [[], []]  # so many runs that old models are deleted
+    assert rolled_back(live) == []
     iam, survived = live.client("iam"), []
     decisions = [
         decision
@@ -103,7 +129,7 @@ def test_every_used_statement_is_needed(live: Deployed) -> None:
                 ):
                     continue  # reviewed, by `make iam`
                 with without(iam, role, policy, document, at):
-                    wrong = observed(live, number)
+                    wrong = observed(live, number) or rolled_back(live)
                 print(grants.logical(role), statement["Action"], wrong[:1], flush=True)
                 if not wrong:
                     survived.append((grants.logical(role), statement["Action"]))
