@@ -12,11 +12,11 @@ IP Addresses"). It meets no other network, so it may be the same in every stage.
 
 
 class Network(Construct):
-    """A VPC of isolated subnets in two zones: no NAT, no internet gateway, S3 by a gateway endpoint, which costs nothing.
+    """A VPC of isolated subnets in two zones: no NAT, no internet gateway, S3 by a gateway endpoint, which is free.
 
-    S3 is all that goes through it: SageMaker pulls images, writes logs and metrics, and encrypts volumes from outside of
-    the VPC; downloads and uploads alone are routed through it (Developer Guide, "Network isolation with a VPC").
-    `peers`: the instances of a training job talk to each other. Flow logs go to the bucket `logs`.
+    No other endpoint is needed: downloads and uploads alone go through it (Developer Guide, "Network isolation
+    with a VPC"), images do not ("Give SageMaker AI Training Jobs Access to Resources in Your Amazon VPC"). `peers`: the
+    instances of a training job talk to each other. Flow logs go to the bucket `logs`.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, logs: s3.IBucket, peers: bool) -> None:

@@ -55,7 +55,7 @@ def _delete_endpoint(sagemaker: Any, name: str, seconds: int) -> None:
 
 
 def _no_interfaces(ec2: Any, vpc: str) -> None:
-    """Wait, 20 minutes at most: SageMaker deletes them in the jobs' role, which goes with the stack (DeleteEndpoint)."""
+    """Wait, 20 minutes at most: SageMaker deletes them in the jobs' role, gone with the stack (DeleteEndpoint)."""
     for _ in range(120):
         if not ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkInterfaces"]:
             return

@@ -123,9 +123,7 @@ class Host:
             cores=Cores(int(os.environ.get("SAGEMAKER_INSTANCE_CORES", "0"))),
         )
 
-    def act(
-        self, role: str, image: str, group: str, keys: list[str], vpc: dict[str, list[str]] | None = None
-    ) -> Actor:
+    def act(self, role: str, image: str, group: str, keys: list[str], vpc: dict[str, list[str]] | None = None) -> Actor:
         """What a role has, once it may do what a container of this image, log group and VPC needs. Raises JobError."""
         try:
             credentials = self.access.act(role, permissions.SERVICE)

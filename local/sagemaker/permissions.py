@@ -84,9 +84,7 @@ def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Ite
         yield Need(f"events:{action}", managed)
 
 
-def of_role(
-    image: str, group: str, arn: Callable[[str, str], str], keys: list[str], vpc: Vpc | None
-) -> Iterator[Need]:
+def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
     """What a role must be allowed beside its data.
 
     AWS leaves out logs and metrics that the role may not write, and goes on; here the job fails, so that it is seen.
@@ -121,7 +119,11 @@ def _of_interfaces(vpc: Vpc, arn: Callable[[str, str], str]) -> Iterator[Need]:
     for resource in (interface, *subnets, *groups):
         yield Need("ec2:CreateNetworkInterface", resource)
     for subnet in subnets:
-        for action in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission"):
+        for action in (
+            "CreateNetworkInterfacePermission",
+            "DeleteNetworkInterface",
+            "DeleteNetworkInterfacePermission",
+        ):
             yield Need(f"ec2:{action}", interface, {"ec2:Subnet": subnet})
     for what in ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"):
         yield Need(f"ec2:Describe{what}", "*")

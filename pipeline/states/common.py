@@ -91,7 +91,7 @@ class Building:
             volume_size_in_gb=size.volume_gb,
             volume_kms_key=KEY,
             max_runtime_in_seconds=size.max_runtime_minutes * 60,
-            # The jobs need S3 alone, and an isolated job gets it from SageMaker itself: through the VPC if there is one.
+            # The jobs need S3 alone; an isolated job gets it from SageMaker itself, through the VPC if there is one.
             network_config=NetworkConfig(enable_network_isolation=True),
             sagemaker_session=session(),
         )
