@@ -63,7 +63,7 @@ class Drift(Construct):
             logs=sfn.LogOptions(destination=log_group(self, "Log"), level=sfn.LogLevel.ALL),
             tracing_enabled=True,
         )
-        retraining.job_role.add_to_principal_policy(allow("s3:GetObject", data.bucket.arn_for_objects("captured/*")))
+        retraining.let_jobs(allow("s3:GetObject", data.bucket.arn_for_objects("captured/*")))
         for statement in [
             *run_jobs(stack, project, ["Processing"]),
             pass_role(retraining.job_role),

@@ -16,6 +16,7 @@ from constructs import Construct
 from cdk import assembly, permissions
 from cdk.data import DataStore
 from cdk.functions import log_group
+from cdk.network import Network
 from cdk.promotion import Promotion
 from pipeline import images, workflow
 from pipeline.config import Settings
@@ -36,6 +37,7 @@ class Retraining(Construct):
         topic: sns.ITopic,
         predict: lambda_.IFunction,
         promotion: Promotion,
+        network: Network | None,
         endpoint_name: str,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -46,13 +48,15 @@ class Retraining(Construct):
         job_settings = assets.Asset(self, "Settings", path=str(_written(settings, assembly.folder(self))))
         image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
 
+        self._network = network
         self.job_role = iam.Role(self, "JobRole", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         for statement in [
             *data.for_jobs(raw=settings.data.prefix),
             *permissions.inside_jobs(stack, list(image.values())),
             *_read_assets(jobs, job_settings),
+            *(network.interfaces() if network else []),
         ]:
-            self.job_role.add_to_principal_policy(statement)
+            self.let_jobs(statement)
 
         self.lease = dynamodb.Table(
             self,
@@ -76,6 +80,7 @@ class Retraining(Construct):
             "SageMakerRole": self.job_role.role_arn,
             "SettingsFile": job_settings.s3_object_key,
             "Topic": topic.topic_arn,
+            **(network.ports if network else {}),
         }
         """What the drift check's state machine has in common with this one."""
         self.machine = sfn.StateMachine(
@@ -116,6 +121,12 @@ class Retraining(Construct):
         ]:
             self.machine.add_to_role_policy(statement)
         self.lease.grant(self.machine, "dynamodb:GetItem", "dynamodb:UpdateItem")
+
+    def let_jobs(self, statement: iam.PolicyStatement) -> None:
+        """Allow the jobs something: by their role, and by the way to S3 out of the VPC if there is one."""
+        self.job_role.add_to_principal_policy(statement)
+        if self._network:
+            self._network.let(self.job_role, statement)
 
 
 def _written(settings: Settings, folder: Path) -> Path:

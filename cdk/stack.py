@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -13,6 +13,7 @@ from cdk.data import DataStore
 from cdk.drift import Drift
 from cdk.ending import Ending
 from cdk.money import Budget
+from cdk.network import Network
 from cdk.observability import Observability
 from cdk.promotion import Promotion
 from cdk.retraining import Retraining
@@ -34,6 +35,9 @@ class PipelineStack(Stack):
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
         serving = Serving(self, "Serving", settings=settings, endpoint_name=endpoint_name)
+        network = None
+        if settings.network.vpc:
+            network = Network(self, "Network", logs=data.logs, peers=settings.training.instance_count > 1)
         promotion = Promotion(self, "Promotion", project=settings.project.name, endpoint_name=endpoint_name)
         retraining = Retraining(
             self,
@@ -43,6 +47,7 @@ class PipelineStack(Stack):
             topic=topic,
             predict=serving.function,
             promotion=promotion,
+            network=network,
             endpoint_name=endpoint_name,
         )
 
@@ -107,6 +112,12 @@ class PipelineStack(Stack):
             "DeadLetterQueue": triggers.dead_letters.queue_url,
             "Topic": topic.topic_arn,
             **({"ApiKey": serving.key_id} if serving.key_id else {}),
+            **({"Vpc": network.vpc.vpc_id} if network else {}),
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """The region's first two, as CloudFormation knows them: CDK would ask the account while it synthesises."""
+        return [Fn.select(number, Fn.get_azs()) for number in range(2)]

@@ -43,6 +43,7 @@ def handlers(
         "AWS::Budgets::Budget": _placeholder(lambda properties: str(uuid.uuid4())),
         "AWS::CodeDeploy::Application": _placeholder(lambda properties: str(uuid.uuid4())),
         "AWS::CodeDeploy::DeploymentGroup": _placeholder(lambda properties: str(uuid.uuid4())),
+        "AWS::EC2::FlowLog": _placeholder(lambda properties: f"fl-{uuid.uuid4().hex[:17]}"),
         "AWS::WAFv2::WebACLAssociation": _placeholder(
             lambda properties: f"{properties['ResourceArn']}|{properties['WebACLArn']}"
         ),

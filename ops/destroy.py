@@ -1,6 +1,7 @@
 """Taking a stage away: what its runs made at run time, its stack, and, only when told, its data."""
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -41,6 +42,9 @@ def made_by_runs(account: Account) -> Iterator[Deletion]:
     group = {"ModelPackageGroupName": account.outputs["ModelPackageGroup"]}
     for arn in _names(sagemaker, "list_model_packages", "ModelPackageSummaryList", "ModelPackageArn", group):
         yield f"model package {arn}", partial(sagemaker.delete_model_package, ModelPackageName=arn)
+    if vpc := account.outputs.get("Vpc"):
+        ec2: Any = account.session.client("ec2")
+        yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_no_interfaces, ec2, vpc)
 
 
 def _names(client: Any, operation: str, listed: str, member: str, request: dict[str, str]) -> Iterator[str]:
@@ -54,6 +58,15 @@ def _delete_endpoint(sagemaker: Any, name: str, seconds: int) -> None:
         sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": seconds})
     sagemaker.delete_endpoint(EndpointName=name)
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": seconds})
+
+
+def _no_interfaces(ec2: Any, vpc: str) -> None:
+    """Wait, 20 minutes at most: SageMaker deletes them in the jobs' role, gone with the stack (DeleteEndpoint)."""
+    for _ in range(120):
+        if not ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkInterfaces"]:
+            return
+        time.sleep(10)
+    raise OpsError(f"{vpc} still has network interfaces, and the stack cannot go before them: try again later")
 
 
 def data_of(account: Account) -> Iterator[Deletion]:

@@ -26,7 +26,7 @@ from pipeline.settings import (
     Transform,
     Trigger,
 )
-from pipeline.stage import DEFAULT, Delivery, Stack, at
+from pipeline.stage import DEFAULT, Delivery, Network, Stack, at
 from pipeline.terms import METRICS
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Settings(Table):
     release: Release = Release()
     endpoint: Endpoint
     api: Api
+    network: Network = Network()
     stack: Stack = Stack()
     delivery: Delivery = Delivery()
     drift: Drift = Drift()
@@ -68,7 +69,7 @@ class Settings(Table):
     def to_json(self) -> str:
         """Return all that a run depends on as canonical JSON (sorted keys, no spaces): what the jobs read."""
         return json.dumps(
-            self.model_dump(mode="json", exclude={"stack", "delivery"}),
+            self.model_dump(mode="json", exclude={"network", "stack", "delivery"}),
             sort_keys=True,
             separators=(",", ":"),
             allow_nan=False,

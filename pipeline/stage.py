@@ -18,6 +18,12 @@ class Stack(Table):
     email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""
 
 
+class Network(Table):
+    """With `vpc` the jobs and the endpoint are in a VPC of the stack's own, which reaches S3 and nothing else."""
+
+    vpc: bool = False
+
+
 class Delivery(Table):
     """Where the code comes from: a GitHub repository, by a connection of CodeConnections."""
 

@@ -37,7 +37,7 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     config = tmp_path / "pipeline.toml"
-    config.write_text((ROOT / "pipeline.toml").read_text())
+    config.write_text((ROOT / "pipeline.toml").read_text().replace("vpc = false", "vpc = true", 1))
     with running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
         path = f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
         account = {"CDK_DEFAULT_ACCOUNT": "123456789012", "CDK_DEFAULT_REGION": "us-east-1"}
@@ -85,6 +85,27 @@ def scaled_to_two(shell: Shell) -> None:
     sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="breast-cancer", WaiterConfig={"Delay": 1})
 
 
+def ours(shell: Shell) -> dict[str, list[str]]:
+    """The VpcConfig that names what the stack made."""
+    own = [{"Name": "tag:aws:cloudformation:stack-name", "Values": ["breast-cancer"]}]
+    ec2 = client(shell, "ec2")
+    return {
+        "SecurityGroupIds": [group["GroupId"] for group in ec2.describe_security_groups(Filters=own)["SecurityGroups"]],
+        "Subnets": [subnet["SubnetId"] for subnet in ec2.describe_subnets(Filters=own)["Subnets"]],
+    }
+
+
+def asked_for_a_vpc(shell: Shell) -> list[dict[str, Any]]:
+    """The VpcConfig of the training job, of the model and of two processing jobs, as they are described."""
+    sagemaker = client(shell, "sagemaker")
+    train = sagemaker.list_training_jobs()["TrainingJobSummaries"][0]["TrainingJobName"]
+    model = sagemaker.list_models()["Models"][0]["ModelName"]
+    jobs = [job["ProcessingJobName"] for job in sagemaker.list_processing_jobs()["ProcessingJobSummaries"][:2]]
+    described = [sagemaker.describe_processing_job(ProcessingJobName=job)["NetworkConfig"] for job in jobs]
+    training = sagemaker.describe_training_job(TrainingJobName=train)
+    return [found["VpcConfig"] for found in (training, sagemaker.describe_model(ModelName=model), *described)]
+
+
 def changed(diff: str) -> set[str]:
     """Types of the resources that a diff names, with what becomes of them."""
     return set(re.findall(r"^(\[[-+~]\] AWS::\S+)", diff, re.MULTILINE))
@@ -100,12 +121,12 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     text = config.read_text().replace("auc = 0.97", "auc = 0.96").replace("count = 0 ", "count = 6 ")
     before, after = text.split("[processing]")
     after = after.replace("instance_count = 1", "instance_count = 2", 1).replace("ml.t2.medium", "ml.m5.large")
-    after = after.replace("max_instances = 0", "max_instances = 3").replace(
-        "calls_per_minute = 0", "calls_per_minute = 60"
-    )
+    for key, value in {"max_instances": 3, "calls_per_minute": 60}.items():
+        after = after.replace(f"{key} = 0", f"{key} = {value}")
     config.write_text(f"{before}[processing]{after}")
-    # The jobs read the settings, and their role that file alone; the function tells runs apart by them.
-    expected = {"[~] AWS::StepFunctions::StateMachine", "[~] AWS::IAM::Policy", "[~] AWS::Lambda::Function"}
+    # The jobs read the settings, their role and way out that file alone; the function tells runs apart by them.
+    expected = {"[~] AWS::StepFunctions::StateMachine", "[~] AWS::IAM::Policy", "[~] AWS::Lambda::Function",
+                "[~] AWS::EC2::VPCEndpoint"}  # fmt: skip
     assert changed(shell.cdk("diff", "--all")) == expected
     shell.cdk("deploy", "--all", "--require-approval", "never")
     assert changed(shell.cdk("diff", "--all")) == set()
@@ -122,6 +143,8 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     shell("python", "-m", "ops", "retrain", "--force")
     assert "accepted" in shell("python", "-m", "ops", "watch")
     assert variant(shell)["DesiredInstanceCount"] == 2, "a release keeps what autoscaling made of it"
+
+    assert asked_for_a_vpc(shell) == [ours(shell)] * 4
 
     refused = subprocess.run(
         ["python", "-m", "ops", "destroy"],
@@ -158,6 +181,8 @@ def nothing_left(shell: Shell) -> list[str]:
              *client(shell, "dynamodb").list_tables()["TableNames"],
              *client(shell, "sqs").list_queues().get("QueueUrls", []),
              *client(shell, "sns").list_topics()["Topics"],
+             *(vpc for vpc in client(shell, "ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]),
+             *client(shell, "ec2").describe_vpc_endpoints()["VpcEndpoints"],
              *client(shell, "apigateway").get_rest_apis()["items"],
              *(role for role in client(shell, "iam").list_roles()["Roles"] if role["RoleName"].startswith("breast")),
              *(stack for stack in client(shell, "cloudformation").describe_stacks()["Stacks"]

@@ -207,7 +207,8 @@ class Fleet:
         model = self._find_model(variant["ModelName"])
         key = self.config.get("KmsKeyId")
         image = definition(model)["Image"]
-        actor = self._host.act(model.get("ExecutionRoleArn", ""), image, self.log_group, [key] if key else [])
+        role, keys = model.get("ExecutionRoleArn", ""), [key] if key else []
+        actor = self._host.act(role, image, self.log_group, keys, model.get("VpcConfig"))
         captured = self.config.get("DataCaptureConfig") or {}
         if captured.get("EnableCapture"):
             self.capture = Capture(self._host.captures, actor.s3.client, self._endpoint, captured)

@@ -123,11 +123,11 @@ class Host:
             cores=Cores(int(os.environ.get("SAGEMAKER_INSTANCE_CORES", "0"))),
         )
 
-    def act(self, role: str, image: str, group: str, keys: list[str]) -> Actor:
-        """What a role has, once it may do what a container of this image and log group needs. Raises JobError."""
+    def act(self, role: str, image: str, group: str, keys: list[str], vpc: dict[str, list[str]] | None = None) -> Actor:
+        """What a role has, once it may do what a container of this image, log group and VPC needs. Raises JobError."""
         try:
             credentials = self.access.act(role, permissions.SERVICE)
-            self.access.check(credentials.key, permissions.of_role(image, group, self.arn, keys))
+            self.access.check(credentials.key, permissions.of_role(image, group, self.arn, keys, vpc))
         except AccessError as error:
             raise JobError(f"ClientError: {error}") from error
         with self._lock:

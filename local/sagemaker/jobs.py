@@ -69,6 +69,11 @@ class Job(Record):
     def needs(self) -> tuple[str, str, str | None]:
         """The role that it works in, its image, and the KMS key of its volumes."""
 
+    def vpc(self) -> dict[str, list[str]] | None:
+        """Its VpcConfig. No process is put in it; the role must be allowed to."""
+        found: dict[str, list[str]] | None = (self.request.get("NetworkConfig") or self.request).get("VpcConfig")
+        return found
+
     @abstractmethod
     def work(self) -> None:
         """Do the job. Raises JobError when it fails."""
@@ -189,7 +194,7 @@ class Job(Record):
             self.fault = self.host.faults.strike(self.kind.noun, self.name)
             faults.check_capacity(self.fault)
             role, image, key = self.needs()
-            self.actor = self.host.act(role, image, self.group, [key] if key else [])
+            self.actor = self.host.act(role, image, self.group, [key] if key else [], self.vpc())
             self.work()
         except Stopped:
             log.info("%s stopped before it started", self.name)

@@ -11,6 +11,7 @@ from local.access import Need
 
 SERVICE = "sagemaker.amazonaws.com"
 Arn = Callable[[str], str]
+Vpc = dict[str, list[str]]
 PATHS = {
     "EndpointConfig": "endpoint-config",
     "Endpoint": "endpoint",
@@ -84,7 +85,7 @@ def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Ite
         yield Need(f"events:{action}", managed)
 
 
-def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[str]) -> Iterator[Need]:
+def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
     """What a role must be allowed beside its data.
 
     AWS leaves out logs and metrics that the role may not write, and goes on; here the job fails, so that it is seen.
@@ -94,6 +95,7 @@ def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[s
         group: Its log group.
         arn: Makes an ARN of a service and its resource part.
         keys: KMS keys that volumes are encrypted with.
+        vpc: The VpcConfig, if there is one.
     """
     registry, _, repository = image.partition("/")
     account, _, _, region, _ = registry.split(".", 4)
@@ -106,6 +108,26 @@ def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[s
     for key in keys:
         yield from of_volume(key)
         yield Need("kms:Encrypt", key)
+    if vpc:
+        yield from _of_interfaces(vpc, arn)
+
+
+def _of_interfaces(vpc: Vpc, arn: Callable[[str, str], str]) -> Iterator[Need]:
+    """SageMaker takes one of the subnets, so the role must be allowed all."""
+    interface = arn("ec2", "network-interface/eni-0")
+    subnets = [arn("ec2", f"subnet/{subnet}") for subnet in vpc["Subnets"]]
+    groups = [arn("ec2", f"security-group/{group}") for group in vpc["SecurityGroupIds"]]
+    for resource in (interface, *subnets, *groups):
+        yield Need("ec2:CreateNetworkInterface", resource)
+    for subnet in subnets:
+        for action in (
+            "CreateNetworkInterfacePermission",
+            "DeleteNetworkInterface",
+            "DeleteNetworkInterfacePermission",
+        ):
+            yield Need(f"ec2:{action}", interface, {"ec2:Subnet": subnet})
+    for what in ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"):
+        yield Need(f"ec2:Describe{what}", "*")
 
 
 def of_volume(key: str) -> Iterator[Need]:

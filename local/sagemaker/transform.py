@@ -60,6 +60,10 @@ class TransformJob(Job):
         key = self.request["TransformResources"].get("VolumeKmsKeyId")
         return self._model.get("ExecutionRoleArn", ""), definition(self._model)["Image"], key
 
+    def vpc(self) -> dict[str, list[str]] | None:
+        """Its model's."""
+        return self._model.get("VpcConfig")
+
     def work(self) -> None:
         """Start the model servers, then transform all objects; a failed one fails the job, not the others."""
         todo: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()

@@ -40,6 +40,13 @@ class Building:
         """The task with its Retry and Catch."""
         return caught(retried(task), self.on_error)
 
+    @property
+    def vpc(self) -> dict[str, Any]:
+        """The VpcConfig of a request, if the settings have a VPC; a transform job takes its model's."""
+        if not self.settings.network.vpc:
+            return {}
+        return {"VpcConfig": {"SecurityGroupIds": ["${SecurityGroup}"], "Subnets": ["${Subnet1}", "${Subnet2}"]}}
+
     def failure(
         self, state_id: str, cause: str, *paths: str, error: str | None = None, then: State | None = None
     ) -> Pass:
@@ -84,7 +91,7 @@ class Building:
             volume_size_in_gb=size.volume_gb,
             volume_kms_key=KEY,
             max_runtime_in_seconds=size.max_runtime_minutes * 60,
-            # The jobs need S3 alone; without a VPC endpoint an isolated job gets it from SageMaker itself.
+            # The jobs need S3 alone; an isolated job gets it from SageMaker itself, through the VPC if there is one.
             network_config=NetworkConfig(enable_network_isolation=True),
             sagemaker_session=session(),
         )
@@ -114,6 +121,7 @@ class Building:
         )
         # The SDK's inputs and outputs take no placeholder as their URI.
         parameters: dict[str, Any] = step.fields["parameters"]
+        parameters["NetworkConfig"] |= self.vpc
         for request in parameters["ProcessingInputs"]:
             request["S3Input"]["S3Uri"] = sources[request["InputName"]]
             if instances > 1 and request["InputName"] in inputs:

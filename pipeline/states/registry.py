@@ -90,6 +90,7 @@ def _create_model(build: Building, state_id: str, container: Mapping[str, object
             "ModelName": names.RESOURCE,
             "ExecutionRoleArn": ROLE,
             "EnableNetworkIsolation": True,
+            **build.vpc,
             "PrimaryContainer": container,
         },
         result_path="$.model",

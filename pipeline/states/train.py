@@ -51,6 +51,7 @@ def _train(build: Building, stopped: State) -> TrainingStep:
             "status": Intrinsic("$.TrainingJobStatus"),
         },
     )
+    step.fields["parameters"] |= build.vpc
     build.guard(step)
     cut_off = Choice("TrainingCutOff")
     cut_off.add_choice(ChoiceRule.StringMatches("$.error.Cause", '*"MaxRuntimeExceeded"*'), stopped)

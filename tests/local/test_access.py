@@ -78,6 +78,32 @@ def test_a_job_has_what_its_role_has(aws: Aws, action: str) -> None:
     assert denied in job["FailureReason"]
 
 
+VPC = {"SecurityGroupIds": ["sg-0123456789abcdef0"], "Subnets": ["subnet-0", "subnet-1"]}
+
+
+@pytest.mark.parametrize("action", ["ec2:CreateNetworkInterface", "ec2:DescribeVpcs"])
+def test_a_job_in_a_vpc_needs_network_interfaces(aws: Aws, action: str) -> None:
+    for vpc, status in (({}, "Completed"), ({"VpcConfig": VPC}, "Failed")):
+        request = aws.training_request(label="x") | vpc
+        request["RoleArn"] = aws.role(unique("role"), ["sagemaker"], but(action))
+        aws.sagemaker.create_training_job(**request)
+        job = aws.wait("training", request["TrainingJobName"])
+        assert (job["TrainingJobStatus"], job.get("VpcConfig")) == (status, vpc.get("VpcConfig")), job
+    assert f"is not authorized to perform: {action} on resource" in job["FailureReason"]
+
+
+def test_interfaces_may_be_bound_to_the_subnets(aws: Aws) -> None:
+    arn = f"arn:aws:ec2:us-east-1:{ACCOUNT[-12:]}:subnet"
+    bound = [f"ec2:{action}" for action in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface",
+                                            "DeleteNetworkInterfacePermission")]  # fmt: skip
+    for subnets, status in (([f"{arn}/subnet-0", f"{arn}/subnet-1"], "Completed"), ([f"{arn}/subnet-0"], "Failed")):
+        own = {**EVERYTHING, "Action": bound, "Condition": {"ArnEquals": {"ec2:Subnet": subnets}}}
+        request = aws.training_request(label="x") | {"VpcConfig": VPC}
+        request["RoleArn"] = aws.role(unique("role"), ["sagemaker"], but(*bound), own)
+        aws.sagemaker.create_training_job(**request)
+        assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == status
+
+
 def test_an_encrypted_object_needs_its_key_too(aws: Aws) -> None:
     key, bucket = aws.client("kms").create_key()["KeyMetadata"]["Arn"], unique("bucket")
     rule = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}

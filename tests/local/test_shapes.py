@@ -76,6 +76,18 @@ def test_a_good_request_passes() -> None:
             "Value '1' at 'environment' failed to satisfy constraint: Member must satisfy regular expression pattern: "
             "[a-zA-Z_][a-zA-Z0-9_]*",
         ),
+        (
+            {"NetworkConfig": {"VpcConfig": {"SecurityGroupIds": ["sg-1"] * 6, "Subnets": []}}},
+            f"Value '{['sg-1'] * 6}' at 'networkConfig.vpcConfig.securityGroupIds' failed to satisfy constraint: Member "
+            "must have length less than or equal to 5; Value '[]' at 'networkConfig.vpcConfig.subnets' failed to "
+            "satisfy constraint: Member must have length greater than or equal to 1",
+        ),
+        (
+            {"NetworkConfig": {"VpcConfig": {"Subnets": ["subnet-1"] * 17}}},
+            "Value null at 'networkConfig.vpcConfig.securityGroupIds' failed to satisfy constraint: Member must not be "
+            f"null; Value '{['subnet-1'] * 17}' at 'networkConfig.vpcConfig.subnets' failed to satisfy constraint: "
+            "Member must have length less than or equal to 16",
+        ),
     ],
 )
 def test_a_broken_rule_is_named_with_its_member(members: dict[str, Any], fault: str) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from pipeline import diagram, drift, workflow
 from pipeline.config import Settings, load
 from pipeline.settings import BadRows
+from pipeline.stage import Network
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,13 +48,24 @@ def scaled() -> Settings:
     return settings.model_copy(update={"endpoint": settings.endpoint.model_copy(update=size)})
 
 
-@pytest.fixture(scope="module", params=["retraining", "spread", "scaled", "drift"])
+def in_a_vpc() -> Settings:
+    return load(ROOT / "pipeline.toml").model_copy(update={"network": Network(vpc=True)})
+
+
+MACHINES: dict[str, Callable[[], dict[str, Any]]] = {
+    "retraining": lambda: workflow.definition(load(ROOT / "pipeline.toml")),
+    "spread": lambda: workflow.definition(spread()),
+    "scaled": lambda: workflow.definition(scaled()),
+    "drift": lambda: drift.definition(load(ROOT / "pipeline.toml")),
+    "vpc": lambda: workflow.definition(in_a_vpc()),
+    "vpc, drift": lambda: drift.definition(in_a_vpc()),
+}
+
+
+@pytest.fixture(scope="module", params=MACHINES)
 def each(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Both state machines, the first over several instances and with an autoscaled variant, too."""
-    if request.param == "drift":
-        return drift.definition(load(ROOT / "pipeline.toml"))
-    settings = {"spread": spread, "scaled": scaled, "retraining": lambda: load(ROOT / "pipeline.toml")}
-    return workflow.definition(settings[request.param]())
+    """Both state machines, the first over several instances and with an autoscaled variant too, and both in a VPC."""
+    return MACHINES[request.param]()
 
 
 def request(state: dict[str, Any]) -> tuple[str, str]:
@@ -134,6 +147,20 @@ def test_training_reads_its_data_as_the_settings_say(mode: str) -> None:
     assert request["AlgorithmSpecification"]["TrainingInputMode"] == mode
     assert [channel.get("InputMode", mode) for channel in request["InputDataConfig"]] == [mode, mode]
     assert [channel["ContentType"] for channel in request["InputDataConfig"]] == [RECORDIO, RECORDIO]
+
+
+@pytest.mark.parametrize("build", [workflow.definition, drift.definition])
+def test_with_a_vpc_each_request_that_takes_one_names_it_and_nothing_else_differs(build: Any) -> None:
+    vpc = {"SecurityGroupIds": ["${SecurityGroup}"], "Subnets": ["${Subnet1}", "${Subnet2}"]}
+    without, inside = build(load(ROOT / "pipeline.toml")), build(in_a_vpc())
+    assert "VpcConfig" not in json.dumps(without)
+    for _, state in tasks(without):
+        operation = request(state)[1]
+        if operation == "CreateProcessingJob":
+            state["Parameters"]["NetworkConfig"]["VpcConfig"] = vpc
+        elif operation in {"CreateTrainingJob", "CreateModel"}:  # a transform job takes its model's
+            state["Parameters"]["VpcConfig"] = vpc
+    assert inside == without
 
 
 @pytest.fixture(scope="module")
