@@ -167,7 +167,7 @@ WRONG = {
     "unknown table": (
         [("[gate]", "[gates]\nx = 1\n[gate]")],
         'unknown key "gates": did you mean "gate"? Allowed: project, data, trigger, processing,'
-        " training, transform, gate, release, endpoint, api, stack, delivery, drift",
+        " training, transform, gate, release, endpoint, api, network, stack, delivery, drift",
     ),
     "missing key": ([('target = "bought"\n', "")], 'missing key "data.target": add it'),
     "wrong type": (
