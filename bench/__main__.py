@@ -63,7 +63,7 @@ class Bench:
         repeats = 1 if small else 3
         return {
             "accuracy": lambda: wdbc.measure(folder, 1 if small else 5),
-            "serving": lambda: serving.measure(folder, 1 if small else 10),
+            "serving": lambda: serving.measure(folder, 1 if small else 20),
             "endpoint": lambda: endpoint.measure(folder, 3 if small else 9, 200 if small else 1000),
             "preprocess": lambda: preprocess.measure(folder, 40_000 if small else 2_000_000, repeats),
             "instances": lambda: instances.measure(folder, 80_000 if small else 2_000_000, repeats),

@@ -36,16 +36,17 @@ def measure(folder: Path, rounds: int) -> Iterator[Figure]:
         client.getresponse().read()
         up = time.perf_counter() - started
         rows = [",".join(map(repr, row)) for row in features[np.arange(ROWS) % len(features)].tolist()]
-        single, batch = list[float](), list[float]()
+        single, batch = list[list[float]](), list[list[float]]()
         for _ in range(rounds):
-            single += [_seconds(client, row) for row in rows]
-            batch += [_seconds(client, "\n".join(rows)) for _ in range(BATCHES)]
+            single.append([_seconds(client, row) for row in rows])
+            batch.append([_seconds(client, "\n".join(rows)) for _ in range(BATCHES)])
         server.send_signal(signal.SIGTERM)
     one = f"{ROWS} requests of one row"
-    yield Figure(f"{ROWS} rows in one request", ROWS / median(batch), "rows/s", one, 1 / median(single), "ratio >= 50")
-    yield Figure(
-        "one-row request, 99th percentile", 1e3 * float(np.percentile(single, 99)), "ms", "", None, "value < 5"
-    )
+    # Of the least disturbed round.
+    many, each = (min(map(median, measured)) for measured in (batch, single))
+    yield Figure(f"{ROWS} rows in one request", ROWS / many, "rows/s", one, 1 / each, "ratio >= 50")
+    slowest = 1e3 * float(np.percentile(np.concatenate(single), 99))
+    yield Figure("one-row request, 99th percentile", slowest, "ms", "", None, "value < 5")
     yield Figure("model server, start to first ping", up, "s", "", None, "value < 1")
 
 
