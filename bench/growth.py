@@ -22,8 +22,8 @@ from bench.figure import Figure
 from bench.jobs import NOUNS, Watch, peak, seconds
 from bench.process import PROJECT
 
-REPEATS = 3
-"""Of the size that the largest is compared with, whose jobs take a second or two each; the fastest counts."""
+REPEATED, REPEATS = 1_000_000, 3
+"""Rows that the largest size is compared with, and how often, as a job takes a second or two; its fastest counts."""
 FILE_ROWS = 900_000
 """About 265 MB."""
 MEMORY_MB, BUFFERS = 1024, "its buffers"
@@ -52,12 +52,12 @@ class Point:
 def measure(folder: Path, sizes: tuple[int, ...], name: str) -> Iterator[Figure]:
     """The largest of `sizes` beside 1,000,000 rows, or else the smallest; `name` is that of the JSON."""
     points, uploaded = list[Point](), 0
-    low, high = 1_000_000 if 1_000_000 in sizes else sizes[0], sizes[-1]
+    low, high = REPEATED if REPEATED in sizes else sizes[0], sizes[-1]
     with deploying(PROJECT / "bench/pipeline.toml", home=folder / "aws") as deployment:
         for rows in sizes:
             _upload(deployment, folder, uploaded, rows)
             uploaded = rows
-            runs = [_run(deployment, rows, again=turn > 0) for turn in range(REPEATS if rows == low else 1)]
+            runs = [_run(deployment, rows, again=turn > 0) for turn in range(REPEATS if rows == REPEATED else 1)]
             points += [min(of_job, key=lambda point: point.seconds) for of_job in zip(*runs, strict=True)]
     (PROJECT / "build" / name).write_text(json.dumps([asdict(point) for point in points], indent=1) + "\n")
     at = {(point.job, point.rows): point for point in points}
