@@ -18,7 +18,6 @@ def sample() -> Any:
     return json.loads(Path(__file__).with_name("sample.json").read_text())
 
 
-@pytest.mark.skipif(not KEPT.exists(), reason="no figures are kept: `make bench`, then `make bench-docs`")
 @pytest.mark.parametrize(
     ("name", "make"),
     [("performance.md", page.markdown), ("scale.md", scale_page.markdown)],
