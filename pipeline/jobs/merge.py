@@ -75,10 +75,9 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
     first: list[tuple[str, float]] = []
     for slices in _ranges(indexes, settings):
         keys, labels = (np.concatenate([getattr(part, name) for _, part in slices]) for name in ("keys", "labels"))
-        order = _shared(keys)
+        order = _shared(keys, labels)
         if not len(order):
             continue
-        order = order[np.lexsort((labels[order], keys[order]))]
         host = np.repeat(np.arange(len(slices)), [len(part.keys) for _, part in slices])[order]
         keys, labels = keys[order], labels[order]
         same_key, same_label = keys[1:] == keys[:-1], labels[1:] == labels[:-1]
@@ -99,13 +98,20 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
     return [np.concatenate(rows) for rows in found]
 
 
-def _shared(keys: Keys) -> Numbers:
-    """Return the numbers of the rows whose key another one has, by key; quick, as each instance's keys are in order."""
+def _shared(keys: Keys, labels: Floats) -> Numbers:
+    """Return the numbers of the rows whose key another one has, by key and label.
+
+    Quick, as each instance's keys are in order, which the stable sort merges.
+    """
     order: Numbers = np.argsort(keys, kind="stable")
     ordered = keys[order]
     again = ordered[1:] == ordered[:-1]
-    shared: Numbers = order[np.concatenate(([False], again)) | np.concatenate((again, [False]))]
-    return shared
+    shared = np.zeros(len(keys), bool)
+    shared[1:] |= again
+    shared[:-1] |= again
+    order = order[shared]
+    by_label: Numbers = order[np.lexsort((labels[order], keys[order]))]
+    return by_label
 
 
 def _ranges(indexes: list[Index], settings: JobSettings) -> Iterator[list[tuple[int, Index]]]:
@@ -165,8 +171,7 @@ def _sample(summaries: list[Summary], read: int, settings: JobSettings) -> Recor
     """Return the sample that one instance would have drawn, in another order."""
     drawn = [records[in_sample(records, read, settings)].words for each in summaries for records in each.sample]
     rows = Records(np.concatenate(drawn))
-    order = _shared(rows.keys)
-    order = order[np.lexsort((rows.labels[order], rows.keys[order]))]
+    order = _shared(rows.keys, rows.labels)
     keys, labels = rows.keys[order], rows.labels[order]
     again = (keys[1:] == keys[:-1]) & (labels[1:] == labels[:-1])
     return Records(np.delete(rows.words, order[1:][again], axis=0))

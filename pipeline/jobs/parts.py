@@ -39,7 +39,8 @@ class Parts:
         if name != part or self._open[0].tell() >= SHARD_BYTES:
             self.close()
             number, so_far = (number + 1 if name == part else 0), 0
-            self._open = [self._created(path) for path in self._paths(part, number)]
+            named = paths(self._output, part, number, self._host, self._type)
+            self._open = [self._created(path) for path in named]
             self.shards.append((part, number, 0))
         for file, text in zip(self._open, texts, strict=True):
             file.write(text)
@@ -50,9 +51,6 @@ class Parts:
         for file in self._open:
             file.close()
         self._open = []
-
-    def _paths(self, part: str, number: int) -> list[Path]:
-        return paths(self._output, part, number, self._host, self._type)
 
     def _created(self, path: Path) -> BinaryIO:
         path.parent.mkdir(parents=True, exist_ok=True)
