@@ -10,6 +10,7 @@ import drift
 import evaluate
 import merge
 import preprocess
+from heap import large_arrays_apart
 from problems import JobError
 
 MESSAGE_BYTES = 1024
@@ -20,6 +21,7 @@ container")."""
 def main(arguments: list[str] | None = None) -> int:
     """Run one program; return 0, or 1 after saying what is wrong on stderr and in the message file."""
     chosen = _parser().parse_args(arguments)
+    large_arrays_apart()
     try:
         if chosen.command == "preprocess":
             preprocess.run(chosen.settings, chosen.input, chosen.output, chosen.resources)
