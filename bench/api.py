@@ -24,7 +24,7 @@ from lambdas.predict.gateway import respond
 from pipeline.config import Settings
 from tests.lambdas.predict.bodies import cases
 
-WARM_CALLS, ROWS, ROUNDS = 2000, 1000, 10
+WARM_CALLS, ROWS, ROUNDS, BATCHES = 2000, 1000, 10, 5
 TIMED = "import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
@@ -112,7 +112,8 @@ def refusals(deployment: Deployment) -> float:
 def throughputs(deployment: Deployment, calls: int) -> tuple[float, float, float]:
     """Rows a second, one in a request and all in a request, by one client on one kept connection; seconds of the model.
 
-    Those are of InvokeEndpoint for one row, by boto3. Medians of `calls` each, of the least disturbed of the rounds.
+    Those are of InvokeEndpoint for one row, by boto3. Medians of `calls` each, of fewer of many rows, of the least
+    disturbed of the rounds.
     """
     address = urlsplit(deployment.url)
     client = http.client.HTTPConnection(address.netloc)
@@ -129,13 +130,13 @@ def throughputs(deployment: Deployment, calls: int) -> tuple[float, float, float
     endpoint = {"EndpointName": deployment.settings.project.name, "ContentType": "text/csv"}
     text = ",".join(map(repr, row))
     invoke = partial(deployment.client("sagemaker-runtime").invoke_endpoint, **endpoint, Body=text)
-    one, alone = list[float](), list[float]()
+    one, batch, alone = list[float](), list[float](), list[float]()
     for _ in range(ROUNDS):
         one.append(median(_seconds(lambda: post(1)) for _ in range(calls)))
+        batch.append(median(_seconds(lambda: post(ROWS)) for _ in range(BATCHES)))
         alone.append(median(_seconds(invoke) for _ in range(calls)))
-    batch = median(_seconds(lambda: post(ROWS)) for _ in range(9))
     client.close()
-    return 1 / min(one), ROWS / batch, min(alone)
+    return 1 / min(one), ROWS / min(batch), min(alone)
 
 
 def _seconds(call: Callable[[], object]) -> float:

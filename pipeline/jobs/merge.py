@@ -16,17 +16,14 @@ import recordio
 from baseline import in_sample
 from job_settings import JobSettings, read_settings
 from moments import Moments
-from numpy.typing import NDArray
 from parts import paths
 from problems import TableError
 from quarantine import check_budget
-from records import Floats, Keys, Records, spot
+from records import Floats, Keys, Numbers, Records, repeated, spot
 from sources import NO_FILE
 from spill import SPILL_IN_MEMORY
 from summary import Index, Summary, clash, count_labels
 from undo import undone_on_failure
-
-Numbers = NDArray[np.int64]
 
 
 def run(settings: Path, source: Path, output: Path) -> None:
@@ -104,12 +101,7 @@ def _shared(keys: Keys, labels: Floats) -> Numbers:
     Quick, as each instance's keys are in order, which the stable sort merges.
     """
     order: Numbers = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    again = ordered[1:] == ordered[:-1]
-    shared = np.zeros(len(keys), bool)
-    shared[1:] |= again
-    shared[:-1] |= again
-    order = order[shared]
+    order = order[repeated(keys[order])]
     by_label: Numbers = order[np.lexsort((labels[order], keys[order]))]
     return by_label
 

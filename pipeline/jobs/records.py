@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
 
 LINE_BITS = 40
 """A row's place is the file's number above these bits, its line within them: 8 million files of 1.1e12 lines."""
@@ -68,13 +69,13 @@ class Records:
         """Return some of the rows, by a slice, a mask or their numbers."""
         return Records(self.words[rows])
 
-    def in_order(self) -> Records:
-        """Return them by key, then label, then place."""
-        order = np.argsort(self.keys)
-        ordered = self.keys[order]
-        if (ordered[1:] == ordered[:-1]).any():
-            order = np.lexsort((self.places, self.labels, self.keys))
-        return self[order]
+    def order(self) -> Numbers:
+        """Return the rows' numbers by key, then label, then place."""
+        order: Numbers = np.argsort(self.keys)
+        twins = repeated(self.keys[order])
+        among = order[twins]
+        order[twins] = among[np.lexsort((self.places[among], self.labels[among], self.keys[among]))]
+        return order
 
     def blocks(self, rows: int) -> Iterator[Records]:
         """Yield them, so many at a time."""
@@ -85,6 +86,15 @@ class Records:
 def spot(files: list[str], place: int) -> str:
     """Return file and line of a row in words, from its place."""
     return problems.place(files[place >> LINE_BITS], place & ((1 << LINE_BITS) - 1))
+
+
+def repeated(ordered: Keys) -> NDArray[np.bool_]:
+    """Return which of the keys, given in order, are there more than once."""
+    again = ordered[1:] == ordered[:-1]
+    found = np.zeros(len(ordered), bool)
+    found[1:] |= again
+    found[:-1] |= again
+    return found
 
 
 def row_keys(columns: Sequence[Floats], salt: str) -> Keys:

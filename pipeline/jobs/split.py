@@ -26,16 +26,14 @@ def distinct(records: Records, settings: JobSettings) -> tuple[Records, Clashes]
     Of equal rows the first is kept. For regression, equal features with unequal values are repeated measurements: all
     stay, in the same part.
     """
-    rows = records.in_order()
-    twin = rows.keys[:-1] == rows.keys[1:]
-    if not twin.any():
-        return rows, Clashes(0, rows[:0])
-    before, after = rows[:-1], rows[1:]
-    twin[twin] = (before.features[twin] == after.features[twin]).all(axis=1)
-    differ = twin & (before.labels != after.labels)
-    pair = np.flatnonzero(differ)[:1] if settings.classes else np.empty(0, np.int64)
-    clashes = Clashes(int(differ.sum()) if len(pair) else 0, rows[np.concatenate((pair, pair + 1))])
-    return rows[np.concatenate(([True], ~(twin & ~differ)))], clashes
+    order = records.order()
+    keys, labels = records.keys[order], records.labels[order]
+    second = np.flatnonzero(keys[1:] == keys[:-1]) + 1
+    second = second[(records.features[order[second - 1]] == records.features[order[second]]).all(axis=1)]
+    differ = labels[second] != labels[second - 1]
+    clashing = second[differ] if settings.classes else second[:0]
+    first = records[order[clashing[0] - 1 : clashing[0] + 1] if len(clashing) else order[:0]]
+    return records[np.delete(order, second[~differ])], Clashes(len(clashing), first)
 
 
 def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]:
