@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -92,9 +92,9 @@ def run(*arguments: str, python: str = sys.executable) -> Run:
     return start(python, "-m", *arguments).result()
 
 
-def fastest(runs: list[Run]) -> Run:
-    """The least disturbed of some runs of the same program."""
-    return min(runs, key=lambda measured: measured.seconds)
+def least_disturbed(runs: list[Run]) -> Run:
+    """The fastest of some runs of the same program, with the most memory that any of them took."""
+    return replace(min(runs, key=lambda run: run.seconds), memory=max(run.memory for run in runs))
 
 
 def in_turn(repeats: int, runs: Mapping[str, Callable[[], Run]], once: Collection[str] = ()) -> dict[str, list[Run]]:

@@ -6,7 +6,7 @@ import pytest
 from bench import data
 from bench.columns import NAMES, SHARES, TARGET
 from bench.jobs import Use, Watch
-from bench.process import PROJECT, BenchError, Run, in_turn, start
+from bench.process import PROJECT, BenchError, Run, in_turn, least_disturbed, start
 from pipeline.config import load
 
 
@@ -18,6 +18,11 @@ def test_a_program_is_measured_by_its_own_memory_and_processor_time() -> None:
 def test_what_a_program_said_is_told_when_it_fails() -> None:
     with pytest.raises(BenchError, match="ended with 3:\nno luck"):
         start(sys.executable, "-c", "print('no luck'); raise SystemExit(3)").result()
+
+
+def test_the_fastest_turn_counts_with_the_most_memory_of_any() -> None:
+    turns = [Run(3.0, 2.0, 50.0, "slow"), Run(2.0, 1.5, 40.0, "fast"), Run(2.5, 2.2, 70.0, "large")]
+    assert least_disturbed(turns) == Run(2.0, 1.5, 70.0, "fast")
 
 
 def test_programs_take_turns() -> None:
