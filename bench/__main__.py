@@ -67,7 +67,7 @@ class Bench:
             "endpoint": lambda: endpoint.measure(folder, 3 if small else 9, 200 if small else 1000),
             "preprocess": lambda: preprocess.measure(folder, 40_000 if small else 2_000_000, repeats),
             "instances": lambda: instances.measure(folder, 80_000 if small else 2_000_000, repeats),
-            "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, 1 if small else 2),
+            "training": lambda: training.measure(folder, 40_000 if small else 2_000_000, repeats),
             "growth": self._growth,
             "whole": lambda: whole.measure(folder, self.example, repeats),
             "transform": lambda: transform.measure(folder, self.example, 8_000 if small else 200_000, repeats),
