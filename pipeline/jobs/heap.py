@@ -14,7 +14,7 @@ def large_arrays_apart() -> None:
 
     For glibc alone, as others have no such settings. By its own it takes arrays of up to 32 MB from the heap once one
     has been freed (mallopt(3), "dynamic mmap threshold"), and a few small ones among them, in a heap a thread, keep it
-    from shrinking: preprocessing 20 million rows peaked at 445 to 480 MB, by chance, where 270 are in use.
+    from shrinking: preprocessing 20 million rows peaked at 445 to 480 MB, by chance, where 250 are in use.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         for setting, value in ((M_MMAP_THRESHOLD, APART_BYTES), (M_TRIM_THRESHOLD, KEPT_BYTES), (M_ARENA_MAX, 1)):
