@@ -62,7 +62,7 @@ def prepared(source: Source, output: Path, host: str) -> Summary:
     ending = f"-{host}" if host else ""
     quarantine = Quarantine(output / "quarantine" / f"quarantine{ending}.jsonl", settings.bad_rows)
     memory = max(1, settings.memory_bytes // SPILL_IN_MEMORY)
-    with Spill(output / "train", 3 + len(settings.features), memory, source.size) as spill:
+    with Spill(output / "train", 3 + len(settings.features), memory) as spill:
         for records in source.records(quarantine):
             spill.add(records)
         if not host:

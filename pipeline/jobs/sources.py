@@ -18,8 +18,6 @@ from records import LINE_BITS, Records
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 NO_FILE = f"no file whose name ends in {', '.join(SUFFIXES)}: upload one under the data prefix"
-EXPANSION = 8
-"""Bytes of text or numbers that a byte of a packed file is taken to hold."""
 BLOCKS_IN_MEMORY = 128
 """A block of text is this part of the memory: each of those under way needs some six times its size."""
 
@@ -33,12 +31,6 @@ class Source:
         self.names = [str(file.relative_to(root)) for file in self.files]
         self.rows = [0] * len(self.files)
         """Rows read of each file so far, refused ones too."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files, about, if none was packed."""
-        packed = {file: EXPANSION if file.suffix.lower() != ".csv" else 1 for file in self.files}
-        return sum(file.stat().st_size * times for file, times in packed.items())
 
     def records(self, quarantine: Quarantine) -> Iterator[Records]:
         """Yield the rows of every file, in order.

@@ -1,0 +1,52 @@
+"""Rows that do not fit in memory come back in groups, in the order of their keys."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from records import Records
+from spill import Spill
+
+WIDTH, MEMORY = 4, 32 * 1000
+"""A thousand rows fit."""
+
+
+def rows_of(keys: np.ndarray) -> Records:
+    words = np.zeros((len(keys), WIDTH))
+    words[:, 0] = keys.astype(np.uint64).view(np.float64)
+    return Records(words)
+
+
+@pytest.mark.parametrize("most", [1 << 64, 1 << 56, 2], ids=["spread", "in one part of the range", "two keys"])
+def test_every_row_comes_back_and_no_key_is_in_two_groups(tmp_path: Path, most):
+    keys = np.random.default_rng(0).integers(0, most, 5000, dtype=np.uint64, endpoint=False)
+    with Spill(tmp_path / "train", WIDTH, MEMORY) as spill:
+        for some in np.split(keys, 20):
+            spill.add(rows_of(some))
+        groups = [np.sort(group.keys) for group in spill.groups()]
+    assert np.concatenate(groups).tolist() == np.sort(keys).tolist()
+    assert all(one[-1] < other[0] for one, other in pairwise(groups))
+    if most == 1 << 64:
+        assert max(map(len, groups)) <= 1000
+
+
+def test_what_was_read_leaves_the_disk_at_once_and_nothing_stays(tmp_path: Path):
+    def on_disk() -> int:
+        return sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+
+    keys = np.random.default_rng(0).integers(0, 1 << 64, 5000, dtype=np.uint64, endpoint=False)
+    with Spill(tmp_path / "train", WIDTH, MEMORY) as spill:
+        for some in np.split(keys, 20):
+            spill.add(rows_of(some))
+        left, sizes = len(keys), []
+        for group in spill.groups():
+            left -= len(group)
+            sizes.append((left, on_disk() // (8 * WIDTH)))
+    assert [rows for rows, _ in sizes] == [found for _, found in sizes]
+    assert list(tmp_path.rglob("*spill*")) == []
+
+
+def test_no_row_makes_no_group(tmp_path: Path):
+    with Spill(tmp_path / "train", WIDTH, MEMORY) as spill:
+        assert list(spill.groups()) == []
