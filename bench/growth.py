@@ -7,6 +7,7 @@ upload to a prediction, its CPU and memory being those of the local AWS itself.
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -111,6 +112,8 @@ def _name(start: int) -> str:
 def _run(deployment: Deployment, rows: int, *, again: bool) -> list[Point]:
     """What a run on all that is uploaded takes, `again` on the same."""
     deployment.forget_model()
+    # What was just uploaded is on its way to the disk; that is not to be measured.
+    os.sync()
     server, started = psutil.Process(deployment.cloud.pid), time.monotonic()
     before = server.cpu_times()
     with Watch(deployment.cloud.pid) as watch:

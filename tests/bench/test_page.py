@@ -44,6 +44,8 @@ def test_each_figure_stands_beside_the_others_its_goal_and_its_limit(sample: Any
         "| copied in memory, by one core | 20,000 MB/s |",
         "| CSV parsed in memory, by all cores | 500 MB/s |",
         "",
+        *page.ANOTHER_RUN,
+        "",
         "## Preprocess",
         "",
         "| what | ours | beside | its value | ratio | goal | met | what binds |",
