@@ -55,7 +55,7 @@ class DataStore(Construct):
         files = self.bucket.arn_for_objects
         return [
             iam.PolicyStatement(actions=["s3:GetObject"], resources=[files(f"{raw}*"), files("runs/*")]),
-            iam.PolicyStatement(actions=["s3:PutObject"], resources=[files("runs/*"), files("captured/*")]),
+            iam.PolicyStatement(actions=["s3:PutObject"], resources=[files("runs/*"), files("data-capture/*")]),
             iam.PolicyStatement(
                 actions=["s3:ListBucket"],
                 resources=[self.bucket.bucket_arn],

@@ -1,30 +1,24 @@
-"""The drift check: its state machine, the Lambda that collects a window, and the schedule."""
-
-import json
-from pathlib import Path
+"""The drift machine, the Lambda that collects its window, and its schedule."""
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
-from aws_cdk import aws_stepfunctions as sfn
-from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
+from cdk import permissions
 from cdk.data import DataStore
-from cdk.functions import function, log_group
-from cdk.permissions import allow, pass_role, run_jobs, tell
-from cdk.retraining import Retraining
+from cdk.finish import Finish
+from cdk.functions import function, package
+from cdk.jobs import Jobs
+from cdk.state_machine import state_machine
 from pipeline import drift
 from pipeline.config import Settings
 
-LAMBDAS = Path(__file__).parent.parent / "lambdas"
-
 
 class Drift(Construct):
-    """The state machine that `pipeline.drift` defines, on a schedule; its jobs run in the role of the retraining's."""
+    """The state machine that `pipeline.drift` defines, on a schedule; its jobs have the role of all jobs."""
 
     def __init__(
         self,
@@ -33,7 +27,8 @@ class Drift(Construct):
         *,
         settings: Settings,
         data: DataStore,
-        retraining: Retraining,
+        jobs: Jobs,
+        finish: Finish,
         dead_letters: sqs.IQueue,
         endpoint_name: str,
     ) -> None:
@@ -42,43 +37,39 @@ class Drift(Construct):
         window = function(
             self,
             "Window",
-            code=lambda_.Code.from_asset(str(LAMBDAS), exclude=["*", "!window", "!window/*.py"]),
-            handler="window.handler.handle",
+            code=package("drift_window"),
+            handler="drift_window.handler.handle",
             environment={
                 "DATA_BUCKET": data.bucket.bucket_name,
                 "ENDPOINT_NAME": endpoint_name,
                 "WINDOW_HOURS": str(settings.drift.window_hours),
-                "TRUTH_DAYS": str(settings.drift.truth_days),
+                "GROUND_TRUTH_DAYS": str(settings.drift.truth_days),
             },
             timeout=Duration.minutes(4),
             allowed=_collect(stack, project, data, endpoint_name),
         )
-        partition = RegionInfo.get(stack.region).partition or "aws"
-        self.machine = sfn.StateMachine(
+        jobs.allow(permissions.allow("s3:GetObject", data.bucket.arn_for_objects("data-capture/*")))
+        self.machine = state_machine(
             self,
-            "Machine",
-            state_machine_name=f"{project}-drift",
-            definition_body=sfn.DefinitionBody.from_string(json.dumps(drift.definition(settings, partition), indent=1)),
-            definition_substitutions={**retraining.ports, "WindowFunction": window.function_arn},
-            logs=sfn.LogOptions(destination=log_group(self, "Log"), level=sfn.LogLevel.ALL),
-            tracing_enabled=True,
+            "drift",
+            settings=settings,
+            definition=drift.definition,
+            ports={**jobs.ports, **finish.ports, "DriftWindowFunction": window.function_arn},
+            allowed=[
+                *permissions.run_jobs(stack, project, ["Processing"]),
+                permissions.pass_role(jobs.role),
+                permissions.allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/drift/summary.json")),
+                permissions.invoke(window),
+                finish.invoke(),
+                data.use_key("s3"),
+                # PutMetricData names no resource, so its namespace is the limit (Service Authorization Reference).
+                iam.PolicyStatement(
+                    actions=["cloudwatch:PutMetricData"],
+                    resources=["*"],
+                    conditions={"StringEquals": {"cloudwatch:namespace": f"{project}/drift"}},
+                ),
+            ],
         )
-        retraining.let_jobs(allow("s3:GetObject", data.bucket.arn_for_objects("captured/*")))
-        for statement in [
-            *run_jobs(stack, project, ["Processing"]),
-            pass_role(retraining.job_role),
-            allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/drift/summary.json")),
-            allow("lambda:InvokeFunction", window.function_arn),
-            *tell(stack, retraining.ports["Topic"]),
-            data.use_key("s3", "sns"),
-            # PutMetricData names no resource; its namespace is the bound (Service Authorization Reference, CloudWatch).
-            iam.PolicyStatement(
-                actions=["cloudwatch:PutMetricData"],
-                resources=["*"],
-                conditions={"StringEquals": {"cloudwatch:namespace": f"{project}/drift"}},
-            ),
-        ]:  # fmt: skip
-            self.machine.add_to_role_policy(statement)
         if settings.drift.schedule:
             schedule = events.Schedule.expression(settings.drift.schedule)
             target = targets.SfnStateMachine(self.machine, dead_letter_queue=dead_letters)
@@ -86,21 +77,16 @@ class Drift(Construct):
 
 
 def _collect(stack: Stack, project: str, data: DataStore, endpoint: str) -> list[iam.PolicyStatement]:
-    """Seeing what is live, listing what was captured, reading what was fed back, and writing the window's folder."""
-
-    def named(resource: str, name: str) -> str:
-        return stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
-
+    """Describe the live model, list the captured requests, read the ground truth, and write the window's folder."""
     return [
-        allow("sagemaker:DescribeEndpoint", named("endpoint", endpoint)),
-        allow("sagemaker:DescribeEndpointConfig", named("endpoint-config", f"{project}-*")),
-        allow("sagemaker:DescribeModel", named("model", f"{project}-*")),
+        *permissions.describe_endpoint(stack, project, endpoint),
+        permissions.allow("sagemaker:DescribeModel", permissions.arn(stack, "sagemaker", "model", f"{project}-*")),
         iam.PolicyStatement(
             actions=["s3:ListBucket"],
             resources=[data.bucket.bucket_arn],
-            conditions={"StringLike": {"s3:prefix": ["captured/*", "feedback/*"]}},
+            conditions={"StringLike": {"s3:prefix": ["data-capture/*", "ground-truth/*"]}},
         ),
-        allow("s3:GetObject", data.bucket.arn_for_objects("feedback/*")),
-        allow("s3:PutObject", data.bucket.arn_for_objects("runs/*/window/*")),
+        permissions.allow("s3:GetObject", data.bucket.arn_for_objects("ground-truth/*")),
+        permissions.allow("s3:PutObject", data.bucket.arn_for_objects("runs/*/window/*")),
         data.use_key("s3"),
     ]

@@ -1,12 +1,15 @@
 """What every Lambda function here has alike: tracing, JSON logs, and a role that writes to its own log alone."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+
+LAMBDAS = Path(__file__).parent.parent / "lambdas"
 
 
 def function(
@@ -46,6 +49,11 @@ def function(
         logging_format=lambda_.LoggingFormat.JSON,
         log_group=group,
     )
+
+
+def package(name: str) -> lambda_.Code:
+    """The code of one package of lambdas/."""
+    return lambda_.Code.from_asset(str(LAMBDAS), exclude=["*", f"!{name}", f"!{name}/*.py"])
 
 
 def log_group(scope: Construct, construct_id: str) -> logs.LogGroup:

@@ -9,8 +9,9 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from cdk.drift import Drift
-from cdk.promotion import Promotion
-from cdk.retraining import Retraining
+from cdk.finish import Finish
+from cdk.live_endpoint import LiveEndpoint
+from cdk.retrain import Retrain
 from cdk.serving import Serving
 from cdk.triggers import Triggers
 from pipeline.config import Settings
@@ -31,15 +32,16 @@ class Observability(Construct):
         settings: Settings,
         topic: sns.Topic,
         serving: Serving,
-        promotion: Promotion,
-        retraining: Retraining,
+        live: LiveEndpoint,
+        retrain: Retrain,
+        finish: Finish,
         triggers: Triggers,
         drift: Drift,
     ) -> None:
         super().__init__(scope, construct_id)
         self._project = settings.project.name
-        self._tell = actions.SnsAction(topic)
-        self._metrics = _Metrics(self._project, serving, retraining, triggers, drift)
+        self._notify = actions.SnsAction(topic)
+        self._metrics = _Metrics(self._project, serving, retrain, triggers, drift)
         # CloudWatch may publish for alarms of this account alone, and open the topic's key to do so (CloudWatch User
         # Guide, "Amazon SNS topic encryption").
         cloudwatch_ = iam.ServicePrincipal("cloudwatch.amazonaws.com")
@@ -57,17 +59,18 @@ class Observability(Construct):
             logs.MetricFilter(
                 self,
                 outcome,
-                log_group=retraining.log_group,
+                log_group=finish.function.log_group,
+                # The line that lambdas/finish writes for each execution.
                 filter_pattern=logs.FilterPattern.all(
-                    logs.FilterPattern.string_value("$.type", "=", "PassStateEntered"),
-                    logs.FilterPattern.string_value("$.details.name", "=", outcome),
+                    logs.FilterPattern.string_value("$.machine", "=", "retrain"),
+                    logs.FilterPattern.string_value("$.outcome", "=", outcome.lower()),
                 ),
                 metric_namespace=f"{self._project}/runs",
                 metric_name=outcome,
             )
         found = self._alarms()
-        for rolled_back in (promotion.error_alarm, promotion.latency_alarm):
-            rolled_back.add_alarm_action(self._tell)
+        for rolled_back in (live.error_alarm, live.latency_alarm):
+            rolled_back.add_alarm_action(self._notify)
         failing = cloudwatch.CompositeAlarm(
             self,
             "Failing",
@@ -76,11 +79,11 @@ class Observability(Construct):
             alarm_rule=cloudwatch.AlarmRule.any_of(
                 *(
                     cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM)
-                    for alarm in (promotion.error_alarm, found["api-5xx"], found["lambda-errors"])
+                    for alarm in (live.error_alarm, found["api-5xx"], found["lambda-errors"])
                 )
             ),
         )
-        failing.add_alarm_action(self._tell)
+        failing.add_alarm_action(self._notify)
         self._dashboard()
 
     def _alarms(self) -> dict[str, cloudwatch.Alarm]:
@@ -108,7 +111,7 @@ class Observability(Construct):
                 comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             )
-            found[name].add_alarm_action(self._tell)
+            found[name].add_alarm_action(self._notify)
         return found
 
     def _dashboard(self) -> None:
@@ -151,11 +154,9 @@ class Observability(Construct):
 class _Metrics:
     """The metrics by what they mean."""
 
-    def __init__(
-        self, project: str, serving: Serving, retraining: Retraining, triggers: Triggers, drift: Drift
-    ) -> None:
+    def __init__(self, project: str, serving: Serving, retrain: Retrain, triggers: Triggers, drift: Drift) -> None:
         self._project = project
-        machine, function, api = retraining.machine, serving.function, serving.api
+        machine, function, api = retrain.machine, serving.function, serving.api
         self.started, self.failed = machine.metric_started(), machine.metric_failed()
         self.duration = machine.metric_time()
         self.drift_failed = drift.machine.metric_failed()

@@ -4,13 +4,22 @@ from collections.abc import Sequence
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
 
 JOBS = {"Processing": "processing-job", "Training": "training-job", "Transform": "transform-job"}
 
 
-def _arn(stack: Stack, service: str, resource: str, name: str, account: str | None = None) -> str:
-    arn_format = ArnFormat.COLON_RESOURCE_NAME if service == "logs" else ArnFormat.SLASH_RESOURCE_NAME
+_FOLLOW = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
+"""By a rule of its own Step Functions follows what a `.sync` integration started."""
+
+
+def arn(stack: Stack, service: str, resource: str, name: str, account: str | None = None) -> str:
+    """The ARN of a resource in the stack's region."""
+    colon = service in ("logs", "states")
+    arn_format = ArnFormat.COLON_RESOURCE_NAME if colon else ArnFormat.SLASH_RESOURCE_NAME
     return stack.format_arn(
         service=service, resource=resource, resource_name=name, account=account, arn_format=arn_format
     )
@@ -21,10 +30,19 @@ def allow(action: str, *resources: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=[action], resources=list(resources))
 
 
-def tell(stack: Stack, topic: str) -> list[iam.PolicyStatement]:
-    """Telling people and machines how a run ended."""
-    bus = stack.format_arn(service="events", resource="event-bus", resource_name="default")
-    return [allow("sns:Publish", topic), allow("events:PutEvents", bus)]
+def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
+    """Calling these functions."""
+    return allow("lambda:InvokeFunction", *(function.function_arn for function in functions))
+
+
+def use_table(table: dynamodb.ITable, *operations: str) -> iam.PolicyStatement:
+    """These operations on the table's items."""
+    return iam.PolicyStatement(actions=[f"dynamodb:{name}" for name in operations], resources=[table.table_arn])
+
+
+def notify(stack: Stack, topic: str) -> list[iam.PolicyStatement]:
+    """Publishing to the topic, and to EventBridge's default bus."""
+    return [allow("sns:Publish", topic), allow("events:PutEvents", arn(stack, "events", "event-bus", "default"))]
 
 
 def run_jobs(stack: Stack, project: str, kinds: Sequence[str] = tuple(JOBS)) -> list[iam.PolicyStatement]:
@@ -35,39 +53,64 @@ def run_jobs(stack: Stack, project: str, kinds: Sequence[str] = tuple(JOBS)) -> 
     statements = []
     for kind, resource in ((kind, JOBS[kind]) for kind in kinds):
         actions = [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")]
-        arn = _arn(stack, "sagemaker", resource, f"{project}-*")
+        job = arn(stack, "sagemaker", resource, f"{project}-*")
         statements.append(
-            iam.PolicyStatement(actions=[*actions, "sagemaker:AddTags", "sagemaker:ListTags"], resources=[arn])
+            iam.PolicyStatement(actions=[*actions, "sagemaker:AddTags", "sagemaker:ListTags"], resources=[job])
         )
-    rules = [_arn(stack, "events", "rule", f"StepFunctionsGetEventsForSageMaker{kind}JobsRule") for kind in kinds]
-    events = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
-    return [*statements, iam.PolicyStatement(actions=events, resources=rules)]
+    rules = [arn(stack, "events", "rule", f"StepFunctionsGetEventsForSageMaker{kind}JobsRule") for kind in kinds]
+    return [*statements, iam.PolicyStatement(actions=_FOLLOW, resources=rules)]
 
 
-def release(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
-    """Models, packages, endpoint configs, and the one endpoint."""
-    model = _arn(stack, "sagemaker", "model", f"{project}-*")
-    config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
-    live = _arn(stack, "sagemaker", "endpoint", endpoint)
-    group = _arn(stack, "sagemaker", "model-package-group", project)
-    package = _arn(stack, "sagemaker", "model-package", f"{project}/*")
+def run_machine(stack: Stack, machine: sfn.IStateMachine, name: str) -> list[iam.PolicyStatement]:
+    """The `startExecution.sync:2` integration (Step Functions Developer Guide, "Manage nested executions")."""
+    rule = arn(stack, "events", "rule", "StepFunctionsGetEventsForStepFunctionsExecutionRule")
+    executions = arn(stack, "states", "execution", f"{name}:*")
     return [
-        iam.PolicyStatement(actions=["sagemaker:CreateModel"], resources=[model]),
-        iam.PolicyStatement(actions=["sagemaker:CreateModelPackage"], resources=[group, package]),
-        iam.PolicyStatement(
-            actions=["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"], resources=[package]
-        ),
-        iam.PolicyStatement(
-            actions=["sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig", "sagemaker:AddTags"],
-            resources=[config],
-        ),
-        # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
-        iam.PolicyStatement(actions=["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], resources=[live, config]),
-        iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], resources=[live]),
+        allow("states:StartExecution", machine.state_machine_arn),
+        iam.PolicyStatement(actions=["states:DescribeExecution", "states:StopExecution"], resources=[executions]),
+        iam.PolicyStatement(actions=_FOLLOW, resources=[rule]),
     ]
 
 
-def scale(stack: Stack, endpoint: str) -> list[iam.PolicyStatement]:
+def create_model(stack: Stack, project: str) -> iam.PolicyStatement:
+    """Models of the project."""
+    return allow("sagemaker:CreateModel", arn(stack, "sagemaker", "model", f"{project}-*"))
+
+
+def packages(stack: Stack, project: str, *verbs: str) -> iam.PolicyStatement:
+    """`verbs` of the project's model packages: Describe, Update."""
+    actions = [f"sagemaker:{verb}ModelPackage" for verb in verbs]
+    package = arn(stack, "sagemaker", "model-package", f"{project}/*")
+    return iam.PolicyStatement(actions=actions, resources=[package])
+
+
+def register_packages(stack: Stack, project: str) -> iam.PolicyStatement:
+    """Versions of the project's model package group."""
+    group = arn(stack, "sagemaker", "model-package-group", project)
+    return allow("sagemaker:CreateModelPackage", group, arn(stack, "sagemaker", "model-package", f"{project}/*"))
+
+
+def change_endpoint(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
+    """Endpoint configs of the project, and the one endpoint."""
+    config = arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
+    live = arn(stack, "sagemaker", "endpoint", endpoint)
+    return [
+        iam.PolicyStatement(actions=["sagemaker:CreateEndpointConfig", "sagemaker:AddTags"], resources=[config]),
+        # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
+        iam.PolicyStatement(actions=["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], resources=[live, config]),
+        allow("sagemaker:DeleteEndpoint", live),
+    ]
+
+
+def describe_endpoint(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
+    """Describing the one endpoint, and endpoint configs of the project."""
+    return [
+        allow("sagemaker:DescribeEndpoint", arn(stack, "sagemaker", "endpoint", endpoint)),
+        allow("sagemaker:DescribeEndpointConfig", arn(stack, "sagemaker", "endpoint-config", f"{project}-*")),
+    ]
+
+
+def autoscale(stack: Stack, endpoint: str) -> list[iam.PolicyStatement]:
     """Autoscaling of the endpoint's one variant, and what Application Auto Scaling tries in its caller's name.
 
     The latter is SageMaker's list ("Auto scaling prerequisites"). CloudWatch is tried without naming an alarm
@@ -80,7 +123,7 @@ def scale(stack: Stack, endpoint: str) -> list[iam.PolicyStatement]:
         # A target's id is Application Auto Scaling's own; the conditions bound it to variants.
         iam.PolicyStatement(
             actions=["application-autoscaling:RegisterScalableTarget", "application-autoscaling:PutScalingPolicy"],
-            resources=[_arn(stack, "application-autoscaling", "scalable-target", "*")],
+            resources=[arn(stack, "application-autoscaling", "scalable-target", "*")],
             conditions={
                 "StringEquals": {
                     "application-autoscaling:service-namespace": "sagemaker",
@@ -93,7 +136,7 @@ def scale(stack: Stack, endpoint: str) -> list[iam.PolicyStatement]:
             resources=[role],
             conditions={"StringEquals": {"iam:AWSServiceName": service}},
         ),
-        allow("sagemaker:UpdateEndpointWeightsAndCapacities", _arn(stack, "sagemaker", "endpoint", endpoint)),
+        allow("sagemaker:UpdateEndpointWeightsAndCapacities", arn(stack, "sagemaker", "endpoint", endpoint)),
         iam.PolicyStatement(
             actions=["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
             resources=["*"],
@@ -103,9 +146,9 @@ def scale(stack: Stack, endpoint: str) -> list[iam.PolicyStatement]:
 
 def predict(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
     """Scoring, and telling callers which model did it: the endpoint config's tags name its package."""
-    config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
-    live = _arn(stack, "sagemaker", "endpoint", endpoint)
-    package = _arn(stack, "sagemaker", "model-package", f"{project}/*")
+    config = arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
+    live = arn(stack, "sagemaker", "endpoint", endpoint)
+    package = arn(stack, "sagemaker", "model-package", f"{project}/*")
     return [
         iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint", "sagemaker:DescribeEndpoint"], resources=[live]),
         allow("sagemaker:ListTags", config),
@@ -113,11 +156,11 @@ def predict(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStateme
     ]
 
 
-def tidy(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
+def cleanup(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]:
     """Listing, which names no resource (Service Authorization Reference, SageMaker), and deleting what is old."""
-    model = _arn(stack, "sagemaker", "model", f"{project}-*")
-    config = _arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
-    live = _arn(stack, "sagemaker", "endpoint", endpoint)
+    model = arn(stack, "sagemaker", "model", f"{project}-*")
+    config = arn(stack, "sagemaker", "endpoint-config", f"{project}-*")
+    live = arn(stack, "sagemaker", "endpoint", endpoint)
     return [
         iam.PolicyStatement(actions=["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], resources=["*"]),
         iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[live]),
@@ -126,15 +169,13 @@ def tidy(stack: Stack, project: str, endpoint: str) -> list[iam.PolicyStatement]
     ]
 
 
-def look_at_owner(stack: Stack, machine: str) -> iam.PolicyStatement:
-    """Describing the executions of the machine itself: a run asks whether the lease's owner still runs."""
-    arn = stack.format_arn(
-        service="states", resource="execution", resource_name=f"{machine}:*", arn_format=ArnFormat.COLON_RESOURCE_NAME
-    )
-    return iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[arn])
+def describe_executions(stack: Stack, *machines: str) -> iam.PolicyStatement:
+    """Describing executions of these machines: which one owns the lease is known only at run time."""
+    executions = [arn(stack, "states", "execution", f"{name}:*") for name in machines]
+    return iam.PolicyStatement(actions=["states:DescribeExecution"], resources=executions)
 
 
-def look_at_alarms(*alarms: cloudwatch.IAlarm) -> iam.PolicyStatement:
+def describe_alarms(*alarms: cloudwatch.IAlarm) -> iam.PolicyStatement:
     """Naming the alarm that rolled a deployment back."""
     return iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarm.alarm_arn for alarm in alarms])
 
@@ -158,9 +199,9 @@ def inside_jobs(stack: Stack, images: list[str]) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
         iam.PolicyStatement(
             actions=pull,
-            resources=[_arn(stack, "ecr", "repository", name, owners[name]) for name in sorted(owners)],
+            resources=[arn(stack, "ecr", "repository", name, owners[name]) for name in sorted(owners)],
         ),
-        iam.PolicyStatement(actions=write_log, resources=[_arn(stack, "logs", "log-group", "/aws/sagemaker/*")]),
+        iam.PolicyStatement(actions=write_log, resources=[arn(stack, "logs", "log-group", "/aws/sagemaker/*")]),
         # PutMetricData names no resource; its namespace is the bound (Service Authorization Reference, CloudWatch).
         iam.PolicyStatement(
             actions=["cloudwatch:PutMetricData"],

@@ -10,13 +10,17 @@ from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from cdk.data import DataStore
+from cdk.deploy import Deploy
 from cdk.drift import Drift
-from cdk.ending import Ending
+from cdk.finish import Finish
+from cdk.jobs import Jobs
+from cdk.lease import Lease
+from cdk.live_endpoint import LiveEndpoint
+from cdk.model_registry import model_registry
 from cdk.money import Budget
 from cdk.network import Network
 from cdk.observability import Observability
-from cdk.promotion import Promotion
-from cdk.retraining import Retraining
+from cdk.retrain import Retrain
 from cdk.serving import Serving
 from cdk.triggers import Triggers
 from pipeline.config import Settings
@@ -27,7 +31,7 @@ class PipelineStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, description=f"Retrains and serves {settings.project.name}", **kwargs)
-        endpoint_name = settings.project.name
+        project = endpoint_name = settings.project.name
 
         keep = RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY
         data = DataStore(self, "Data", removal=keep)
@@ -38,60 +42,69 @@ class PipelineStack(Stack):
         network = None
         if settings.network.vpc:
             network = Network(self, "Network", logs=data.logs, peers=settings.training.instance_count > 1)
-        promotion = Promotion(self, "Promotion", project=settings.project.name, endpoint_name=endpoint_name)
-        retraining = Retraining(
+        jobs = Jobs(self, "Jobs", settings=settings, data=data, network=network)
+        registry = model_registry(self, "ModelRegistry", project=project)
+        lease = Lease(self, "Lease", project=project, data=data, endpoint_name=endpoint_name)
+        live = LiveEndpoint(self, "LiveEndpoint", project=project, endpoint_name=endpoint_name)
+        finish = Finish(
+            self, "Finish", settings=settings, data=data, topic=topic, lease=lease, endpoint_name=endpoint_name
+        )
+        deploy = Deploy(
             self,
-            "Retraining",
+            "Deploy",
             settings=settings,
             data=data,
-            topic=topic,
+            jobs=jobs,
+            lease=lease,
+            live=live,
+            finish=finish,
             predict=serving.function,
-            promotion=promotion,
-            network=network,
             endpoint_name=endpoint_name,
         )
-
+        retrain = Retrain(
+            self,
+            "Retrain",
+            settings=settings,
+            data=data,
+            jobs=jobs,
+            registry=registry,
+            lease=lease,
+            live=live,
+            deploy=deploy,
+            finish=finish,
+        )
         triggers = Triggers(
             self,
             "Triggers",
             settings=settings,
             data=data,
-            machine=retraining.machine,
-            lease=retraining.lease,
+            machine=retrain.machine,
+            lease=lease.table,
             endpoint_name=endpoint_name,
         )
-
-        Ending(
-            self,
-            "Ending",
-            settings=settings,
-            data=data,
-            topic=topic,
-            machine=retraining.machine,
-            lease=retraining.lease,
-            dead_letters=triggers.dead_letters,
-            endpoint_name=endpoint_name,
-        )
-        if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
-            dollars = settings.stack.monthly_budget
-            Budget(self, "Budget", dollars=dollars, name=settings.project.name, topic=topic, key=data.key)
+        finish.watch([retrain.machine, deploy.machine], triggers.dead_letters)
         drift = Drift(
             self,
             "Drift",
             settings=settings,
             data=data,
-            retraining=retraining,
+            jobs=jobs,
+            finish=finish,
             dead_letters=triggers.dead_letters,
             endpoint_name=endpoint_name,
         )
+        if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
+            dollars = settings.stack.monthly_budget
+            Budget(self, "Budget", dollars=dollars, name=project, topic=topic, key=data.key)
         Observability(
             self,
             "Observability",
             settings=settings,
             topic=topic,
             serving=serving,
-            promotion=promotion,
-            retraining=retraining,
+            live=live,
+            retrain=retrain,
+            finish=finish,
             triggers=triggers,
             drift=drift,
         )
@@ -100,14 +113,15 @@ class PipelineStack(Stack):
                 node.retention_in_days = settings.stack.log_days
 
         outputs = {
+            "StateMachine": retrain.machine.state_machine_arn,
+            "DeployMachine": deploy.machine.state_machine_arn,
             "DriftMachine": drift.machine.state_machine_arn,
-            "Lease": retraining.lease.table_name,
+            "Lease": lease.table.table_name,
             "DataBucket": data.bucket.bucket_name,
-            "StateMachine": retraining.machine.state_machine_arn,
             "Endpoint": endpoint_name,
-            "ModelPackageGroup": promotion.packages.ref,
+            "ModelPackageGroup": registry.ref,
             "ApiUrl": serving.api.deployment_stage.url_for_path("/"),
-            "Retrain": triggers.function.function_name,
+            "TriggerFunction": triggers.function.function_name,
             "TriggerQueue": triggers.queue.queue_url,
             "DeadLetterQueue": triggers.dead_letters.queue_url,
             "Topic": topic.topic_arn,

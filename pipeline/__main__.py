@@ -1,22 +1,33 @@
-"""`python -m pipeline` prints the state machine; `--mermaid` draws it."""
+"""`python -m pipeline` prints the retrain machine; options print another machine, a diagram, or counts of states."""
 
 import argparse
 import json
+import os
 
-from pipeline import diagram, drift, workflow
+from pipeline import deploy, diagram, drift, retrain
 from pipeline.config import load
+
+MACHINES = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
 
 
 def main() -> None:
-    """Renders the definition of the given settings; needs no credentials and no network."""
+    """Render the state machines of the given settings; needs no credentials and no network."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=main.__doc__)
-    parser.add_argument("--config", default="pipeline.toml", help="the settings (default: %(default)s)")
-    parser.add_argument("--drift", action="store_true", help="the drift check instead of the retraining")
-    parser.add_argument("--mermaid", action="store_true", help="draw it as a Mermaid diagram")
+    default = os.environ.get("PIPELINE_CONFIG", "pipeline.toml")
+    parser.add_argument("machine", nargs="?", choices=MACHINES, default="retrain", help="default: %(default)s")
+    parser.add_argument("--config", default=default, help="the settings (default: %(default)s)")
+    parser.add_argument("--mermaid", action="store_true", help="draw the machine as a Mermaid diagram")
+    parser.add_argument("--stats", action="store_true", help="count the states of all machines by type")
+    parser.add_argument("--docs", metavar="FILE", help="write the diagrams into FILE, between its markers")
     options = parser.parse_args()
-    machine = drift if options.drift else workflow
-    definition = machine.definition(load(options.config))
-    print(diagram.mermaid(definition) if options.mermaid else json.dumps(definition, indent=2))
+    settings = load(options.config)
+    if options.stats:
+        print(diagram.stats({name: definition(settings) for name, definition in MACHINES.items()}))
+    elif options.docs:
+        diagram.write(options.docs, {name: definition(settings) for name, definition in MACHINES.items()})
+    else:
+        definition = MACHINES[options.machine](settings)
+        print(diagram.mermaid(definition) if options.mermaid else json.dumps(definition, indent=2))
 
 
 if __name__ == "__main__":

@@ -14,20 +14,37 @@ os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
-    from sagemaker import image_uris
     from stepfunctions.inputs import Placeholder
     from stepfunctions.steps import sagemaker as sagemaker_steps
     from stepfunctions.steps import states
-    from stepfunctions.steps.choice_rule import ChoiceRule
-    from stepfunctions.steps.states import Catch, Chain, Choice, Graph, Parallel, Pass, Retry, State, Succeed, Wait
+    from stepfunctions.steps.states import Catch, Retry, State
 logging.getLogger().setLevel(_level)
 
-__all__ = ["Catch", "Chain", "Choice", "ChoiceRule", "Fail", "Graph", "Intrinsic", "Parallel", "Pass",
-           "ProcessingStep", "Retry", "State", "Succeed", "Task", "TrainingStep", "TransformStep", "Wait",
-           "caught", "format_", "image_uris", "retried"]  # fmt: skip
+__all__ = [
+    "Catch",
+    "Chain",
+    "Choice",
+    "ChoiceRule",
+    "Fail",
+    "Graph",
+    "Intrinsic",
+    "Parallel",
+    "Pass",
+    "ProcessingStep",
+    "Retry",
+    "State",
+    "Succeed",
+    "Task",
+    "TrainingStep",
+    "TransformStep",
+    "caught",
+    "format_",
+    "image_uris",
+    "retried",
+]
 
-# Refusals that pass by themselves. The optimised integrations wrap what they do not model in the first name; the
-# aws-sdk ones, named after the Java SDK's classes, in the second. Lambda's are from its "Error handling" example.
+# Transient errors. The optimised integrations wrap what they do not model in the first name; the aws-sdk ones, named
+# after the Java SDK's classes, in the second. Lambda's are from its "Error handling" example.
 TRANSIENT = [
     "SageMaker.AmazonSageMakerException",
     "SageMaker.SageMakerException",
@@ -37,7 +54,6 @@ TRANSIENT = [
     "Lambda.TooManyRequestsException",
     "Lambda.ServiceException",
     "S3.SdkClientException",
-    "SNS.ThrottledException",
 ]
 
 
@@ -101,12 +117,12 @@ class Fail(states.Fail):  # type: ignore[misc]
 
 
 def retried(task: State) -> State:
-    """The task with a Retry for what passes by itself; each attempt of a job has a name of its own."""
+    """The task with a Retry for transient errors; each attempt of a job has a name of its own."""
     task.add_retry(Retry(error_equals=TRANSIENT, interval_seconds=5, max_attempts=5, backoff_rate=2.0))
     return task
 
 
-def caught(state: State, on_error: State) -> State:
-    """The state with a Catch that hands any error to `on_error` as `$.error` = {Error, Cause}."""
-    state.add_catch(Catch(error_equals=["States.ALL"], result_path="$.error", next_step=on_error))
+def caught(state: State, on_error: State, error_path: str = "$.error") -> State:
+    """The state with a Catch that hands any error to `on_error` as {Error, Cause} at `error_path`."""
+    state.add_catch(Catch(error_equals=["States.ALL"], result_path=error_path, next_step=on_error))
     return state

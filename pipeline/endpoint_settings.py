@@ -35,7 +35,7 @@ class Endpoint(Table):
     golden: Annotated[tuple[Golden, ...], Field(strict=False, min_length=1)]
 
     @property
-    def scales(self) -> bool:
+    def autoscaled(self) -> bool:
         """Whether the variant is autoscaled."""
         return self.max_instances > self.instance_count
 
@@ -46,11 +46,11 @@ class Endpoint(Table):
                 f"max_instances = {self.max_instances} is below instance_count = {self.instance_count}: give at least"
                 " as many, or 0 for no autoscaling"
             )
-        if self.scales and re.match(r"ml\.t\d", self.instance_type):
+        if self.autoscaled and re.match(r"ml\.t\d", self.instance_type):
             raise ValueError(
                 f"max_instances: {self.instance_type} is burstable, which SageMaker does not autoscale: set"
                 " instance_type to another, such as ml.m5.large, or max_instances to 0"
             )
-        if self.scales and not self.calls_per_minute:
+        if self.autoscaled and not self.calls_per_minute:
             raise ValueError("calls_per_minute is what autoscaling keeps an instance at: give at least 1")
         return self

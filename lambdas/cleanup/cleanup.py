@@ -1,10 +1,10 @@
-"""What a project has left behind: a run's endpoint config and model share one name."""
+"""The endpoint configs and models that earlier executions made; a deployment's config and model share one name."""
 
 import re
 from typing import Any
 
 
-def tidy(sagemaker: Any, project: str, endpoint: str, keep: int) -> dict[str, list[str]]:
+def cleanup(sagemaker: Any, project: str, endpoint: str, keep: int) -> dict[str, list[str]]:
     """Delete all but the `keep` newest configs, then the models without one; never what the endpoint uses.
 
     An endpoint that is being updated uses two configs: deleting either breaks it (DeleteEndpointConfig).
@@ -29,6 +29,6 @@ def _newest_first(sagemaker: Any, operation: str, field: str, key: str, project:
     pages = sagemaker.get_paginator(operation).paginate(
         NameContains=f"{project}-", SortBy="CreationTime", SortOrder="Descending"
     )
-    # A project `shop` has a neighbour `shop-eu`: only a run's own names are all of project and hash.
+    # The names of project `shop` begin as those of `shop-eu` do: only its own are all of project and hash.
     own = re.compile(rf"{re.escape(project)}-[0-9a-f]{{32}}")
     return [item[key] for page in pages for item in page[field] if own.fullmatch(item[key])]

@@ -1,0 +1,88 @@
+"""What the endpoint serves, and whether it serves what was asked for."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+BROKEN = ("Failed", "UpdateRollbackFailed", "OutOfService")
+NONE = "none"
+"""The champion's model and config when nothing is live."""
+
+
+class EndpointChanging(Exception):
+    """The endpoint is being changed, or DescribeEndpoint was throttled: ask again."""
+
+
+class EndpointFailed(Exception):
+    """The endpoint cannot serve."""
+
+
+class RolledBack(Exception):
+    """The endpoint serves another config than the one that was asked for."""
+
+
+def find_champion(sagemaker: Any, endpoint: str) -> dict[str, str]:
+    """Return {"model", "config", "status"} of what is live; model and config are "none" when nothing is.
+
+    An endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
+
+    Raises:
+        EndpointChanging: the endpoint is being changed, or the call was throttled.
+        ClientError: DescribeEndpoint failed otherwise, so whether there is an endpoint is not known.
+    """
+    found = _describe(sagemaker, endpoint)
+    status = found.get("EndpointStatus", NONE)
+    if status in CHANGING:
+        raise EndpointChanging(f"the endpoint {endpoint} is {status}")
+    if status in (NONE, "Failed"):
+        return {"model": NONE, "config": NONE, "status": status}
+    config = found["EndpointConfigName"]
+    variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    return {"model": variants[0]["ModelName"], "config": config, "status": status}
+
+
+def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms: list[str]) -> dict[str, str]:
+    """Return {"config"} when the endpoint is InService with it.
+
+    A failed or rolled back update ends InService too, with the old config and a FailureReason, so the status alone
+    reads as success. How AWS words the reason of a rollback is not documented, so the error names the alarms in ALARM.
+
+    Raises:
+        EndpointChanging: not InService yet.
+        EndpointFailed: it cannot serve.
+        RolledBack: InService with another config.
+    """
+    found = _describe(sagemaker, endpoint)
+    status, reason = found.get("EndpointStatus", "missing"), found.get("FailureReason", "")
+    if status in BROKEN:
+        raise EndpointFailed(f"The endpoint cannot serve: {reason}")
+    if status != "InService":
+        raise EndpointChanging(f"Not InService within endpoint.deadline_minutes: {status} {reason}".rstrip())
+    if found["EndpointConfigName"] == config:
+        return {"config": config}
+    in_alarm = json.dumps(_in_alarm(cloudwatch, alarms))
+    raise RolledBack(f"The endpoint went back to its previous config; alarms in ALARM: {in_alarm}. {reason}")
+
+
+def _describe(sagemaker: Any, endpoint: str) -> dict[str, Any]:
+    """DescribeEndpoint's answer, empty without an endpoint; only the message "Could not find" means that."""
+    try:
+        return dict(sagemaker.describe_endpoint(EndpointName=endpoint))
+    except ClientError as error:
+        if "Could not find" in str(error):
+            return {}
+        if "Throttling" in error.response["Error"]["Code"]:
+            raise EndpointChanging(f"DescribeEndpoint was throttled: {error}") from error
+        raise
+
+
+def _in_alarm(cloudwatch: Any, alarms: list[str]) -> list[str]:
+    """The names of those in ALARM; none when CloudWatch does not answer, as the reason is worth more than the names."""
+    try:
+        found = cloudwatch.describe_alarms(AlarmNames=alarms, StateValue="ALARM")["MetricAlarms"]
+    except (BotoCoreError, ClientError) as error:
+        print(json.dumps({"message": "DescribeAlarms failed", "error": str(error)}))
+        return []
+    return [alarm["AlarmName"] for alarm in found]

@@ -1,0 +1,27 @@
+"""FindChampion, WaitForEndpoint and WaitForChampion of the state machines."""
+
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from .endpoint import find_champion, wait_for
+
+_ENDPOINT = os.environ["ENDPOINT_NAME"]
+_SAGEMAKER = boto3.client("sagemaker", config=Config(retries={"total_max_attempts": 1}))
+"""Without retries of its own: the state machine's Retry is what its history shows."""
+_CLOUDWATCH = boto3.client("cloudwatch")
+
+
+def handle(event: dict[str, Any], context: object) -> dict[str, str]:
+    """Take {"wait_for": "champion"}, or {"wait_for": "config", "config": name, "alarms": names}.
+
+    Raises:
+        EndpointChanging: not yet; the state machine asks again.
+        EndpointFailed: the endpoint cannot serve.
+        RolledBack: the endpoint serves another config than the one that was asked for.
+    """
+    if event["wait_for"] == "champion":
+        return find_champion(_SAGEMAKER, _ENDPOINT)
+    return wait_for(event["config"], _SAGEMAKER, _CLOUDWATCH, _ENDPOINT, event["alarms"])

@@ -1,0 +1,155 @@
+"""The one place where executions end: free the lease, and send one notification to people and to programs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import outcome
+from .outcome import Outcome
+
+CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+SUBJECT_LENGTH = 100
+"""Characters (SNS API reference, Publish)."""
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The project's parts, and the clients to reach them with."""
+
+    project: str
+    bucket: str
+    table: str
+    endpoint: str
+    topic: str
+    dynamodb: Any
+    sns: Any
+    events: Any
+
+    def free_lease(self, execution: str) -> bool:
+        """Free the lease if the execution owns it; return whether it did."""
+        try:
+            self.dynamodb.update_item(
+                TableName=self.table,
+                Key={"endpoint": {"S": self.endpoint}},
+                UpdateExpression="REMOVE #owner, expires, approval, package",
+                ConditionExpression="#owner = :owner",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={":owner": {"S": execution}},
+            )
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def notify(self, document: Document, source: str = "pipeline", event: str = "Run ended") -> list[str]:
+        """Publish to the topic and to EventBridge; return a sentence for each that failed.
+
+        An execution whose notification failed has still ended as it did.
+        """
+        text = json.dumps(document)
+        entry = {"Source": f"{self.project}.{source}", "DetailType": event, "Detail": text, "EventBusName": "default"}
+        subject = f"{self.project}: {document['outcome']}"[:SUBJECT_LENGTH]
+        failed = []
+        ways: list[Callable[[], Any]] = [
+            lambda: self.sns.publish(TopicArn=self.topic, Subject=subject, Message=text),
+            lambda: self.events.put_events(Entries=[entry]),
+        ]
+        for way in ways:
+            try:
+                way()
+            except (BotoCoreError, ClientError) as error:
+                failed.append(f"a notification failed: {error}")
+        return failed
+
+    def ask_approval(self, execution: str, state: outcome.State, token: str) -> Document:
+        """Keep the task token in the lease's item, and notify that the run waits for a person."""
+        self.dynamodb.update_item(
+            TableName=self.table,
+            Key={"endpoint": {"S": self.endpoint}},
+            UpdateExpression="SET approval = :token, package = :package",
+            ConditionExpression="#owner = :owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={
+                ":token": {"S": token},
+                ":package": {"S": state["package"]["arn"]},
+                ":owner": {"S": execution},
+            },
+        )
+        reason = state["evaluation"]["document"]["decision"]["reason"]
+        document = self.document(Outcome("waiting for approval", reason), execution, state)
+        self.notify(document, event="Run waits for approval")
+        return document
+
+    def document(self, ended: Outcome, execution: str, state: outcome.State) -> Document:
+        """The notification: what came of the execution, why, how good the model is, where, and the next command."""
+        _, partition, _, region, *_, name = execution.split(":")
+        console = CONSOLES.get(partition, "console.aws.amazon.com")
+        return {
+            "outcome": ended.name,
+            "why": ended.why,
+            "next": outcome.NEXT.get(ended.name, "ops status"),
+            "execution": execution,
+            "started_by": outcome.request(state).get("reason", "manual"),
+            "model": outcome.model(self.project, state, execution),
+            "package": state.get("package", {}).get("arn", ""),
+            "metrics": state.get("evaluation", {}).get("document", {}),
+            "links": {
+                "run": f"https://{console}/states/home?region={region}#/v2/executions/details/{execution}",
+                "files": f"s3://{self.bucket}/runs/{name}/",
+            },
+            **({"error": ended.error} if ended.error else {}),
+        }
+
+
+def finish(parts: Finish, machine: str, execution: str, state: outcome.State, *, failed: bool) -> Document:
+    """End an execution that is about to end by itself; return the document of its notification, and "warnings".
+
+    A deployment under the lease of a retrain execution leaves lease and notification to that execution.
+    """
+    if failed:
+        ended = outcome.of_failure(state, execution)
+    elif machine == "drift":
+        return _finish_drift(parts, execution, state)
+    elif machine == "deploy":
+        ended = Outcome("accepted", f"{state['package']['arn']} serves and answers the golden rows")
+    else:
+        ended = outcome.of_retrain(state)
+    document, warnings = parts.document(ended, execution, state), outcome.warnings(state)
+    if not outcome.request(state).get("parent"):
+        parts.free_lease(execution)
+        warnings += parts.notify(document, event="Drift check failed" if machine == "drift" else "Run ended")
+    print(json.dumps({"machine": machine, "execution": execution, "outcome": ended.name, "warnings": warnings}))
+    return {**document, "warnings": warnings}
+
+
+def _finish_drift(parts: Finish, execution: str, state: outcome.State) -> Document:
+    """Notify people and the rule that may retrain, if traffic has drifted; no check needs the lease."""
+    ended = outcome.of_drift(state)
+    summary = {key: state["drift"]["document"][key] for key in ("verdict", "drifted", "reason")}
+    document = {**parts.document(ended, execution, state), "drift": summary}
+    warnings = parts.notify(document, "drift", "Drift found") if summary["drifted"] else []
+    return {**document, "warnings": warnings}
+
+
+def aborted(parts: Finish, detail: Document) -> Document:
+    """End an execution by EventBridge's status change event: one that was aborted, timed out, or failed.
+
+    One that failed has usually called `finish` itself, which freed the lease; then nothing is left to do. Raises no
+    error for an event that comes twice.
+    """
+    execution, status = detail["executionArn"], detail["status"]
+    state = {"request": _object(detail.get("input"))}
+    freed = parts.free_lease(execution)
+    if state["request"].get("parent") or (status == "FAILED" and not freed):
+        return {}
+    document = parts.document(Outcome("aborted", f"the execution ended as {status}"), execution, state)
+    return {**document, "warnings": parts.notify(document)}
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """An execution's input, empty when it is no JSON object or too long for the event."""
+    document = json.loads(text or "{}")
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,118 @@
+"""How an execution ended, in words: the outcome, one sentence why, and the next command."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+NEXT = {
+    "accepted": "ops predict",
+    "rejected": "ops status",
+    "superseded": "ops watch",
+    "waiting for approval": "ops approve, or ops reject",
+    "rolled back": "ops retrain --force",
+    "failed": "ops retrain --force",
+    "aborted": "ops status",
+    "drift": "ops drift",
+}
+"""The command that comes next; after a failure, once its cause is fixed."""
+SENTENCES = ("ExitMessage", "FailureReason", "errorMessage", "Cause")
+"""Members of a JSON cause that hold a sentence: a failed job's description, a Lambda's error, a child execution."""
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome's name, the sentence why, and the error of an execution that failed."""
+
+    name: str
+    why: str
+    error: str = ""
+
+
+def of_failure(state: State, execution: str) -> Outcome:
+    """The outcome of an execution that ends Failed, from the last state that it had."""
+    error, why = _error(state.get("error", {}))
+    if error == "States.Timeout" and "PendingManualApproval" in state.get("package", {}).values():
+        package = state["package"]["arn"]
+        return Outcome(
+            "failed", f"No answer within release.approval_hours; {package} stays pending.", "ApprovalDeadline"
+        )
+    if error == "TrainingStopped" or state.get("train", {}).get("status", "Completed") != "Completed":
+        run = execution.rpartition(":")[2]
+        advice = "raise training.max_runtime_minutes or train on less data."
+        return Outcome("failed", f"The training job of {run} was stopped: {advice}", "TrainingStopped")
+    if "Error" in state.get("smoke_test", {}):
+        return _of_smoke_test(state, why)
+    return Outcome("rolled back" if error == "RolledBack" else "failed", why, error)
+
+
+def _of_smoke_test(state: State, why: str) -> Outcome:
+    """The deployed model did not answer the golden rows: how the way back went decides."""
+    error, sentence = _error(state["smoke_test"])
+    if "restored" in state:
+        return Outcome("rolled back", f"{sentence} The previous config serves again.", "RolledBack")
+    if "deleted" in state:
+        return Outcome("failed", f"{sentence} The endpoint was deleted.", error)
+    stuck = "And the way back failed: the endpoint still serves this model (ops rollback)."
+    return Outcome("failed", f"{sentence} {stuck} {why}".rstrip(), error)
+
+
+def of_retrain(state: State) -> Outcome:
+    """The outcome of a retrain execution that ends Succeeded."""
+    if "error" in state:
+        return Outcome("superseded", _error(state["error"])[1])
+    if "deployment" in state:
+        return Outcome("accepted", _decision(state))
+    by_person = state.get("approval", {}).get("status") == "Rejected"
+    return Outcome("rejected", "rejected by a person (ops reject)" if by_person else _decision(state))
+
+
+def of_drift(state: State) -> Outcome:
+    """The outcome of a drift check that ends Succeeded."""
+    summary = state["drift"]["document"]
+    name = {"none": "no drift"}.get(summary["verdict"], summary["verdict"])
+    return Outcome(name, summary["reason"])
+
+
+def _decision(state: State) -> str:
+    return str(state["evaluation"]["document"]["decision"]["reason"])
+
+
+def _error(error: dict[str, str]) -> tuple[str, str]:
+    """The name and the sentence of an error {Error, Cause}, whose cause may be a JSON document."""
+    name, cause = error.get("Error", "States.Runtime"), error.get("Cause", "")
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return name, cause
+    if not isinstance(document, dict):
+        return name, cause
+    if document.get("SecondaryStatus") == "MaxRuntimeExceeded":
+        name = "TrainingStopped"
+    if "ExecutionArn" in document:  # of a child execution: its own error and sentence
+        name = document.get("Error", name)
+        document.setdefault("Cause", f"The deployment ended as {document.get('Status')}.")
+    sentences = " ".join(filter(None, (str(document.get(member, "")).strip() for member in SENTENCES)))
+    return name, sentences or cause
+
+
+def request(state: State) -> dict[str, Any]:
+    """What the execution was asked for; its raw input before it has the lease."""
+    return dict(state.get("request", state))
+
+
+def warnings(state: State) -> list[str]:
+    """What went wrong beside the outcome: a cleanup, or a package that was not rejected."""
+    found = list(state.get("deployment", {}).get("warnings", []))
+    for place, what in (("cleanup_error", "cleanup failed"), ("reject_error", "the package was not rejected")):
+        if place in state:
+            found.append(f"{what}: {_error(state[place])[1]}")
+    return found
+
+
+def model(project: str, state: State, execution: str) -> str:
+    """The name of the live config and model after a deployment, else of the execution's own model."""
+    name = execution.rpartition(":")[2]
+    own = f"{project}-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
+    return str(state.get("deployment", {}).get("model", own))

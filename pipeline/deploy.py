@@ -1,0 +1,97 @@
+"""The deploy machine, top to bottom as its diagram reads: a registered model package goes behind the live endpoint.
+
+A retrain execution starts it for its new package, `ops rollback` for an earlier one. Its role alone may change the
+endpoint.
+"""
+
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, Task, format_
+from pipeline.config import Settings
+from pipeline.states.autoscaling import autoscaling
+from pipeline.states.building import Building, Definition, rendered
+from pipeline.states.endpoint import create_endpoint_config, create_or_update, delete_failed, find_champion, smoke_test
+from pipeline.states.finish import fail, finish
+from pipeline.states.lease import DEADLINE_HOURS, acquire_lease
+from pipeline.states.model_registry import create_model, set_approval
+
+DEFAULTS = {"package": "", "reason": "manual", "parent": ""}
+"""`parent` is the ARN of the retrain execution that owns the lease meanwhile; without one this execution takes it."""
+
+
+def definition(settings: Settings, partition: str = "aws") -> Definition:
+    """The state machine in Amazon States Language, with `${Ports}` where the stack fills in names.
+
+    An execution ends Succeeded when the endpoint serves the package and answers the golden rows. Otherwise it fails:
+    as RolledBack when the champion serves again, else with the error that stopped it.
+    """
+    failed = fail("deploy")
+    build = Building(settings, on_error=failed)
+    finished, done = finish("deploy", failed)
+    taken_back = _reject_new_package(build)
+    champion = find_champion(build)
+    seconds = DEADLINE_HOURS * 3600
+    container = {name: Intrinsic(f"$.package.container.{name}") for name in ("Image", "ModelDataUrl")}
+    states = [
+        acquire_lease(build, DEFAULTS, seconds=seconds),
+        *_find_package(build),
+        champion,
+        delete_failed(build, champion),
+        create_model(build, container),
+        create_endpoint_config(build),
+        *create_or_update(build, taken_back=taken_back),
+        smoke_test(build, taken_back=taken_back),
+        *autoscaling(build),
+        _cleanup(build, finished),
+        finished,
+        done,
+    ]
+    return rendered(states, f"Deploys a model package of {build.project}", seconds, partition)
+
+
+def _find_package(build: Building) -> list[State]:
+    """DescribePackage and PackageApproved: `$.package` = {arn, status, container}."""
+    describe = build.call(
+        "DescribePackage",
+        "describeModelPackage",
+        {"ModelPackageName": Intrinsic("$.request.package")},
+        result_path="$.package",
+        result_selector={
+            "arn": Intrinsic("$.ModelPackageArn"),
+            "status": Intrinsic("$.ModelApprovalStatus"),
+            "container": Intrinsic("$.InferenceSpecification.Containers[0]"),
+        },
+    )
+    cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
+    refused = Pass(
+        "PackageNotApproved", parameters={"Error": "PackageNotApproved", "Cause": cause}, result_path="$.error"
+    )
+    refused.next(build.on_error)
+    approved = Choice("PackageApproved")
+    approved.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved")), refused)
+    return [describe, approved]
+
+
+def _reject_new_package(build: Building) -> Choice:
+    """IsNewPackage: a new package whose deployment failed is Rejected, so that no rollback brings it back.
+
+    An earlier package, which a rollback deploys, has served before and stays Approved.
+    """
+    why = "Taken back from the endpoint by the deployment"
+    reject = set_approval(build, "RejectPackage", "Rejected", why, error_path="$.reject_error")
+    reject.next(build.on_error)
+    new = Choice("IsNewPackage")
+    new.add_choice(ChoiceRule.StringEquals("$.request.parent", ""), build.on_error)
+    new.default_choice(reject)
+    return new
+
+
+def _cleanup(build: Building, then: State) -> Task:
+    """Cleanup: deletes old endpoint configs and models; a failure leaves the model live."""
+    return build.function(
+        "Cleanup",
+        "CleanupFunction",
+        {"keep": build.settings.release.keep},
+        on_error=then,
+        error_path="$.cleanup_error",
+        timeout_seconds=300,
+        result_path=None,
+    )

@@ -1,0 +1,80 @@
+"""The retrain machine, top to bottom as its diagram reads: from uploaded data to a deployed model."""
+
+from typing import Any
+
+from pipeline import resource_names
+from pipeline.asl import Intrinsic, State, Task, format_
+from pipeline.config import Settings
+from pipeline.states.building import Building, Definition, chained, rendered
+from pipeline.states.endpoint import find_champion
+from pipeline.states.evaluate import evaluate
+from pipeline.states.finish import fail, finish
+from pipeline.states.lease import DEADLINE_HOURS, acquire_lease
+from pipeline.states.model_registry import TRAINED, approval, create_model, register
+from pipeline.states.preprocess import preprocess
+from pipeline.states.train import train
+
+DEFAULTS: dict[str, Any] = {
+    "reason": "manual",
+    "data": {"fingerprint": "none", "objects": 0, "bytes": 0, "newest": ""},
+    "settings": "none",
+    "commit": "none",
+}
+"""The request of an execution that was started by hand, with any input or none."""
+
+
+def definition(settings: Settings, partition: str = "aws") -> Definition:
+    """The state machine in Amazon States Language, with `${Ports}` where the stack fills in names.
+
+    An execution ends Succeeded as `accepted` (the endpoint serves its model), `rejected` or `superseded` (the endpoint
+    was not touched), or Failed with the cause that a task gave. Its deployment restores the champion first.
+    """
+    failed = fail("retrain")
+    build = Building(settings, on_error=failed)
+    finished, done = finish("retrain", failed)
+    rejected = chained(register(build, "Rejected"), finished)
+    seconds = deadline_seconds(settings)
+    states = [
+        acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
+        find_champion(build),
+        *preprocess(build),
+        *train(build),
+        create_model(build, TRAINED),
+        *evaluate(build, rejected=rejected),
+        *approval(build, rejected=finished),
+        _deploy(build),
+        finished,
+        done,
+    ]
+    return rendered(states, f"Retrains {build.project}", seconds, partition)
+
+
+def deadline_seconds(settings: Settings) -> int:
+    """How long an execution may run: DEADLINE_HOURS, and the time for an approval."""
+    wait = settings.release.approval_hours if settings.release.approval == "manual" else 0
+    return (DEADLINE_HOURS + wait) * 3600
+
+
+def _deploy(build: Building) -> State:
+    """Deploy: the deploy machine puts the package behind the endpoint while this execution owns the lease."""
+    execution = resource_names.EXECUTION_ARN
+    deployment = {
+        "package": Intrinsic("$.package.arn"),
+        "reason": Intrinsic("$.request.reason"),
+        "parent": execution,
+        # Step Functions links the two executions in its console by this.
+        "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": execution,
+    }
+    step = Task(
+        "Deploy",
+        resource="arn:aws:states:::states:startExecution.sync:2",
+        parameters={
+            "StateMachineArn": "${DeployMachine}",
+            "Name": format_("{}-{}", resource_names.HASH, "$$.State.RetryCount"),
+            "Input": deployment,
+        },
+        timeout_seconds=DEADLINE_HOURS * 3600,
+        result_path="$.deployment",
+        result_selector={name: Intrinsic(f"$.Output.{name}") for name in ("model", "warnings")},
+    )
+    return build.guard(step)

@@ -1,0 +1,182 @@
+"""Endpoint: put a model behind the live endpoint, believe it only when it answers, and restore the champion if not."""
+
+import math
+from typing import Any
+
+from pipeline import resource_names
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, Retry, State, Task
+from pipeline.settings import Release
+from pipeline.states.autoscaling import VARIANT, retried_while_scaling
+from pipeline.states.building import KEY, Building, caught_as
+from pipeline.states.lease import DEADLINE_HOURS
+
+POLL_SECONDS = 60
+"""An update takes AWS five to eight minutes."""
+CHAMPION_POLL_SECONDS = 30
+NONE = "none"
+"""The champion's name when nothing is live; the registry takes no empty text."""
+ENDPOINT = {"EndpointName": "${EndpointName}"}
+ALARMS = ["${ErrorAlarm}", "${LatencyAlarm}"]
+CHANGING = "EndpointChanging"
+"""The error of lambdas/endpoint while the endpoint is being changed."""
+
+
+def find_champion(build: Building) -> Task:
+    """FindChampion: `$.champion` = {model, config, status} once the endpoint is not being changed.
+
+    Model and config are "none" when nothing is live; status is then "none", or "Failed" after a failed creation.
+    """
+    attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
+    return build.function(
+        "FindChampion",
+        "EndpointFunction",
+        {"wait_for": "champion"},
+        retry=_retry_while_changing(CHAMPION_POLL_SECONDS, attempts),
+        result_path="$.champion",
+        result_selector={name: Intrinsic(f"$.Payload.{name}") for name in ("model", "config", "status")},
+    )
+
+
+def delete_failed(build: Building, again: State) -> Choice:
+    """HasFailedEndpoint: an endpoint whose creation failed serves nothing and allows DeleteEndpoint alone."""
+    delete = build.call("DeleteFailedEndpoint", "deleteEndpoint", ENDPOINT)
+    delete.next(again)
+    failed = Choice("HasFailedEndpoint")
+    failed.add_choice(ChoiceRule.StringEquals("$.champion.status", "Failed"), delete)
+    return failed
+
+
+def create_endpoint_config(build: Building) -> Task:
+    """CreateEndpointConfig, as a plain Task: the SDK's EndpointConfigStep drops `parameters`."""
+    size = build.settings.endpoint
+    name = resource_names.resource(build.project)
+    variant = {
+        "VariantName": VARIANT,
+        "ModelName": name,
+        "InstanceType": size.instance_type,
+        "InitialInstanceCount": size.instance_count,
+        "InitialVariantWeight": 1.0,
+    }
+    data_capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": size.capture_percent,
+        "DestinationS3Uri": "s3://${DataBucket}/data-capture",
+        "KmsKeyId": KEY,
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
+    }
+    request = {
+        "EndpointConfigName": name,
+        "ProductionVariants": [variant],
+        "DataCaptureConfig": data_capture,
+        "KmsKeyId": KEY,
+        "Tags": [{"Key": "model-package", "Value": Intrinsic("$.package.arn")}],
+    }
+    return build.call("CreateEndpointConfig", "createEndpointConfig", request)
+
+
+def create_or_update(build: Building, *, taken_back: State) -> list[State]:
+    """HasEndpoint to WaitForEndpoint, which goes to `taken_back` when the endpoint does not serve the new config.
+
+    A failed or rolled back update ends InService too, with the old config and a FailureReason. lambdas/endpoint
+    compares the config with the wanted one, so this does not read as success.
+    """
+    wanted = resource_names.resource(build.project)
+    wait = _wait(build, "WaitForEndpoint", wanted, "$.endpoint")
+    caught_as(wait, ["RolledBack", "EndpointFailed"], taken_back)
+    create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": wanted})
+    create.next(wait)
+    has_endpoint = Choice("HasEndpoint")
+    has_endpoint.add_choice(_no_champion(), create)
+    return [has_endpoint, _update(build, "UpdateEndpoint", wanted, _deployment(build.settings.release)), wait]
+
+
+def smoke_test(build: Building, *, taken_back: State) -> Task:
+    """SmokeTest: the golden rows through the invoke Lambda; a failure takes the new model back.
+
+    An answer that does not come is asked for again. A wrong answer is not: a wrong model serves meanwhile.
+    """
+    golden = [row.model_dump(exclude_none=True) for row in build.settings.endpoint.golden]
+    step = build.function(
+        "SmokeTest",
+        "PredictFunction",
+        {"golden": golden},
+        retry=Retry(error_equals=["SmokeTestFailed"], max_attempts=0),
+        result_path="$.smoke_test",
+        result_selector={"checked": Intrinsic("$.Payload.checked")},
+    )
+    step.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=2, backoff_rate=2.0))
+    step.catches.clear()
+    caught_as(step, ["States.ALL"], _way_back(build, taken_back), "$.smoke_test")
+    return step
+
+
+def _way_back(build: Building, taken_back: State) -> Choice:
+    """HasChampion: back to the champion's config; a first model has no champion before it, so the endpoint goes."""
+    config = Intrinsic("$.champion.config")
+    restore = _update(build, "RestoreChampion", config, None)
+    wait = _wait(build, "WaitForChampion", config, "$.restored")
+    delete = build.call("DeleteEndpoint", "deleteEndpoint", ENDPOINT, result_path="$.deleted")
+    restore.next(wait)
+    for last in (wait, delete):
+        last.next(taken_back)
+    has_champion = Choice("HasChampion")
+    has_champion.add_choice(_no_champion(), delete)
+    has_champion.default_choice(restore)
+    return has_champion
+
+
+def _no_champion() -> Any:
+    return ChoiceRule.StringEquals("$.champion.config", NONE)
+
+
+def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -> Task:
+    attempts = math.ceil(build.settings.endpoint.deadline_minutes * 60 / POLL_SECONDS)
+    step = build.function(
+        state_id,
+        "EndpointFunction",
+        {"wait_for": "config", "config": config, "alarms": ALARMS},
+        retry=_retry_while_changing(POLL_SECONDS, attempts),
+        result_path=result_path,
+        result_selector={"config": Intrinsic("$.Payload.config")},
+    )
+    # Asked twice: the first answer may precede the update that was just accepted.
+    step.add_retry(Retry(error_equals=["RolledBack"], interval_seconds=POLL_SECONDS, max_attempts=1, backoff_rate=1.0))
+    step.add_retry(Retry(error_equals=["EndpointFailed"], max_attempts=0))
+    step.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2.0))
+    return step
+
+
+def _retry_while_changing(seconds: int, attempts: int) -> Retry:
+    return Retry(error_equals=[CHANGING], interval_seconds=seconds, max_attempts=attempts, backoff_rate=1.0)
+
+
+def _update(build: Building, state_id: str, config: Intrinsic, deployment: dict[str, Any] | None) -> Task:
+    request = {**ENDPOINT, "EndpointConfigName": config, "RetainAllVariantProperties": True}
+    if deployment is not None:
+        request["DeploymentConfig"] = deployment
+    return retried_while_scaling(build, build.call(state_id, "updateEndpoint", request))
+
+
+def _deployment(release: Release) -> dict[str, Any]:
+    """Blue/green with the stack's alarms: any of them during a bake puts all traffic back.
+
+    WaitIntervalInSeconds is required by the API model even where traffic is not shifted in steps (DeploymentConfig).
+    """
+    routing: dict[str, Any] = {"Type": release.rollout.upper(), "WaitIntervalInSeconds": release.bake_seconds}
+    step = {"Type": "CAPACITY_PERCENT", "Value": release.step_percent}
+    steps = 0
+    if release.rollout == "canary":
+        routing["CanarySize"], steps = step, 1
+    elif release.rollout == "linear":
+        routing["LinearStepSize"], steps = step, math.ceil(100 / release.step_percent)
+    # More than all waits, at least 600 and at most 28800 (API model).
+    longest = min(28_800, max(600, (steps + 2) * release.bake_seconds + 1800))
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": release.bake_seconds,
+            "MaximumExecutionTimeoutInSeconds": longest,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in ALARMS]},
+    }

@@ -1,0 +1,92 @@
+"""Model registry: a model package for every run that trained, with its lineage and its evaluation."""
+
+from typing import Any
+
+from pipeline import resource_names
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, format_
+from pipeline.states.building import ROLE, Building
+
+ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", resource_names.EXECUTION, "$.train.job")
+"""The trained model; the SDK's ModelStep renders it without regard to where the training result was put."""
+TRAINED = {"Image": "${TrainingImage}", "ModelDataUrl": ARTIFACT}
+"""The container of the model that this run trained."""
+
+
+def create_model(build: Building, container: dict[str, Any]) -> Task:
+    """CreateModel: a model named after the execution."""
+    request = {
+        "ModelName": resource_names.resource(build.project),
+        "ExecutionRoleArn": ROLE,
+        "EnableNetworkIsolation": True,
+        **build.vpc,
+        "PrimaryContainer": container,
+    }
+    return build.call("CreateModel", "createModel", request)
+
+
+def register(build: Building, status: str) -> Task:
+    """RegisterApproved, RegisterRejected or RegisterPending: `$.package` = {arn, status}."""
+    evaluation = format_("s3://${DataBucket}/runs/{}/evaluation/evaluation.json", resource_names.EXECUTION)
+    statistics = {"ContentType": "application/json", "S3Uri": evaluation}
+    request = {
+        "ModelPackageGroupName": "${ModelPackageGroup}",
+        "ModelPackageDescription": format_("Run {}, started by {}", resource_names.EXECUTION, "$.request.reason"),
+        "ModelApprovalStatus": status,
+        "InferenceSpecification": {
+            "Containers": [TRAINED],
+            "SupportedContentTypes": ["text/csv", "application/json", "application/jsonlines"],
+            "SupportedResponseMIMETypes": ["application/json", "application/jsonlines"],
+        },
+        "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
+        "CustomerMetadataProperties": {
+            "execution": resource_names.EXECUTION_ARN,
+            "model": resource_names.resource(build.project),
+            "data": Intrinsic("$.request.data.fingerprint"),
+            "settings": Intrinsic("$.request.settings"),
+            "commit": Intrinsic("$.request.commit"),
+            "parent": Intrinsic("$.champion.model"),
+            "job": Intrinsic("$.train.job"),
+            # A value takes no braces, quotes or commas, so not all of them as JSON (CustomerMetadataValue).
+            **{f"hyperparameters/{name}": value for name, value in build.settings.hyperparameters().items()},
+        },
+    }
+    return build.call(
+        f"Register{status.removesuffix('ManualApproval')}",
+        "createModelPackage",
+        request,
+        result_path="$.package",
+        result_selector={"arn": Intrinsic("$.ModelPackageArn"), "status": status},
+    )
+
+
+def set_approval(build: Building, state_id: str, status: Intrinsic | str, why: str, **fields: Any) -> Task:
+    """The package's new approval status, and why."""
+    package = {"ModelPackageArn": Intrinsic("$.package.arn"), "ModelApprovalStatus": status}
+    return build.call(state_id, "updateModelPackage", {**package, "ApprovalDescription": why}, **fields)
+
+
+def approval(build: Building, *, rejected: State) -> list[State]:
+    """By the settings: RegisterApproved, or RegisterPending and a wait for `ops approve` or `ops reject`.
+
+    lambdas/finish keeps the task token in the lease's item and notifies. The answer is {"status": "Approved"} or
+    {"status": "Rejected"}; without one until release.approval_hours, the execution fails.
+    """
+    release = build.settings.release
+    if release.approval == "automatic":
+        return [register(build, "Approved")]
+    wait = build.function(
+        "WaitForApproval",
+        "ApprovalFunction",
+        {
+            "execution": resource_names.EXECUTION_ARN,
+            "token": Intrinsic("$$.Task.Token"),
+            "state": Intrinsic("$"),
+        },
+        pattern=".waitForTaskToken",
+        timeout_seconds=release.approval_hours * 3600,
+        result_path="$.approval",
+    )
+    record = set_approval(build, "RecordApproval", Intrinsic("$.approval.status"), "Answered by `ops`")
+    approved = Choice("Approved")
+    approved.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.approval.status", "Approved")), rejected)
+    return [register(build, "PendingManualApproval"), wait, record, approved]
