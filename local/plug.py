@@ -12,7 +12,7 @@ from typing import Any
 
 from local import integrations, plug_iam, plug_s3, stack_types
 from local.autoscaling import Autoscaling
-from local.executions import Executions, definition_problem, error_matches
+from local.executions import Engine, Executions, definition_problem, error_matches
 from local.sagemaker import monitor
 from local.sagemaker.errors import MODELED_ERRORS
 from local.sagemaker.service import Request, SageMaker
@@ -23,8 +23,11 @@ STATES = "ministack.services.stepfunctions"
 GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
 LOGS, LAMBDA = "ministack.services.cloudwatch_logs", "ministack.services.lambda_svc"
+RUNTIME = "ministack.core.lambda_runtime"
+HANDLER_ERROR = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
+RAISED = "raised by the handler"
 KEPT = 2_000  # events of a log stream and streams of a function, so that memory stays flat
-INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
+INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     (APP, "app"): ("scope", "receive", "send"),
     (APP, "SERVICE_REGISTRY"): dict,
     (APP, "SERVICE_HANDLERS"): dict,
@@ -49,6 +52,12 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (STATES, "_emit_execution_status_event"): ("execution",),
     (STATES, "_invoke_resource"): ("resource", "input_data"),
     (STATES, "_invoke_with_callback"): ("resource", "input_data", "token", "state_def"),
+    (STATES, "_invoke_nested_start_execution"): ("resource", "input_data"),
+    (STATES, "_invoke_nested_start_execution_sync"): ("resource", "input_data"),
+    (STATES, "_call_lambda"): ("func_ref", "event"),
+    (STATES, "_describe_execution"): ("data",),
+    (STATES, "_task_tokens"): object,
+    (RUNTIME, "_PYTHON_WORKER_SCRIPT"): HANDLER_ERROR,
     (STATES, "_executions"): object,
     (STATES, "_state_machines"): object,
     (STATES, "now_iso"): (),
@@ -63,6 +72,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (LOGS, "_log_records"): object,
     (LOGS, "_log_groups"): object,
     (LAMBDA, "_emit_lambda_logs"): ("func", "request_id", "log_text", "error", "duration_ms", "log_source"),
+    (LAMBDA, "_execute_function_warm"): ("func", "event", "request_id"),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
     **plug_iam.INNER_NAMES,
     **plug_s3.INNER_NAMES,
@@ -78,7 +88,9 @@ def check() -> None:
     moved = []
     for (module, name), expected in INNER_NAMES.items():
         found = getattr(importlib.import_module(module), name, None)
-        if isinstance(expected, type):
+        if isinstance(expected, str):
+            as_expected = isinstance(found, str) and expected in found
+        elif isinstance(expected, type):
             as_expected = found is not None and isinstance(found, expected)
         else:
             as_expected = callable(found) and tuple(inspect.signature(found).parameters) == expected
@@ -140,6 +152,9 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     logs._append_log_events = partial(_append_log_events, logs._append_log_events, logs._log_records)
     functions: Any = importlib.import_module(LAMBDA)
     functions._emit_lambda_logs = partial(_emit_lambda_logs, functions._emit_lambda_logs, logs._log_groups)
+    functions._execute_function_warm = partial(_execute_function, functions._execute_function_warm)
+    runtime: Any = importlib.import_module(RUNTIME)
+    runtime._PYTHON_WORKER_SCRIPT = _report_exceptions(runtime._PYTHON_WORKER_SCRIPT)
     plug_s3.install(service.host.handover)
     return _inner(APP, "app")  # type: ignore[no-any-return]
 
@@ -197,6 +212,27 @@ def _emit_lambda_logs(
         streams.pop(name, None)
 
 
+def _report_exceptions(script: str) -> str:
+    """Ministack's program of a Python function, changed: an exception of the handler is an answer.
+
+    ministack names each one Runtime.HandlerError and ends the process. AWS names the class and keeps the process.
+    """
+    error = (
+        '{"errorMessage": str(e), "errorType": type(e).__name__, "stackTrace": traceback.format_tb(e.__traceback__)}'
+    )
+    answer = f'{{"status": "ok", "result": {{"{RAISED}": {error}, "trace": traceback.format_exc()}}}}'
+    return script.replace(HANDLER_ERROR, answer)
+
+
+def _execute_function(original: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Invoke a function; an exception of its handler is an error with the exception's class as its type."""
+    result = original(*arguments)
+    body = result.get("body")
+    if not isinstance(body, dict) or RAISED not in body:
+        return result
+    return {"body": body[RAISED], "error": True, "log": "\n".join(filter(None, [result["log"], body["trace"]]))}
+
+
 def _alarm_call(name: str, request: dict[str, Any]) -> None:
     status, _, body = _inner(ALARMS, name)({}, request, False, True)
     if status >= 300:
@@ -210,11 +246,24 @@ class _SdkErrorNames(dict[str, str]):
 
 def _mend_step_functions(service: SageMaker) -> None:
     module: Any = importlib.import_module(STATES)
-    executions = Executions(service, module._ExecutionError, lambda arn: module._executions[arn], _time_out)
+    engine = Engine(
+        failure=module._ExecutionError,
+        find=lambda arn: module._executions[arn],
+        time_out=_time_out,
+        start=partial(_states_call, "_start_execution"),
+        stop=partial(_states_call, "_stop_execution"),
+        describe=module._describe_execution,
+        tokens=module._task_tokens,
+    )
+    executions = Executions(service, engine)
     module._SERVICE_DISPATCH["arn:aws:states:::sagemaker:"] = executions.sagemaker
     wrappers: dict[str, Callable[..., Any]] = {
         "_invoke_resource": executions.allowed,
-        "_invoke_with_callback": executions.allowed,
+        "_invoke_with_callback": executions.callback,
+        "_call_lambda": executions.call_lambda,
+        "_invoke_nested_start_execution": executions.nested,
+        "_invoke_nested_start_execution_sync": executions.nested,
+        "_emit_execution_status_event": executions.status_event,
         "_invoke_aws_sdk_integration": executions.sdk_call,
         "_execute_task": executions.task,
         "_invoke_resource_with_timeout": executions.timed_task,
@@ -228,6 +277,11 @@ def _mend_step_functions(service: SageMaker) -> None:
     }
     for name, wrapper in wrappers.items():
         setattr(module, name, partial(wrapper, getattr(module, name)))
+
+
+def _states_call(name: str, request: dict[str, Any]) -> Any:
+    """Call an operation by its name at the time of the call: it is wrapped by then."""
+    return _inner(STATES, name)(request)
 
 
 def _time_out(execution: dict[str, Any]) -> None:

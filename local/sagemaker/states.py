@@ -125,6 +125,26 @@ def get_object(client: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     return {**{name: found[name] for name in keep if name in found}, "Body": body.decode(), "LastModified": modified}
 
 
+def pascal(document: dict[str, Any]) -> dict[str, Any]:
+    """An answer of Step Functions as its own integration gives it: names in PascalCase, times in milliseconds."""
+    result: dict[str, Any] = {}
+    for key, value in document.items():
+        name = key[0].upper() + key[1:]
+        if isinstance(value, dict):
+            result[name] = pascal(value)
+        elif name.endswith("Date"):
+            result[name] = round(datetime.fromisoformat(value).timestamp() * 1000)
+        else:
+            result[name] = value
+    return result
+
+
+def described(execution: dict[str, Any]) -> dict[str, Any]:
+    """DescribeExecution's answer of an ended execution in PascalCase; an output only of one that succeeded."""
+    hidden = () if execution["status"] == "SUCCEEDED" else ("output", "outputDetails")
+    return pascal({key: value for key, value in execution.items() if key not in hidden and value is not None})
+
+
 def _milliseconds(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _milliseconds(item) for key, item in value.items()}

@@ -153,6 +153,7 @@ def test_a_sync_task_needs_all_that_step_functions_documents(aws: Aws, action: s
     ("resource", "parameters", "action", "error"),
     [
         ("lambda:invoke", {"FunctionName": "none", "Payload": {}}, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
+        ("lambda:invoke.waitForTaskToken", {"FunctionName": "none", "Payload": {}}, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
         ("sns:publish", {"TopicArn": "arn:aws:sns:us-east-1:123456789012:none", "Message": "x"}, "sns:Publish", "SNS.AmazonSNSException"),
         ("events:putEvents", {"Entries": [{"Source": "x", "DetailType": "x", "Detail": {}}]}, "events:PutEvents", "EventBridge.AmazonEventBridgeException"),
         ("dynamodb:getItem", {"TableName": "none", "Key": {"a": {"S": "b"}}}, "dynamodb:GetItem", "DynamoDB.AmazonDynamoDBException"),

@@ -1,6 +1,9 @@
 """Step Functions' tasks against the local SageMaker."""
 
+import io
 import json
+import threading
+import zipfile
 from typing import Any
 
 import pytest
@@ -256,3 +259,200 @@ def test_a_definition_with_a_dangling_next_is_refused(aws: Aws) -> None:
     with pytest.raises(aws.states.exceptions.InvalidDefinition, match="SCHEMA_VALIDATION_FAILED"):
         aws.states.update_state_machine(stateMachineArn=arn, definition="[]")
     assert json.loads(aws.states.describe_state_machine(stateMachineArn=arn)["definition"])["StartAt"] == "Done"
+
+
+NESTED = "arn:aws:states:::states:startExecution.sync:2"
+WAIT = {"Type": "Wait", "Seconds": 100_000, "End": True}
+
+
+def nest(aws: Aws, child: str, role: str = ROLE, resource: str = NESTED, **task: Any) -> str:
+    """Start an execution whose task runs the machine `child`; the execution's ARN."""
+    parameters = {
+        "StateMachineArn": child,
+        "Name.$": "$$.Execution.Name",
+        "Input": {"word": "x", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"},
+    }
+    return execute(aws, {"Resource": resource, "Parameters": parameters, **task}, role=role)
+
+
+def child_of(aws: Aws, machine_arn: str) -> dict[str, Any]:
+    """The only execution of a machine, once it has begun."""
+    listed = aws.states.list_executions
+    return dict(until(lambda: next(iter(listed(stateMachineArn=machine_arn)["executions"]), None)))
+
+
+@pytest.mark.parametrize("version", ["", ":2"])
+def test_a_nested_execution_returns_its_description(aws: Aws, version: str) -> None:
+    child = machine(aws, Done={"Type": "Pass", "End": True})
+    parent = nest(aws, child, resource=NESTED.removesuffix(":2") + version)
+    status, _, document = outcome(aws, parent)
+    assert status == "SUCCEEDED"
+    value = {"word": "x", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": parent}
+    found = child_of(aws, child)
+    started, stopped = (round(found[name].timestamp() * 1000) for name in ("startDate", "stopDate"))
+    assert document.pop("Input") == (value if version else json.dumps(value))
+    assert document.pop("Output") == (value if version else json.dumps(value))
+    assert document == {
+        "ExecutionArn": found["executionArn"],
+        "StateMachineArn": child,
+        "Name": parent.rpartition(":")[2],
+        "Status": "SUCCEEDED",
+        "StartDate": started,
+        "StopDate": stopped,
+        "InputDetails": {"Included": True},
+        "OutputDetails": {"Included": True},
+    }
+    history = aws.states.get_execution_history(executionArn=found["executionArn"])["events"]
+    assert [event["type"] for event in history][-1] == "ExecutionSucceeded"
+
+
+def test_a_nested_execution_without_sync_returns_at_once(aws: Aws) -> None:
+    child = machine(aws, Wait=WAIT)
+    status, _, document = outcome(aws, nest(aws, child, resource=NESTED.removesuffix(".sync:2")))
+    found = child_of(aws, child)
+    started = round(found["startDate"].timestamp() * 1000)
+    assert (status, document) == ("SUCCEEDED", {"ExecutionArn": found["executionArn"], "StartDate": started})
+    aws.states.stop_execution(executionArn=found["executionArn"])
+
+
+def test_a_nested_execution_that_fails_fails_the_task_with_its_description(aws: Aws) -> None:
+    child = machine(aws, Failed={"Type": "Fail", "Error": "Broken", "Cause": "because"})
+    status, error, cause = outcome(aws, nest(aws, child))
+    document = json.loads(cause)
+    assert (status, error) == ("FAILED", "States.TaskFailed")
+    assert (document["Status"], document["Error"], document["Cause"]) == ("FAILED", "Broken", "because")
+    assert document["ExecutionArn"] == child_of(aws, child)["executionArn"]
+    assert "Output" not in document
+
+
+@pytest.mark.parametrize("end", ["stopped", "timed out", "task timed out", "child stopped", "child timed out"])
+def test_a_nested_execution_ends_with_its_parent_and_the_parent_with_it(aws: Aws, end: str) -> None:
+    seconds = {"TimeoutSeconds": 1}
+    child = machine(aws, Wait=WAIT, **(seconds if end == "child timed out" else {}))  # type: ignore[arg-type]
+    task = {
+        "Type": "Task",
+        "Resource": NESTED,
+        "Parameters": {"StateMachineArn": child},
+        "Retry": [{"ErrorEquals": ["States.Runtime"], "MaxAttempts": 3}],
+        "End": True,
+        **(seconds if end == "task timed out" else {}),
+    }
+    outer = machine(aws, Task=task, **(seconds if end == "timed out" else {}))  # type: ignore[arg-type]
+    parent = aws.states.start_execution(stateMachineArn=outer)["executionArn"]
+    inner = child_of(aws, child)["executionArn"]
+    if end.endswith("stopped"):
+        aws.states.stop_execution(executionArn=inner if end == "child stopped" else parent, error="Stop")
+    status, error, cause = outcome(aws, parent)
+    expected = {
+        "stopped": ("ABORTED", "Stop"),
+        "timed out": ("TIMED_OUT", ""),
+        "task timed out": ("FAILED", "States.Timeout"),
+    }
+    assert (status, error) == expected.get(end, ("FAILED", "States.TaskFailed"))
+    found = "TIMED_OUT" if end == "child timed out" else "ABORTED"
+    assert outcome(aws, inner)[0] == found
+    if end.startswith("child"):
+        assert json.loads(cause)["Status"] == found
+    assert len(aws.states.list_executions(stateMachineArn=child)["executions"]) == 1
+
+
+def test_a_nested_execution_that_cannot_start_fails_the_task(aws: Aws) -> None:
+    missing = "arn:aws:states:us-east-1:123456789012:stateMachine:none"
+    assert outcome(aws, nest(aws, missing))[1] == "StepFunctions.StateMachineDoesNotExistException"
+
+
+def test_a_stopped_execution_retries_nothing(aws: Aws) -> None:
+    child = machine(aws, Failed={"Type": "Fail"})
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 10, "MaxAttempts": 5, "BackoffRate": 1.0}]
+    parent = execute(aws, {"Resource": NESTED, "Parameters": {"StateMachineArn": child}, "Retry": retry})
+    outcome(aws, child_of(aws, child)["executionArn"])
+    aws.states.stop_execution(executionArn=parent)
+    threading.Event().wait(1.5)  # the retry is due after 1 s
+    assert len(aws.states.list_executions(stateMachineArn=child)["executions"]) == 1
+
+
+def function(aws: Aws, *lines: str) -> str:
+    """A Lambda that runs these lines with `event`; its ARN."""
+    code, name = io.BytesIO(), unique("function")
+    with zipfile.ZipFile(code, "w") as archive:
+        body = "".join(f"    {line}\n" for line in lines)
+        archive.writestr(
+            "handler.py", f"import boto3, json\nclass LeaseHeld(Exception): ...\ndef handle(event, context):\n{body}"
+        )
+    role = aws.role(unique("role"), ["lambda"], {"Effect": "Allow", "Action": "*", "Resource": "*"})
+    made = aws.client("lambda").create_function(
+        FunctionName=name, Runtime="python3.12", Role=role, Handler="handler.handle", Code={"ZipFile": code.getvalue()}
+    )
+    return str(made["FunctionArn"])
+
+
+def test_a_lambda_that_fails_is_named_by_its_exception_and_keeps_its_process(aws: Aws) -> None:
+    arn = function(aws, "import os", "raise LeaseHeld(f'{os.getpid()}\\n')")
+    causes = []
+    for resource in ("lambda:invoke", "lambda:invoke", "lambda:invoke.waitForTaskToken"):
+        parameters = {"FunctionName": arn, "Payload": {}}
+        status, error, cause = run(aws, f"arn:aws:states:::{resource}", parameters)
+        assert (status, error) == ("FAILED", "LeaseHeld")
+        causes.append(json.loads(cause))
+    assert len({cause["errorMessage"] for cause in causes}) == 1
+    assert "raise LeaseHeld" in causes[0]["stackTrace"][-1]
+
+
+def test_a_task_waits_for_its_token(aws: Aws) -> None:
+    arn = function(
+        aws, "client = boto3.client('stepfunctions')", "client.send_task_success(taskToken=event['token'], output='7')"
+    )
+    parameters = {"FunctionName": arn, "Payload": {"token.$": "$$.Task.Token"}}
+    assert run(aws, "arn:aws:states:::lambda:invoke.waitForTaskToken", parameters) == ("SUCCEEDED", "", 7)
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_rule_hands_the_end_of_a_nested_execution_to_a_lambda(aws: Aws, stop: bool) -> None:
+    child, key = machine(aws, Wait=WAIT if stop else {"Type": "Pass", "End": True}), unique("events")
+    arn = function(aws, f"boto3.client('s3').put_object(Bucket='{aws.bucket}', Key='{key}', Body=json.dumps(event))")
+    events, rule = aws.client("events"), unique("rule")
+    detail = {"stateMachineArn": [child], "status": ["SUCCEEDED", "ABORTED"]}
+    events.put_rule(Name=rule, EventPattern=json.dumps({"source": ["aws.states"], "detail": detail}))
+    events.put_targets(Rule=rule, Targets=[{"Id": "finish", "Arn": arn}])
+    parent = nest(aws, child)
+    if stop:
+        child_of(aws, child)
+        aws.states.stop_execution(executionArn=parent)
+    until(lambda: aws.keys(key) or None)
+    assert json.loads(aws.read(key))["detail"]["status"] == ("ABORTED" if stop else "SUCCEEDED")
+
+
+MANAGED_RULE = "arn:aws:events:us-east-1:123456789012:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "states:StartExecution",
+        "states:DescribeExecution",
+        "states:StopExecution",
+        "events:PutTargets",
+        "events:PutRule",
+        "events:DescribeRule",
+    ],
+)
+def test_a_nested_execution_needs_all_that_step_functions_documents(aws: Aws, action: str) -> None:
+    child = machine(aws, Done={"Type": "Pass", "End": True})
+    name = child.rpartition(":")[2]
+    grants = {
+        child: ["states:StartExecution"],
+        f"arn:aws:states:us-east-1:123456789012:execution:{name}:*": [
+            "states:DescribeExecution",
+            "states:StopExecution",
+        ],
+        MANAGED_RULE: ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+    }
+    allow = [{"Effect": "Allow", "Action": actions, "Resource": resource} for resource, actions in grants.items()]
+    assert outcome(aws, nest(aws, child, role=aws.role(unique("role"), ["states"], *allow)))[0] == "SUCCEEDED"
+    without = [
+        {**statement, "Action": [name for name in statement["Action"] if name != action] or ["none:None"]}
+        for statement in allow
+    ]
+    status, error, cause = outcome(aws, nest(aws, child, role=aws.role(unique("role"), ["states"], *without)))
+    assert (status, error) == ("FAILED", "StepFunctions.AWSStepFunctionsException")
+    assert f"is not authorized to perform: {action} on resource" in cause
