@@ -20,7 +20,7 @@ from pipeline.config import Settings
 
 
 class Finish(Construct):
-    """`function` is Finish and FinishFailed of the state machines; `approval` is WaitForApproval, if a person approves."""
+    """`function` is Finish and FinishFailed of the machines; `approval` is WaitForApproval, if a person approves."""
 
     def __init__(
         self,

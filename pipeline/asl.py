@@ -14,10 +14,12 @@ os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
+    from sagemaker import image_uris
     from stepfunctions.inputs import Placeholder
     from stepfunctions.steps import sagemaker as sagemaker_steps
     from stepfunctions.steps import states
-    from stepfunctions.steps.states import Catch, Retry, State
+    from stepfunctions.steps.choice_rule import ChoiceRule
+    from stepfunctions.steps.states import Catch, Chain, Choice, Graph, Parallel, Pass, Retry, State, Succeed
 logging.getLogger().setLevel(_level)
 
 __all__ = [

@@ -82,6 +82,7 @@ def write(file: str, machines: dict[str, Definition]) -> None:
     text = Path(file).read_text(encoding="utf-8")
     for name, machine in machines.items():
         marker = f"<!-- diagram: {name} -->\n"
-        block = f"{marker}```mermaid\n{mermaid(machine)}\n```\n"
-        text = re.sub(rf"{re.escape(marker)}(```mermaid\n.*?\n```\n)?", lambda _, block=block: block, text, flags=re.S)
+        before, found, rest = text.partition(marker)
+        rest = re.sub(r"\A```mermaid\n.*?\n```\n", "", rest, flags=re.S)
+        text = f"{before}{found}```mermaid\n{mermaid(machine)}\n```\n{rest}" if found else text
     Path(file).write_text(text, encoding="utf-8")
