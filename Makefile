@@ -143,7 +143,7 @@ failures: install ## order every fault of docs/failures.md, and write down what 
 	@$(PY) -m tests.promotion.table
 
 iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test run used it
-	@$(PY) -m local.grants build/iam cdk/grants.toml
+	@$(PY) -m local.grants build/iam cdk/iam_exceptions.toml
 
 snapshots: install ## write the reviewed templates anew; look at their diff
 	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
@@ -160,7 +160,7 @@ load: install ## the API under load on the local AWS; LOAD_SECONDS=600 is the st
 	$(PY) -m bench.load
 
 postman: install ## the API as a Postman collection, into build/postman.json
-	@mkdir -p build && $(PY) -m cdk.postman > build/postman.json && echo build/postman.json
+	@mkdir -p build && $(PY) -m cdk.api.postman > build/postman.json && echo build/postman.json
 
 synth: install ## the CloudFormation templates, into cdk.out, and the state machine; needs no credentials
 	$(CDK) synth --quiet
@@ -170,9 +170,9 @@ synth: install ## the CloudFormation templates, into cdk.out, and the state mach
 
 # STAGE is a table [stage.<name>] of pipeline.toml.
 APPROVAL ?= broadening
-.PHONY: plan deploy diff destroy delivery
-plan: install ## what a stage is and costs: always on, a run, a million predictions
-	@$(PY) -m cdk.plan
+.PHONY: cost deploy diff destroy delivery
+cost: install ## estimate the costs of a stage: always on, per run, per million predictions
+	@$(PY) -m cdk.cost_estimate
 
 deploy: install ## deploy a stage to the AWS account of your credentials (STAGE=dev)
 	$(CDK) deploy --all --require-approval $(APPROVAL)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from bench.deployment import Deployment, one_row
 from bench.figure import Figure
-from cdk.predict_bundle import write_bundle
+from cdk.api.predict_package import write_package
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from pipeline.config import Settings
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 def measure(folder: Path, deployment: Deployment, starts: int, calls: int) -> Iterator[Figure]:
     """Every figure of the API but those under load."""
-    bundle = write_bundle(deployment.settings, folder / "bundle")
+    bundle = write_package(deployment.settings, folder / "bundle")
     shutil.copy(Path(__file__).parent / "yardsticks/handler_of_2018.py", folder)
     cold = cold_starts({"predict.handler": bundle, "handler_of_2018": folder}, starts)
     yield Figure("cold init of the handler", 1e3 * cold["predict.handler"], "ms", "the handler of 2018",

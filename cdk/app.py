@@ -5,7 +5,7 @@ from pathlib import Path
 
 import aws_cdk
 
-from cdk.checks import add_checks
+from cdk.nag import add_checks
 from cdk.stack import PipelineStack
 from pipeline.config import Settings, load
 
@@ -22,7 +22,7 @@ def build(settings: Settings, *, region: str, account: str | None = None, out: P
     app = aws_cdk.App(context=FLAGS, outdir=str(out) if out else None, analytics_reporting=False)
     environment = aws_cdk.Environment(account=account, region=region)
     stack = PipelineStack(app, settings.project.name, settings=settings, env=environment)
-    add_checks(app, {"pipeline": stack}, settings.project.name)
+    add_checks(app, stack, "pipeline", settings.project.name)
     return app
 
 

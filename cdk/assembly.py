@@ -1,4 +1,4 @@
-"""Files that are made while the app is synthesised."""
+"""The folder for files that are written during synthesis."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from constructs import Construct
 
 
 def folder(scope: Construct) -> Path:
-    """The folder that this app is written to: two that are synthesised at once share no file."""
+    """Return the output folder of the app, so that apps that are synthesised at once share no file."""
     stage = Stage.of(scope)
-    assert stage is not None, "a construct outside of an app"
+    assert stage is not None, "the construct is in no app"
     return Path(stage.outdir)

@@ -1,6 +1,6 @@
-"""Delivery: a push is tested, deployed to dev, retrained there, approved, deployed to prod; pull requests are tested.
+"""Delivery: a push is tested, deployed to dev, retrained, approved and deployed to prod; pull requests are tested.
 
-An app and a stack of its own, deployed once by a person (`make delivery`): what delivers cannot deliver itself.
+It is an app and a stack of its own. `make delivery` deploys it once, manually, because it cannot deploy itself.
 """
 
 import os
@@ -17,21 +17,20 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.app import FLAGS
-from cdk.checks import add_checks
 from cdk.data import DataStore
 from cdk.functions import log_group
+from cdk.nag import add_checks
 from pipeline.config import Settings, load
 
 IMAGE = codebuild.LinuxBuildImage.STANDARD_7_0
-"""Has the runtimes that the buildspecs name; unprivileged, as nothing here needs Docker."""
-MINUTES = 60
+"""It has the runtimes of the buildspecs. It runs unprivileged: no build needs Docker."""
 PULL_REQUEST = [codebuild.EventAction.PULL_REQUEST_CREATED, codebuild.EventAction.PULL_REQUEST_UPDATED]
 BOOTSTRAP = ("deploy", "file-publishing", "lookup")
-"""Roles of the CDK's bootstrap, by which the CLI deploys (CDK Developer Guide, "Bootstrapping")."""
+"""The bootstrap roles that the CDK CLI assumes to deploy (CDK Developer Guide, "Bootstrapping")."""
 
 
 class DeliveryStack(Stack):
-    """The pipeline from the repository to production."""
+    """The delivery pipeline from the repository to production."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, description=f"Delivers {settings.project.name}", **kwargs)
@@ -47,7 +46,7 @@ class DeliveryStack(Stack):
         reviewed = codebuild.Source.git_hub(
             owner=owner, repo=repository, webhook=True, webhook_filters=[pull_request], fetch_submodules=False
         )
-        codebuild.Project(self, "PullRequests", source=reviewed, **self._like("PullRequests"))
+        codebuild.Project(self, "PullRequests", source=reviewed, **self._build("PullRequests"))
 
         code = codepipeline.Artifact("Code")
         source = actions.CodeStarConnectionsSourceAction(
@@ -59,24 +58,21 @@ class DeliveryStack(Stack):
             output=code,
             code_build_clone_output=True,
         )
-        test = codebuild.PipelineProject(self, "Test", **self._like("Test"))
-        machine = sfn.StateMachine.from_state_machine_name(self, "Machine", settings.project.name)
+        test = codebuild.PipelineProject(self, "Test", **self._build("Test"))
+        request = {"reason": "delivery", "commit": source.variables.commit_id}
         retrain = actions.StepFunctionInvokeAction(
             action_name="Retrain",
-            state_machine=machine,
-            state_machine_input=actions.StateMachineInput.literal(
-                {"reason": "delivery", "commit": source.variables.commit_id}
-            ),
+            state_machine=sfn.StateMachine.from_state_machine_name(self, "Machine", settings.project.name),
+            state_machine_input=actions.StateMachineInput.literal(request),
         )
-        approve = actions.ManualApprovalAction(action_name="Approve", additional_information="Deploy to prod?")
-        stages: list[tuple[str, codepipeline.IAction]] = [
-            ("Source", source),
-            ("Test", actions.CodeBuildAction(action_name="Test", project=test, input=code)),
-            ("Dev", self._deployment("dev", code)),
-            ("Retrain", retrain),
-            ("Approve", approve),
-            ("Prod", self._deployment("prod", code)),
-        ]
+        stages: dict[str, codepipeline.IAction] = {
+            "Source": source,
+            "Test": actions.CodeBuildAction(action_name="Test", project=test, input=code),
+            "Dev": self._deployment("dev", code),
+            "Retrain": retrain,
+            "Approve": actions.ManualApprovalAction(action_name="Approve", additional_information="Deploy to prod?"),
+            "Prod": self._deployment("prod", code),
+        }
         codepipeline.Pipeline(
             self,
             "Pipeline",
@@ -84,38 +80,32 @@ class DeliveryStack(Stack):
             pipeline_type=codepipeline.PipelineType.V2,
             execution_mode=codepipeline.ExecutionMode.QUEUED,
             artifact_bucket=store.bucket,
-            stages=[codepipeline.StageProps(stage_name=name, actions=[action]) for name, action in stages],
+            stages=[codepipeline.StageProps(stage_name=name, actions=[action]) for name, action in stages.items()],
         )
 
-    def _like(self, name: str) -> dict[str, Any]:
-        """What all builds have alike."""
+    def _build(self, name: str) -> dict[str, Any]:
+        """Return the arguments that all builds share."""
         log = codebuild.CloudWatchLoggingOptions(log_group=log_group(self, f"{name}Log"))
         return {
-            # On the build's host, not in the bucket: what a pull request puts into a cache must not reach a deployment.
+            # Cached on the build's host, not in the bucket: a pull request must not change what a deployment reads.
             "cache": codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
             "encryption_key": self._key,
             "environment": codebuild.BuildEnvironment(build_image=IMAGE, compute_type=codebuild.ComputeType.MEDIUM),
-            "timeout": Duration.minutes(MINUTES),
+            "timeout": Duration.hours(1),
             "queued_timeout": Duration.hours(2),
             "logging": codebuild.LoggingOptions(cloud_watch=log),
         }
 
     def _deployment(self, stage: str, code: codepipeline.Artifact) -> actions.CodeBuildAction:
-        """`make deploy` of a stage, with the bootstrap's roles and no other rights."""
-        steps = {
-            "install": {
-                "runtime-versions": {"python": "3.12", "nodejs": "22"},
-                "commands": ["make install"],
-            },
+        """Return `make deploy` of a stage; its only permission is to assume the bootstrap roles."""
+        runtimes = {"python": "3.12", "nodejs": "22"}
+        phases = {
+            "install": {"runtime-versions": runtimes, "commands": ["make install"]},
             "build": {"commands": [f"make deploy STAGE={stage} APPROVAL=never"]},
         }
         name = f"Deploy{stage.title()}"
-        project = codebuild.PipelineProject(
-            self,
-            name,
-            build_spec=codebuild.BuildSpec.from_object({"version": "0.2", "phases": steps}),
-            **self._like(name),
-        )
+        spec = codebuild.BuildSpec.from_object({"version": "0.2", "phases": phases})
+        project = codebuild.PipelineProject(self, name, build_spec=spec, **self._build(name))
         roles = [f"cdk-hnb659fds-{role}-role-{self.account}-{self.region}" for role in BOOTSTRAP]
         arns = [self.format_arn(service="iam", region="", resource="role", resource_name=role) for role in roles]
         project.add_to_role_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=arns))
@@ -123,22 +113,17 @@ class DeliveryStack(Stack):
 
 
 def build(settings: Settings, *, region: str, account: str | None = None, out: Path | None = None) -> aws_cdk.App:
-    """The app with its stack, not synthesised yet. Raises ValueError when `[delivery]` is not filled in."""
+    """Return the app, not synthesised yet; raises ValueError when `[delivery]` is incomplete."""
     if not settings.delivery.connection or not settings.delivery.repository:
-        raise ValueError("pipeline.toml, [delivery]: give repository and connection (docs/deploy.md says how)")
+        raise ValueError("pipeline.toml, [delivery]: set repository and connection (see docs/deploy.md)")
     app = aws_cdk.App(context=FLAGS, outdir=str(out) if out else None, analytics_reporting=False)
     name = f"{settings.project.name}-delivery"
     stack = DeliveryStack(app, name, settings=settings, env=aws_cdk.Environment(account=account, region=region))
-    add_checks(app, {"delivery": stack}, settings.project.name)
+    add_checks(app, stack, "delivery", settings.project.name)
     return app
 
 
-def main() -> None:
-    """Synthesises for the region that the CDK CLI or the environment names."""
-    region = os.environ.get("CDK_DEFAULT_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    settings = load(os.environ.get("PIPELINE_CONFIG", "pipeline.toml"), "dev")
-    build(settings, region=region, account=os.environ.get("CDK_DEFAULT_ACCOUNT")).synth()
-
-
 if __name__ == "__main__":
-    main()
+    here = os.environ.get("CDK_DEFAULT_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    dev = load(os.environ.get("PIPELINE_CONFIG", "pipeline.toml"), "dev")
+    build(dev, region=here, account=os.environ.get("CDK_DEFAULT_ACCOUNT")).synth()

@@ -10,6 +10,8 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 LAMBDAS = Path(__file__).parent.parent / "lambdas"
+LOG_DAYS = "log_days"
+RETENTION = {7: "ONE_WEEK", 30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR"}
 
 
 def function(
@@ -57,7 +59,6 @@ def package(name: str) -> lambda_.Code:
 
 
 def log_group(scope: Construct, construct_id: str) -> logs.LogGroup:
-    """A log group that goes with the stack."""
-    return logs.LogGroup(
-        scope, construct_id, retention=logs.RetentionDays.THREE_MONTHS, removal_policy=RemovalPolicy.DESTROY
-    )
+    """Return a log group that is deleted with the stack; the stack's context LOG_DAYS sets its retention, else 90."""
+    days = logs.RetentionDays[RETENTION[int(scope.node.try_get_context(LOG_DAYS) or 90)]]
+    return logs.LogGroup(scope, construct_id, retention=days, removal_policy=RemovalPolicy.DESTROY)

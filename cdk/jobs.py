@@ -33,7 +33,7 @@ class Jobs(Construct):
             *data.for_jobs(raw=settings.data.prefix),
             *permissions.inside_jobs(stack, list(image.values())),
             *_read_assets(program, document),
-            *(network.interfaces() if network else []),
+            *(network.interface_statements() if network else []),
         ]:
             self.allow(statement)
         self.ports = {
@@ -52,7 +52,7 @@ class Jobs(Construct):
         """Allow the jobs something: by their role, and by the way to S3 out of the VPC if there is one."""
         self.role.add_to_principal_policy(statement)
         if self._network:
-            self._network.let(self.role, statement)
+            self._network.allow_s3(self.role, statement)
 
 
 def _written(settings: Settings, folder: Path) -> Path:

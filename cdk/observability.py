@@ -8,11 +8,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from cdk.api.prediction_api import PredictionApi
 from cdk.drift import Drift
 from cdk.finish import Finish
 from cdk.live_endpoint import LiveEndpoint
 from cdk.retrain import Retrain
-from cdk.serving import Serving
 from cdk.triggers import Triggers
 from pipeline.config import Settings
 
@@ -31,7 +31,7 @@ class Observability(Construct):
         *,
         settings: Settings,
         topic: sns.Topic,
-        serving: Serving,
+        serving: PredictionApi,
         live: LiveEndpoint,
         retrain: Retrain,
         finish: Finish,
@@ -154,7 +154,9 @@ class Observability(Construct):
 class _Metrics:
     """The metrics by what they mean."""
 
-    def __init__(self, project: str, serving: Serving, retrain: Retrain, triggers: Triggers, drift: Drift) -> None:
+    def __init__(
+        self, project: str, serving: PredictionApi, retrain: Retrain, triggers: Triggers, drift: Drift
+    ) -> None:
         self._project = project
         machine, function, api = retrain.machine, serving.function, serving.api
         self.started, self.failed = machine.metric_started(), machine.metric_failed()

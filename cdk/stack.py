@@ -3,25 +3,25 @@
 from typing import Any
 
 from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
+from cdk.api.prediction_api import PredictionApi
+from cdk.budget import Budget
 from cdk.data import DataStore
 from cdk.deploy import Deploy
 from cdk.drift import Drift
 from cdk.finish import Finish
+from cdk.functions import LOG_DAYS
 from cdk.jobs import Jobs
 from cdk.lease import Lease
 from cdk.live_endpoint import LiveEndpoint
 from cdk.model_registry import model_registry
-from cdk.money import Budget
 from cdk.network import Network
 from cdk.observability import Observability
 from cdk.retrain import Retrain
-from cdk.serving import Serving
 from cdk.triggers import Triggers
 from pipeline.config import Settings
 
@@ -31,6 +31,7 @@ class PipelineStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, description=f"Retrains and serves {settings.project.name}", **kwargs)
+        self.node.set_context(LOG_DAYS, settings.stack.log_days)
         project = endpoint_name = settings.project.name
 
         keep = RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY
@@ -38,7 +39,7 @@ class PipelineStack(Stack):
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
-        serving = Serving(self, "Serving", settings=settings, endpoint_name=endpoint_name)
+        serving = PredictionApi(self, "Serving", settings=settings, endpoint_name=endpoint_name)
         network = None
         if settings.network.vpc:
             network = Network(self, "Network", logs=data.logs, peers=settings.training.instance_count > 1)
@@ -108,10 +109,6 @@ class PipelineStack(Stack):
             triggers=triggers,
             drift=drift,
         )
-        for node in self.node.find_all():
-            if isinstance(node, logs.CfnLogGroup):
-                node.retention_in_days = settings.stack.log_days
-
         outputs = {
             "StateMachine": retrain.machine.state_machine_arn,
             "DeployMachine": deploy.machine.state_machine_arn,

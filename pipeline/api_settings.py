@@ -13,7 +13,7 @@ class Api(Table):
     """The route, who may call it and how much.
 
     10,000 requests/s and a burst of 5,000 are API Gateway's account quotas; a synchronous Lambda invocation takes 6 MB.
-    `firewall_rate` counts an address's calls in 5 minutes, at least 10 (AWS WAF, rate-based rules). With `metering`
+    `waf_rate` limits the calls of one address in 5 minutes; at least 10 (AWS WAF, rate-based rules). With `metering`
     each prediction needs a usage plan's key in x-api-key, beside `auth`.
     """
 
@@ -27,7 +27,7 @@ class Api(Table):
     metering: bool = False
     calls_per_day: Annotated[int, Field(ge=0)] = 0
     cors_origin: Annotated[str, like(r"(\*|https?://[A-Za-z0-9.:-]+)?", "https://example.org")] = ""
-    firewall_rate: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
+    waf_rate: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 0
     rollout: Literal["all_at_once", "canary"] = "all_at_once"
 
@@ -37,6 +37,6 @@ class Api(Table):
             raise ValueError("auth cognito and user_pool go together: give the ARN of an existing user pool")
         if self.calls_per_day and not self.metering:
             raise ValueError("calls_per_day counts by key: set metering = true")
-        if 0 < self.firewall_rate < 10:
-            raise ValueError("firewall_rate is 0, no firewall, or at least 10 calls in 5 minutes")
+        if 0 < self.waf_rate < 10:
+            raise ValueError("waf_rate is 0, no WAF, or at least 10 calls in 5 minutes")
         return self

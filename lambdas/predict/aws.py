@@ -1,7 +1,7 @@
 """Signed calls to SageMaker over connections that stay open.
 
-botocore signs and sends, but its client layer stays out: the service models and endpoint rules that a client loads are
-a third of a cold start, and it costs most of a warm call's time too (tests/lambdas/predict/test_speed.py measures).
+botocore signs and sends the requests, without its clients: a client loads service models and endpoint rules, a third of
+a cold start, and takes most of a warm call's time. `make bench` (bench/api.py) measures both.
 """
 
 import socket
@@ -18,7 +18,7 @@ CONNECT_SECONDS, READ_SECONDS = 1, 12
 
 
 class Refused(Exception):
-    """AWS answered with an error; `message` may hold ARNs and is shown to nobody."""
+    """AWS answered with an error; `message` may hold ARNs and must appear in no answer and no log."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(code)
@@ -26,32 +26,32 @@ class Refused(Exception):
 
 
 class Aws:
-    """SageMaker's two addresses for the credentials and the region that Lambda puts into the environment.
+    """SageMaker's two services, with the credentials and the region of Lambda's environment.
 
-    AWS_ENDPOINT_URL replaces both addresses; URL_SUFFIX is the partition's, as CloudFormation's AWS::URLSuffix.
+    AWS_ENDPOINT_URL replaces both addresses. URL_SUFFIX is the partition's, CloudFormation's AWS::URLSuffix.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._region = environment.get("AWS_REGION") or environment["AWS_DEFAULT_REGION"]
         self._suffix = environment.get("URL_SUFFIX", "amazonaws.com")
-        self._only = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
+        self._override = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
         # Without credentials SigV4Auth raises NoCredentialsError at the first call.
         self._credentials: Any = EnvProvider(dict(environment)).load()
         timeout: Any = (CONNECT_SECONDS, READ_SECONDS)
-        # A request leaves as two packets; with Nagle's algorithm the second waits 40 ms for the receipt of the first.
+        # A request is two packets; with Nagle's algorithm the second waits 40 ms for the first one's acknowledgement.
         no_delay: Any = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
         self._http = URLLib3Session(timeout=timeout, socket_options=no_delay)
 
     def call(self, service: str, path: str, headers: Mapping[str, str], body: str) -> tuple[Mapping[str, str], bytes]:
         """POST to `runtime.sagemaker` or `api.sagemaker` and return the answer's headers and body.
 
-        A connection that was closed while it lay idle is tried once more; nothing else is: the caller decides when.
+        Only a connection that was closed while idle is retried, once; the caller decides on any other retry.
 
         Raises:
             Refused: the service answered with an error.
-            BotoCoreError: there was no answer; ReadTimeoutError and ConnectTimeoutError after the seconds above.
+            BotoCoreError: no answer came; ReadTimeoutError or ConnectTimeoutError after the seconds above.
         """
-        url = f"{self._only or f'https://{service}.{self._region}.{self._suffix}'}{path}"
+        url = f"{self._override or f'https://{service}.{self._region}.{self._suffix}'}{path}"
         request = AWSRequest("POST", url, data=body.encode(), headers=dict(headers))
         SigV4Auth(self._credentials, "sagemaker", self._region).add_auth(request)
         prepared = request.prepare()

@@ -1,4 +1,4 @@
-"""The Lambda: API Gateway's calls and the state machine's smoke test."""
+"""The Lambda: it answers API Gateway's calls and runs the state machine's smoke test."""
 
 import os
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import Any
 
 from . import smoke
 from .api import Api
-from .gateway import respond
+from .gateway import ProxyEvent, ProxyResponse, respond
 
 _API = Api.of(Path(__file__).parent, os.environ)
-"""Made once a process: its connections stay open from one call to the next."""
+"""One per process: its connections stay open between calls."""
 
 
-def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Return API Gateway's proxy response, or the outcome of the smoke test that `golden` rows ask for.
+def handle(event: ProxyEvent | smoke.SmokeTest, _context: Any) -> ProxyResponse | dict[str, int]:
+    """Return API Gateway's proxy response, or the result of the smoke test when the event has `golden` rows.
 
     Raises:
-        SmokeTestFailed: a golden row was not answered as it should be; the state machine's task fails by this name.
+        SmokeTestFailed, SmokeTestUnanswered: see `smoke.check`; the state machine sees the class's name as the error.
     """
-    if "golden" in event and "httpMethod" not in event:
+    if "golden" in event:
         return smoke.check(event["golden"], _API)
     return respond(event, _API)

@@ -1,35 +1,42 @@
-"""Problems as RFC 9457 has them: what went wrong and what to do, and never a value of the caller's rows."""
+"""Problem documents as RFC 9457 defines them: the error and what to do, never a value of the caller's rows."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-KINDS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("problems.json").read_bytes())
-"""Every problem by the last part of its type; the OpenAPI document is made from the same file."""
+
+class Kind(TypedDict):
+    """One entry of problems.json; `retry_after` is in seconds."""
+
+    status: int
+    title: str
+    retry_after: NotRequired[int]
+
+
+KINDS: dict[str, Kind] = json.loads(Path(__file__).with_name("problems.json").read_bytes())
+"""Every problem by the last part of its type; the OpenAPI document is generated from the same file."""
+REPORT = "Report the request_id to the owner of this API"
+Fault = dict[str, int | str]
+"""A fault of a row: `row` counts from 1; `column` is a feature's name; `detail` says what is wrong."""
 
 
 class Problem(Exception):
-    """A call that is answered with a problem document.
+    """An error that the API answers with a problem document.
 
-    `detail` says what to do; `errors` lists rows and columns, both counted or named and never quoted.
+    `detail` says what to do; `errors` lists faults by row and column and quotes no value.
     """
 
-    def __init__(self, kind: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
+    def __init__(
+        self, kind: str, detail: str, *, headers: dict[str, str] | None = None, errors: list[Fault] | None = None
+    ) -> None:
         super().__init__(kind)
-        self.kind = kind
-        self.detail = detail
-        self.members = members
-        self.status: int = KINDS[kind]["status"]
+        self.kind, self.detail, self.errors = kind, detail, errors
+        self.status = KINDS[kind]["status"]
         retry = KINDS[kind].get("retry_after")
         self.headers = {**(headers or {}), **({"Retry-After": str(retry)} if retry else {})}
 
     def document(self, request_id: str) -> dict[str, Any]:
-        """Return the members of RFC 9457, with the request's id to find it by in the log."""
-        return {
-            "type": f"urn:problem-type:{self.kind}",
-            "title": KINDS[self.kind]["title"],
-            "status": self.status,
-            "detail": self.detail,
-            "request_id": request_id,
-            **self.members,
-        }
+        """Return the members of RFC 9457, the request's id, by which the log names the call, and the faults."""
+        members = {"type": f"urn:problem-type:{self.kind}", "title": KINDS[self.kind]["title"], "status": self.status}
+        errors = {"errors": self.errors} if self.errors else {}
+        return {**members, "detail": self.detail, "request_id": request_id, **errors}

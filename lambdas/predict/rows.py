@@ -1,7 +1,7 @@
-"""Rows from a caller's body: finite numbers, exactly the model's columns, or a problem that names row and column.
+"""Parse rows from a caller's body: finite numbers in exactly the model's columns, or a problem that names the faults.
 
-Python's parsers are more generous than the contract: they take NaN, Infinity, 1e999, true for 1.0, "1_000" and
-full-width digits. What leaves here is floats; nothing of the caller's text goes any further.
+Python's parsers accept more than the OpenAPI document: NaN, Infinity, 1e999, true for 1.0, "1_000" and full-width
+digits. The functions here return floats and none of the caller's text.
 """
 
 import json
@@ -10,41 +10,40 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from .contract import Contract
-from .problem import Problem
+from .api_settings import ApiSettings
+from .problem import Fault, Problem
 
 LISTED = 20
-"""How many faults a problem lists at most."""
+"""The maximum number of faults in a problem."""
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 Row = list[float]
-Fault = dict[str, Any]
 
 
-def from_data(text: str, contract: Contract) -> list[Row]:
-    """Return the one row of `{"data": "<numbers, separated by commas>"}`, the body of 2018."""
+def from_data(text: str, settings: ApiSettings) -> list[Row]:
+    """Return the one row of `{"data": "<numbers, separated by commas>"}`."""
     data = _object(text, "data")["data"]
     if not isinstance(data, str):
         raise Problem("bad-body", '"data" must be a string: the numbers of one row, separated by commas')
-    return _checked([_cells(data.strip("\r\n"))], contract)
+    return _checked([_cells(data.strip("\r\n"))], settings)
 
 
-def from_instances(text: str, contract: Contract) -> list[Row]:
-    """Return the rows of `{"instances": [...]}`, each an array in the columns' order or an object by their names."""
+def from_instances(text: str, settings: ApiSettings) -> list[Row]:
+    """Return the rows of `{"instances": [...]}`: arrays in the columns' order, or objects by column name."""
     instances = _object(text, "instances")["instances"]
     if not isinstance(instances, list):
         raise Problem("bad-body", '"instances" must be an array of rows')
-    return _checked(instances, contract)
+    return _checked(instances, settings)
 
 
-def from_csv(text: str, contract: Contract) -> list[Row]:
-    """Return the rows of `text/csv`: a row a line, no header, no quotes; a byte order mark is skipped."""
+def from_csv(text: str, settings: ApiSettings) -> list[Row]:
+    """Return the rows of `text/csv`: one per line, no header, no quotes; a byte order mark is skipped."""
     lines = text.removeprefix("\ufeff").strip("\r\n")
-    return _checked([_cells(line.removesuffix("\r")) for line in lines.split("\n")] if lines else [], contract)
+    return _checked([_cells(line.removesuffix("\r")) for line in lines.split("\n")] if lines else [], settings)
 
 
 def _cells(line: str) -> list[Any]:
-    """Return a line's cells, as numbers where they are written as such."""
+    """Return the cells of a line: floats where the text is a number, else the text."""
     cells = [cell.strip(" \t") for cell in line.split(",")]
     return [float(cell) if _NUMBER.fullmatch(cell) else cell for cell in cells]
 
@@ -52,7 +51,7 @@ def _cells(line: str) -> list[Any]:
 def _object(text: str, key: str) -> dict[str, Any]:
     """Return the JSON object in `text`, whose one member is `key`."""
     try:
-        # Integers become floats at once: an int of a million digits would cost quadratic time.
+        # Integers are parsed as floats: an int of a million digits takes quadratic time.
         body = json.loads(text, parse_int=float, parse_constant=lambda _: None, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):
         raise Problem("bad-json", "Send one JSON object, UTF-8, without duplicate names") from None
@@ -68,44 +67,43 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _checked(given: list[Any], contract: Contract) -> list[Row]:
-    """Return all rows, or raise Problem with every fault: a batch is scored whole or not at all."""
+def _checked(given: list[Any], settings: ApiSettings) -> list[Row]:
+    """Return all rows, or raise Problem with the faults: a batch is scored as a whole or not at all."""
     if not given:
-        raise Problem("bad-body", "There is no row in the body: send at least one")
-    if len(given) > contract.max_rows:
-        raise Problem("too-large", f"Send at most {contract.max_rows} rows in one call; {len(given)} came")
-    rows = [_numbers(cells, contract) for cells in given]
+        raise Problem("bad-body", "The body has no rows; send at least one")
+    if len(given) > settings.max_rows:
+        raise Problem("too-large", f"Send at most {settings.max_rows} rows in one call; this one has {len(given)}")
+    rows = [_numbers(cells, settings) for cells in given]
     refused = (number for number, row in enumerate(rows, 1) if row is None)
-    faults = ({"row": number, **fault} for number in refused for fault in _faults(given[number - 1], contract))
+    faults = ({"row": number, **fault} for number in refused for fault in _faults(given[number - 1], settings))
     if errors := list(islice(faults, LISTED)):
-        detail = f"No row was scored. Correct what `errors` lists (the first {LISTED} at most) and send all rows again"
+        detail = f"No row was scored. Correct the faults in `errors` (at most {LISTED}) and send all rows again"
         raise Problem("bad-rows", detail, errors=errors)
     return [row for row in rows if row is not None]
 
 
-def _numbers(cells: Any, contract: Contract) -> Row | None:
-    """Return the row if nothing is wrong with it."""
-    if isinstance(cells, dict) and cells.keys() == set(contract.features):
-        cells = [cells[name] for name in contract.features]
-    if isinstance(cells, list) and len(cells) == len(contract.features) and _are_numbers(cells, contract.largest):
+def _numbers(cells: Any, settings: ApiSettings) -> Row | None:
+    """Return the row, or None when it has a fault."""
+    if isinstance(cells, dict) and cells.keys() == set(settings.features):
+        cells = [cells[name] for name in settings.features]
+    if isinstance(cells, list) and len(cells) == len(settings.features) and _are_numbers(cells, settings.largest):
         return cells
     return None
 
 
 def _are_numbers(cells: list[Any], largest: float) -> bool:
-    """Every number was parsed as a float, and NaN as None; so a bool or a text is no number here."""
+    """Return whether all cells are floats within the limit; NaN was parsed as None."""
     return set(map(type, cells)) == {float} and -largest <= min(cells) and max(cells) <= largest
 
 
-def _faults(cells: Any, contract: Contract) -> Iterator[Fault]:
-    """Yield what is wrong with a row that has no numbers."""
-    columns = contract.features
+def _faults(cells: Any, settings: ApiSettings) -> Iterator[Fault]:
+    """Yield the faults of a row that `_numbers` refused."""
+    columns = settings.features
     if isinstance(cells, dict):
         for name in columns:
             if name not in cells:
                 yield {"column": name, "detail": "is missing"}
-        unknown = len(cells.keys() - set(columns))
-        if unknown:
+        if unknown := len(cells.keys() - set(columns)):
             yield {"detail": f"has {unknown} name(s) that the model does not know"}
         cells = [cells.get(name, 0.0) for name in columns]
     if not isinstance(cells, list):
@@ -114,5 +112,5 @@ def _faults(cells: Any, contract: Contract) -> Iterator[Fault]:
         yield {"detail": f"has {len(cells)} value(s); the model takes {len(columns)}"}
     else:
         for name, cell in zip(columns, cells, strict=True):
-            if not _are_numbers([cell], contract.largest):
-                yield {"column": name, "detail": f"must be a number from {-contract.largest:g} to {contract.largest:g}"}
+            if not _are_numbers([cell], settings.largest):
+                yield {"column": name, "detail": f"must be a number from {-settings.largest:g} to {settings.largest:g}"}

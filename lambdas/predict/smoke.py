@@ -1,31 +1,51 @@
-"""The smoke test of a release: the golden rows through the same code as a caller's."""
+"""The smoke test of a deployment: score the golden rows with the code that scores a caller's rows."""
 
 import math
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from .api import Api
 from .problem import Problem
 
 
 class SmokeTestFailed(Exception):
-    """A golden row was answered otherwise than pipeline.toml says; the run must not count as a success."""
+    """A golden row got another answer than pipeline.toml expects. Do not retry: a wrong model serves meanwhile."""
 
 
-def check(golden: list[dict[str, Any]], api: Api) -> dict[str, Any]:
-    """Return `{"ok": true, "checked": n}` when each row has its label, or its value within the tolerance.
+class SmokeTestUnanswered(Exception):
+    """A golden row got a problem instead of an answer. The state machine retries it."""
+
+
+class GoldenRow(TypedDict):
+    """A row with its label, or for a regressor with its value and the tolerance."""
+
+    row: list[float]
+    label: NotRequired[str]
+    value: NotRequired[float]
+    tolerance: NotRequired[float]
+
+
+class SmokeTest(TypedDict):
+    """The input of the state SmokeTest."""
+
+    golden: list[GoldenRow]
+
+
+def check(golden: list[GoldenRow], api: Api) -> dict[str, int]:
+    """Return `{"ok": true, "checked": n}` when each of the n rows has its label, or its value within the tolerance.
 
     Raises:
-        SmokeTestFailed: names the golden row by its position, what was expected and what came, not the row's values.
+        SmokeTestFailed, SmokeTestUnanswered: the message has the row's position and both answers, not its values.
     """
     for position, expected in enumerate(golden, 1):
         try:
             got = api.label([float(number) for number in expected["row"]])
         except Problem as problem:
-            raise SmokeTestFailed(f"golden row {position} got no answer: {problem.kind}: {problem.detail}") from problem
+            message = f"golden row {position} got no answer: {problem.kind}: {problem.detail}"
+            raise SmokeTestUnanswered(message) from problem
         if "label" in expected:
-            right, wanted = got == expected["label"], str(expected["label"])
+            right, wanted = got == expected["label"], expected["label"]
         else:
-            right = math.isclose(got, expected["value"], rel_tol=0, abs_tol=expected["tolerance"])
+            right = math.isclose(float(got), expected["value"], rel_tol=0, abs_tol=expected["tolerance"])
             wanted = f"{expected['value']} within {expected['tolerance']}"
         if not right:
             raise SmokeTestFailed(f"golden row {position}: expected {wanted}, got {got}")

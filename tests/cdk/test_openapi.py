@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]
 
-from cdk import gateway, openapi, postman
+from cdk.api import gateway, openapi, postman
 from pipeline.config import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_every_problem_of_the_lambda_is_documented_where_it_can_happen(document:
 
 def test_what_is_deployed_is_the_document_with_extensions(settings: Settings, document: dict[str, Any]) -> None:
     before = json.dumps(document)
-    api = gateway.deployable(document, integration_uri=URI, api=settings.api)
+    api = gateway.deployable(document, integration_uri=URI, settings=settings)
     assert json.dumps(document) == before
     assert set(api["paths"]) == {*document["paths"], "/{proxy+}"}
     assert set(api["paths"]["/{proxy+}"]) == set(gateway.METHODS)
@@ -113,7 +113,7 @@ def test_what_is_deployed_is_the_document_with_extensions(settings: Settings, do
 def test_api_gateway_checks_shapes_and_never_quotes_a_value_of_a_row(
     settings: Settings, document: dict[str, Any]
 ) -> None:
-    api = gateway.deployable(document, integration_uri=URI, api=settings.api)
+    api = gateway.deployable(document, integration_uri=URI, settings=settings)
     schemas = api["components"]["schemas"]
     assert valid(api, schemas["Instances"], {"instances": [["secret"]]})
     assert valid(api, schemas["Data"], {"data": "secret"})
@@ -123,7 +123,7 @@ def test_api_gateway_checks_shapes_and_never_quotes_a_value_of_a_row(
 
 
 def test_api_gateways_own_refusals_are_problems() -> None:
-    for response in gateway.refusals().values():
+    for response in gateway.gateway_responses().values():
         template = response["responseTemplates"]["application/json"]
         problem = json.loads(template)
         kind = problem["type"].removeprefix("urn:problem-type:")
@@ -148,10 +148,10 @@ def deployed_as(settings: Settings, **changes: Any) -> dict[str, Any]:
 
 def test_api_gateways_refusals_are_all_there_and_a_page_may_read_them_if_any_may() -> None:
     model = botocore.session.get_session().get_service_model("apigateway")
-    assert set(gateway.refusals()) == set(model.shape_for("GatewayResponseType").enum)
+    assert set(gateway.gateway_responses()) == set(model.shape_for("GatewayResponseType").enum)
     allow = "gatewayresponse.header.Access-Control-Allow-Origin"
-    assert all(allow not in response["responseParameters"] for response in gateway.refusals().values())
-    told = {response["responseParameters"][allow] for response in gateway.refusals("https://example.org").values()}
+    assert all(allow not in response["responseParameters"] for response in gateway.gateway_responses().values())
+    told = {response["responseParameters"][allow] for response in gateway.gateway_responses("https://example.org").values()}
     assert told == {"'https://example.org'"}
 
 

@@ -277,9 +277,9 @@ WRONG = {
         [('"/predict"', '"/predict"\ncalls_per_day = 5')],
         "api: calls_per_day counts by key: set metering = true",
     ),
-    "firewall that WAF refuses": (
-        [('"/predict"', '"/predict"\nfirewall_rate = 9')],
-        "api: firewall_rate is 0, no firewall, or at least 10 calls in 5 minutes",
+    "rate that WAF refuses": (
+        [('"/predict"', '"/predict"\nwaf_rate = 9')],
+        "api: waf_rate is 0, no WAF, or at least 10 calls in 5 minutes",
     ),
     "origin without a scheme": (
         [('"/predict"', '"/predict"\ncors_origin = "example.org"')],

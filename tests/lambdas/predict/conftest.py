@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cdk.predict_bundle import write_bundle
+from cdk.api.predict_package import write_package
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from pipeline.config import Settings, load
@@ -118,7 +118,7 @@ def sagemaker() -> Iterator[SageMaker]:
 
 @pytest.fixture(scope="session")
 def bundle(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(settings, tmp_path_factory.mktemp("lambda") / "bundle")
+    return write_package(settings, tmp_path_factory.mktemp("lambda") / "bundle")
 
 
 @pytest.fixture

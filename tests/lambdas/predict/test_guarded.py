@@ -19,7 +19,7 @@ GUARDS = f"""[api]
 metering = true
 calls_per_day = 3
 cors_origin = "{ORIGIN}"
-firewall_rate = 300
+waf_rate = 300
 concurrency = 20
 rollout = "canary"
 """

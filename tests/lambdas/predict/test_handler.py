@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cdk.predict_bundle import write_bundle
+from cdk.api.predict_package import write_package
 from lambdas.predict import smoke
 from lambdas.predict.api import Api
 from lambdas.predict.smoke import SmokeTestFailed
@@ -51,7 +51,7 @@ def test_the_packaged_handler_answers_calls_and_golden_rows(
 
 
 def test_the_same_settings_give_the_same_package(settings: Settings, bundle: Path, tmp_path: Path) -> None:
-    again = write_bundle(settings, write_bundle(settings, tmp_path / "again"))
+    again = write_package(settings, write_package(settings, tmp_path / "again"))
 
     def files(folder: Path) -> dict[str, bytes]:
         return {

@@ -1,4 +1,4 @@
-"""The prediction API: the invoke Lambda, and the REST API in front of it."""
+"""The prediction API: its Lambda, and the REST API that API Gateway deploys from the OpenAPI document."""
 
 from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
@@ -6,55 +6,61 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from cdk import assembly, gateway, openapi, permissions
-from cdk.canary import canary
-from cdk.firewall import firewall
+from cdk import assembly, permissions
+from cdk.api import gateway, openapi
+from cdk.api.lambda_canary import add_canary
+from cdk.api.predict_package import write_package
+from cdk.api.waf import add_web_acl
 from cdk.functions import function, log_group
-from cdk.predict_bundle import write_bundle
-from pipeline.api_settings import Api
 from pipeline.config import Settings
 
 STAGE = "v1"
 
 
-class Serving(Construct):
-    """The routes of the OpenAPI document, authorised, throttled and logged; `function` is what answers them.
+class PredictionApi(Construct):
+    """The authorised, throttled and logged routes of the OpenAPI document.
 
-    `key_id` names the key that calls are counted by, if they are.
+    `function` answers the calls. `key_id` is the id of the API key that counts them, or None without metering.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, endpoint_name: str) -> None:
         super().__init__(scope, construct_id)
-        bundle = write_bundle(settings, assembly.folder(self) / "predict")
+        package = write_package(settings, assembly.folder(self) / "predict")
         predict = function(
             self,
             "Predict",
-            code=lambda_.Code.from_asset(str(bundle)),
+            code=lambda_.Code.from_asset(str(package)),
             handler="predict.handler.handle",
             environment={"ENDPOINT_NAME": endpoint_name, "URL_SUFFIX": Aws.URL_SUFFIX},
-            # API Gateway gives up after 29 s (API Gateway quotas, integration timeout).
+            # API Gateway's integration timeout is 29 s (API Gateway quotas).
             timeout=Duration.seconds(29),
             allowed=permissions.predict(Stack.of(self), settings.project.name, endpoint_name),
             concurrency=settings.api.concurrency or None,
         )
         self.function: lambda_.IFunction = predict
         if settings.api.rollout == "canary":
-            self.function = canary(self, function=predict, api_name=settings.project.name, stage=STAGE)
+            self.function = add_canary(self, function=predict, api_name=settings.project.name, stage=STAGE)
         self.api = self._api(settings)
-        if settings.api.firewall_rate:
-            firewall(self, stage=self.api.deployment_stage, rate=settings.api.firewall_rate)
-        self.key_id = self._key(settings.api) if settings.api.metering else None
+        if settings.api.waf_rate:
+            add_web_acl(self, stage=self.api.deployment_stage, rate=settings.api.waf_rate)
+        self.key_id = self._key(settings) if settings.api.metering else None
 
     def _api(self, settings: Settings) -> apigateway.SpecRestApi:
-        """The API, deployed from the same OpenAPI document that it serves."""
         stack = Stack.of(self)
         functions = f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31/functions"
-        definition = gateway.deployable(
-            openapi.document(settings),
-            integration_uri=f"{functions}/{self.function.function_arn}/invocations",
-            api=settings.api,
+        uri = f"{functions}/{self.function.function_arn}/invocations"
+        definition = gateway.deployable(openapi.document(settings), integration_uri=uri, settings=settings)
+        log_format = apigateway.AccessLogFormat.json_with_standard_fields(
+            caller=False,
+            http_method=True,
+            ip=True,
+            protocol=True,
+            request_time=True,
+            resource_path=True,
+            response_length=True,
+            status=True,
+            user=False,
         )
-        access = apigateway.AccessLogFormat.json_with_standard_fields
         api = apigateway.SpecRestApi(
             self,
             "Api",
@@ -67,27 +73,23 @@ class Serving(Construct):
                 throttling_rate_limit=settings.api.rate_per_second,
                 throttling_burst_limit=settings.api.burst,
                 access_log_destination=apigateway.LogGroupLogDestination(log_group(self, "AccessLog")),
-                access_log_format=access(caller=False, http_method=True, ip=True, protocol=True, request_time=True,
-                                         resource_path=True, response_length=True, status=True, user=False),
+                access_log_format=log_format,
                 tracing_enabled=True,
             ),
-        )  # fmt: skip
-        self.function.add_permission(
-            "Api",
-            principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
-            source_arn=api.arn_for_execute_api(),
         )
+        service = iam.ServicePrincipal("apigateway.amazonaws.com")
+        self.function.add_permission("Api", principal=service, source_arn=api.arn_for_execute_api())
         return api
 
-    def _key(self, settings: Api) -> str:
-        """A usage plan with one key; give each consumer a key of its own in it."""
-        quota = apigateway.QuotaSettings(limit=settings.calls_per_day, period=apigateway.Period.DAY)
+    def _key(self, settings: Settings) -> str:
+        """Return the id of the usage plan's API key; create further keys in the plan, one per consumer."""
+        limits, calls = settings.api, settings.api.calls_per_day
         plan = apigateway.UsagePlan(
             self,
             "Plan",
             api_stages=[apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)],
-            throttle=apigateway.ThrottleSettings(rate_limit=settings.rate_per_second, burst_limit=settings.burst),
-            quota=quota if settings.calls_per_day else None,
+            throttle=apigateway.ThrottleSettings(rate_limit=limits.rate_per_second, burst_limit=limits.burst),
+            quota=apigateway.QuotaSettings(limit=calls, period=apigateway.Period.DAY) if calls else None,
         )
         key = apigateway.ApiKey(self, "Key")
         plan.add_api_key(key)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdk.plan import a_run, always_on, plan
+from cdk.cost_estimate import always_on, estimate, per_run
 from pipeline.config import load
 from tests.conftest import ROOT
 
@@ -13,13 +13,13 @@ PRICES: dict[str, Any] = {
     "date": "2000-01-01",
     "hour": {"ml.t2.medium": 1.0, "ml.m5.large": 12.0},
     "month": {"AWS::KMS::Key": 2.0, "AWS::CloudWatch::Dashboard": 3.0},
-    "each": {"transition": 0.5, "api_call": 1e-6, "firewall_call": 2e-6, "lambda_call": 3e-6, "lambda_gb_second": 0.0},
+    "each": {"transition": 0.5, "api_call": 1e-6, "waf_call": 2e-6, "lambda_call": 3e-6, "lambda_gb_second": 0.0},
 }
 TEMPLATE = {"Resources": {"Key": {"Type": "AWS::KMS::Key"}, "Topic": {"Type": "AWS::SNS::Topic"}}}
 
 
 def test_the_idle_endpoint_is_named_first() -> None:
-    lines = plan(load(ROOT / "pipeline.toml"), PRICES, TEMPLATE).splitlines()
+    lines = estimate(load(ROOT / "pipeline.toml"), PRICES, TEMPLATE).splitlines()
     assert lines[2] == "always on, a month: 732.00 $"
     assert lines[3].split(maxsplit=1) == ["730.00", "endpoint breast-cancer, 1 x ml.t2.medium, idle or not"]
     assert lines[4].split(maxsplit=1) == ["2.00", "1 x AWS::KMS::Key"]
@@ -29,11 +29,11 @@ def test_the_idle_endpoint_is_named_first() -> None:
 
 def test_a_run_costs_its_jobs_and_its_states() -> None:
     settings = load(ROOT / "pipeline.toml")
-    assert [cost for _, cost in a_run(settings, 4, PRICES)] == [2.0, 1.0, 2.0, 2.0]
+    assert [cost for _, cost in per_run(settings, 4, PRICES)] == [2.0, 1.0, 2.0, 2.0]
 
 
 def test_a_firewall_costs_by_call() -> None:
-    dev, prod = (plan(load(ROOT / "pipeline.toml", stage), PRICES, TEMPLATE) for stage in ("dev", "prod"))
+    dev, prod = (estimate(load(ROOT / "pipeline.toml", stage), PRICES, TEMPLATE) for stage in ("dev", "prod"))
     assert "a million predictions: 4.00 $" in dev
     assert "a million predictions: 6.00 $" in prod
 

@@ -1,4 +1,4 @@
-"""A release of the API's own code: 10 % of the calls for 5 minutes, taken back when an alarm says so."""
+"""The canary deployment of the API's Lambda: 10 % of the calls for 5 minutes, rolled back on an alarm."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -7,17 +7,15 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 
-def canary(scope: Construct, *, function: lambda_.Function, api_name: str, stage: str) -> lambda_.Alias:
-    """Return the alias `live`, which CodeDeploy moves to a new version with the alarms' consent.
+def add_canary(scope: Construct, *, function: lambda_.Function, api_name: str, stage: str) -> lambda_.Alias:
+    """Return the alias `live`, which CodeDeploy moves to a new version unless an alarm fires.
 
-    The function answers every failure as a problem, so its own errors are crashes; the rest shows as the API's 5xx.
+    The function answers every failure as a problem: its errors are crashes, all other failures are 5xx of the API.
     """
     alias = lambda_.Alias(scope, "Live", alias_name="live", version=function.current_version)
     dimensions = {"ApiName": api_name, "Stage": stage}
-    api_errors = cloudwatch.Metric(
-        namespace="AWS/ApiGateway", metric_name="5XXError", dimensions_map=dimensions, statistic="Sum"
-    )
-    measured = {"Crashes": alias.metric_errors(), "ApiErrors": api_errors, "Throttles": alias.metric_throttles()}
+    api_errors = cloudwatch.Metric(namespace="AWS/ApiGateway", metric_name="5XXError", dimensions_map=dimensions)
+    metrics = {"Crashes": alias.metric_errors(), "ApiErrors": api_errors, "Throttles": alias.metric_throttles()}
     alarms = [
         cloudwatch.Alarm(
             scope,
@@ -28,7 +26,7 @@ def canary(scope: Construct, *, function: lambda_.Function, api_name: str, stage
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        for name, metric in measured.items()
+        for name, metric in metrics.items()
     ]
     codedeploy.LambdaDeploymentGroup(
         scope,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cdk.app import build
-from cdk.firewall import MANAGED
+from cdk.api.waf import MANAGED
 from pipeline.config import load
 
 ROOT = Path(__file__).parents[2]
-GUARDED = {"metering": True, "calls_per_day": 1000, "firewall_rate": 300, "concurrency": 20, "rollout": "canary"}
+GUARDED = {"metering": True, "calls_per_day": 1000, "waf_rate": 300, "concurrency": 20, "rollout": "canary"}
 
 
 def synthesised(out: Path, **changes: Any) -> Path:

@@ -8,7 +8,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_s3 as s3
 
 from cdk.app import build
-from cdk.checks import FINDINGS, add_checks
+from cdk.nag import SUPPRESSIONS, add_checks
 from pipeline.config import load
 
 ROOT = Path(__file__).parent.parent.parent
@@ -18,13 +18,13 @@ def test_a_finding_without_an_answer_ends_the_synthesis(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path), analytics_reporting=False)
     stack = Stack(app, "open")
     s3.Bucket(stack, "Open")
-    add_checks(app, {"pipeline": stack}, "open")
+    add_checks(app, stack, "pipeline", "open")
     with pytest.raises(Exception, match=r"AwsSolutions::AwsSolutions-S1"):
         app.synth()
 
 
 def test_every_answer_has_a_reason_and_answers_one_rule_on_named_constructs() -> None:
-    answers = [finding for kind in tomllib.loads(FINDINGS.read_text()).values() for finding in kind]
+    answers = [finding for kind in tomllib.loads(SUPPRESSIONS.read_text()).values() for finding in kind]
     assert [answer for answer in answers if not answer["reason"] or not answer["on"]] == []
     single = [(answer["rule"], place) for answer in answers for place in answer["on"]]
     assert len(set(single)) == len(single)

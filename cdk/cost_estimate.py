@@ -1,0 +1,98 @@
+"""Estimate the costs of a stage before it is deployed: `make cost STAGE=dev`."""
+
+import json
+import os
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypedDict
+
+from cdk.app import build
+from pipeline.config import Settings, load
+
+PRICES = Path(__file__).with_name("prices.toml")
+HOURS_PER_MONTH = 730
+"""As in AWS's price examples."""
+JOB_MINUTES = 5
+"""The assumed duration of a job on some thousand rows; most of it is the start of the instance and of the image."""
+CALL_SECONDS, LAMBDA_GB = 0.05, 0.5
+Line = tuple[str, float]
+
+
+class Prices(TypedDict):
+    """prices.toml: US dollars by instance type, by resource type and by kind of request."""
+
+    date: Any
+    hour: dict[str, float]
+    month: dict[str, float]
+    each: dict[str, float]
+
+
+def always_on(settings: Settings, resources: Counter[str], prices: Prices) -> Iterator[Line]:
+    """Yield the monthly dollars of the idle resources, the endpoint first; a ValueError names a missing price."""
+    endpoint = settings.endpoint
+    name = f"endpoint {settings.project.name}, {endpoint.instance_count} x {endpoint.instance_type}, idle or not"
+    name += f", at most {endpoint.max_instances}" if endpoint.autoscaled else ""
+    yield name, endpoint.instance_count * _hour(endpoint.instance_type, prices) * HOURS_PER_MONTH
+    for kind, price in prices["month"].items():
+        if resources[kind]:
+            yield f"{resources[kind]} x {kind}", resources[kind] * price
+
+
+def per_run(settings: Settings, states: int, prices: Prices) -> Iterator[Line]:
+    """Yield the dollars of a run that replaces the model: its jobs at JOB_MINUTES each, and its state transitions."""
+    parts = settings.processing.instance_count
+    for name, size, jobs in (
+        ("preprocess and evaluate", settings.processing, parts + (2 if parts > 1 else 1)),  # several parts are merged
+        ("train", settings.training, settings.training.instance_count),
+        ("score challenger and champion", settings.transform, 2 * settings.transform.instance_count),
+    ):
+        hours = jobs * JOB_MINUTES / 60
+        yield f"{name}, {jobs} x {JOB_MINUTES} min of {size.instance_type}", hours * _hour(size.instance_type, prices)
+    yield f"at most {states} states", states * prices["each"]["transition"]
+
+
+def per_million_predictions(settings: Settings, prices: Prices) -> Iterator[Line]:
+    """Yield the dollars of a million calls of one row, without the endpoint."""
+    each = prices["each"]
+    yield "API Gateway", 1e6 * each["api_call"]
+    yield "Lambda", 1e6 * (each["lambda_call"] + CALL_SECONDS * LAMBDA_GB * each["lambda_gb_second"])
+    if settings.api.waf_rate:
+        yield "WAF", 1e6 * each["waf_call"]
+
+
+def estimate(settings: Settings, prices: Prices, template: dict[str, Any]) -> str:
+    """Return the costs and the numbers of states and resources as text."""
+    states = Counter(state["Type"] for state in workflow.definition(settings)["States"].values())
+    resources = Counter(resource["Type"] for resource in template["Resources"].values())
+    month = list(always_on(settings, resources, prices))
+    lines = [f"{settings.project.name}: prices of {prices['date']}, us-east-1", ""]
+    for title, costs in (
+        ("always on, per month", month),
+        ("per run that replaces the model", list(per_run(settings, states.total(), prices))),
+        ("per million predictions", list(per_million_predictions(settings, prices))),
+    ):
+        lines += [f"{title}: {sum(cost for _, cost in costs):.2f} $"]
+        lines += [f"  {cost:9.2f}  {name}" for name, cost in costs] + [""]
+    if budget := settings.stack.monthly_budget:
+        total = sum(cost for _, cost in month)
+        lines += [f"budget: {budget} $ per month; always on: {total:.2f} $", ""]
+    for name, counts in (("states", states), ("resources", resources)):
+        lines += [f"{counts.total()} {name}: " + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))]
+    return "\n".join(lines)
+
+
+def _hour(instance_type: str, prices: Prices) -> float:
+    if instance_type not in prices["hour"]:
+        raise ValueError(f"no price of {instance_type}: add it to {PRICES.name}")
+    return prices["hour"][instance_type]
+
+
+if __name__ == "__main__":
+    chosen = load(os.environ.get("PIPELINE_CONFIG", "pipeline.toml"))
+    with tempfile.TemporaryDirectory() as folder:
+        build(chosen, region=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"), out=Path(folder)).synth()
+        synthesised = json.loads((Path(folder) / f"{chosen.project.name}.template.json").read_text())
+    print(estimate(chosen, tomllib.loads(PRICES.read_text(encoding="utf-8")), synthesised))  # type: ignore[arg-type]
