@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cdk.app import build
+from pipeline import deploy, retrain
 from pipeline.config import Settings, load
+from pipeline.diagram import all_states
 
 PRICES = Path(__file__).with_name("prices.toml")
 HOURS_PER_MONTH = 730
@@ -65,7 +67,8 @@ def per_million_predictions(settings: Settings, prices: Prices) -> Iterator[Line
 
 def estimate(settings: Settings, prices: Prices, template: dict[str, Any]) -> str:
     """Return the costs and the numbers of states and resources as text."""
-    states = Counter(state["Type"] for state in workflow.definition(settings)["States"].values())
+    machines = (retrain.definition(settings), deploy.definition(settings))
+    states = Counter(state["Type"] for machine in machines for _, state in all_states(machine))
     resources = Counter(resource["Type"] for resource in template["Resources"].values())
     month = list(always_on(settings, resources, prices))
     lines = [f"{settings.project.name}: prices of {prices['date']}, us-east-1", ""]

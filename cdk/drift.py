@@ -43,7 +43,7 @@ class Drift(Construct):
                 "DATA_BUCKET": data.bucket.bucket_name,
                 "ENDPOINT_NAME": endpoint_name,
                 "WINDOW_HOURS": str(settings.drift.window_hours),
-                "GROUND_TRUTH_DAYS": str(settings.drift.truth_days),
+                "GROUND_TRUTH_DAYS": str(settings.drift.ground_truth_days),
             },
             timeout=Duration.minutes(4),
             allowed=_collect(stack, project, data, endpoint_name),

@@ -1,6 +1,4 @@
-"""pipeline.toml -> frozen, typed settings. A typo fails here, before anything is built or deployed."""
-
-from __future__ import annotations
+"""pipeline.toml -> frozen, typed settings. A wrong key or value fails here, before anything is built or deployed."""
 
 import hashlib
 import json
@@ -8,96 +6,74 @@ import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from pipeline.api_settings import Api
-from pipeline.drift_settings import Drift
-from pipeline.endpoint_settings import Endpoint, Golden
-from pipeline.settings import (
-    Data,
-    Gate,
-    Processing,
-    Project,
-    Release,
-    Table,
-    Training,
-    Transform,
-    Trigger,
-)
-from pipeline.stage import DEFAULT, Delivery, Network, Stack, at
-from pipeline.terms import METRICS
+from pipeline import settings as tables
+from pipeline.jobs.shared.metric_names import METRICS
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+DEFAULT_STAGE = "dev"
 
 
 class ConfigError(ValueError):
-    """The settings file cannot be used; the message names the file, each wrong key and what is allowed."""
+    """The settings file is wrong; the message names the file, each wrong key and the allowed values."""
 
 
-class Settings(Table):
-    """Everything pipeline.toml says, checked as a whole."""
+class Settings(tables.Table):
+    """All of pipeline.toml, validated as a whole."""
 
-    project: Project
-    data: Data
-    trigger: Trigger = Trigger()
-    processing: Processing
-    training: Training
-    transform: Transform
-    gate: Gate
-    release: Release = Release()
-    endpoint: Endpoint
-    api: Api
-    network: Network = Network()
-    stack: Stack = Stack()
-    delivery: Delivery = Delivery()
-    drift: Drift = Drift()
+    project: tables.Project
+    data: tables.Data
+    trigger: tables.Trigger = tables.Trigger()
+    processing: tables.Processing
+    training: tables.Training
+    transform: tables.Instances
+    gate: tables.Gate
+    release: tables.Release = tables.Release()
+    endpoint: tables.Endpoint
+    api: tables.Api
+    network: tables.Network = tables.Network()
+    stack: tables.Stack = tables.Stack()
+    delivery: tables.Delivery = tables.Delivery()
+    drift: tables.Drift = tables.Drift()
 
     def hyperparameters(self) -> dict[str, str]:
-        """Return the HyperParameters of CreateTrainingJob, whose values are all strings; booleans as the guide's."""
-        derived: dict[str, Any] = {
-            "predictor_type": self.data.predictor_type,
-            "feature_dim": len(self.data.features),
-        }
-        if self.data.predictor_type == "multiclass_classifier":
-            derived["num_classes"] = len(self.data.classes)
-        merged = {**derived, **self.training.hyperparameters}
-        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in merged.items()}
+        """Return the HyperParameters of CreateTrainingJob: all values are strings, booleans `true` or `false`."""
+        data, given = self.data, self.training.hyperparameters
+        values = {"predictor_type": data.predictor_type, "feature_dim": len(data.features), **given}
+        if data.predictor_type == "multiclass_classifier":
+            values["num_classes"] = len(data.classes)
+        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
 
     def to_json(self) -> str:
-        """Return all that a run depends on as canonical JSON (sorted keys, no spaces): what the jobs read."""
-        return json.dumps(
-            self.model_dump(mode="json", exclude={"network", "stack", "delivery"}),
-            sort_keys=True,
-            separators=(",", ":"),
-            allow_nan=False,
-        )
+        """Return all settings that a run depends on, for the jobs, as canonical JSON (sorted keys, no spaces)."""
+        document = self.model_dump(mode="json", exclude={"network", "stack", "delivery"})
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the settings as JSON: runs on the same data under other settings are other runs."""
+        """SHA-256 of `to_json` in hex: other settings start another run on the same data."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @model_validator(mode="after")
-    def _gate_measures_what_the_evaluation_has(self) -> Self:
-        rising, falling = METRICS[self.data.predictor_type]
-        if not self.gate.minimum and not self.gate.maximum:
+    def _gate_thresholds_fit_the_metrics(self) -> Self:
+        gate, kind = self.gate, self.data.predictor_type
+        rising, falling = METRICS[kind]
+        if not gate.minimum and not gate.maximum:
             raise ValueError(f"gate has no threshold: set a minimum ({', '.join(rising)}) or a maximum ({falling[0]})")
-        for key, bounds, own, other, way, opposite in (
-            ("minimum", self.gate.minimum, rising, falling, "smaller", "maximum"),
-            ("maximum", self.gate.maximum, falling, rising, "larger", "minimum"),
+        for key, thresholds, own, other, hint in (
+            ("minimum", gate.minimum, rising, falling, "smaller is better, put it under gate.maximum"),
+            ("maximum", gate.maximum, falling, rising, "larger is better, put it under gate.minimum"),
         ):
-            for name, bound in bounds.items():
+            for name, threshold in thresholds.items():
                 if name in other:
-                    raise ValueError(f"gate.{key}.{name}: {way} is better, put it under gate.{opposite}")
+                    raise ValueError(f"gate.{key}.{name}: {hint}")
                 if name not in own:
-                    raise ValueError(
-                        f"gate.{key}.{name} is not measured for {self.data.predictor_type}. Allowed: {', '.join(own)}"
-                    )
-                if (key == "minimum" and bound > 1) or (key == "maximum" and bound < 0):
-                    raise ValueError(f"gate.{key}.{name} = {bound:g} can never be met")
+                    raise ValueError(f"gate.{key}.{name} is not measured for {kind}. Allowed: {', '.join(own)}")
+                if (key == "minimum" and threshold > 1) or (key == "maximum" and threshold < 0):
+                    raise ValueError(f"gate.{key}.{name} = {threshold:g} can never be met")
         return self
 
     @model_validator(mode="after")
@@ -106,41 +82,33 @@ class Settings(Table):
             place, width = f"endpoint.golden, row {number}", len(self.data.features)
             if len(golden.row) != width:
                 raise ValueError(f"{place} has {len(golden.row)} numbers: data.features has {width}")
-            self._check_answer(place, golden)
+            given = (golden.value is not None, golden.tolerance is not None)
+            if self.data.predictor_type == "regressor":
+                wrong = golden.label is not None or not all(given)
+                rule = "must have value and tolerance, and no label: predictor_type is regressor"
+            else:
+                wrong, classes = any(given) or golden.label not in self.data.classes, ", ".join(self.data.classes)
+                rule = f'has label "{golden.label}": give one of {classes} and no value or tolerance'
+            if wrong:
+                raise ValueError(f"{place} {rule}")
         return self
-
-    def _check_answer(self, place: str, golden: Golden) -> None:
-        numeric = golden.value is not None and golden.tolerance is not None
-        if self.data.predictor_type == "regressor":
-            if golden.label is not None or not numeric:
-                raise ValueError(f"{place} must have value and tolerance, and no label: predictor_type is regressor")
-        elif golden.value is not None or golden.tolerance is not None or golden.label not in self.data.classes:
-            raise ValueError(
-                f'{place} has label "{golden.label}": give one of {", ".join(self.data.classes)}'
-                " and no value or tolerance"
-            )
 
 
 def load(path: Path | str = "pipeline.toml", stage: str | None = None) -> Settings:
-    """Return the settings in the TOML file at `path`, at a stage: STAGE of the environment, or `dev`, unless named.
+    """Return the settings of the TOML file at `path` for `stage`, by default $STAGE, or else `dev`.
 
     Raises:
-        ConfigError: the file is missing, not TOML, or a key or value in it is wrong; each is named, with the fix.
+        ConfigError: the file is missing or not TOML, the stage is unknown, or keys or values are wrong: all are named.
     """
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return Settings.model_validate(at_stage(document, stage or os.environ.get("STAGE", DEFAULT_STAGE)))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; run from the project's folder or name the file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    try:
-        document = at(document, stage or os.environ.get("STAGE", DEFAULT))
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    try:
-        return Settings.model_validate(document)
     except ValidationError as error:
-        # A list whose item is wrong is also told to be too short: only the innermost place is of use.
+        # A wrong item also makes its list too short for pydantic: report only the innermost place.
         places = [problem["loc"] for problem in error.errors()]
         problems = [
             f"{path}: {_explain(problem)}"
@@ -148,13 +116,35 @@ def load(path: Path | str = "pipeline.toml", stage: str | None = None) -> Settin
             if not any(other != problem["loc"] and other[: len(problem["loc"])] == problem["loc"] for other in places)
         ]
         raise ConfigError("\n".join(problems)) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def at_stage(document: dict[str, Any], stage: str) -> dict[str, Any]:
+    """Return the document with the values of [stage.<stage>] over its own. Raises ValueError for an unknown stage."""
+    stages = {DEFAULT_STAGE: {}, **document.get("stage", {})}
+    if stage not in stages:
+        raise ValueError(f'no stage "{stage}": add [stage.{stage}] or choose one of {", ".join(stages)}')
+    return _merged({key: value for key, value in document.items() if key != "stage"}, stages[stage])
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        # A stage replaces the gate's thresholds as a whole: a threshold that it does not name does not apply.
+        merged[key] = _merged(base[key], value) if both and key not in {"minimum", "maximum"} else value
+    return merged
 
 
 def _explain(problem: ErrorDetails) -> str:
     *table, key = problem["loc"] or ("",)
     place = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        allowed = list(_model_at(table).model_fields)
+        model: Any = Settings
+        for step in table:
+            model = model.model_fields[step].annotation if isinstance(step, str) else get_args(model)[0]
+        allowed = list(model.model_fields)
         near = get_close_matches(str(key), allowed, 1)
         hint = f'did you mean "{near[0]}"? ' if near else ""
         return f'unknown key "{place}": {hint}Allowed: {", ".join(allowed)}'
@@ -164,13 +154,3 @@ def _explain(problem: ErrorDetails) -> str:
         message = str(problem["ctx"]["error"])
         return f"{place}: {message}" if place else message
     return f'key "{place}" = {str(problem["input"])[:80]!r}: {problem["msg"]}'
-
-
-def _model_at(location: list[str | int]) -> type[BaseModel]:
-    """Return the table's model that a validation error's location leads to."""
-    model: type[BaseModel] = Settings
-    for step in location:
-        if isinstance(step, str):
-            annotation = model.model_fields[step].annotation
-            model = annotation if isinstance(annotation, type) else get_args(annotation)[0]
-    return model

@@ -1,6 +1,4 @@
-"""What pipeline.toml may say: one frozen model a table, each rule with the reason or the source of its limit."""
-
-from __future__ import annotations
+"""The tables of pipeline.toml: one frozen model per table, each rule with the reason or the source of its limit."""
 
 import math
 import re
@@ -9,54 +7,49 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.terms import HYPERPARAMETERS
-
-PredictorType = Literal["binary_classifier", "multiclass_classifier", "regressor"]
-
-SCHEDULE = r"(rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\))?"
-
 
 def like(pattern: str, example: str) -> AfterValidator:
     """Return a check that a whole text matches `pattern`; its error shows an example, not the pattern."""
 
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"{value!r} is not allowed here: write it like {example!r}")
-        return value
+        if re.fullmatch(pattern, value):
+            return value
+        raise ValueError(f"{value!r} is not allowed here: write it like {example!r}")
 
     return AfterValidator(check)
 
 
+# EventBridge User Guide, "Schedule expressions"; "" is no schedule.
+SCHEDULE = r"(rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\))?"
+Schedule = Annotated[str, like(SCHEDULE, "rate(7 days)")]
 InstanceType = Annotated[str, like(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "ml.m5.large")]
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
-# 5 days is the longest a processing or transform job may run (SageMaker endpoints and quotas).
-Minutes = Annotated[int, Field(ge=1, le=7200)]
 Count = Annotated[int, Field(ge=1, le=100)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+VolumeGB = Annotated[int, Field(ge=1, le=16384)]  # CreateProcessingJob, VolumeSizeInGB
 
 
 def unique(key: str, names: tuple[str, ...]) -> None:
     """Raise ValueError when a name is listed twice under `key`."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{key} lists {', '.join(twice)} more than once: keep one of each")
 
 
 class Table(BaseModel):
-    """A table of the file: its values never change, and a key it does not know is an error."""
+    """A table of the file: its values never change, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Project(Table):
-    """The name every resource starts with; 16 characters, so that `{name}-{kind}-{md5}-{attempt}` fits a job's 63."""
+    """The name that starts each resource's name. A job's `{name}-{kind}-{md5}-{attempt}` has at most 63 characters."""
 
     name: Annotated[str, Field(max_length=16), like("[a-z][a-z0-9]*(-[a-z0-9]+)*", "my-model")]
 
 
 class Split(Table):
-    """Shares of the rows by part, and the salt of the hash that decides which row goes where."""
+    """Shares of the rows by part, and the salt of the hash that assigns each row to a part."""
 
     train: Share
     validation: Share
@@ -72,17 +65,17 @@ class Split(Table):
 
 
 class BadRows(Table):
-    """How many wrong rows are set aside before data is refused: so many, or this share of all, whichever is more."""
+    """The limit of quarantined rows per run: `count` rows or `share` of all rows, whichever is more."""
 
     count: Annotated[int, Field(ge=0)] = 0
     share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Data(Table):
-    """The columns of the CSV and what the target says. Features keep this order everywhere, whatever the CSV's."""
+    """The columns of the CSV and the labels of the target. The pipeline keeps this order of features, not the CSV's."""
 
     prefix: Annotated[str, like("([A-Za-z0-9._-]+/)+", "raw/")] = "raw/"
-    predictor_type: PredictorType
+    predictor_type: Literal["binary_classifier", "multiclass_classifier", "regressor"]
     target: Name
     positive_label: Name | None = None
     negative_label: Name | None = None
@@ -101,106 +94,88 @@ class Data(Table):
         return self.labels
 
     @model_validator(mode="after")
-    def _columns_have_one_role(self) -> Self:
-        unique("features", self.features)
-        unique("id_columns", self.id_columns)
+    def _columns_and_labels_fit(self) -> Self:
         for role, columns in (("features", self.features), ("id_columns", self.id_columns)):
+            unique(role, columns)
             if self.target in columns:
                 raise ValueError(f'{role} lists the target "{self.target}": the model must not see it, take it out')
-        both = sorted(set(self.features) & set(self.id_columns))
-        if both:
+        if both := sorted(set(self.features) & set(self.id_columns)):
             raise ValueError(f"{', '.join(both)} stands in features and in id_columns: a column has one role")
-        return self
-
-    @model_validator(mode="after")
-    def _labels_fit_the_predictor_type(self) -> Self:
+        pair = [label for label in (self.negative_label, self.positive_label) if label is not None]
         needed, given = {
-            "binary_classifier": ("positive_label and negative_label, no labels", self._pair and not self.labels),
-            "multiclass_classifier": ("labels, and no positive_label or negative_label", not self._either),
-            "regressor": ("no positive_label, negative_label or labels", not self._either and not self.labels),
+            "binary_classifier": ("positive_label and negative_label, no labels", len(pair) == 2 and not self.labels),
+            "multiclass_classifier": ("labels, and no positive_label or negative_label", not pair),
+            "regressor": ("no positive_label, negative_label or labels", not pair and not self.labels),
         }[self.predictor_type]
         if not given:
             raise ValueError(f"predictor_type {self.predictor_type} takes {needed}")
         # The SageMaker SDK refuses num_classes below 3 for multiclass_classifier.
         if self.predictor_type == "multiclass_classifier" and len(self.labels) < 3:
             raise ValueError("labels needs at least 3 classes: for two use predictor_type binary_classifier")
-        unique("positive_label and negative_label" if self._pair else "labels", self.classes)
+        unique("positive_label and negative_label" if pair else "labels", self.classes)
         return self
-
-    @property
-    def _pair(self) -> bool:
-        return self.positive_label is not None and self.negative_label is not None
-
-    @property
-    def _either(self) -> bool:
-        return self.positive_label is not None or self.negative_label is not None
 
 
 class Trigger(Table):
-    """When a run starts by itself.
+    """The events that start a run. Each waits `delay_seconds` in a queue (SQS, DelaySeconds): a burst starts one run.
 
-    Every event waits `delay_seconds` in a queue (at most 900: SQS, DelaySeconds), so that a burst of uploads is seen as
-    one. With a `marker`, an object of that name under the prefix must be newer than the data, or nothing starts.
-    `schedule` is an EventBridge rule's (EventBridge User Guide, "Schedule expressions").
+    With a `marker`, no run starts until an object of that name under the prefix is newer than the data.
     """
 
     delay_seconds: Annotated[int, Field(ge=0, le=900)] = 2
     marker: Annotated[str, like("([A-Za-z0-9._-]+)?", "_SUCCESS")] = ""
-    schedule: Annotated[str, like(SCHEDULE, "rate(7 days)")] = ""
+    schedule: Schedule = ""
 
 
-class Transform(Table):
-    """The machines of a batch transform job."""
+class Instances(Table):
+    """The instances of a job. A processing or transform job runs 5 days at most (SageMaker endpoints and quotas)."""
 
     instance_type: InstanceType
     instance_count: Count = 1
-    max_runtime_minutes: Minutes = 60
+    max_runtime_minutes: Annotated[int, Field(ge=1, le=7200)] = 60
 
 
-class WithVolume(Transform):
-    """Machines with a volume of 1 to 16384 GB (CreateProcessingJob, VolumeSizeInGB)."""
+class Processing(Instances):
+    """The instances of a processing job, and the memory of preprocessing's data in MB, without the libraries."""
 
-    volume_gb: Annotated[int, Field(ge=1, le=16384)] = 10
-
-
-class Processing(WithVolume):
-    """The machines of a processing job, and what preprocessing may hold in memory, the libraries themselves aside."""
-
+    volume_gb: VolumeGB = 10
     memory_mb: Annotated[int, Field(ge=64)] = 256
 
 
-class Training(WithVolume):
-    """The machines of the training job, how the data reaches them, and the linear learner's hyperparameters by name.
+_NAMES = """
+    accuracy_top_k balance_multiclass_weights beta_1 beta_2 bias_lr_mult bias_wd_mult early_stopping_patience
+    binary_classifier_model_selection_criteria early_stopping_tolerance epochs f_beta huber_delta init_bias
+    init_method init_scale init_sigma l1 learning_rate loss loss_insensitivity lr_scheduler_factor
+    lr_scheduler_minimum_lr lr_scheduler_step margin mini_batch_size momentum normalize_data normalize_label
+    num_calibration_samples num_models num_point_for_scaler optimizer positive_example_weight_mult quantile
+    target_precision target_recall unbias_data unbias_label use_bias use_lr_scheduler wd
+"""
+HYPERPARAMETERS = sorted(_NAMES.split())
+"""The linear learner's names (Developer Guide, "Linear learner hyperparameters"), without those derived from [data]."""
 
-    File copies the data to the volume first; FastFile and Pipe stream it (CreateTrainingJob, TrainingInputMode). Of the
-    two content types recordio takes half the space of CSV.
-    """
 
+class Training(Instances):
+    """The instances of the training job, its input (CreateTrainingJob, TrainingInputMode) and its hyperparameters."""
+
+    volume_gb: VolumeGB = 10
     input_mode: Literal["File", "FastFile", "Pipe"] = "File"
     content_type: Literal["text/csv", "application/x-recordio-protobuf"] = "text/csv"
     hyperparameters: dict[str, str | int | float | bool] = {}
 
     @model_validator(mode="after")
-    def _names_are_the_algorithms(self) -> Self:
+    def _hyperparameters_exist(self) -> Self:
         for name in self.hyperparameters:
             if name in {"predictor_type", "feature_dim", "num_classes"}:
                 raise ValueError(f"hyperparameters.{name} follows from [data]: take it out")
             if name not in HYPERPARAMETERS:
-                near = get_close_matches(name, HYPERPARAMETERS, 1)
-                hint = f": did you mean {near[0]}?" if near else ""
-                raise ValueError(
-                    f"hyperparameters.{name} is not one of the linear learner's{hint}"
-                    f" Allowed: {', '.join(sorted(HYPERPARAMETERS))}"
-                )
+                near = "".join(f": did you mean {near}?" for near in get_close_matches(name, HYPERPARAMETERS, 1))
+                allowed = ", ".join(HYPERPARAMETERS)
+                raise ValueError(f"hyperparameters.{name} is not one of the linear learner's{near} Allowed: {allowed}")
         return self
 
 
 class Gate(Table):
-    """What the challenger must reach on the hold-out before it may go live.
-
-    Beside its own thresholds: to be, at this confidence, not worse than the champion by more than the margin, in units
-    of the metric that the two are compared by (pipeline/jobs/comparison.py).
-    """
+    """The thresholds of the hold-out's metrics, and the allowed loss against the champion in the compared metric."""
 
     minimum: dict[str, float] = {}
     maximum: dict[str, float] = {}
@@ -209,14 +184,131 @@ class Gate(Table):
 
 
 class Release(Table):
-    """How a new model takes over, who lets it, and how many old ones are kept; an approval has at most 30 days.
+    """The rollout of a model (limits of the API model's BlueGreenUpdatePolicy), its approval and how many to keep."""
 
-    Canary at most 50 %, linear steps 10 to 50 %, waits 0 to 3600 s (API model, BlueGreenUpdatePolicy).
-    """
-
-    keep: Annotated[int, Field(ge=1, le=100)] = 5
+    keep: Count = 5
     approval: Literal["automatic", "manual"] = "automatic"
     approval_hours: Annotated[int, Field(ge=1, le=720)] = 24
     rollout: Literal["all_at_once", "canary", "linear"] = "all_at_once"
     step_percent: Annotated[int, Field(ge=10, le=50)] = 10
     bake_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
+
+
+class Golden(Table):
+    """A row with a known prediction, which the smoke test posts. Regression: a value within a tolerance."""
+
+    row: Annotated[tuple[float, ...], Field(strict=False)]
+    label: str | None = None
+    value: float | None = None
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+
+
+class Endpoint(Table):
+    """The instances that serve, the deadline of an update and the golden rows.
+
+    If `max_instances` is above `instance_count`, Application Auto Scaling keeps each instance at `calls_per_minute`. It
+    refuses burstable instances (SageMaker Developer Guide, "Configure model auto scaling").
+    """
+
+    instance_type: InstanceType
+    instance_count: Count = 1
+    max_instances: Annotated[int, Field(ge=0, le=100)] = 0
+    calls_per_minute: Annotated[int, Field(ge=0)] = 0
+    deadline_minutes: Annotated[int, Field(ge=1, le=480)] = 30
+    capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
+    golden: Annotated[tuple[Golden, ...], Field(strict=False, min_length=1)]
+
+    @property
+    def autoscaled(self) -> bool:
+        """Whether the variant is autoscaled."""
+        return self.max_instances > self.instance_count
+
+    @model_validator(mode="after")
+    def _can_be_autoscaled(self) -> Self:
+        if 0 < self.max_instances < self.instance_count:
+            raise ValueError(
+                f"max_instances = {self.max_instances} is below instance_count = {self.instance_count}: give at least"
+                " as many, or 0 for no autoscaling"
+            )
+        if self.autoscaled and re.match(r"ml\.t\d", self.instance_type):
+            raise ValueError(
+                f"max_instances: {self.instance_type} is burstable, which SageMaker does not autoscale: set"
+                " instance_type to another, such as ml.m5.large, or max_instances to 0"
+            )
+        if self.autoscaled and not self.calls_per_minute:
+            raise ValueError("calls_per_minute is the target of autoscaling per instance: give at least 1")
+        return self
+
+
+class Api(Table):
+    """The route of the API, its authentication and its limits. With `metering` each call also needs an API key.
+
+    10,000 requests/s and a burst of 5,000 are API Gateway's account quotas; a synchronous Lambda invocation takes 6 MB.
+    `waf_rate` is the limit of calls per address in 5 minutes, at least 10 (AWS WAF, rate-based rules).
+    """
+
+    path: Annotated[str, like("(/[A-Za-z0-9._-]+)+", "/predict")]
+    auth: Literal["iam", "cognito", "none"] = "iam"
+    user_pool: Annotated[str, like("(arn:[a-z-]+:cognito-idp:.+:userpool/.+)?", "arn:aws:cognito-idp:…")] = ""
+    rate_per_second: Annotated[float, Field(gt=0, le=10_000)] = 50
+    burst: Annotated[int, Field(ge=1, le=5_000)] = 100
+    max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    max_bytes: Annotated[int, Field(ge=1, le=6_000_000)] = 1_000_000
+    metering: bool = False
+    calls_per_day: Annotated[int, Field(ge=0)] = 0
+    cors_origin: Annotated[str, like(r"(\*|https?://[A-Za-z0-9.:-]+)?", "https://example.org")] = ""
+    waf_rate: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
+    concurrency: Annotated[int, Field(ge=0, le=10_000)] = 0
+    rollout: Literal["all_at_once", "canary"] = "all_at_once"
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.auth == "cognito") != bool(self.user_pool):
+            raise ValueError("auth cognito and user_pool go together: give the ARN of an existing user pool")
+        if self.calls_per_day and not self.metering:
+            raise ValueError("calls_per_day counts by key: set metering = true")
+        if 0 < self.waf_rate < 10:
+            raise ValueError("waf_rate must be 0 (no WAF) or at least 10 calls in 5 minutes")
+        return self
+
+
+class Network(Table):
+    """With `vpc` the jobs and the endpoint run in the stack's own VPC, which reaches only S3."""
+
+    vpc: bool = False
+
+
+class Stack(Table):
+    """The stack around the pipeline. The budget is in US dollars per month, 0 for none."""
+
+    keep_data: bool = True
+    log_days: Literal[7, 30, 90, 180, 365] = 90
+    monthly_budget: Annotated[int, Field(ge=0)] = 0
+    email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""
+
+
+class Delivery(Table):
+    """The source of the code: a GitHub repository, through a connection of CodeConnections."""
+
+    repository: Annotated[str, like("([^/ ]+/[^/ ]+)?", "team/pipeline")] = ""
+    branch: Name = "main"
+    connection: Annotated[str, like("(arn:[a-z-]+:code(star-)?connections:.+)?", "arn:aws:codeconnections:…")] = ""
+
+
+class Drift(Table):
+    """The schedule of the drift check, which compares live traffic with the live model's training data, and its limits.
+
+    A population stability index of 0.2 is the usual limit (Siddiqi, "Credit Risk Scorecards", 2006). `ks` limits the
+    Kolmogorov-Smirnov distance. Drift is above the limit and also significant, over all comparisons of a window.
+    """
+
+    schedule: Schedule = "rate(1 day)"
+    window_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    ground_truth_days: Annotated[int, Field(ge=1, le=90)] = 7
+    minimum_rows: Annotated[int, Field(ge=100)] = 200
+    psi: Annotated[float, Field(gt=0)] = 0.2
+    ks: Share = 0.1
+    missing: Share = 0.05
+    out_of_range: Share = 0.05
+    significance: Share = 0.001
+    retrain: Literal["never", "new data", "always"] = "new data"

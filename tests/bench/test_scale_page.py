@@ -11,8 +11,8 @@ import pytest
 from bench import scale_page
 from bench.fleet import Service
 from bench.scale_page import Sized
-from pipeline.endpoint_settings import Endpoint
-from pipeline.stage import at
+from pipeline.config import at_stage
+from pipeline.settings import Endpoint
 from tests.conftest import ROOT
 
 PRICES = {"hour": {"ml.m5.large": 0.1}}
@@ -47,8 +47,8 @@ def test_autoscaling_is_shown_as_settings_that_load(sample: Any) -> None:
     text = scale_page.markdown(sample)
     (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     document = tomllib.loads((ROOT / "pipeline.toml").read_text())
-    endpoint = Endpoint(**{**at(document, "prod")["endpoint"], **tomllib.loads(shown)["stage"]["prod"]["endpoint"]})
-    assert endpoint.scales
+    endpoint = Endpoint(**{**at_stage(document, "prod")["endpoint"], **tomllib.loads(shown)["stage"]["prod"]["endpoint"]})
+    assert endpoint.autoscaled
 
 
 def test_a_job_gets_instances_until_it_ends_within_the_hour(sample: Any) -> None:

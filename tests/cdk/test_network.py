@@ -14,7 +14,7 @@ from aws_cdk import aws_s3 as s3
 from cdk.app import FLAGS, build
 from cdk.network import CIDR, Network
 from pipeline.config import load
-from pipeline.stage import Network as Setting
+from pipeline.settings import Network as Setting
 
 ROOT = Path(__file__).parent.parent.parent
 GROUP = {"Fn::GetAtt": ["NetworkGroupC541F250", "GroupId"]}

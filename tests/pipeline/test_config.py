@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import ConfigError, load
-from pipeline.terms import METRICS
+from pipeline.jobs.shared.metric_names import METRICS
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
@@ -134,7 +134,7 @@ def test_a_schedule_is_one_that_eventbridge_takes(written, schedule):
 @pytest.mark.parametrize(("most", "scales"), [(0, False), (2, False), (3, True)])
 def test_a_variant_is_autoscaled_with_more_instances_at_most_than_at_least(written, most, scales):
     size = f'"ml.m5.large"\ninstance_count = 2\nmax_instances = {most}\ncalls_per_minute = 60'
-    assert load(written(('"ml.t2.medium"', size))).endpoint.scales == scales
+    assert load(written(('"ml.t2.medium"', size))).endpoint.autoscaled == scales
 
 
 def test_settings_cannot_be_changed(written):
@@ -226,7 +226,7 @@ WRONG = {
     ),
     "autoscaling to nothing": (
         [('"ml.t2.medium"', '"ml.m5.large"\nmax_instances = 2')],
-        "endpoint: calls_per_minute is what autoscaling keeps an instance at: give at least 1",
+        "endpoint: calls_per_minute is the target of autoscaling per instance: give at least 1",
     ),
     "more instances than a count may be": (
         [('"ml.t2.medium"', '"ml.m5.large"\nmax_instances = 101')],
@@ -277,9 +277,9 @@ WRONG = {
         [('"/predict"', '"/predict"\ncalls_per_day = 5')],
         "api: calls_per_day counts by key: set metering = true",
     ),
-    "rate that WAF refuses": (
+    "firewall that WAF refuses": (
         [('"/predict"', '"/predict"\nwaf_rate = 9')],
-        "api: waf_rate is 0, no WAF, or at least 10 calls in 5 minutes",
+        "api: waf_rate must be 0 (no WAF) or at least 10 calls in 5 minutes",
     ),
     "origin without a scheme": (
         [('"/predict"', '"/predict"\ncors_origin = "example.org"')],

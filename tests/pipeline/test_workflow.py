@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline import diagram, drift, workflow
 from pipeline.config import Settings, load
-from pipeline.settings import BadRows
-from pipeline.stage import Network
+from pipeline.settings import BadRows, Network
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,7 @@ from metrics import LARGER_IS_BETTER, measure_of
 from predictions import Predictions
 from sklearn import metrics as oracle
 
-from pipeline.terms import METRICS
+from pipeline.jobs.shared.metric_names import METRICS
 
 seeds = st.integers(0, 2**32 - 1)
 
