@@ -137,8 +137,12 @@ def deploy(
     for arguments in commands[bootstrapped:]:
         made = subprocess.run(
             [ROOT / "node_modules" / ".bin" / "cdk", *arguments],
-            env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert made.returncode == 0, made.stdout + made.stderr
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)

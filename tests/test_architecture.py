@@ -15,9 +15,18 @@ ALLOWED = {
     "lambdas": {"boto3", "botocore"},
     "cdk": {"cdk", "pipeline", "aws_cdk", "constructs", "cdk_nag", "yaml"},
     "local": {"local", "ministack", "hypercorn", "boto3", "botocore", "numpy", "pyarrow", "statelint"},
-    "ops": {"ops", "pipeline", "boto3", "botocore", "mypy_boto3_s3", "mypy_boto3_sagemaker", "mypy_boto3_stepfunctions",
-            "rich", "typer"},
-}  # fmt: skip
+    "ops": {
+        "ops",
+        "pipeline",
+        "boto3",
+        "botocore",
+        "mypy_boto3_s3",
+        "mypy_boto3_sagemaker",
+        "mypy_boto3_stepfunctions",
+        "rich",
+        "typer",
+    },
+}
 
 
 def tracked() -> list[Path]:

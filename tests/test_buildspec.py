@@ -22,11 +22,25 @@ def object_of(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
 
 
-PHASE = {"commands": COMMANDS, "finally": COMMANDS, "run-as": {"type": "string"},
-         "on-failure": {"pattern": "^(ABORT|CONTINUE|RETRY.*)$"}}  # fmt: skip
+PHASE = {
+    "commands": COMMANDS,
+    "finally": COMMANDS,
+    "run-as": {"type": "string"},
+    "on-failure": {"pattern": "^(ABORT|CONTINUE|RETRY.*)$"},
+}
 RUNTIMES = {"python": {"enum": [3.11, 3.12, 3.13]}, "nodejs": {"enum": [20, 22, 24]}}
-FORMATS = ["CUCUMBERJSON", "JUNITXML", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX", "CLOVERXML",
-           "COBERTURAXML", "JACOCOXML", "SIMPLECOV"]  # fmt: skip
+FORMATS = [
+    "CUCUMBERJSON",
+    "JUNITXML",
+    "NUNITXML",
+    "NUNIT3XML",
+    "TESTNGXML",
+    "VISUALSTUDIOTRX",
+    "CLOVERXML",
+    "COBERTURAXML",
+    "JACOCOXML",
+    "SIMPLECOV",
+]
 REPORT = object_of(
     {"files": PATHS, "file-format": {"enum": FORMATS}, "base-directory": {"type": "string"}, "discard-paths": {}},
     "files",
@@ -35,26 +49,39 @@ SCHEMA = object_of(
     {
         "version": {"const": 0.2},
         "run-as": {"type": "string"},
-        "env": object_of({
-            "shell": {"enum": ["sh", "bash", "/bin/sh", "powershell.exe", "cmd.exe"]},
-            "variables": {"type": "object", "additionalProperties": {"type": "string"}},
-            "parameter-store": {"type": "object"}, "secrets-manager": {"type": "object"},
-            "exported-variables": {"type": "array"}, "git-credential-helper": {"type": "boolean"},
-        }),
-        "phases": object_of({
-            "install": object_of({**PHASE, "runtime-versions": object_of(RUNTIMES)}),
-            **{phase: object_of(PHASE, "commands") for phase in ("pre_build", "build", "post_build")},
-        }),
+        "env": object_of(
+            {
+                "shell": {"enum": ["sh", "bash", "/bin/sh", "powershell.exe", "cmd.exe"]},
+                "variables": {"type": "object", "additionalProperties": {"type": "string"}},
+                "parameter-store": {"type": "object"},
+                "secrets-manager": {"type": "object"},
+                "exported-variables": {"type": "array"},
+                "git-credential-helper": {"type": "boolean"},
+            }
+        ),
+        "phases": object_of(
+            {
+                "install": object_of({**PHASE, "runtime-versions": object_of(RUNTIMES)}),
+                **{phase: object_of(PHASE, "commands") for phase in ("pre_build", "build", "post_build")},
+            }
+        ),
         "reports": {"type": "object", "additionalProperties": REPORT},
-        "artifacts": object_of({
-            "files": PATHS, "name": {"type": "string"}, "discard-paths": {"type": "boolean"},
-            "base-directory": {"type": "string"}, "exclude-paths": {"type": "string"}, "secondary-artifacts": {"type": "object"},
-        }, "files"),
+        "artifacts": object_of(
+            {
+                "files": PATHS,
+                "name": {"type": "string"},
+                "discard-paths": {"type": "boolean"},
+                "base-directory": {"type": "string"},
+                "exclude-paths": {"type": "string"},
+                "secondary-artifacts": {"type": "object"},
+            },
+            "files",
+        ),
         "cache": object_of({"paths": PATHS, "key": {"type": "string"}}, "paths"),
     },
     "version",
     "phases",
-)  # fmt: skip
+)
 INSTALLERS = ("PIP_", "UV_", "npm_config_", "NPM_", "SSL_CERT_", "NODE_EXTRA_CA_CERTS")
 """Where the installers look for packages, and whom they trust."""
 PHASES = ("install", "pre_build", "build", "post_build")
@@ -122,8 +149,13 @@ class Build:
         environment = {**self.environment, **buildspec["env"]["variables"]}
         for phase, command in commands(buildspec, *PHASES):
             ran = subprocess.run(
-                ["bash", "-c", (only or {}).get(command, command)], cwd=self.folder, env=environment, capture_output=True, text=True, check=False,
-            )  # fmt: skip
+                ["bash", "-c", (only or {}).get(command, command)],
+                cwd=self.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if ran.returncode:
                 return phase, ran.stdout + ran.stderr
         return "", ""
@@ -142,14 +174,19 @@ BREAKS = {
     "a lint error": ("ops/watch.py", "\nimport os, sys\n", "pre_build", "E401"),
     "a nag finding": (
         "cdk/stack.py",
-        '\n\n_build = PipelineStack.__init__\n\n\ndef _open(self, *arguments, **options):  # type: ignore[no-untyped-def]\n'
+        "\n\n_build = PipelineStack.__init__\n\n\ndef _open(self, *arguments, **options):  # type: ignore[no-untyped-def]\n"
         '    """Adds a finding."""\n    _build(self, *arguments, **options)\n    sns.Topic(self, "Open")\n\n\n'
         "PipelineStack.__init__ = _open  # type: ignore[method-assign]\n",
         "pre_build",
         "AwsSolutions-SNS3",
     ),
-    "a broken test": ("tests/test_architecture.py", "\n\ndef test_broken() -> None:\n    assert max([1]) == 2\n", "build", "test_broken"),
-}  # fmt: skip
+    "a broken test": (
+        "tests/test_architecture.py",
+        "\n\ndef test_broken() -> None:\n    assert max([1]) == 2\n",
+        "build",
+        "test_broken",
+    ),
+}
 
 
 @pytest.mark.full

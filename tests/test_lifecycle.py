@@ -47,8 +47,13 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def client(shell: Shell, service: str) -> Any:
-    return boto3.client(service, "us-east-1", endpoint_url=shell.environment["AWS_ENDPOINT_URL"],  # type: ignore[call-overload]
-                        aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip
+    return boto3.client(
+        service,
+        "us-east-1",
+        endpoint_url=shell.environment["AWS_ENDPOINT_URL"],  # type: ignore[call-overload]
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
 
 
 def quarantine(shell: Shell) -> list[dict[str, Any]]:
@@ -75,7 +80,11 @@ def scaled_to_two(shell: Shell) -> None:
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
     assert (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"], policy["ResourceId"]) == (
-        "endpoint/breast-cancer/variant/AllTraffic", 1, 3, "endpoint/breast-cancer/variant/AllTraffic")  # fmt: skip
+        "endpoint/breast-cancer/variant/AllTraffic",
+        1,
+        3,
+        "endpoint/breast-cancer/variant/AllTraffic",
+    )
     assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
     assert variant(shell)["DesiredInstanceCount"] == 1
     sagemaker.update_endpoint_weights_and_capacities(
@@ -125,8 +134,12 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
         after = after.replace(f"{key} = 0", f"{key} = {value}")
     config.write_text(f"{before}[processing]{after}")
     # The jobs read the settings, their role and way out that file alone; the function tells runs apart by them.
-    expected = {"[~] AWS::StepFunctions::StateMachine", "[~] AWS::IAM::Policy", "[~] AWS::Lambda::Function",
-                "[~] AWS::EC2::VPCEndpoint"}  # fmt: skip
+    expected = {
+        "[~] AWS::StepFunctions::StateMachine",
+        "[~] AWS::IAM::Policy",
+        "[~] AWS::Lambda::Function",
+        "[~] AWS::EC2::VPCEndpoint",
+    }
     assert changed(shell.cdk("diff", "--all")) == expected
     shell.cdk("deploy", "--all", "--require-approval", "never")
     assert changed(shell.cdk("diff", "--all")) == set()
@@ -173,18 +186,27 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
 def nothing_left(shell: Shell) -> list[str]:
     """What is still there of the project, but the data of the stack that was destroyed without `--data`."""
     sagemaker = client(shell, "sagemaker")
-    found = [*sagemaker.list_endpoints()["Endpoints"], *sagemaker.list_endpoint_configs()["EndpointConfigs"],
-             *sagemaker.list_models()["Models"], *sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"],
-             *client(shell, "application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"],
-             *client(shell, "stepfunctions").list_state_machines()["stateMachines"],
-             *client(shell, "lambda").list_functions()["Functions"],
-             *client(shell, "dynamodb").list_tables()["TableNames"],
-             *client(shell, "sqs").list_queues().get("QueueUrls", []),
-             *client(shell, "sns").list_topics()["Topics"],
-             *(vpc for vpc in client(shell, "ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]),
-             *client(shell, "ec2").describe_vpc_endpoints()["VpcEndpoints"],
-             *client(shell, "apigateway").get_rest_apis()["items"],
-             *(role for role in client(shell, "iam").list_roles()["Roles"] if role["RoleName"].startswith("breast")),
-             *(stack for stack in client(shell, "cloudformation").describe_stacks()["Stacks"]
-               if stack["StackName"] == "breast-cancer")]  # fmt: skip
+    found = [
+        *sagemaker.list_endpoints()["Endpoints"],
+        *sagemaker.list_endpoint_configs()["EndpointConfigs"],
+        *sagemaker.list_models()["Models"],
+        *sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"],
+        *client(shell, "application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
+            "ScalableTargets"
+        ],
+        *client(shell, "stepfunctions").list_state_machines()["stateMachines"],
+        *client(shell, "lambda").list_functions()["Functions"],
+        *client(shell, "dynamodb").list_tables()["TableNames"],
+        *client(shell, "sqs").list_queues().get("QueueUrls", []),
+        *client(shell, "sns").list_topics()["Topics"],
+        *(vpc for vpc in client(shell, "ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]),
+        *client(shell, "ec2").describe_vpc_endpoints()["VpcEndpoints"],
+        *client(shell, "apigateway").get_rest_apis()["items"],
+        *(role for role in client(shell, "iam").list_roles()["Roles"] if role["RoleName"].startswith("breast")),
+        *(
+            stack
+            for stack in client(shell, "cloudformation").describe_stacks()["Stacks"]
+            if stack["StackName"] == "breast-cancer"
+        ),
+    ]
     return list(map(str, found))

@@ -17,7 +17,7 @@ from tests.conftest import WDBC, Deployed, wait_for
 
 pytestmark = pytest.mark.cloud
 
-MALIGNANT = "17.99,10.38,122.8,1001.0,0.1184,0.2776,0.3001,0.1471,0.2419,0.07871,1.095,0.9053,8.589,153.4,0.006399,0.04904,0.05373,0.01587,0.03003,0.006193,25.38,17.33,184.6,2019.0,0.1622,0.6656,0.7119,0.2654,0.4601,0.1189"  # fmt: skip
+MALIGNANT = "17.99,10.38,122.8,1001.0,0.1184,0.2776,0.3001,0.1471,0.2419,0.07871,1.095,0.9053,8.589,153.4,0.006399,0.04904,0.05373,0.01587,0.03003,0.006193,25.38,17.33,184.6,2019.0,0.1622,0.6656,0.7119,0.2654,0.4601,0.1189"
 LINES = WDBC.read_text().splitlines()
 
 
@@ -90,14 +90,21 @@ BAD: dict[str, tuple[Callable[[], str], list[str]]] = {
         lambda: "\n".join([*LINES[:5], LINES[5].replace(LINES[5].split(",")[3], "x"), *LINES[6:]]),
         ["bad.csv", "6", "texture_mean"],
     ),
-    "a missing column": (lambda: "\n".join(line.rpartition(",")[0] for line in LINES), ["bad.csv", "fractal_dimension_worst"]),
-    "a third label": (lambda: "\n".join([*LINES[:9], LINES[9].replace(",M,", ",Q,").replace(",B,", ",Q,"), *LINES[10:]]),
-                      ["bad.csv", "10", "diagnosis", "Q"]),
+    "a missing column": (
+        lambda: "\n".join(line.rpartition(",")[0] for line in LINES),
+        ["bad.csv", "fractal_dimension_worst"],
+    ),
+    "a third label": (
+        lambda: "\n".join([*LINES[:9], LINES[9].replace(",M,", ",Q,").replace(",B,", ",Q,"), *LINES[10:]]),
+        ["bad.csv", "10", "diagnosis", "Q"],
+    ),
     "an empty file": (lambda: "", ["bad.csv", "empty"]),
-    "NaN": (lambda: "\n".join([*LINES[:7], LINES[7].replace(LINES[7].split(",")[2], "NaN"), *LINES[8:]]),
-            ["bad.csv", "8", "radius_mean", "NaN"]),
+    "NaN": (
+        lambda: "\n".join([*LINES[:7], LINES[7].replace(LINES[7].split(",")[2], "NaN"), *LINES[8:]]),
+        ["bad.csv", "8", "radius_mean", "NaN"],
+    ),
     "12 rows": (lambda: "\n".join(LINES[:13]), ["minimum_rows_per_class"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", BAD)
