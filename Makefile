@@ -111,8 +111,9 @@ secrets: $(INSTALLED)
 		--exclude-files '(requirements(-bench)?\.txt|package-lock\.json|\.csv|snapshots/.*\.json)$$' \
 		--exclude-secrets '^(test|SECRET|not the secret|arn:aws:logs:.*|d41d8cd98f00b204e9800998ecf8427e)$$'
 
-# Once a day at most; without a way to the database it says so and goes on. Answered, each with its reason:
-# CVE-2024-5206 is TfidfVectorizer's, which no job uses; scikit-learn is the AWS image's.
+# Once per day at most. No package on PyPI ships a maintained vulnerability database, so pip-audit asks OSV; without a
+# network the target says that nothing was checked. Ignored: CVE-2024-5206 is in TfidfVectorizer, which no job uses; the
+# AWS image fixes the version of scikit-learn.
 OSV ?= https://api.osv.dev/v1/query
 audit: $(INSTALLED)
 	@mkdir -p build; test -z "$$(find build/audited -newer requirements.txt -mtime -1 2>/dev/null)" || exit 0; \
@@ -120,7 +121,7 @@ audit: $(INSTALLED)
 		socket.create_connection((at.hostname, at.port or 443), 5)' $(OSV) 2>/dev/null; then \
 		pip-audit --vulnerability-service osv --osv-url $(OSV) --requirement requirements.txt \
 			--require-hashes --disable-pip --progress-spinner off --ignore-vuln CVE-2024-5206 && touch build/audited; \
-	else echo "dependency audit skipped: $(OSV) cannot be reached"; fi
+	else echo "dependency audit SKIPPED: cannot reach $(OSV). The packages were not checked. Run make audit with a network."; fi
 
 test-fast: $(INSTALLED) ## the tests that deploy nothing
 	$(PYTEST) -m "not cloud and not full"
