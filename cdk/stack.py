@@ -45,7 +45,7 @@ class PipelineStack(Stack):
             network = Network(self, "Network", logs=data.logs, peers=settings.training.instance_count > 1)
         jobs = Jobs(self, "Jobs", settings=settings, data=data, network=network)
         registry = model_registry(self, "ModelRegistry", project=project)
-        lease = Lease(self, "Lease", project=project, data=data, endpoint_name=endpoint_name)
+        lease = Lease(self, "ExecutionLease", project=project, data=data, endpoint_name=endpoint_name)
         live = LiveEndpoint(self, "LiveEndpoint", project=project, endpoint_name=endpoint_name)
         finish = Finish(
             self, "Finish", settings=settings, data=data, topic=topic, lease=lease, endpoint_name=endpoint_name
