@@ -121,7 +121,7 @@ def test_the_function_takes_batches_and_knows_where_it_is(resources: dict[str, A
 
 
 def test_the_function_may_do_what_it_does_and_no_more(resources: dict[str, Any]) -> None:
-    policy = the(resources, "AWS::IAM::Policy", "TriggersRetrain")
+    policy = the(resources, "AWS::IAM::Policy", "TriggersFunction")
     allowed: dict[str, Any] = {}
     for statement in policy["PolicyDocument"]["Statement"]:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
@@ -148,7 +148,7 @@ def test_the_package_holds_the_function_alone(out: Path, resources: dict[str, An
     key = the(resources, "AWS::Lambda::Function", "Triggers")["Code"]["S3Key"]
     asset = out / f"asset.{key.removesuffix('.zip')}"
     assert sorted(str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()) == [
-        f"retrain/{name}.py" for name in ("__init__", "data", "handler", "start")
+        f"trigger/{name}.py" for name in ("__init__", "handler", "start")
     ]
 
 

@@ -25,7 +25,7 @@ def waiting(world: World) -> str:
     world.deployed.put("wdbc.csv", data())
     functions = world.deployed.client("lambda")
     asked = functions.invoke(FunctionName=world.account.outputs["Retrain"], Payload=b'{"reason": "manual"}')
-    assert json.load(asked["Payload"])["result"] == "held back"
+    assert json.load(asked["Payload"])["result"] == "waiting"
     assert world.deployed.executions() == before
     world.add("_SUCCESS", b"")
     execution = wait_for(lambda: next(iter(world.deployed.executions() - before), None))

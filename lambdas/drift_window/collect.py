@@ -1,0 +1,90 @@
+"""Collect the window of a drift check: captured requests, the live model's run and the ground truth."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+COLUMNS = ("inference_id", "row", "label")
+VARIANT = "AllTraffic"
+
+
+class UnknownModel(Exception):
+    """No run of this pipeline trained the live model, so there is no baseline to compare with."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The pipeline's bucket and endpoint, the lengths of the window and of the ground truth, and the clients."""
+
+    bucket: str
+    endpoint: str
+    hours: int
+    ground_truth_days: int
+    s3: Any
+    sagemaker: Any
+
+    def collect(self, execution: str, now: datetime) -> dict[str, int | str]:
+        """Write the window to runs/{execution}/window/; return {"files", "run"}, without an endpoint 0 and "none".
+
+        manifest.json lists the captured files for the processing job (S3DataSource, ManifestFile), window.json has the
+        period, and ground_truth.csv the rows of the last `ground_truth_days`, whose requests are listed, too.
+
+        Raises:
+            UnknownModel: no run trained the live model.
+        """
+        if (run := self._live_run()) is None:
+            return {"files": 0, "run": "none"}
+        since, oldest = now - timedelta(hours=self.hours), now - timedelta(days=self.ground_truth_days)
+        ground_truth = list(self._ground_truth(oldest))
+        prefix = f"data-capture/{self.endpoint}/{VARIANT}/"
+        first = min(since, oldest) if ground_truth else since
+        names = [key.removeprefix(prefix) for key in self._captured(prefix, first, now)]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *ground_truth])
+        period = {"run": run, "since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+        for name, body in (
+            ("manifest.json", json.dumps([{"prefix": f"s3://{self.bucket}/{prefix}"}, *names])),
+            ("window.json", json.dumps(period)),
+            ("ground_truth.csv", text.getvalue()),
+        ):
+            self.s3.put_object(Bucket=self.bucket, Key=f"runs/{execution}/window/{name}", Body=body.encode())
+        return {"files": len(names), "run": run}
+
+    def _live_run(self) -> str | None:
+        """Return the run that trained the live model: its artifact is in runs/{run}/model/, also after a rollback."""
+        try:
+            config = self.sagemaker.describe_endpoint(EndpointName=self.endpoint)["EndpointConfigName"]
+        except self.sagemaker.exceptions.ClientError as error:
+            if "Could not find" in str(error):
+                return None
+            raise
+        variants = self.sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+        model = self.sagemaker.describe_model(ModelName=variants[0]["ModelName"])
+        artifact: str = model["PrimaryContainer"]["ModelDataUrl"]
+        folder = f"s3://{self.bucket}/runs/"
+        if not artifact.startswith(folder):
+            raise UnknownModel(f"{artifact} is not under {folder}: deploy a model by a run first")
+        return artifact.removeprefix(folder).partition("/")[0]
+
+    def _captured(self, prefix: str, since: datetime, until: datetime) -> Iterator[str]:
+        """Yield the keys of the captured files, which are {prefix}yyyy/mm/dd/hh/… in UTC."""
+        hour = since.replace(minute=0, second=0, microsecond=0)
+        while hour <= until:
+            yield from self._keys(f"{prefix}{hour:%Y/%m/%d/%H}/")
+            hour += timedelta(hours=1)
+
+    def _ground_truth(self, since: datetime) -> Iterator[tuple[str, str, str]]:
+        """Yield the rows of the ground truth files, by the day of their upload: ground-truth/yyyy-mm-dd/."""
+        for key in self._keys("ground-truth/"):
+            if key.split("/")[1] >= f"{since:%Y-%m-%d}":
+                body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode()
+                for line in csv.DictReader(io.StringIO(body)):
+                    yield line["inference_id"], line.get("row") or "1", line["label"]
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        yield from (item["Key"] for page in pages for item in page.get("Contents", []))
