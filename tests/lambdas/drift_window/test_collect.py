@@ -1,4 +1,4 @@
-"""What a look at drift reads, collected from a live pipeline."""
+"""The window of a drift check, collected from a live pipeline."""
 
 import json
 from collections.abc import Iterator
@@ -8,23 +8,27 @@ from typing import Any
 
 import pytest
 
-from lambdas.window.collect import NotOurs, Window, collect
+from lambdas.drift_window.collect import UnknownModel, Window
 from ops.report.gather import trained_by
 from tests.conftest import Deployed
 
 pytestmark = pytest.mark.cloud
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+PREFIX = "data-capture/breast-cancer/AllTraffic/"
 
 
 @pytest.fixture
-def window(live: Deployed) -> Window:
-    return Window(
-        live.account.outputs["DataBucket"], "breast-cancer", 2, 3, live.client("s3"), live.client("sagemaker")
-    )
+def window(live: Deployed) -> Iterator[Window]:
+    """The window of two hours and three days; afterwards, what the test wrote is deleted."""
+    bucket, s3 = live.account.outputs["DataBucket"], live.client("s3")
+    yield Window(bucket, "breast-cancer", 2, 3, s3, live.client("sagemaker"))
+    for prefix in (f"{PREFIX}2031/", "ground-truth/2031", "runs/check/"):
+        for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=item["Key"])
 
 
 def read(window: Window, name: str) -> Any:
-    return window.s3.get_object(Bucket=window.bucket, Key=f"runs/look/window/{name}")["Body"].read().decode()
+    return window.s3.get_object(Bucket=window.bucket, Key=f"runs/check/window/{name}")["Body"].read().decode()
 
 
 def put(window: Window, key: str, body: str = "") -> None:
@@ -32,50 +36,40 @@ def put(window: Window, key: str, body: str = "") -> None:
 
 
 def captured(hours: int) -> str:
-    return f"captured/breast-cancer/AllTraffic/{NOW - timedelta(hours=hours):%Y/%m/%d/%H}/00-00-000-x.jsonl"
+    """Return the name of a file that was captured some hours ago."""
+    return f"{NOW - timedelta(hours=hours):%Y/%m/%d/%H}/00-00-000-x.jsonl"
 
 
-@pytest.fixture(autouse=True)
-def clean(window: Window) -> Iterator[None]:
-    """Takes away what a test put there, so that no later look finds it."""
-    yield
-    for prefix in ("captured/breast-cancer/AllTraffic/2031/", "feedback/2031", "runs/look/"):
-        for item in window.s3.list_objects_v2(Bucket=window.bucket, Prefix=prefix).get("Contents", []):
-            window.s3.delete_object(Bucket=window.bucket, Key=item["Key"])
-
-
-def test_the_files_of_the_windows_hours_are_named_and_no_others(live: Deployed, window: Window) -> None:
+def test_the_manifest_lists_the_files_of_the_windows_hours_only(live: Deployed, window: Window) -> None:
     for hours in (-1, 0, 1, 2, 3):
-        put(window, captured(hours))
+        put(window, PREFIX + captured(hours))
     config = window.sagemaker.describe_endpoint(EndpointName="breast-cancer")["EndpointConfigName"]
     run = trained_by(live.account, config)
     assert run is not None
-    assert collect(window, "look", NOW) == {"files": 3, "run": run.name}
-    prefix = "captured/breast-cancer/AllTraffic/"
-    assert json.loads(read(window, "manifest.json")) == [
-        {"prefix": f"s3://{window.bucket}/{prefix}"}, *(captured(hours).removeprefix(prefix) for hours in (2, 1, 0)),
-    ]  # fmt: skip
-    assert json.loads(read(window, "window.json")) == {
-        "run": run.name, "since": "2031-05-06T05:08:09Z", "until": "2031-05-06T07:08:09Z",
-    }  # fmt: skip
-    assert read(window, "truth.csv") == "inference_id,row,label\n"
+    assert window.collect("check", NOW) == {"files": 3, "run": run.name}
+    manifest = [{"prefix": f"s3://{window.bucket}/{PREFIX}"}, captured(2), captured(1), captured(0)]
+    assert json.loads(read(window, "manifest.json")) == manifest
+    period = {"run": run.name, "since": "2031-05-06T05:08:09Z", "until": "2031-05-06T07:08:09Z"}
+    assert json.loads(read(window, "window.json")) == period
+    assert read(window, "ground_truth.csv") == "inference_id,row,label\n"
 
 
-def test_truth_that_is_not_too_old_reaches_back_for_its_requests(window: Window) -> None:
+def test_with_recent_ground_truth_the_window_includes_its_requests(window: Window) -> None:
     for hours in (2, 60):
-        put(window, captured(hours))
-    put(window, "feedback/2031-05-02/old.csv", "inference_id,label\nold,B\n")
-    put(window, "feedback/2031-05-04/new.csv", 'inference_id,label\nnew,M\n"a,b",B\n')
-    put(window, "feedback/2031-05-05/rows.csv", "inference_id,row,label\nmany,2,M\n")
-    assert collect(window, "look", NOW)["files"] >= 2
-    assert captured(60).removeprefix("captured/breast-cancer/AllTraffic/") in json.loads(read(window, "manifest.json"))
-    assert read(window, "truth.csv").splitlines() == ["inference_id,row,label", "new,1,M", '"a,b",1,B', "many,2,M"]
+        put(window, PREFIX + captured(hours))
+    put(window, "ground-truth/2031-05-02/old.csv", "inference_id,label\nold,B\n")
+    put(window, "ground-truth/2031-05-04/new.csv", 'inference_id,label\nnew,M\n"a,b",B\n')
+    put(window, "ground-truth/2031-05-05/rows.csv", "inference_id,row,label\nmany,2,M\n")
+    assert int(window.collect("check", NOW)["files"]) >= 2
+    assert captured(60) in json.loads(read(window, "manifest.json"))
+    rows = ["inference_id,row,label", "new,1,M", '"a,b",1,B', "many,2,M"]
+    assert read(window, "ground_truth.csv").splitlines() == rows
 
 
-def test_without_an_endpoint_there_is_nothing_to_look_at(window: Window) -> None:
-    assert collect(replace(window, endpoint="none-such"), "look", NOW) == {"files": 0, "run": "none"}
+def test_without_an_endpoint_there_are_no_files(window: Window) -> None:
+    assert replace(window, endpoint="none-such").collect("check", NOW) == {"files": 0, "run": "none"}
 
 
-def test_a_model_of_no_run_has_nothing_to_be_compared_with(window: Window) -> None:
-    with pytest.raises(NotOurs, match=r"is not under s3://elsewhere/runs/: deploy a model by a run first"):
-        collect(replace(window, bucket="elsewhere"), "look", NOW)
+def test_a_model_that_no_run_trained_cannot_be_compared(window: Window) -> None:
+    with pytest.raises(UnknownModel, match=r"is not under s3://elsewhere/runs/: deploy a model by a run first"):
+        replace(window, bucket="elsewhere").collect("check", NOW)

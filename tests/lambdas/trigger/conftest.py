@@ -9,7 +9,7 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from lambdas.retrain.start import Pipeline
+from lambdas.trigger.start import Pipeline
 from local.cloud import ACCOUNT, running
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"
@@ -18,26 +18,31 @@ WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, 
 
 @dataclass(frozen=True)
 class Place:
-    """The pipeline, and what a test looks at."""
+    """The pipeline, and access to its data and runs."""
 
     pipeline: Pipeline
 
-    def put(self, key: str, body: bytes = b"x") -> None:
-        self.pipeline.s3.put_object(Bucket=self.pipeline.bucket, Key=key, Body=body)
+    def put(self, *keys: str, body: bytes = b"x") -> None:
+        for key in keys:
+            self.pipeline.s3.put_object(Bucket=self.pipeline.data_bucket, Key=key, Body=body)
 
     def delete(self, key: str) -> None:
-        self.pipeline.s3.delete_object(Bucket=self.pipeline.bucket, Key=key)
+        self.pipeline.s3.delete_object(Bucket=self.pipeline.data_bucket, Key=key)
+
+    def name(self) -> str:
+        """Return the name of a run on the present data."""
+        return f"{self.pipeline.list_data()[0]['fingerprint'][:24]}-01234567"
 
     def runs(self) -> dict[str, Any]:
-        """The input of each execution by its name."""
+        """Return the input of each execution by its name."""
         states = self.pipeline.states
-        listed = states.list_executions(stateMachineArn=self.pipeline.machine, maxResults=100)["executions"]
+        listed = states.list_executions(stateMachineArn=self.pipeline.state_machine, maxResults=100)["executions"]
         described = [states.describe_execution(executionArn=run["executionArn"]) for run in listed]
         return {run["name"]: json.loads(run["input"]) for run in described}
 
     def latest(self) -> str:
-        """The newest wanted run."""
-        key = {"endpoint": {"S": self.pipeline.endpoint}}
+        """Return the latest wanted run."""
+        key = {"endpoint": {"S": self.pipeline.endpoint_name}}
         item = self.pipeline.dynamodb.get_item(TableName=self.pipeline.lease_table, Key=key)["Item"]
         return str(item["latest"]["S"])
 
@@ -66,16 +71,5 @@ def place(clients: dict[str, Any]) -> Place:
         BillingMode="PAY_PER_REQUEST",
     )
     machine = clients["states"].create_state_machine(name=name, definition=json.dumps(WAITING), roleArn=ROLE)
-    return Place(
-        Pipeline(
-            bucket=name,
-            prefix="raw/",
-            marker="",
-            machine=machine["stateMachineArn"],
-            settings="0123456789abcdef",
-            commit="c0ffee",
-            lease_table=name,
-            endpoint="shop",
-            **clients,
-        )
-    )
+    arn = machine["stateMachineArn"]
+    return Place(Pipeline(name, "raw/", "", arn, "0123456789abcdef", "c0ffee", name, "shop", **clients))

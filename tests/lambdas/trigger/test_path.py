@@ -1,7 +1,7 @@
-"""From an event to the run it starts, on the deployed stack: queue, function, dead letters."""
+"""From an event to the run that it starts, on the deployed stack: queue, function, dead letters."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,58 +12,63 @@ pytestmark = pytest.mark.cloud
 
 
 class Path:
-    """The deployed path, and the runs that were started since the test began."""
+    """The deployed path from the events to the runs, and the runs that started since the test began."""
 
     def __init__(self, deployed: Deployed) -> None:
-        self.deployed, self.sqs = deployed, deployed.client("sqs")
+        self.deployed, self.sqs, self.states = deployed, deployed.client("sqs"), deployed.account.states
         self.outputs = deployed.account.outputs
-        self.before = {run["executionArn"] for run in self.listed()}
+        self.before = set(self.listed())
 
-    def listed(self) -> list[Any]:
+    def listed(self) -> list[str]:
         machine = self.outputs["StateMachine"]
-        runs = self.deployed.account.states.list_executions(stateMachineArn=machine, maxResults=100)["executions"]
-        return list(runs)
+        runs = self.states.list_executions(stateMachineArn=machine, maxResults=100)["executions"]
+        return [run["executionArn"] for run in runs]
 
     def started(self) -> list[dict[str, Any]]:
-        """The inputs of the new runs, newest first."""
-        new = [run["executionArn"] for run in self.listed() if run["executionArn"] not in self.before]
-        states = self.deployed.account.states
-        return [json.loads(states.describe_execution(executionArn=arn)["input"]) for arn in new]
+        """Return the inputs of the new runs, newest first."""
+        new = [arn for arn in self.listed() if arn not in self.before]
+        return [json.loads(self.states.describe_execution(executionArn=arn)["input"]) for arn in new]
 
-    def put(self, name: str) -> None:
-        self.deployed.account.s3.put_object(Bucket=self.outputs["DataBucket"], Key=f"raw/{name}", Body=b"x")
+    def put(self, *names: str) -> None:
+        for name in names:
+            self.deployed.account.s3.put_object(Bucket=self.outputs["DataBucket"], Key=f"raw/{name}", Body=b"x")
 
     def drift(self) -> None:
         event = {"Source": "breast-cancer.drift", "DetailType": "Drift", "Detail": "{}"}
         self.deployed.client("events").put_events(Entries=[event])
 
-    def send(self, body: str) -> None:
-        self.sqs.send_message(QueueUrl=self.outputs["TriggerQueue"], MessageBody=body)
+    def send(self, *bodies: str) -> None:
+        for body in bodies:
+            self.sqs.send_message(QueueUrl=self.outputs["TriggerQueue"], MessageBody=body)
 
     def waiting(self) -> int:
-        """Messages in the queue: delayed, visible and being worked on."""
+        """Return the number of messages in the queue: delayed, visible and in flight."""
         names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
         found = self.sqs.get_queue_attributes(QueueUrl=self.outputs["TriggerQueue"], AttributeNames=names)
         return sum(int(count) for count in found["Attributes"].values())
 
-    def settle(self) -> list[dict[str, Any]]:
-        """What `started` says once a run has begun and the queue is empty."""
-        wait_for(lambda: True if self.started() and self.waiting() == 0 else None)
+    def settle(self, runs: int = 1) -> list[dict[str, Any]]:
+        """Return the inputs of the new runs once there are so many and the queue is empty."""
+        wait_for(lambda: True if len(self.started()) >= runs and self.waiting() == 0 else None)
         return self.started()
+
+    def dead(self) -> list[str]:
+        """Return the bodies of new dead letters."""
+        found = self.sqs.receive_message(QueueUrl=self.outputs["DeadLetterQueue"], MaxNumberOfMessages=10)
+        return [message["Body"] for message in found.get("Messages", [])]
 
 
 @pytest.fixture
 def path(deployed: Deployed) -> Iterator[Path]:
     path = Path(deployed)
-    wait_for(lambda: True if path.waiting() == 0 else None)
+    path.settle(0)
     deployed.clear()
     yield path
-    wait_for(lambda: True if path.waiting() == 0 else None)
+    path.settle(0)
 
 
 def test_ten_uploads_within_a_second_are_one_or_two_runs_and_the_last_has_all(path: Path) -> None:
-    for number in range(10):
-        path.put(f"{number}.csv")
+    path.put(*(f"{number}.csv" for number in range(10)))
     started = path.settle()
     assert len(started) in {1, 2}
     assert (started[0]["reason"], started[0]["data"]["objects"]) == ("upload", 10)
@@ -71,39 +76,29 @@ def test_ten_uploads_within_a_second_are_one_or_two_runs_and_the_last_has_all(pa
 
 def test_the_same_event_three_times_is_one_run(path: Path) -> None:
     path.put("once.csv")
-    event = json.dumps({"reason": "upload", "key": "raw/once.csv"})
-    path.send(event)
-    path.send(event)
+    path.send(*2 * [json.dumps({"reason": "upload", "key": "raw/once.csv"})])
     assert [run["data"]["objects"] for run in path.settle()] == [1]
 
 
-def test_drift_starts_a_run_when_there_is_something_new(path: Path) -> None:
-    path.put("a.csv")
-    path.put("b.csv")
+def test_drift_starts_a_run_when_there_is_new_data(path: Path) -> None:
+    path.put("a.csv", "b.csv")
     assert [run["reason"] for run in path.settle()] == ["upload"]
     path.drift()
-    wait_for(lambda: True if path.waiting() == 0 else None)
-    assert len(path.started()) == 1
-    # Nothing tells of a deletion: what is left has had no run.
+    assert len(path.settle()) == 1
+    # No event reports a deletion: there was no run on the rest.
     path.deployed.account.s3.delete_object(Bucket=path.outputs["DataBucket"], Key="raw/b.csv")
     path.drift()
-    wait_for(lambda: True if len(path.started()) == 2 else None)
-    newest = path.started()[0]
+    newest, _ = path.settle(2)
     assert (newest["reason"], newest["data"]["objects"]) == ("drift", 1)
 
 
 @pytest.fixture
-def impatient(path: Path) -> Iterator[Callable[[], list[str]]]:
-    """The queue, trying again after a second; call it for the bodies of dead letters."""
+def impatient(path: Path) -> Iterator[Path]:
+    """The path with a queue that retries after a second."""
     queue = path.outputs["TriggerQueue"]
     usual = path.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     path.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
-
-    def dead() -> list[str]:
-        found = path.sqs.receive_message(QueueUrl=path.outputs["DeadLetterQueue"], MaxNumberOfMessages=10)
-        return [message["Body"] for message in found.get("Messages", [])]
-
-    yield dead
+    yield path
     path.sqs.set_queue_attributes(QueueUrl=queue, Attributes=usual)
     path.sqs.purge_queue(QueueUrl=path.outputs["DeadLetterQueue"])
 
@@ -111,14 +106,13 @@ def impatient(path: Path) -> Iterator[Callable[[], list[str]]]:
 JUNK = ["not json", '{"reason": "whim"}', "[" * 100_000]
 
 
-def test_junk_becomes_dead_letters_and_blocks_nothing(path: Path, impatient: Callable[[], list[str]]) -> None:
-    for junk in JUNK:
-        path.send(junk)
-    path.put("good.csv")
-    wait_for(lambda: path.started() or None)
-    assert path.waiting() == len(JUNK)
+def test_junk_becomes_dead_letters_and_blocks_nothing(impatient: Path) -> None:
+    impatient.send(*JUNK)
+    impatient.put("good.csv")
+    wait_for(lambda: impatient.started() or None)
+    assert impatient.waiting() == len(JUNK)
     dead: list[str] = []
     while len(dead) < len(JUNK):
-        dead += wait_for(lambda: impatient() or None)
+        dead += wait_for(lambda: impatient.dead() or None)
     assert sorted(dead) == sorted(JUNK)
-    assert [run["reason"] for run in path.started()] == ["upload"]
+    assert [run["reason"] for run in impatient.started()] == ["upload"]
