@@ -37,13 +37,13 @@ class Drift(Construct):
         window = function(
             self,
             "Window",
-            code=package("window"),
-            handler="window.handler.handle",
+            code=package("drift_window"),
+            handler="drift_window.handler.handle",
             environment={
                 "DATA_BUCKET": data.bucket.bucket_name,
                 "ENDPOINT_NAME": endpoint_name,
                 "WINDOW_HOURS": str(settings.drift.window_hours),
-                "TRUTH_DAYS": str(settings.drift.ground_truth_days),
+                "GROUND_TRUTH_DAYS": str(settings.drift.ground_truth_days),
             },
             timeout=Duration.minutes(4),
             allowed=_collect(stack, project, data, endpoint_name),
