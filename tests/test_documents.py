@@ -1,42 +1,60 @@
-"""What the documents point at is there."""
+"""The documents name only files, links, make targets and commands that exist."""
 
 import re
 from pathlib import Path
 
 import pytest
+import typer
+
+from ops.__main__ import app
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"], key=str)
-FILE = (
-    r"`((?:cdk|lambdas|local|ops|pipeline|tests|docs|build)/[\w/.-]+\.\w+|Makefile|requirements\.txt|buildspec\.yml)`"
-)
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / ".github").rglob("*.md")])
+FILE = r"`((?:bench|cdk|docs|lambdas|local|ops|pipeline|tests)/[\w/.-]+\.\w+|[\w.-]+\.(?:md|toml|txt|yml)|Makefile)`"
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def commands(document: Path) -> str:
+    """A document's code, without prose that contains the words `make` and `ops`."""
+    text = document.read_text(encoding="utf-8")
+    return "\n".join([*re.findall(r"```sh\n(.*?)```", text, re.S), *re.findall(r"`[^`\n]+`", text)])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_file_and_link_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    named = [path for path in re.findall(FILE, text) if not path.startswith("build/")]
-    linked = [link.partition("#")[0] for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)]
-    assert [path for path in named if not (ROOT / path).exists()] == []
-    assert [link for link in linked if not (document.parent / link).exists()] == []
+    assert [path for path in re.findall(FILE, text) if not (ROOT / path).exists()] == []
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        linked = document.parent / target if target else document
+        assert linked.exists(), target
+        assert not anchor or anchor in headings(linked), f"{target}#{anchor}"
 
 
-def test_each_threat_is_answered_by_code_that_is_there() -> None:
-    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+def test_the_readme_is_read_in_a_minute() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 140
+
+
+def test_each_countermeasure_names_code_that_exists() -> None:
+    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
     missing = []
-    for path, names in re.findall(rf"{FILE[:-1]}`((?: `[\w.]+`(?!/))*)", text):
+    for path, names in re.findall(rf"{FILE}((?: `\w+`)*)", text):
         code = (ROOT / path).read_text(encoding="utf-8")
-        missing += [f"{path}: {name}" for name in re.findall(r"`([\w]+)`", names) if name not in code]
+        missing += [f"{path}: {name}" for name in re.findall(r"`(\w+)`", names) if name not in code]
     assert missing == []
 
 
-def test_every_make_target_of_the_documents_exists() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {target for path in DOCUMENTS for target in re.findall(r"`?make (?:-s )?([a-z-]+)", _code(path))}
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = {target for path in DOCUMENTS for target in re.findall(r"make (?:-s )?([a-z-]+)", commands(path))}
     assert named - targets == set()
 
 
-def _code(document: Path) -> str:
-    """A document's code, where `make` is a command and no verb."""
-    text = document.read_text(encoding="utf-8")
-    return "\n".join([*re.findall(r"```sh\n(.*?)```", text, re.DOTALL), *re.findall(r"`[^`\n]+`", text)])
+def test_every_command_exists() -> None:
+    known = set(getattr(typer.main.get_command(app), "commands", {}))
+    named = {name for path in DOCUMENTS for name in re.findall(r"(?:^|[`(& ])ops ([a-z]+)", commands(path), re.M)}
+    assert named - known == set()

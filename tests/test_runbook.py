@@ -1,26 +1,27 @@
-"""The runbook has a word for each way in which the state machines can end badly."""
+"""The runbook has a section for each error that the state machines and their Lambdas raise."""
 
-from pathlib import Path
+import json
+import re
 
-from pipeline import diagram, drift, workflow
+from pipeline import deploy, drift, retrain
 from pipeline.config import load
+from tests.test_documents import ROOT, headings
 
-ROOT = Path(__file__).parent.parent
-
-
-def test_every_failure_of_the_definitions_is_in_the_runbook() -> None:
-    dev, prod = (load(ROOT / "pipeline.toml", stage) for stage in ("dev", "prod"))
-    states = {
-        **workflow.definition(dev)["States"],
-        **workflow.definition(prod)["States"],
-        **drift.definition(dev)["States"],
-    }
-    ours = {name for name, state in states.items() if state["Type"] == "Pass" and state.get("ResultPath") == "$.error"}
-    ours -= {"ReadCause"}  # it only words what another has found
-    runbook = (ROOT / "docs/runbook.md").read_text()
-    assert {name for name in ours if name not in runbook} == set()
+RAISING = ("lambdas/lease/*.py", "lambdas/endpoint/*.py", "lambdas/predict/smoke.py")
+"""The Lambdas whose exceptions become the error of an execution."""
 
 
-def test_the_architecture_shows_the_diagram_of_the_drift_check() -> None:
-    shown = (ROOT / "docs/architecture.md").read_text()
-    assert f"```mermaid\n{diagram.mermaid(drift.definition(load(ROOT / 'pipeline.toml')))}\n```" in shown
+def test_every_error_of_a_state_machine_has_a_section() -> None:
+    errors: set[str] = set()
+    for stage in ("dev", "prod"):
+        for machine in (retrain, deploy, drift):
+            text = json.dumps(machine.definition(load(ROOT / "pipeline.toml", stage)))
+            lists = "".join(re.findall(r'"ErrorEquals": \[(.*?)\]', text))
+            errors |= {*re.findall(r'"Error": "(\w+)"', text), *re.findall(r'"(\w+)"', lists)}
+    assert {error.lower() for error in errors} - headings(ROOT / "docs/runbook.md") == set()
+
+
+def test_every_exception_of_a_lambda_has_a_section() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for pattern in RAISING for path in ROOT.glob(pattern))
+    raised = set(re.findall(r"^class (\w+)\((?:Exception|\w+Error)\):", code, re.M))
+    assert {name.lower() for name in raised} - headings(ROOT / "docs/runbook.md") == set()
