@@ -7,7 +7,7 @@ from pipeline import deploy, drift, retrain
 from pipeline.config import load
 from tests.test_documents import ROOT, headings
 
-RAISING = ("lambdas/lease/*.py", "lambdas/endpoint/*.py", "lambdas/predict/smoke.py")
+RAISING = ("lambdas/lease/*.py", "lambdas/endpoint/*.py", "lambdas/drift_window/*.py", "lambdas/predict/smoke.py")
 """The Lambdas whose exceptions become the error of an execution."""
 
 
