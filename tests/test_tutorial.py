@@ -3,7 +3,6 @@
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,26 +28,19 @@ def edited(original: str, tables: str) -> str:
     return "".join([*(part for part in parts if part.partition("]")[0] not in replaced), *shown])
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deployed, Path]]:
-    """A deployed pipeline of the tutorial's settings, and a folder with the reader's CSV."""
-    folder = tmp_path_factory.mktemp("reader")
-    text = edited((ROOT / "pipeline.toml").read_text(), block("toml"))
-    config = folder / "pipeline.toml"
-    config.write_text(text)
-    features, wine = tomllib.loads(text)["data"]["features"], load_wine()
+def test_a_new_csv_needs_only_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "pipeline.toml"
+    config.write_text(edited((ROOT / "pipeline.toml").read_text(), block("toml")))
+    header, wine = ["grower", *tomllib.loads(config.read_text())["data"]["features"]], load_wine()
     rows = [
-        [GROWERS[label], *map(repr, map(float, values))]
-        for values, label in zip(wine.data, wine.target, strict=True)
-        if label < 2
+        [GROWERS[label], *map(str, values)] for values, label in zip(wine.data, wine.target, strict=True) if label < 2
     ]
-    (folder / "my.csv").write_text("\n".join(",".join(row) for row in [["grower", *features], *rows]))
-    with pytest.MonkeyPatch.context() as patched, running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
-        yield deploy(cloud, config, folder / "cdk.out", patched), folder
+    (tmp_path / "my.csv").write_text("\n".join(",".join(row) for row in [header, *rows]))
+    with running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
+        follow(deploy(cloud, config, tmp_path / "cdk.out", monkeypatch), tmp_path)
 
 
-def test_a_new_csv_needs_only_other_settings(reader: tuple[Deployed, Path]) -> None:
-    deployed, folder = reader
+def follow(deployed: Deployed, folder: Path) -> None:
     answers = {}
     for line in block("sh").splitlines():
         done = subprocess.run(
