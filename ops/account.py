@@ -1,7 +1,6 @@
-"""The account that a command talks to: AWS, or the local AWS when AWS_ENDPOINT_URL says so. Nothing else differs."""
+"""The account that a command talks to: AWS, or the local AWS when AWS_ENDPOINT_URL names one."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,11 +23,15 @@ class OpsError(Exception):
 
 
 class NotDeployed(OpsError):
-    """The stack is not there."""
+    """There is no stack of the project."""
+
+
+class NothingToDo(OpsError):
+    """There is nothing to do or to show yet: exit code 4."""
 
 
 FAILURES: tuple[type[Exception], ...] = (OpsError, ConfigError, BotoCoreError, ClientError, Boto3Error)
-"""What a command turns into one line and exit code 1."""
+"""Errors that a command prints as one line, with exit code 1 or 4."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,15 @@ class Account:
 
     @staticmethod
     def of(config: str) -> "Account":
-        """The account of the environment's credentials, for the settings at `config`."""
+        """The account of the environment's credentials, for the settings file `config`."""
         return Account(load(config), boto3.Session())
 
     @cached_property
     def outputs(self) -> dict[str, str]:
         """The stack's outputs by name. Raises NotDeployed."""
         name = self.settings.project.name
-        cloudformation: Callable[..., dict[str, list[dict[str, list[dict[str, str]]]]]]
-        cloudformation = self.session.client("cloudformation").describe_stacks  # type: ignore[assignment]
         try:
-            stack = cloudformation(StackName=name)["Stacks"][0]
+            stack = self.session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise
@@ -64,22 +65,27 @@ class Account:
 
     @cached_property
     def states(self) -> "SFNClient":
-        """A client for the state machine."""
+        """A client for the state machines."""
         return self.session.client("stepfunctions")
 
     @cached_property
     def sagemaker(self) -> "SageMakerClient":
-        """A client for the endpoint."""
+        """A client for jobs, the model registry and the endpoint."""
         return self.session.client("sagemaker")
 
     @property
     def local(self) -> str:
-        """The address of the local AWS, or nothing for AWS itself."""
+        """The address of the local AWS; empty for AWS itself."""
         return os.environ.get("AWS_ENDPOINT_URL", "")
 
     @property
+    def pause(self) -> float:
+        """Seconds between two requests while a command waits: AWS limits their rate, the local AWS does not."""
+        return 0.25 if self.local else 2.0
+
+    @property
     def api_url(self) -> str:
-        """Where rows are posted. The local AWS serves an API under a path of its own, as no name resolves to it."""
+        """The URL that rows are posted to. The local AWS serves an API below its own address: it has no DNS."""
         url = self.outputs["ApiUrl"].rstrip("/") + self.settings.api.path
         if not self.local:
             return url

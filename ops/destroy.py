@@ -1,36 +1,58 @@
-"""Taking a stage away: what its runs made at run time, its stack, and, only when told, its data."""
+"""Delete a stage: the resources that its runs created, its stack, and, with --data, its data."""
 
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from botocore.exceptions import ClientError, WaiterError
 
 from ops.account import Account, OpsError
+from ops.output import Result, command, show
 
 CDK = ["node_modules/.bin/cdk", "destroy", "--all", "--force"]
 KEY_DAYS = 7
-"""The shortest wait of ScheduleKeyDeletion."""
+"""The shortest waiting period of ScheduleKeyDeletion."""
 Deletion = tuple[str, Callable[[], Any]]
 
 
-def made_by_runs(account: Account) -> Iterator[Deletion]:
-    """What the stack does not know of, in the order in which it can go: its name, and how to delete it."""
+@command
+def destroy(
+    account: Account,
+    data: Annotated[bool, typer.Option("--data", help="Delete the buckets and their key, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: bool = False,
+) -> Result:
+    """Delete what runs created (endpoint, configs, models, packages) and the stack. Data stays without --data."""
+    deletions = list(created_by_runs(account))
+    deletions.append((f"stack {account.settings.project.name}", _delete_stack))
+    deletions += _data(account) if data else []
+    show((f"  {name}" for name, _ in deletions), as_json=as_json)
+    if not yes:
+        typer.confirm("Delete all of this?", abort=True, err=as_json)
+    for _, delete in deletions:
+        delete()
+    return Result({"deleted": [name for name, _ in deletions]}, ())
+
+
+def created_by_runs(account: Account) -> Iterator[Deletion]:
+    """The resources that are not in the stack, in the order in which they can be deleted: name and deletion."""
     project = account.settings.project.name
     states: Any = account.states
     sagemaker: Any = account.sagemaker
-    running = {"stateMachineArn": account.outputs["StateMachine"], "statusFilter": "RUNNING"}
-    for arn in _names(states, "list_executions", "executions", "executionArn", running):
-        yield f"run {arn}", partial(states.stop_execution, executionArn=arn)
-    scaling: Any = account.session.client("application-autoscaling")
-    for page in scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker"):
+    for machine in ("StateMachine", "DeployMachine"):
+        running = {"stateMachineArn": account.outputs[machine], "statusFilter": "RUNNING"}
+        for arn in _names(states, "list_executions", "executions", "executionArn", running):
+            yield f"run {arn}", partial(states.stop_execution, executionArn=arn)
+    autoscaling: Any = account.session.client("application-autoscaling")
+    for page in autoscaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker"):
         for target in page["ScalableTargets"]:
             if target["ResourceId"].startswith(f"endpoint/{project}/"):
-                place = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
-                yield f"autoscaling of {place['ResourceId']}", partial(scaling.deregister_scalable_target, **place)
+                keys = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+                yield f"autoscaling of {target['ResourceId']}", partial(autoscaling.deregister_scalable_target, **keys)
     with suppress(ClientError):  # there is none
         sagemaker.describe_endpoint(EndpointName=project)
         yield f"endpoint {project}", partial(_delete_endpoint, sagemaker, project, 1 if account.local else 30)
@@ -44,7 +66,7 @@ def made_by_runs(account: Account) -> Iterator[Deletion]:
         yield f"model package {arn}", partial(sagemaker.delete_model_package, ModelPackageName=arn)
     if vpc := account.outputs.get("Vpc"):
         ec2: Any = account.session.client("ec2")
-        yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_no_interfaces, ec2, vpc)
+        yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_wait_for_no_interfaces, ec2, vpc)
 
 
 def _names(client: Any, operation: str, listed: str, member: str, request: dict[str, str]) -> Iterator[str]:
@@ -60,25 +82,29 @@ def _delete_endpoint(sagemaker: Any, name: str, seconds: int) -> None:
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": seconds})
 
 
-def _no_interfaces(ec2: Any, vpc: str) -> None:
-    """Wait, 20 minutes at most: SageMaker deletes them in the jobs' role, gone with the stack (DeleteEndpoint)."""
+def _wait_for_no_interfaces(ec2: Any, vpc: str) -> None:
+    """Wait at most 20 minutes: SageMaker deletes them with the jobs' role, which goes with the stack (DeleteEndpoint)."""
     for _ in range(120):
         if not ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkInterfaces"]:
             return
         time.sleep(10)
-    raise OpsError(f"{vpc} still has network interfaces, and the stack cannot go before them: try again later")
+    raise OpsError(f"{vpc} still has network interfaces, so the stack cannot be deleted yet: try again later")
 
 
-def data_of(account: Account) -> Iterator[Deletion]:
-    """The stack's buckets with all that is in them, and its key; list them before the stack goes, delete them after."""
+def _data(account: Account) -> list[Deletion]:
+    """The stack's buckets with their objects, and its key; listed before the stack is deleted."""
     stacks: Any = account.session.client("cloudformation")
-    for page in stacks.get_paginator("list_stack_resources").paginate(StackName=account.settings.project.name):
-        for resource in page["StackResourceSummaries"]:
-            name = resource.get("PhysicalResourceId", "")
-            if resource["ResourceType"] == "AWS::S3::Bucket":
-                yield f"bucket {name} and all that is in it", partial(_delete_bucket, account, name)
-            elif resource["ResourceType"] == "AWS::KMS::Key":
-                yield f"key {name}, in {KEY_DAYS} days", partial(_delete_key, account, name)
+    pages = stacks.get_paginator("list_stack_resources").paginate(StackName=account.settings.project.name)
+    found: list[Deletion] = []
+    for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+        name = resource.get("PhysicalResourceId", "")
+        if resource["ResourceType"] == "AWS::S3::Bucket":
+            found.append((f"bucket {name} and all its objects", partial(_delete_bucket, account, name)))
+        elif resource["ResourceType"] == "AWS::KMS::Key":
+            kms: Any = account.session.client("kms")
+            delete = partial(kms.schedule_key_deletion, KeyId=name, PendingWindowInDays=KEY_DAYS)
+            found.append((f"key {name}, in {KEY_DAYS} days", delete))
+    return found
 
 
 def _delete_bucket(account: Account, name: str) -> None:
@@ -87,11 +113,6 @@ def _delete_bucket(account: Account, name: str) -> None:
     bucket.delete()
 
 
-def _delete_key(account: Account, key: str) -> None:
-    account.session.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=KEY_DAYS)
-
-
-def delete_stack() -> None:
-    """Run the CDK CLI. Raises OpsError."""
+def _delete_stack() -> None:
     if subprocess.run(CDK, check=False).returncode:
-        raise OpsError("the stack was not deleted; what the CDK CLI says above names the resource")
+        raise OpsError("the stack was not deleted; the CDK CLI names the resource above")

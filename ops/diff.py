@@ -1,47 +1,56 @@
-"""What differs between two runs: what they were asked, what they were made with, and how good they are."""
+"""The difference between two runs: data, settings, hyperparameters, metrics, outcome."""
 
-from typing import Any
+from typing import Annotated
 
-from ops import documents, jobs, runs
+import typer
+
 from ops.account import Account
+from ops.jobs import jobs_of, training_job
+from ops.output import Result, command, table
+from ops.run_files import baseline, evaluation, metrics
+from ops.runs import Run, find
 
-Document = dict[str, Any]
+Value = str | float | None
 
 
-def diff(account: Account, before: runs.Run, after: runs.Run) -> list[Document]:
-    """{what, before, after} for each value that differs; metrics have their difference too."""
-    old, new = _flat(account, before), _flat(account, after)
-    found = []
-    for what in [*old, *(key for key in new if key not in old)]:
-        pair = old.get(what), new.get(what)
-        if pair[0] == pair[1]:
+@command
+def diff(
+    account: Account,
+    before: Annotated[str, typer.Argument(help="A run's name or its beginning.")],
+    after: Annotated[str, typer.Argument(help="Another run's.")],
+) -> Result:
+    """Show what differs between two runs: data, settings, hyperparameters, metrics, outcome."""
+    pair = find(account, before), find(account, after)
+    old, new = (_flat(account, run) for run in pair)
+    found: list[dict[str, Value]] = []
+    for what in dict.fromkeys([*old, *new]):
+        one, other = old.get(what), new.get(what)
+        if one == other:
             continue
-        line: Document = {"what": what, "before": pair[0], "after": pair[1]}
-        if isinstance(pair[0], float) and isinstance(pair[1], float):
-            line["difference"] = pair[1] - pair[0]
+        line: dict[str, Value] = {"what": what, "before": one, "after": other}
+        if isinstance(one, float) and isinstance(other, float):
+            line["difference"] = other - one
         found.append(line)
-    return found
+    headings = ("what", pair[0].name[:24], pair[1].name[:24], "difference")
+    rows = ((line["what"], line["before"], line["after"], line.get("difference")) for line in found)
+    return Result(found, table(headings, rows) if found else "no difference")
 
 
-def _flat(account: Account, run: runs.Run) -> Document:
-    asked, baseline = documents.asked(account, run), documents.baseline(account, run)
-    data: Document = asked.get("data", {})
-    found: Document = {
+def _flat(account: Account, run: Run) -> dict[str, Value]:
+    request, statistics = run.request, baseline(account, run)
+    found: dict[str, Value] = {
         "status": run.status,
         "outcome": run.outcome,
-        "asked by": run.asked,
+        "started by": run.started_by,
         "seconds": run.seconds,
-        "commit": asked.get("commit"),
-        "settings": asked.get("settings"),
-        "data": data.get("fingerprint"),
-        "rows": baseline.get("rows", {}).get("read"),
+        "commit": request.get("commit"),
+        "settings": request.get("settings"),
+        "data": request.get("data", {}).get("fingerprint"),
+        "rows": statistics.get("rows", {}).get("read"),
     }
-    labels = baseline.get("labels", {})
-    found |= {f"rows labelled {label}": count for label, count in labels.items()}
-    found |= documents.metrics(documents.evaluation(account, run))
-    trained = next((job for job in jobs.of(account, run) if job.type == "Training"), None)
-    if trained is not None:
-        described = account.sagemaker.describe_training_job(TrainingJobName=trained.name)
-        found |= {f"hyperparameter {key}": value for key, value in described.get("HyperParameters", {}).items()}
-        found["training image"] = described["AlgorithmSpecification"].get("TrainingImage")
+    found |= {f"rows labelled {label}": count for label, count in statistics.get("labels", {}).items()}
+    found |= metrics(evaluation(account, run))
+    trained = training_job(account, jobs_of(account, run))
+    found |= {f"hyperparameter {key}": value for key, value in trained.get("HyperParameters", {}).items()}
+    found["training image"] = trained.get("AlgorithmSpecification", {}).get("TrainingImage")
     return found

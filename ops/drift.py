@@ -1,60 +1,84 @@
-"""The drift checks: the newest one's verdict and figures, and a new one by hand."""
+"""Drift checks: the newest one's verdict and figures, and a new one by hand."""
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, TypedDict
 
+import typer
 from rich.table import Table
 
-from ops import documents, runs
 from ops.account import Account
-from ops.output import table
+from ops.output import Exit, Result, command, table
+from ops.run_files import Drift, FeatureDrift, read
+from ops.runs import describe
 
-Document = dict[str, Any]
+CODES = {"no drift": Exit.OK, "drift": Exit.REJECTED, "not enough data": Exit.NOTHING}
 
 
-def latest(account: Account) -> Document | None:
-    """The newest check that ended: {check, status, verdict, reason, when}; None when there was none."""
+class Check(TypedDict):
+    """A drift check that has ended; `verdict` is drift, no drift, not enough data or failed."""
+
+    check: str
+    status: str
+    verdict: str
+    reason: str
+    when: datetime | None
+
+
+@command
+def drift(
+    account: Account,
+    now: Annotated[bool, typer.Option("--now", help="Run a check now instead of showing the last one.")] = False,
+) -> Result:
+    """Show whether live traffic has drifted. Exit code: 3 drift, 4 no check or not enough data, 1 the check failed."""
+    found = run_check(account) if now else latest_check(account)
+    if found is None:
+        return Result(None, "no check has run yet: `ops drift --now` runs one", Exit.NOTHING)
+    measured = details(account, found)
+    return Result({**found, "details": measured}, _text(found, measured), CODES.get(found["verdict"], Exit.FAILED))
+
+
+def latest_check(account: Account) -> Check | None:
+    """The newest check that has ended; None when there was none."""
     pages = account.states.get_paginator("list_executions").paginate(stateMachineArn=account.outputs["DriftMachine"])
-    for page in pages:
-        for execution in page["executions"]:
-            if execution["status"] != "RUNNING":
-                return _described(account, execution["executionArn"])
-    return None
+    listed = (execution for page in pages for execution in page["executions"] if execution["status"] != "RUNNING")
+    newest = next(listed, None)
+    return _check(account, newest["executionArn"]) if newest else None
 
 
-def check(account: Account) -> Document:
-    """Start a check now, and return it once it has ended."""
+def run_check(account: Account) -> Check:
+    """Run a check, and return it when it has ended."""
     arn = account.states.start_execution(stateMachineArn=account.outputs["DriftMachine"])["executionArn"]
     while account.states.describe_execution(executionArn=arn)["status"] == "RUNNING":
-        time.sleep(0.25 if account.local else 5.0)
-    return _described(account, arn)
+        time.sleep(account.pause)
+    return _check(account, arn)
 
 
-def details(account: Account, found: Document) -> Document:
-    """drift.json of a check; empty when there was too little to measure."""
-    return documents.read(account, f"runs/{found['check']}/drift/drift.json")
+def details(account: Account, found: Check) -> Drift:
+    """drift.json of a check; empty when there was not enough data."""
+    measured: Drift = read(account, f"{found['check']}/drift/drift.json")
+    return measured
 
 
-def text(found: Document, measured: Document) -> list[str | Table]:
-    """A check for people: the verdict, and the features that moved most."""
-    lines: list[str | Table] = [f"{found['when']:%F %T} {found['verdict']}: {found['reason']}"]
-    quality = measured.get("quality", {})
-    if quality.get("joined"):
+def most_drifted(measured: Drift, count: int) -> list[tuple[str, FeatureDrift]]:
+    """The features with the largest PSI, the largest first."""
+    return sorted(measured.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:count]
+
+
+def _check(account: Account, arn: str) -> Check:
+    run = describe(account, arn)
+    verdict, reason = (run.outcome, run.why) if run.status == "SUCCEEDED" else ("failed", run.outcome)
+    return {"check": run.name, "status": run.status, "verdict": verdict, "reason": reason, "when": run.stopped}
+
+
+def _text(found: Check, measured: Drift) -> Iterator[str | Table]:
+    yield f"{found['when']:%F %T} {found['verdict']}: {found['reason']}"
+    quality = measured.get("quality")
+    if quality and quality["joined"]:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in quality["metrics"].items())
-        lines.append(f"live quality of {quality['joined']} rows with their truth: {figures or 'only one label so far'}")
-    worst = sorted(measured.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:10]
-    rows = ((name, *(each[key] for key in ("psi", "ks", "missing", "out_of_range"))) for name, each in worst)
-    return [*lines, table(("feature", "PSI", "KS", "missing", "out of range"), rows)] if worst else lines
-
-
-def _described(account: Account, arn: str) -> Document:
-    found = account.states.describe_execution(executionArn=arn)
-    verdict = runs.request(found.get("output") or "").get("drift", {})
-    cause = ": ".join(filter(None, [found.get("error"), runs.readable(found.get("cause", ""))]))
-    return {
-        "check": found["name"],
-        "status": found["status"],
-        "verdict": verdict.get("verdict", "failed"),
-        "reason": verdict.get("reason", cause),
-        "when": found.get("stopDate"),
-    }
+        rows = f"live quality of {quality['joined']} rows with ground truth"
+        yield f"{rows}: {figures or 'all rows have the same label so far'}"
+    if worst := most_drifted(measured, 10):
+        lines = ((name, each["psi"], each["ks"], each["missing"], each["out_of_range"]) for name, each in worst)
+        yield table(("feature", "PSI", "KS", "missing", "out of range"), lines)

@@ -1,34 +1,42 @@
-"""Late ground truth: what the right answers would have been, by the inference id that each answer came with."""
+"""Upload ground truth: the right labels, by the inference id of each answer."""
 
 import csv
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ops.account import Account, OpsError
+from ops.output import Result, command
 
 COLUMNS = ("inference_id", "label")
-"""And, for requests of many rows, `row`, counted from 1."""
+"""The columns that a file must have; `row`, counted from 1, is for requests of many rows."""
 
 
 class BadFeedback(OpsError):
     """The file is no ground truth; the message names the line."""
 
 
-def feedback(account: Account, file: Path) -> tuple[str, int]:
-    """Check the CSV and upload it; returns its S3 URI and number of rows.
+@command
+def feedback(
+    account: Account, file: Annotated[Path, typer.Argument(help="A CSV with the header inference_id,row,label.")]
+) -> Result:
+    """Upload ground truth; the next drift check measures the live model's quality with it."""
+    bucket = account.outputs["DataBucket"]
+    rows = check(file, account.settings.data.classes)
+    key = f"ground-truth/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
+    account.s3.upload_file(str(file), bucket, key)
+    uri = f"s3://{bucket}/{key}"
+    return Result({"uploaded": uri, "rows": rows}, f"uploaded {rows} rows to {uri}; `ops drift --now` uses them")
+
+
+def check(file: Path, classes: tuple[str, ...]) -> int:
+    """The number of rows of a ground truth CSV.
 
     Raises:
         BadFeedback: a column is missing, or a line has no id, no row number or no label that the settings know.
     """
-    bucket = account.outputs["DataBucket"]
-    rows = check(file, account.settings.data.classes)
-    key = f"feedback/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
-    account.s3.upload_file(str(file), bucket, key)
-    return f"s3://{bucket}/{key}", rows
-
-
-def check(file: Path, classes: tuple[str, ...]) -> int:
-    """The number of rows of a ground truth CSV. Raises BadFeedback."""
     rows = 0
     try:
         with file.open(encoding="utf-8", newline="") as lines:
@@ -37,7 +45,8 @@ def check(file: Path, classes: tuple[str, ...]) -> int:
             if missing:
                 raise BadFeedback(f"{file}: no column {', '.join(missing)}: the header is inference_id,row,label")
             for number, line in enumerate(reader, 2):
-                _check(f"{file}, line {number}", line, classes)
+                if fault := _fault(line, classes):
+                    raise BadFeedback(f"{file}, line {number}: {fault}")
                 rows += 1
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadFeedback(f"{file}: {error}") from error
@@ -46,15 +55,15 @@ def check(file: Path, classes: tuple[str, ...]) -> int:
     return rows
 
 
-def _check(place: str, line: dict[str, str], classes: tuple[str, ...]) -> None:
+def _fault(line: dict[str, str], classes: tuple[str, ...]) -> str:
     if not line["inference_id"]:
-        raise BadFeedback(f"{place}: no inference_id: it is the answer's header X-Inference-Id")
+        return "no inference_id: it is the answer's header X-Inference-Id"
     if line.get("row") and not line["row"].isdigit():
-        raise BadFeedback(f"{place}: row is {line['row']!r}: count the request's rows from 1")
-    if classes and line["label"] not in classes:
-        raise BadFeedback(f"{place}: label is {line['label']!r}: give one of {', '.join(classes)}")
-    if not classes:
-        try:
-            float(line["label"])
-        except ValueError:
-            raise BadFeedback(f"{place}: label is {line['label']!r}: give a number") from None
+        return f"row is {line['row']!r}: count the request's rows from 1"
+    if classes:
+        return "" if line["label"] in classes else f"label is {line['label']!r}: give one of {', '.join(classes)}"
+    try:
+        float(line["label"])
+    except ValueError:
+        return f"label is {line['label']!r}: give a number"
+    return ""

@@ -1,4 +1,4 @@
-"""The jobs of a run: found by the run's id, which is part of their names, with what they cost and what they logged."""
+"""The SageMaker jobs of a run: their names hold the run's id."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ from ops.account import Account
 from ops.runs import Run
 
 TYPES = ("Processing", "Training", "Transform")
-FAILING = ("error", "exception", "traceback", "fatal", "killed", "failed")
-"""Words of a line that is likely to say what went wrong."""
+ERROR_WORDS = ("error", "exception", "traceback", "fatal", "killed", "failed")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A SageMaker job; `kind` is the word in its name, the state that it belongs to."""
+    """A SageMaker job; `kind` is the word in its name: preprocess, merge, train, score, champion, evaluate."""
 
     name: str
     kind: str
@@ -29,43 +28,43 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """From its creation to its end, times its instances; what is billed is less, as starting up is free."""
+        """Instance seconds from creation to end; SageMaker bills less, as the start of an instance is free."""
         return (self.ended - self.started).total_seconds() * self.instance_count if self.ended else 0.0
 
 
-def of(account: Account, run: Run) -> list[Job]:
+def jobs_of(account: Account, run: Run) -> list[Job]:
     """The run's jobs in the order of their start."""
-    found = [
-        _described(account, kind, summary[f"{kind}JobName"])
-        for kind in TYPES
-        for summary in _call(account, f"list_{kind.lower()}_jobs")(NameContains=run.id, MaxResults=100)[
-            f"{kind}JobSummaries"
-        ]
-    ]
+    found = []
+    for kind in TYPES:
+        listed = _call(account, f"list_{kind.lower()}_jobs")(NameContains=run.id, MaxResults=100)
+        found += [_described(account, kind, each[f"{kind}JobName"]) for each in listed[f"{kind}JobSummaries"]]
     return sorted(found, key=lambda job: job.started)
 
 
-def for_state(jobs: list[Job], state: str) -> list[Job]:
-    """The jobs of a state, whose name holds its kind: ScoreChampion's is `champion`, ScoreHoldout's `score`."""
+def of_state(jobs: list[Job], state: str) -> list[Job]:
+    """The jobs of a state, whose name holds their kind: `champion` is ScoreChampion's, `score` ScoreHoldout's."""
     kinds = sorted({job.kind for job in jobs if job.kind in state.lower()}, key=len)
     return [job for job in jobs if kinds and job.kind == kinds[-1]]
 
 
-def log(account: Account, job: Job) -> list[str]:
-    """What the job's containers wrote, in order; nothing when it wrote nothing."""
+def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:
+    """(errors, lines) of the job's log: all lines, and those of a failed job that are likely to name the error."""
     logs = account.session.client("logs")
     try:
         pages = logs.get_paginator("filter_log_events").paginate(
             logGroupName=f"/aws/sagemaker/{job.type}Jobs", logStreamNamePrefix=f"{job.name}/"
         )
-        return [event["message"] for page in pages for event in page["events"]]
+        lines = [event["message"] for page in pages for event in page["events"]]
     except logs.exceptions.ResourceNotFoundException:
-        return []
+        return [], []
+    failed = job.status == "Failed"
+    return [line for line in lines if failed and any(word in line.lower() for word in ERROR_WORDS)], lines
 
 
-def failing(lines: list[str]) -> list[str]:
-    """The lines that are likely to say what went wrong."""
-    return [line for line in lines if any(word in line.lower() for word in FAILING)]
+def training_job(account: Account, jobs: list[Job]) -> dict[str, Any]:
+    """The description of the training job among these; empty when there is none."""
+    name = next((job.name for job in jobs if job.type == "Training"), None)
+    return dict(account.sagemaker.describe_training_job(TrainingJobName=name)) if name else {}
 
 
 def _described(account: Account, kind: str, name: str) -> Job:

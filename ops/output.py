@@ -1,68 +1,123 @@
-"""What every command shares: its options, its exit codes, and text for people or one JSON document for machines."""
+"""What all commands share: the options --config and --json, the exit codes, and the output as text or JSON."""
 
+import functools
+import inspect
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
-Config = Annotated[str, typer.Option("--config", envvar="PIPELINE_CONFIG", help="The settings.")]
+from ops.account import Account
+
 CONFIG = "pipeline.toml"
-Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
-RunName = Annotated[str, typer.Argument(help="A run's name or its beginning; without it, the newest run.")]
+Config = Annotated[str, typer.Option("--config", envvar="PIPELINE_CONFIG", help="The settings file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+RunName = Annotated[str, typer.Argument(help="A run's name or its beginning. Default: the newest run.")]
+Text = str | Table | Iterable[str | Table]
 
 WIDTH = 160
-"""Of what is not read on a terminal: no column is cut or wrapped for a pipe."""
-console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-progress = Console(highlight=False, stderr=True)
-"""Where a command that answers in JSON shows what it is doing."""
+"""Columns of a table that does not go to a terminal: nothing is cut or wrapped."""
 
 
 class Exit(IntEnum):
-    """The exit codes of all commands; 2 is the command line's own, for what was typed wrongly."""
+    """The exit codes of all commands; typer exits with 2 when the command line is wrong."""
 
     OK = 0
     FAILED = 1
-    TURNED_DOWN = 3
-    """The run ended well and its model did not go live: rejected or superseded."""
+    REJECTED = 3
+    """The run succeeded, but its model did not go live; or a drift check found drift."""
     NOTHING = 4
-    """Nothing was done, as nothing is needed or possible yet."""
+    """There is nothing to do or to show yet."""
 
 
-def show(document: Any, text: str | Table | Iterable[str | Table], *, as_json: bool) -> None:
-    """Print the document as JSON, or else the text, line by line or table by table."""
-    if as_json:
-        print(json.dumps(document, default=plain, indent=2))
-        return
+@dataclass(frozen=True)
+class Result:
+    """What a command prints, `document` with --json and else `text`, and its exit code."""
+
+    document: object
+    text: Text
+    exit: Exit = Exit.OK
+
+
+def command(function: Callable[..., Result]) -> Callable[..., None]:
+    """The typer command of a function that takes an account and returns a Result: adds --config and --json.
+
+    A function with a parameter `as_json` also gets the value of --json.
+    """
+
+    @functools.wraps(function)
+    def run(*, config: str, as_json: bool, **arguments: object) -> None:
+        passed = {"as_json": as_json} if "as_json" in wanted else {}
+        result = function(Account.of(config), **arguments, **passed)
+        if as_json:
+            print(json.dumps(result.document, default=plain, indent=2))
+        else:
+            show(result.text)
+        raise typer.Exit(result.exit)
+
+    wanted = inspect.signature(function, eval_str=True).parameters
+    shared = inspect.signature(_options, eval_str=True).parameters
+    own = [parameter for name, parameter in wanted.items() if name not in ("account", "as_json")]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *shared.values())]
+    vars(run)["__signature__"] = inspect.Signature(parameters)
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    del vars(run)["__wrapped__"]
+    return run
+
+
+def _options(config: Config = CONFIG, as_json: Json = False) -> None:
+    """The options that `command` adds."""
+
+
+def output(*, as_json: bool = False) -> Console:
+    """The console for text: standard error while standard output is for a JSON document."""
+    return Console(highlight=False, stderr=as_json, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error; nothing where that is no terminal."""
+    console = output(as_json=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def show(text: Text, *, as_json: bool = False) -> None:
+    """Print text, line by line or table by table."""
     for part in [text] if isinstance(text, str | Table) else text:
-        console.print(part, soft_wrap=isinstance(part, str), markup=False)
+        if isinstance(part, str):
+            print(part, file=sys.stderr if as_json else sys.stdout)
+        else:
+            output(as_json=as_json).print(part)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Columns without lines between them, so that they can be cut by other programs."""
+    """A table without borders, so that other programs can cut its columns."""
     drawn = Table(*headings, box=None, pad_edge=False)
     for row in rows:
-        drawn.add_row(*(told(value) for value in row))
+        drawn.add_row(*(readable(value).replace("[", r"\[") for value in row))
     return drawn
 
 
-def told(value: object) -> str:
-    """A value as a person reads it: times to the second, numbers to four digits, nothing as a dash."""
+def readable(value: object) -> str:
+    """A value as text: times to the second, numbers to four digits, no value as a dash."""
     if isinstance(value, datetime):
         return f"{value:%F %T}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "-" if value is None or value == "" else str(value).replace("[", r"\[")
+    return "-" if value is None or value == "" else str(value)
 
 
-def plain(value: Any) -> Any:
-    """What JSON has no word for: dataclasses as objects, times in ISO 8601, the rest as text."""
+def plain(value: Any) -> object:
+    """The default of `json.dumps`: dataclasses as objects, times in ISO 8601, iterators as arrays, the rest as text."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
+    if isinstance(value, Iterator):
+        return list(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,24 +1,30 @@
-"""Posting rows the way that a consumer does: authorised, through API Gateway, patient when told to be."""
+"""Post rows to the API as a consumer does: authorised, through API Gateway, with retries."""
 
 import csv
+import io
 import json
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from ops.account import Account, OpsError
+from ops.output import Result, command, progress_bar
 
 SECONDS = 30
 """API Gateway answers within 29 s (API Gateway quotas, integration timeout)."""
 TRIES, LONGEST_WAIT = 6, 10
-"""Waiting that is worth it; `not-deployed` asks for a minute, which is a person's decision."""
+"""Attempts, and the longest Retry-After in seconds that is waited for; `not-deployed` asks for a minute."""
 Answer = dict[str, Any]
 
 
@@ -26,8 +32,32 @@ class Refused(OpsError):
     """The API answered with a problem."""
 
 
-def predict(account: Account, row: str) -> str:
-    """The label of one CSV row, by the post's path. Raises Refused with the API's own words."""
+@command
+def predict(
+    account: Account,
+    row: Annotated[str | None, typer.Argument(help="Numbers with commas. Default: the first golden row.")] = None,
+    file: Annotated[str, typer.Option("--file", help="A CSV of rows, with or without a header; - is stdin.")] = "",
+) -> Result:
+    """Post a row through API Gateway and print the label; with --file, post many rows and print a CSV."""
+    if not file:
+        label = label_of(account, row or golden_row(account))
+        return Result({"prediction": label}, f"prediction: {label}")
+    try:
+        with nullcontext(sys.stdin) if file == "-" else Path(file).open(newline="", encoding="utf-8-sig") as lines:
+            rows = rows_of(lines, account.settings.data.features)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OpsError(f"{file}: {error}") from error
+    return Result(_with_progress(account, rows), _csv(_with_progress(account, rows), account.settings.data.classes))
+
+
+@command
+def url(account: Account) -> Result:
+    """Print the URL that rows are posted to."""
+    return Result({"url": account.api_url}, account.api_url)
+
+
+def label_of(account: Account, row: str) -> str:
+    """The label of one CSV row. Raises Refused with the API's message."""
     return str(_post(account, account.api_url, json.dumps({"data": row}), "application/json"))
 
 
@@ -37,7 +67,7 @@ def golden_row(account: Account) -> str:
 
 
 def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
-    """The rows of a CSV as the API takes them; by name where it has a header, whatever else it holds.
+    """The rows of a CSV as the API takes them; the columns are picked by name when it has a header.
 
     Raises OpsError when a header lacks a feature or there is no row.
     """
@@ -56,24 +86,41 @@ def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
 
 
 def predict_all(account: Account, rows: list[str], advance: Callable[[int], None]) -> Iterator[Answer]:
-    """An answer a row, in order, in as few calls as the API's limits allow; `advance` is told of each call's rows.
+    """An answer per row, in order, in as few requests as the API's limits allow; calls `advance` with each one's rows.
 
     Raises Refused with the rows' numbers as they stand in `rows`, from 1.
     """
-    url = account.api_url.removesuffix(account.settings.api.path) + "/predictions"
+    address = account.api_url.removesuffix(account.settings.api.path) + "/predictions"
     done = 0
     for batch in _batches(rows, account.settings.api.max_rows, account.settings.api.max_bytes):
-        yield from _post(account, url, "\n".join(batch), "text/csv", before=done)["predictions"]
+        yield from _post(account, address, "\n".join(batch), "text/csv", before=done)["predictions"]
         done += len(batch)
         advance(len(batch))
 
 
 def flat(answer: Answer, classes: tuple[str, ...]) -> Answer:
-    """The answer with a multiclass model's scores each in a column of its own."""
+    """The answer with a column per score of a multiclass model."""
     if not isinstance(answer["score"], list):
         return answer
     scores = {f"score_{name}": score for name, score in zip(classes, answer["score"], strict=True)}
     return {"label": answer["label"], **scores, "predicted_label": answer["predicted_label"]}
+
+
+def _with_progress(account: Account, rows: list[str]) -> Iterator[Answer]:
+    with progress_bar() as bar:
+        task = bar.add_task("predicting", total=len(rows))
+        yield from predict_all(account, rows, lambda count: bar.advance(task, count))
+
+
+def _csv(answers: Iterator[Answer], classes: tuple[str, ...]) -> Iterator[str]:
+    """The lines of a CSV, each as soon as its answer has come."""
+    for number, answer in enumerate(flat(answer, classes) for answer in answers):
+        line = io.StringIO()
+        out = csv.DictWriter(line, answer, lineterminator="\n")
+        if number == 0:
+            out.writeheader()
+        out.writerow(answer)
+        yield line.getvalue().removesuffix("\n")
 
 
 def _batches(rows: list[str], most_rows: int, most_bytes: int) -> Iterator[list[str]]:
@@ -89,12 +136,12 @@ def _batches(rows: list[str], most_rows: int, most_bytes: int) -> Iterator[list[
     yield batch
 
 
-def _post(account: Account, url: str, body: str, content_type: str, before: int = 0) -> Any:
+def _post(account: Account, address: str, body: str, content_type: str, before: int = 0) -> Any:
     for attempt in range(1, TRIES + 1):
-        headers = _authorised(account, url, body, {"Content-Type": content_type})
-        posted = urllib.request.Request(url, body.encode(), headers, method="POST")  # noqa: S310
+        headers = _authorised(account, address, body, {"Content-Type": content_type})
+        request = urllib.request.Request(address, body.encode(), headers, method="POST")  # noqa: S310
         try:
-            with urllib.request.urlopen(posted, timeout=SECONDS) as answer:  # noqa: S310  # the stack's own URL
+            with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310  # the stack's own URL
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             wait = int(error.headers.get("Retry-After") or LONGEST_WAIT + 1)
@@ -102,13 +149,13 @@ def _post(account: Account, url: str, body: str, content_type: str, before: int 
                 raise Refused(f"{error.code} {_problem(error.read(), before)}") from error
             time.sleep(wait)
         except urllib.error.URLError as error:
-            reason = f"{url} does not answer ({error.reason}): is it deployed, is the local AWS up?"
+            reason = f"{address} does not answer ({error.reason}): is it deployed, is the local AWS up?"
             raise Refused(reason) from error
     raise AssertionError("unreachable")
 
 
-def _authorised(account: Account, url: str, body: str, headers: dict[str, str]) -> dict[str, str]:
-    """The headers with the proof that the settings ask for."""
+def _authorised(account: Account, address: str, body: str, headers: dict[str, str]) -> dict[str, str]:
+    """The headers with the credentials that the settings ask for."""
     if "ApiKey" in account.outputs:
         key = account.session.client("apigateway").get_api_key(apiKey=account.outputs["ApiKey"], includeValue=True)
         headers = {**headers, "x-api-key": key["value"]}
@@ -116,12 +163,12 @@ def _authorised(account: Account, url: str, body: str, headers: dict[str, str]) 
         return headers
     if account.settings.api.auth == "cognito":
         if not (token := os.environ.get("API_TOKEN")):
-            raise OpsError("the API wants a token of its user pool: put one into API_TOKEN")
+            raise OpsError("the API needs a token of its user pool: put it into the variable API_TOKEN")
         return {**headers, "Authorization": token}
     credentials = account.session.get_credentials()
     if credentials is None:
         raise OpsError("no AWS credentials: run `aws configure`, or `make up` and its exports for the local AWS")
-    request = AWSRequest("POST", url, data=body.encode(), headers=headers)
+    request = AWSRequest("POST", address, data=body.encode(), headers=headers)
     SigV4Auth(credentials, "execute-api", account.session.region_name).add_auth(request)
     return dict(request.headers)
 
@@ -129,11 +176,11 @@ def _authorised(account: Account, url: str, body: str, headers: dict[str, str]) 
 def _problem(body: bytes, before: int) -> str:
     try:
         problem = json.loads(body)
-        words = ": ".join(str(problem[key]) for key in ("title", "detail", "message") if key in problem)
+        message = ": ".join(str(problem[key]) for key in ("title", "detail", "message") if key in problem)
         faults = [
             f"\n  row {fault['row'] + before}: {' '.join(filter(None, (fault.get('column'), fault['detail'])))}"
             for fault in problem.get("errors", [])
         ]
-        return (words or str(problem)) + "".join(faults)
+        return (message or str(problem)) + "".join(faults)
     except (ValueError, AttributeError, KeyError):
         return body.decode(errors="replace")

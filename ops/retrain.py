@@ -1,25 +1,39 @@
-"""Asking for a run by hand: the same Lambda that uploads come to, asked directly, so that it answers at once."""
+"""Start a run by hand: invoke the Lambda that starts runs, so that its answer is known at once."""
 
 import json
+from typing import Annotated
+
+import typer
 
 from ops.account import Account, OpsError
+from ops.output import Exit, Result, command
 
 
 class RetrainFailed(OpsError):
-    """The Lambda did not answer the request; its own words are in the message."""
+    """The Lambda failed; its error is in the message."""
 
 
-def retrain(account: Account, *, force: bool) -> dict[str, str]:
-    """Ask for a run; return the Lambda's {"result", "detail"} and, when one was started, its "execution".
+@command
+def retrain(
+    account: Account,
+    force: Annotated[bool, typer.Option("--force", help="Run again on data and settings that had a run.")] = False,
+) -> Result:
+    """Start a run now. Exit code: 0 started, 4 not started (nothing new, waiting, no data), 1 failed."""
+    answer = start(account, force=force)
+    code = Exit.OK if answer["result"] == "started" else Exit.NOTHING
+    return Result(answer, f"{answer['result']}: {answer['detail']}", code)
+
+
+def start(account: Account, *, force: bool) -> dict[str, str]:
+    """The trigger Lambda's answer: {"result", "detail"} and, when it started a run, its "execution".
 
     Raises:
         RetrainFailed: the Lambda failed.
     """
+    function = account.outputs["TriggerFunction"]
     request = json.dumps({"reason": "manual", "force": force})
-    answer = account.session.client("lambda").invoke(FunctionName=account.outputs["Retrain"], Payload=request)
+    answer = account.session.client("lambda").invoke(FunctionName=function, Payload=request)
     document: dict[str, str] = json.load(answer["Payload"])
     if "FunctionError" in answer:
-        raise RetrainFailed(
-            f"{account.outputs['Retrain']}: {document.get('errorType')}: {document.get('errorMessage')}"
-        )
+        raise RetrainFailed(f"{function}: {document.get('errorType')}: {document.get('errorMessage')}")
     return document

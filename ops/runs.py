@@ -1,45 +1,85 @@
-"""Runs: what Step Functions knows of an execution, in the words of the pipeline."""
+"""Runs: the executions of the retraining machine, and those of the deploy machine that no run has started."""
 
 import hashlib
+import heapq
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from ops.account import Account, OpsError
+import typer
+from botocore.exceptions import ClientError
+from rich.table import Table
+
+from ops.account import Account, NothingToDo
+from ops.output import Exit, Result, command, table
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
 
 MOST = 1000
-"""How many runs are looked through for a name."""
+"""The number of runs that a name is searched in."""
+CHILD = re.compile(r"[0-9a-f]{32}-\d+")
+"""The name of a deployment that a run has started: the MD5 of the run's name, and the attempt."""
 
 
-class NoRun(OpsError):
+class NoRun(NothingToDo):
     """There is no run to show."""
+
+
+class Data(TypedDict, total=False):
+    """The uploaded data that a run is for."""
+
+    fingerprint: str
+    objects: int
+    bytes: int
+
+
+class Request(TypedDict, total=False):
+    """An execution's input; empty when a user started the execution without one. `package` is a deployment's."""
+
+    reason: str
+    data: Data
+    settings: str
+    commit: str
+    package: str
 
 
 @dataclass(frozen=True)
 class Step:
-    """A state that a run entered, and, once it has left it, when; `error` and `cause` are those of its last failure."""
+    """A state that a run entered, and when; `error` and `cause` are those of its last failure.
+
+    `failed` says that this state ended the run: other errors were retried or caught. A state of the deployment that the
+    run started is named `Deploy/{state}`.
+    """
 
     state: str
     entered: datetime
     left: datetime | None
     error: str = ""
     cause: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True)
 class Run:
-    """An execution: what it was asked, and, when it has ended, its end, outcome or cause, and why."""
+    """An execution: its input, and, when it has ended, its outcome or error, why, its model and its package's ARN."""
 
     arn: str
     name: str
     status: str
-    asked: str
+    started_by: str
     started: datetime
     stopped: datetime | None
     outcome: str
-    reason: str
+    why: str
+    model: str
+    package: str
+    warnings: list[str]
+    request: Request
 
     @property
     def running(self) -> bool:
@@ -48,111 +88,180 @@ class Run:
 
     @property
     def id(self) -> str:
-        """What the names of its jobs, model and endpoint config hold: the MD5 of its name (pipeline/names.py)."""
-        return hashlib.md5(self.name.encode(), usedforsecurity=False).hexdigest()
+        """The part of the names of its jobs, its model and its deployment that is the run's own."""
+        return md5(self.name)
 
     @property
     def seconds(self) -> float | None:
-        """How long it took."""
+        """The duration; None while it runs."""
         return (self.stopped - self.started).total_seconds() if self.stopped else None
+
+
+@command
+def runs(
+    account: Account,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The number of runs.")] = 20,
+) -> Result:
+    """List the runs, newest first. Exit code: 4 when there is none."""
+    found = latest(account, limit)
+    text = listing(found) if found else "no run yet: `ops upload FILE` starts one"
+    return Result(found, text, Exit.OK if found else Exit.NOTHING)
+
+
+def listing(found: list[Run]) -> Table:
+    """Runs as a table."""
+    return table(
+        ("started", "run", "started by", "status", "outcome", "seconds"),
+        ((run.started, run.name, run.started_by, run.status, run.outcome, run.seconds) for run in found),
+    )
+
+
+def md5(name: str) -> str:
+    """The MD5 of a name, in hexadecimal."""
+    return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
 
 
 def latest(account: Account, limit: int = 5) -> list[Run]:
     """The newest runs, newest first."""
-    return [describe(account, arn) for _, arn in islice(_listed(account), limit)]
+    return [describe(account, execution["executionArn"]) for execution in islice(_executions(account), limit)]
 
 
 def find(account: Account, name: str = "") -> Run:
     """The newest run whose name begins with `name`. Raises NoRun."""
-    for found, arn in islice(_listed(account), MOST):
-        if found.startswith(name):
-            return describe(account, arn)
+    for execution in islice(_executions(account), MOST):
+        if execution["name"].startswith(name):
+            return describe(account, execution["executionArn"])
     if name:
-        raise NoRun(f"no run's name begins with {name}: `python -m ops runs` lists them")
-    raise NoRun("no run yet: `python -m ops upload FILE` starts one")
-
-
-def of_resource(account: Account, resource: str) -> Run | None:
-    """The run that made a model or an endpoint config of this name."""
-    project = account.settings.project.name
-    for name, arn in islice(_listed(account), MOST):
-        run_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
-        if resource == f"{project}-{run_id}":
-            return describe(account, arn)
-    return None
+        raise NoRun(f"no run's name begins with {name}: `ops runs` lists them")
+    raise NoRun("no run yet: `ops upload FILE` starts one")
 
 
 def describe(account: Account, arn: str) -> Run:
-    """One run as it is now."""
+    """An execution of any of the machines as it is now."""
     found = account.states.describe_execution(executionArn=arn)
-    output = json.loads(found.get("output") or "{}")
-    if found["status"] == "SUCCEEDED":
-        outcome = str(output.get("outcome", "done"))
-        decision = output.get("evaluation", {}).get("metrics", {}).get("decision", {})
-        reason = str(output.get("why") or decision.get("reason", ""))
-    else:
-        outcome = ": ".join(filter(None, [found.get("error"), readable(found.get("cause", "")).strip()]))
-        reason = ""
+    document, request = _object(found.get("output")), _object(found.get("input"))
+    outcome = str(document.get("outcome", "done")) if found["status"] == "SUCCEEDED" else ""
     return Run(
         arn=arn,
         name=found["name"],
         status=found["status"],
-        asked=str(request(found.get("input", "")).get("reason", "manual")),
+        started_by=str(request.get("reason", "manual")),
         started=found["startDate"],
         stopped=found.get("stopDate"),
-        outcome=outcome,
-        reason=reason,
+        outcome=outcome or ": ".join(filter(None, [found.get("error"), sentence(found.get("cause", "")).strip()])),
+        why=str(document.get("why", "")),
+        model=str(document.get("model", "")),
+        package=str(document.get("package") or request.get("package", "")),
+        warnings=document.get("warnings", []),
+        request=request,
     )
 
 
-def request(text: str) -> dict[str, Any]:
-    """An execution's input; nothing when it was started by hand with something else."""
-    document = json.loads(text or "{}")
+def of_package(account: Account, package: str) -> Run | None:
+    """The run that trained a model package, by the package's metadata; None when one of the two is gone."""
+    try:
+        found = account.sagemaker.describe_model_package(ModelPackageName=package)
+        execution = found.get("CustomerMetadataProperties", {}).get("execution")
+        return describe(account, execution) if execution else None
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ValidationException", "ExecutionDoesNotExist"):
+            raise
+        return None
+
+
+def of_deployment(account: Account, config: str) -> Run | None:
+    """The run that trained the model of an endpoint configuration, by the deployment that created it.
+
+    The configuration itself may be deleted: its name holds the MD5 of the deployment's.
+    """
+    pages = account.states.get_paginator("list_executions").paginate(stateMachineArn=account.outputs["DeployMachine"])
+    for execution in islice((each for page in pages for each in page["executions"]), MOST):
+        if config == f"{account.settings.project.name}-{md5(execution['name'])}":
+            return of_package(account, describe(account, execution["executionArn"]).package)
+    return None
+
+
+def _object(text: str | None) -> Any:
+    """The JSON object in a text; empty when there is none."""
+    try:
+        document = json.loads(text or "{}")
+    except ValueError:
+        return {}
     return document if isinstance(document, dict) else {}
 
 
-def readable(cause: str) -> str:
-    """The sentence in a cause. A failed job's is its whole Describe document; a failed Lambda's, its error as JSON."""
-    try:
-        document = json.loads(cause)
-    except ValueError:
-        return cause
-    if not isinstance(document, dict):
-        return cause
-    return str(document.get("ExitMessage") or document.get("FailureReason") or document.get("errorMessage") or cause)
+def sentence(cause: str) -> str:
+    """The sentence in a cause. A job's or an execution's is its Describe document, a Lambda's its error, as JSON."""
+    document = _object(cause)
+    named = (document.get(key) for key in ("ExitMessage", "FailureReason", "errorMessage", "Cause"))
+    return str(next(filter(None, named), cause))
 
 
-def steps(account: Account, arn: str) -> list[Step]:
-    """The states that a run entered, in that order.
+def steps(account: Account, run: Run) -> list[Step]:
+    """The states that a run entered, in that order; after `Deploy` the states of the deployment that it started."""
+    found, deployments = _history(account, run.arn)
+    if deployments:
+        child = (
+            f"{account.outputs['DeployMachine'].replace(':stateMachine:', ':execution:')}:{run.id}-{deployments - 1}"
+        )
+        try:
+            states = [replace(step, state=f"Deploy/{step.state}") for step in _history(account, child)[0]]
+        except account.states.exceptions.ExecutionDoesNotExist:
+            states = []
+        place = 1 + max(number for number, step in enumerate(found) if step.state == "Deploy")
+        found[place:place] = states
+    if run.running or run.status == "SUCCEEDED":
+        return found
+    refused = [step for step in found if step.error]
+    last = [step for step in refused if run.outcome.startswith(step.error)] or refused[-1:]
+    return [replace(step, failed=step in last) for step in found]
 
-    An event belongs to the state that the events before it lead back to; where the history does not say which came
-    before (the local AWS), to the state that was entered last.
+
+def _history(account: Account, arn: str) -> tuple[list[Step], int]:
+    """The states that an execution entered, and how often it started a deployment.
+
+    An event belongs to the state that the events before it lead back to. A history without previous ids (the local
+    AWS's) is read in order: an event belongs to the state that was entered last.
     """
     found: list[Step] = []
     owner: dict[int, int] = {}
+    deployments = 0
     pages = account.states.get_paginator("get_execution_history").paginate(executionArn=arn)
     for event in (event for page in pages for event in page["events"]):
-        details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
         entered, left = event.get("stateEnteredEventDetails"), event.get("stateExitedEventDetails")
-        if entered is not None:
-            found.append(Step(entered["name"], event["timestamp"], None))
         number = owner.get(event.get("previousEventId", 0), len(found) - 1)
         if entered is not None:
+            found.append(Step(entered["name"], event["timestamp"], None))
             number = len(found) - 1
         elif left is not None:
             number = max(index for index, step in enumerate(found) if step.state == left["name"])
-            found[number] = Step(
-                left["name"], found[number].entered, event["timestamp"], found[number].error, found[number].cause
-            )
-        elif isinstance(details, dict) and "error" in details and number >= 0:
-            step = found[number]
-            cause = readable(details.get("cause", ""))
-            found[number] = Step(step.state, step.entered, step.left, details["error"], cause)
+            found[number] = replace(found[number], left=event["timestamp"])
+        elif number >= 0 and not event["type"].startswith("Execution"):
+            deployments += event["type"] == "TaskScheduled" and found[number].state == "Deploy"
+            found[number] = _with_error(found[number], event)
         owner[event["id"]] = number
-    return found
+    return found, deployments
 
 
-def _listed(account: Account) -> Any:
-    """(name, ARN) of every run, newest first."""
-    pages = account.states.get_paginator("list_executions").paginate(stateMachineArn=account.outputs["StateMachine"])
-    return ((execution["name"], execution["executionArn"]) for page in pages for execution in page["executions"])
+def _with_error(step: Step, event: Any) -> Step:
+    """The step with the error of an event that has one; a failed deployment's is the one in its document."""
+    details = next((value for key, value in event.items() if key.endswith("EventDetails") and "error" in value), None)
+    if details is None:
+        return step
+    cause = details.get("cause", "")
+    return replace(step, error=_object(cause).get("Error") or details["error"], cause=sentence(cause))
+
+
+def _executions(account: Account) -> Iterator["ExecutionListItemTypeDef"]:
+    """Runs, newest first."""
+    pages = account.states.get_paginator("list_executions")
+    lists = [
+        (
+            execution
+            for page in pages.paginate(stateMachineArn=account.outputs[name])
+            for execution in page["executions"]
+        )
+        for name in ("StateMachine", "DeployMachine")
+    ]
+    direct = (execution for execution in lists[1] if not CHILD.fullmatch(execution["name"]))
+    return heapq.merge(lists[0], direct, key=lambda execution: execution["startDate"], reverse=True)

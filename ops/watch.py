@@ -1,60 +1,68 @@
-"""Following a run, state by state, to its outcome or cause."""
+"""Follow a run, state by state, to its outcome or error."""
 
 import time
 from datetime import datetime
 
 from rich.console import Console
 
-from ops import runs
 from ops.account import Account
+from ops.output import Exit, Result, command, output
+from ops.runs import NoRun, Run, Step, describe, latest, steps
 
 START_WITHIN_SECONDS = 120
-"""How long an upload may take to start a run, beside the trigger's delay, before `watch` gives up."""
+"""The time that an upload may take to start a run, without the trigger's delay."""
 
 
-def newest_run(account: Account, console: Console) -> runs.Run:
-    """The run that the newest upload started, waiting for it to begin. Raises NoRun with the next step."""
+@command
+def watch(account: Account, as_json: bool) -> Result:
+    """Follow the run of the newest upload. Exit code: 0 accepted, 3 rejected or superseded, 1 failed."""
+    console = output(as_json=as_json)
+    return follow(account, newest_run(account, console), console)
+
+
+def newest_run(account: Account, console: Console) -> Run:
+    """The run that the newest upload started; waits until it starts. Raises NoRun."""
     uploaded = _newest_upload(account)
-    patience = START_WITHIN_SECONDS + account.settings.trigger.delay_seconds
-    deadline = time.monotonic() + patience
-    told = False
+    wait = START_WITHIN_SECONDS + account.settings.trigger.delay_seconds
+    deadline, announced = time.monotonic() + wait, False
     while time.monotonic() < deadline:
-        newest = runs.latest(account, limit=1)
+        newest = latest(account, limit=1)
         if newest and (uploaded is None or newest[0].started >= uploaded):
             return newest[0]
         if uploaded is None:
-            raise runs.NoRun("no run yet and nothing uploaded: `python -m ops upload FILE` starts one")
-        if not told:
+            raise NoRun("no run yet and nothing uploaded: `ops upload FILE` starts one")
+        if not announced:
             console.print("waiting for the upload to start a run ...")
-            told = True
-        time.sleep(_pause(account))
-    raise runs.NoRun(
-        f"the upload of {uploaded:%H:%M:%S} started no run in {patience} s:"
-        " `python -m ops retrain` says why, or starts one"
-    )
+            announced = True
+        time.sleep(account.pause)
+    raise NoRun(f"the upload of {uploaded:%H:%M:%S} started no run in {wait} s: `ops retrain` says why, or starts one")
 
 
-def follow(account: Account, run: runs.Run, console: Console) -> runs.Run:
-    """Prints a line for each state as it ends, with the seconds it took; returns the run once it has ended."""
+def follow(account: Account, run: Run, console: Console) -> Result:
+    """Prints a line for each state as it ends, with its duration; returns the run's end and its exit code."""
     console.print(f"run {run.name}, started {run.started:%H:%M:%S}")
-    told: set[int] = set()
+    printed: set[tuple[str, datetime]] = set()
     with console.status("") as status:
         while True:
-            current = runs.describe(account, run.arn)
-            steps = runs.steps(account, run.arn)
-            for number, step in enumerate(steps):
-                if number not in told and (step.left or not current.running):
-                    told.add(number)
+            run = describe(account, run.arn)
+            found = steps(account, run)
+            for step in found:
+                if (step.state, step.entered) not in printed and (step.left or not run.running):
+                    printed.add((step.state, step.entered))
                     console.print(_line(step))
-            if not current.running:
-                return current
-            status.update(", ".join(step.state for step in steps if step.left is None) + " ...")
-            time.sleep(_pause(account))
+            if not run.running:
+                break
+            status.update(", ".join(step.state for step in found if step.left is None) + " ...")
+            time.sleep(account.pause)
+    why = f" ({run.why})" if run.why else ""
+    lines = [f"{run.status.lower()}: {run.outcome}{why}", *(f"warning: {warning}" for warning in run.warnings)]
+    code = Exit.OK if run.outcome in ("accepted", "done") else Exit.REJECTED
+    return Result(run, lines, code if run.status == "SUCCEEDED" else Exit.FAILED)
 
 
-def _line(step: runs.Step) -> str:
+def _line(step: Step) -> str:
     took = f"{(step.left - step.entered).total_seconds():6.1f} s" if step.left else ""
-    return f"  {step.state:<24}{took}{f'  [red]{step.error}[/red]' if step.error else ''}"
+    return f"  {step.state:<28}{took}{f'  [red]{step.error}[/red]' if step.error else ''}"
 
 
 def _newest_upload(account: Account) -> datetime | None:
@@ -62,8 +70,3 @@ def _newest_upload(account: Account) -> datetime | None:
         Bucket=account.outputs["DataBucket"], Prefix=account.settings.data.prefix
     )
     return max((item["LastModified"] for page in listed for item in page.get("Contents", [])), default=None)
-
-
-def _pause(account: Account) -> float:
-    """Seconds between two looks: the service in AWS allows few of them, the local one any number."""
-    return 0.25 if account.local else 2.0

@@ -1,10 +1,11 @@
-"""The weights of a linear learner's model, read from its artifact without its framework."""
+"""The weights of a linear learner's model, read from its artifact without MXNet."""
 
 import io
+import math
 import struct
 import tarfile
 import zipfile
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from ops.account import Account
@@ -13,13 +14,24 @@ LIST_MAGIC, ARRAY_MAGICS = 0x112, (0xF993FAC9, 0xF993FACA)
 """MXNet's marks of a list of arrays and of a dense array (its `ndarray.cc`)."""
 
 
-def coefficients(account: Account, artifact: str, features: tuple[str, ...]) -> list[dict[str, Any]]:
-    """{feature, output, weight} of every weight on the raw features; none when the artifact is of another algorithm.
+class Coefficient(TypedDict):
+    """A weight on a raw feature, of one of the model's outputs; `effect` is that of one standard deviation."""
 
-    `artifact` is the S3 URI of model.tar.gz.
+    feature: str
+    output: int
+    weight: float
+    effect: float
+
+
+def coefficients(
+    account: Account, artifact: str, features: tuple[str, ...], spread: dict[str, float]
+) -> list[Coefficient]:
+    """Every weight, the largest effect first; none when the artifact is of another algorithm.
+
+    `artifact` is the S3 URI of model.tar.gz, `spread` the standard deviation of each feature.
     """
-    place = urlsplit(artifact)
-    body = account.s3.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
+    uri = urlsplit(artifact)
+    body = account.s3.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))["Body"].read()
     try:
         with tarfile.open(fileobj=io.BytesIO(body)) as archive:
             member = next(entry for entry in archive if entry.name.startswith("model_algo-"))
@@ -32,10 +44,12 @@ def coefficients(account: Account, artifact: str, features: tuple[str, ...]) -> 
     outputs = shape[1] if len(shape) > 1 else 1
     if len(weights) != len(features) * outputs:
         return []
-    return [
-        {"feature": features[number // outputs], "output": number % outputs, "weight": weight}
-        for number, weight in enumerate(weights)
-    ]
+    found: list[Coefficient] = []
+    for number, weight in enumerate(weights):
+        name = features[number // outputs]
+        effect = weight * spread.get(name, 1.0)
+        found.append({"feature": name, "output": number % outputs, "weight": weight, "effect": effect})
+    return sorted(found, key=lambda line: -abs(line["effect"]))
 
 
 def _weights(data: bytes) -> tuple[tuple[int, ...], list[float]]:
@@ -51,17 +65,14 @@ def _weights(data: bytes) -> tuple[tuple[int, ...], list[float]]:
         (kind_of_number,) = struct.unpack_from("<i", data, at - 4)
         if kind not in ARRAY_MAGICS or storage != 0 or kind_of_number != 0:
             raise ValueError("an array that is not dense and of float32")
-        size = 1
-        for length in shape:
-            size *= length
+        size = math.prod(shape)
         arrays.append((shape, list(struct.unpack_from(f"<{size}f", data, at))))
         at += 4 * size
     (named,) = struct.unpack_from("<Q", data, at)
     at += 8
     for number in range(named):
         (length,) = struct.unpack_from("<Q", data, at)
-        name = data[at + 8 : at + 8 + length].decode()
         at += 8 + length
-        if name.endswith("fc0_weight"):
+        if data[at - length : at].endswith(b"fc0_weight"):
             return arrays[number]
     raise ValueError("no fc0_weight")

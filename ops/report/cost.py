@@ -1,7 +1,8 @@
-"""What a run cost: the seconds of its jobs, and their price where the Price List answers."""
+"""The cost of a run: the seconds of its jobs, and their price where the Price List answers."""
 
 import json
-from typing import Any
+from functools import cache
+from typing import TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -9,28 +10,38 @@ from ops.account import Account
 from ops.jobs import Job
 
 COMPONENTS = {"Processing": "Processing", "Training": "Training", "Transform": "Batch Transform"}
-"""The Price List's word for each kind of job (AWS Price List, AmazonSageMaker, attribute `component`)."""
+"""The Price List's term for each kind of job (AWS Price List, AmazonSageMaker, attribute `component`)."""
 
 
-def cost(account: Account, jobs: list[Job]) -> dict[str, Any]:
-    """{jobs: [{name, instances, seconds, dollars}], seconds, dollars}; dollars are None where no price is known."""
-    prices: dict[tuple[str, str], float | None] = {}
-    lines = []
+class Line(TypedDict):
+    """A job's instances, instance seconds and US dollars; None where no price is known."""
+
+    job: str
+    instances: str
+    seconds: float
+    dollars: float | None
+
+
+def cost(account: Account, jobs: list[Job]) -> list[Line]:
+    """A line per job, and the line `all`."""
+
+    @cache
+    def hourly(kind: str, instance_type: str) -> float | None:
+        return _hourly(account, kind, instance_type)
+
+    lines: list[Line] = []
     for job in jobs:
-        key = (job.type, job.instance_type)
-        if key not in prices:
-            prices[key] = _hourly(account, *key)
-        price = prices[key]
+        price = hourly(job.type, job.instance_type)
         dollars = None if price is None else price * job.seconds / 3600
         instances = f"{job.instance_count} x {job.instance_type}"
         lines.append({"job": job.kind, "instances": instances, "seconds": job.seconds, "dollars": dollars})
-    known = [line["dollars"] for line in lines if isinstance(line["dollars"], float)]
+    known = [line["dollars"] for line in lines if line["dollars"] is not None]
     total = sum(known) if lines and len(known) == len(lines) else None
-    return {"jobs": lines, "seconds": sum(job.seconds for job in jobs), "dollars": total}
+    return [*lines, {"job": "all", "instances": "", "seconds": sum(job.seconds for job in jobs), "dollars": total}]
 
 
 def _hourly(account: Account, kind: str, instance_type: str) -> float | None:
-    """US dollars an hour on demand in the account's region."""
+    """US dollars per hour on demand in the account's region."""
     wanted = {
         "instanceName": instance_type,
         "component": COMPONENTS[kind],

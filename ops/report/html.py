@@ -1,13 +1,12 @@
-"""What a page that explains itself is made of: one HTML file, its charts' script and library in it."""
+"""The parts of a page in one HTML file, with its charts' script and their library in it."""
 
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from ops.account import OpsError
-from ops.output import plain, told
+from ops.output import plain, readable
 
 HERE = Path(__file__).parent
 LIBRARIES = Path(__file__).parents[2] / "node_modules"
@@ -18,14 +17,14 @@ class NoLibrary(OpsError):
     """The plotting library is not installed."""
 
 
-def frame(title: str, body: Iterable[str], data: Any, charts: Path) -> str:
+def frame(title: str, body: Iterable[str], data: object, charts: Path) -> str:
     """A page's HTML. Raises NoLibrary.
 
     Args:
-        title: Of the window.
+        title: The window's title.
         body: Sections.
         data: For the charts: JSON in the element `run`.
-        charts: A script that defines `charts`: by figure, a function that answers an SVG for a width, or nothing.
+        charts: A script that defines `charts`: a function per figure that returns an SVG for a width, or nothing.
     """
     try:
         scripts = "\n".join(f"<script>{(LIBRARIES / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
@@ -35,7 +34,7 @@ def frame(title: str, body: Iterable[str], data: Any, charts: Path) -> str:
         "TITLE": escape(title),
         "CSS": (HERE / "page.css").read_text(encoding="utf-8"),
         "BODY": "\n".join(body),
-        # A text in the data that closes the script element would end it: `<` is written as JSON's escape.
+        # JSON's escape for `<`: a text with `</script>` would end the element.
         "DATA": json.dumps(data, default=plain).replace("<", "\\u003c"),
         "LIBRARIES": scripts,
         "CHARTS": charts.read_text(encoding="utf-8") + (HERE / "draw.js").read_text(encoding="utf-8"),
@@ -47,9 +46,9 @@ def frame(title: str, body: Iterable[str], data: Any, charts: Path) -> str:
 
 
 def section(title: str, *parts: str, note: str = "") -> str:
-    """A heading, what is to be said of it, and what it is about."""
-    said = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section><h2>{escape(title)}</h2>{said}{''.join(parts)}</section>"
+    """A heading, a note below it, and the section's parts."""
+    below = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<section><h2>{escape(title)}</h2>{below}{''.join(parts)}</section>"
 
 
 def figure(name: str, caption: str) -> str:
@@ -63,11 +62,12 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]
     body = "".join(
         f'<tr><th scope="row">{escape(str(row[0]))}</th>' + "".join(map(_cell, row[1:])) + "</tr>" for row in rows
     )
-    return (f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(caption)}"><table>'
-            f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table></div>")  # fmt: skip
+    return (
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _cell(value: object) -> str:
-    number = isinstance(value, int | float)
-    return f"<td{' class=number' if number else ''}>{escape(told(value) if not isinstance(value, str) else value)}</td>"
+    number = " class=number" if isinstance(value, int | float) else ""
+    return f"<td{number}>{escape(value if isinstance(value, str) else readable(value))}</td>"

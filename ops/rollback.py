@@ -1,0 +1,39 @@
+"""Deploy the previous approved model again."""
+
+import json
+
+from ops.account import Account, NothingToDo
+from ops.output import Result, command, output
+from ops.runs import describe
+from ops.status import endpoint
+from ops.watch import follow
+
+
+@command
+def rollback(account: Account, as_json: bool) -> Result:
+    """Deploy the previous approved model again, without training, and follow the deployment."""
+    return follow(account, describe(account, start(account)), output(as_json=as_json))
+
+
+def start(account: Account) -> str:
+    """Start the deployment of the newest approved package that is older than the live one; returns its execution's ARN.
+
+    Raises:
+        NothingToDo: no model is live, or no approved package is older.
+    """
+    live = endpoint(account)
+    if live.status == "none":
+        raise NothingToDo("no model has been deployed yet: `ops upload FILE` starts the first run")
+    packages = account.sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=account.outputs["ModelPackageGroup"],
+        ModelApprovalStatus="Approved",
+        SortBy="CreationTime",
+        SortOrder="Descending",
+    )
+    approved = (summary["ModelPackageArn"] for page in packages for summary in page["ModelPackageSummaryList"])
+    older = next((next(approved, None) for arn in approved if arn == live.package), None)
+    if older is None:
+        raise NothingToDo("no approved model package is older than the live one: `ops upload FILE` trains another")
+    return account.states.start_execution(
+        stateMachineArn=account.outputs["DeployMachine"], input=json.dumps({"package": older, "reason": "rollback"})
+    )["executionArn"]
