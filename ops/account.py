@@ -1,6 +1,7 @@
 """The account that a command talks to: AWS, or the local AWS when AWS_ENDPOINT_URL names one."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
 
 
 class OpsError(Exception):
@@ -72,6 +74,11 @@ class Account:
     def sagemaker(self) -> "SageMakerClient":
         """A client for jobs, the model registry and the endpoint."""
         return self.session.client("sagemaker")
+
+    def executions(self, machine: str) -> Iterator["ExecutionListItemTypeDef"]:
+        """The executions of the state machine that a stack output names, newest first."""
+        pages = self.states.get_paginator("list_executions").paginate(stateMachineArn=self.outputs[machine])
+        return (execution for page in pages for execution in page["executions"])
 
     @property
     def local(self) -> str:

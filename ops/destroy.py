@@ -16,7 +16,7 @@ from ops.output import Result, command, show
 CDK = ["node_modules/.bin/cdk", "destroy", "--all", "--force"]
 KEY_DAYS = 7
 """The shortest waiting period of ScheduleKeyDeletion."""
-Deletion = tuple[str, Callable[[], Any]]
+Deletion = tuple[str, Callable[[], object]]
 
 
 @command
@@ -27,9 +27,9 @@ def destroy(
     as_json: bool = False,
 ) -> Result:
     """Delete what runs created (endpoint, configs, models, packages) and the stack. Data stays without --data."""
-    deletions = list(created_by_runs(account))
-    deletions.append((f"stack {account.settings.project.name}", _delete_stack))
-    deletions += _data(account) if data else []
+    stack = f"stack {account.settings.project.name}", _delete_stack
+    # All is listed first: without the stack, its buckets are not known.
+    deletions = [*_created_by_runs(account), stack, *(_data(account) if data else ())]
     show((f"  {name}" for name, _ in deletions), as_json=as_json)
     if not yes:
         typer.confirm("Delete all of this?", abort=True, err=as_json)
@@ -38,73 +38,69 @@ def destroy(
     return Result({"deleted": [name for name, _ in deletions]}, ())
 
 
-def created_by_runs(account: Account) -> Iterator[Deletion]:
+def _created_by_runs(account: Account) -> Iterator[Deletion]:
     """The resources that are not in the stack, in the order in which they can be deleted: name and deletion."""
-    project = account.settings.project.name
-    states: Any = account.states
-    sagemaker: Any = account.sagemaker
+    project, states, sagemaker = account.settings.project.name, account.states, account.sagemaker
     for machine in ("StateMachine", "DeployMachine"):
-        running = {"stateMachineArn": account.outputs[machine], "statusFilter": "RUNNING"}
-        for arn in _names(states, "list_executions", "executions", "executionArn", running):
+        executions = _pages(states, "list_executions", stateMachineArn=account.outputs[machine], statusFilter="RUNNING")
+        for arn in (each["executionArn"] for each in executions):
             yield f"run {arn}", partial(states.stop_execution, executionArn=arn)
-    autoscaling: Any = account.session.client("application-autoscaling")
-    for page in autoscaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker"):
-        for target in page["ScalableTargets"]:
-            if target["ResourceId"].startswith(f"endpoint/{project}/"):
-                keys = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
-                yield f"autoscaling of {target['ResourceId']}", partial(autoscaling.deregister_scalable_target, **keys)
+    autoscaling = account.session.client("application-autoscaling")
+    for target in _pages(autoscaling, "describe_scalable_targets", ServiceNamespace="sagemaker"):
+        if target["ResourceId"].startswith(f"endpoint/{project}/"):
+            keys = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+            yield f"autoscaling of {target['ResourceId']}", partial(autoscaling.deregister_scalable_target, **keys)
     with suppress(ClientError):  # there is none
         sagemaker.describe_endpoint(EndpointName=project)
-        yield f"endpoint {project}", partial(_delete_endpoint, sagemaker, project, 1 if account.local else 30)
-    ours = {"NameContains": f"{project}-"}
-    for name in _names(sagemaker, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", ours):
-        yield f"endpoint config {name}", partial(sagemaker.delete_endpoint_config, EndpointConfigName=name)
-    for name in _names(sagemaker, "list_models", "Models", "ModelName", ours):
-        yield f"model {name}", partial(sagemaker.delete_model, ModelName=name)
-    group = {"ModelPackageGroupName": account.outputs["ModelPackageGroup"]}
-    for arn in _names(sagemaker, "list_model_packages", "ModelPackageSummaryList", "ModelPackageArn", group):
+        yield f"endpoint {project}", partial(_delete_endpoint, account, project)
+    for each in _pages(sagemaker, "list_endpoint_configs", NameContains=f"{project}-"):
+        if (name := each["EndpointConfigName"]).startswith(f"{project}-"):
+            yield f"endpoint config {name}", partial(sagemaker.delete_endpoint_config, EndpointConfigName=name)
+    for each in _pages(sagemaker, "list_models", NameContains=f"{project}-"):
+        if (name := each["ModelName"]).startswith(f"{project}-"):
+            yield f"model {name}", partial(sagemaker.delete_model, ModelName=name)
+    for each in _pages(sagemaker, "list_model_packages", ModelPackageGroupName=account.outputs["ModelPackageGroup"]):
+        arn = each["ModelPackageArn"]
         yield f"model package {arn}", partial(sagemaker.delete_model_package, ModelPackageName=arn)
     if vpc := account.outputs.get("Vpc"):
-        ec2: Any = account.session.client("ec2")
-        yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_wait_for_no_interfaces, ec2, vpc)
+        yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_wait_for_no_interfaces, account, vpc)
 
 
-def _names(client: Any, operation: str, listed: str, member: str, request: dict[str, str]) -> Iterator[str]:
-    prefix = request.get("NameContains", "")
+def _pages(client: Any, operation: str, **request: str) -> Iterator[dict[str, Any]]:
+    """The items of a list operation, whose answer has one list."""
     for page in client.get_paginator(operation).paginate(**request):
-        yield from (item[member] for item in page[listed] if item[member].startswith(prefix))
+        yield from next(value for value in page.values() if isinstance(value, list))
 
 
-def _delete_endpoint(sagemaker: Any, name: str, seconds: int) -> None:
+def _delete_endpoint(account: Account, name: str) -> None:
+    wait = {"EndpointName": name, "WaiterConfig": {"Delay": 1 if account.local else 30}}
+    sagemaker: Any = account.sagemaker
     with suppress(WaiterError):  # it is Failed
-        sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": seconds})
+        sagemaker.get_waiter("endpoint_in_service").wait(**wait)
     sagemaker.delete_endpoint(EndpointName=name)
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": seconds})
+    sagemaker.get_waiter("endpoint_deleted").wait(**wait)
 
 
-def _wait_for_no_interfaces(ec2: Any, vpc: str) -> None:
-    """Wait at most 20 minutes: SageMaker deletes them with the jobs' role, which goes with the stack (DeleteEndpoint)."""
+def _wait_for_no_interfaces(account: Account, vpc: str) -> None:
+    """Wait at most 20 minutes: SageMaker deletes them with the jobs' role, which the stack deletes (DeleteEndpoint)."""
+    ec2, filters = account.session.client("ec2"), [{"Name": "vpc-id", "Values": [vpc]}]
     for _ in range(120):
-        if not ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkInterfaces"]:
+        if not ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
             return
         time.sleep(10)
     raise OpsError(f"{vpc} still has network interfaces, so the stack cannot be deleted yet: try again later")
 
 
-def _data(account: Account) -> list[Deletion]:
-    """The stack's buckets with their objects, and its key; listed before the stack is deleted."""
-    stacks: Any = account.session.client("cloudformation")
-    pages = stacks.get_paginator("list_stack_resources").paginate(StackName=account.settings.project.name)
-    found: list[Deletion] = []
-    for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+def _data(account: Account) -> Iterator[Deletion]:
+    """The stack's buckets with their objects, and its key."""
+    kms, cloudformation = account.session.client("kms"), account.session.client("cloudformation")
+    for resource in _pages(cloudformation, "list_stack_resources", StackName=account.settings.project.name):
         name = resource.get("PhysicalResourceId", "")
         if resource["ResourceType"] == "AWS::S3::Bucket":
-            found.append((f"bucket {name} and all its objects", partial(_delete_bucket, account, name)))
+            yield f"bucket {name} and all its objects", partial(_delete_bucket, account, name)
         elif resource["ResourceType"] == "AWS::KMS::Key":
-            kms: Any = account.session.client("kms")
             delete = partial(kms.schedule_key_deletion, KeyId=name, PendingWindowInDays=KEY_DAYS)
-            found.append((f"key {name}, in {KEY_DAYS} days", delete))
-    return found
+            yield f"key {name}, in {KEY_DAYS} days", delete
 
 
 def _delete_bucket(account: Account, name: str) -> None:

@@ -14,7 +14,7 @@ from ops.account import Account, OpsError
 from ops.output import Exit, Result, command
 from ops.status import alarms, endpoint
 
-ROOT = Path(__file__).parent.parent
+CDK = Path(__file__).parents[1] / "node_modules" / ".bin" / "cdk"
 NODE_SINCE = 20
 """The oldest version of Node that the CDK CLI runs on and the Node project maintains."""
 BOOTSTRAP_SINCE = 6
@@ -30,33 +30,40 @@ class Check:
     fix: str = ""
 
 
-class Failed(OpsError):
-    """A check fails; the message is the finding."""
-
-
 @command
 def doctor(account: Account) -> Result:
     """Check the machine, the account and the stack; each check is ok or has a fix. Exit code: 1 when one has a fix."""
-    found = [_check(account, name, check, fix) for name, (check, fix) in CHECKS.items()]
+    found = [_checked(account, name, check, fix) for name, (check, fix) in CHECKS.items()]
     lines = []
-    for check in found:
-        lines.append(f"{'FIX' if check.fix else 'ok '} {check.name:<12}{check.found}")
-        if check.fix:
-            lines.append(f"    {'':<12}{check.fix}")
-    return Result(found, lines, Exit.FAILED if any(check.fix for check in found) else Exit.OK)
+    for each in found:
+        lines.append(f"{'FIX' if each.fix else 'ok '} {each.name:<12}{each.found}")
+        lines += [f"    {'':<12}{each.fix}"] if each.fix else []
+    return Result(found, lines, Exit.FAILED if any(each.fix for each in found) else Exit.OK)
 
 
-def _check(account: Account, name: str, check: Callable[[Account], str], fix: str) -> Check:
+def _checked(account: Account, name: str, check: Callable[[Account], str], fix: str) -> Check:
     try:
         return Check(name, check(account))
     except (OpsError, BotoCoreError, ClientError) as error:
         return Check(name, " ".join(str(error).split()), fix)
 
 
+def _require(passed: object, problem: str) -> None:
+    if not passed:
+        raise OpsError(problem)
+
+
 def _python(_: Account) -> str:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] not in ((3, 11), (3, 12)):
-        raise Failed(f"this project does not support Python {version}")
+    _require(sys.version_info[:2] in ((3, 11), (3, 12)), f"this project does not support Python {version}")
+    return version
+
+
+def _node(_: Account) -> str:
+    program = shutil.which("node", path=_path())
+    _require(program, "node is not on the PATH")
+    version = _version(str(program))
+    _require(int(version.removeprefix("v").split(".")[0]) >= NODE_SINCE, f"Node {version} is older than {NODE_SINCE}")
     return version
 
 
@@ -64,71 +71,47 @@ def _path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
-def _node(_: Account) -> str:
-    program = shutil.which("node", path=_path())
-    if program is None:
-        raise Failed("node is not on the PATH")
-    version = _version(program)
-    if int(version.removeprefix("v").split(".")[0]) < NODE_SINCE:
-        raise Failed(f"Node {version} is older than {NODE_SINCE}")
-    return version
-
-
-def _cdk(_: Account) -> str:
-    program = ROOT / "node_modules" / ".bin" / "cdk"
-    if not program.exists():
-        raise Failed(f"{program.relative_to(ROOT)} is not there")
-    return _version(str(program))
-
-
 def _version(program: str) -> str:
     environment = {**os.environ, "PATH": _path()}
     try:
-        done = subprocess.run(
-            [program, "--version"], env=environment, capture_output=True, text=True, check=True, timeout=30
-        )
+        return subprocess.check_output([program, "--version"], env=environment, text=True, timeout=30).strip()
     except (OSError, subprocess.SubprocessError) as error:
-        raise Failed(f"{program} does not run: {error}") from error
-    return done.stdout.strip()
+        raise OpsError(f"{program} does not run: {error}") from error
 
 
 def _credentials(account: Account) -> str:
-    if account.session.get_credentials() is None:
-        raise Failed("no credentials found")
+    _require(account.session.get_credentials(), "no credentials found")
     return str(account.session.client("sts").get_caller_identity()["Arn"])
 
 
 def _region(account: Account) -> str:
-    if not account.session.region_name:
-        raise Failed("no region is set")
-    return account.session.region_name
+    _require(account.session.region_name, "no region is set")
+    return str(account.session.region_name)
 
 
 def _quotas(account: Account) -> str:
     """Compare the instances that the settings need with the quotas; passes when the account may not list its quotas."""
     settings = account.settings
-    endpoint_count = max(settings.endpoint.instance_count, settings.endpoint.max_instances)
-    wanted = {f"{settings.endpoint.instance_type} for endpoint usage": endpoint_count}
+    count = max(settings.endpoint.instance_count, settings.endpoint.max_instances)
+    wanted = {f"{settings.endpoint.instance_type} for endpoint usage": count}
     for name in ("training", "processing", "transform"):
         table = getattr(settings, name)
         wanted[f"{table.instance_type} for {name} job usage"] = table.instance_count
+    pages = account.session.client("service-quotas").get_paginator("list_service_quotas")
     try:
-        pages = account.session.client("service-quotas").get_paginator("list_service_quotas")
         quotas = [quota for page in pages.paginate(ServiceCode="sagemaker") for quota in page["Quotas"]]
     except ClientError:
         return "the account may not list them"
     listed = {quota["QuotaName"]: quota["Value"] for quota in quotas}
     short = [f"{name}: {listed[name]:g}" for name, count in wanted.items() if listed.get(name, count) < count]
-    if short:
-        raise Failed(f"too few instances: {'; '.join(short)}")
+    _require(not short, f"too few instances: {'; '.join(short)}")
     return "enough instances for every job and the endpoint"
 
 
 def _bootstrap(account: Account) -> str:
     name = "/cdk-bootstrap/hnb659fds/version"
     version = account.session.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
-    if int(version) < BOOTSTRAP_SINCE:
-        raise Failed(f"version {version} is older than {BOOTSTRAP_SINCE}")
+    _require(int(version) >= BOOTSTRAP_SINCE, f"version {version} is older than {BOOTSTRAP_SINCE}")
     return f"version {version}"
 
 
@@ -139,32 +122,30 @@ def _stack(account: Account) -> str:
 
 
 def _settings(account: Account) -> str:
-    client = account.session.client("lambda")
-    described = client.get_function_configuration(FunctionName=account.outputs["TriggerFunction"])
-    variables, wanted = described["Environment"]["Variables"], account.settings.hash
-    if variables.get("SETTINGS_HASH") != wanted:
-        raise Failed(f"the stack has settings {variables.get('SETTINGS_HASH', '')[:8]}, here {wanted[:8]}")
+    function, wanted = account.outputs["TriggerFunction"], account.settings.hash
+    described = account.session.client("lambda").get_function_configuration(FunctionName=function)
+    variables = described["Environment"]["Variables"]
+    deployed = variables.get("SETTINGS_HASH", "")
+    _require(deployed == wanted, f"the stack has settings {deployed[:8]}, here {wanted[:8]}")
     return f"as deployed, commit {variables.get('COMMIT', 'unknown')[:12]}"
 
 
 def _endpoint(account: Account) -> str:
     live = endpoint(account)
-    if live.status != "InService":
-        raise Failed(f"{live.name}: {live.status} {live.problem}".strip())
+    _require(live.status == "InService", f"{live.name}: {live.status} {live.problem}".strip())
     return f"{live.name}: {live.config}"
 
 
 def _alarms(account: Account) -> str:
-    found = alarms(account)
-    if found:
-        raise Failed("; ".join(f"{alarm['name']}: {alarm['reason']}" for alarm in found))
+    found = [f"{alarm.name}: {alarm.reason}" for alarm in alarms(account)]
+    _require(not found, "; ".join(found))
     return "no alarm is in the state ALARM"
 
 
 CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
     "Python": (_python, "install Python 3.11 or 3.12 and run `make install`"),
     "Node": (_node, "run `make install`: it brings Node as a Python package"),
-    "CDK": (_cdk, "run `make install`"),
+    "CDK": (lambda _: _version(str(CDK)), "run `make install`"),
     "credentials": (_credentials, 'run `aws configure` or `aws sso login`; locally: eval "$(make -s env)"'),
     "region": (_region, "set AWS_DEFAULT_REGION, or run `aws configure set region REGION`"),
     "quotas": (_quotas, "raise the quota: AWS console, Service Quotas, Amazon SageMaker"),
@@ -174,4 +155,4 @@ CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
     "endpoint": (_endpoint, "`ops upload FILE` starts a run; `ops logs` shows why a run failed"),
     "alarms": (_alarms, "read docs/runbook.md: it has a section per alarm"),
 }
-"""Every check with its fix, in the order in which they depend on each other; a failed check does not stop the others."""
+"""Every check with its fix, in the order in which they depend on each other; all are made."""

@@ -2,21 +2,23 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from ops.account import Account
 from ops.output import Exit, Result, command, table
-from ops.run_files import Drift, FeatureDrift, read
+from ops.run_files import Drift, read
 from ops.runs import describe
 
 CODES = {"no drift": Exit.OK, "drift": Exit.REJECTED, "not enough data": Exit.NOTHING}
 
 
-class Check(TypedDict):
+@dataclass(frozen=True)
+class Check:
     """A drift check that has ended; `verdict` is drift, no drift, not enough data or failed."""
 
     check: str
@@ -36,13 +38,13 @@ def drift(
     if found is None:
         return Result(None, "no check has run yet: `ops drift --now` runs one", Exit.NOTHING)
     measured = details(account, found)
-    return Result({**found, "details": measured}, _text(found, measured), CODES.get(found["verdict"], Exit.FAILED))
+    document = {**asdict(found), "details": measured}
+    return Result(document, _text(found, measured), CODES.get(found.verdict, Exit.FAILED))
 
 
 def latest_check(account: Account) -> Check | None:
     """The newest check that has ended; None when there was none."""
-    pages = account.states.get_paginator("list_executions").paginate(stateMachineArn=account.outputs["DriftMachine"])
-    listed = (execution for page in pages for execution in page["executions"] if execution["status"] != "RUNNING")
+    listed = (execution for execution in account.executions("DriftMachine") if execution["status"] != "RUNNING")
     newest = next(listed, None)
     return _check(account, newest["executionArn"]) if newest else None
 
@@ -57,11 +59,11 @@ def run_check(account: Account) -> Check:
 
 def details(account: Account, found: Check) -> Drift:
     """drift.json of a check; empty when there was not enough data."""
-    measured: Drift = read(account, f"{found['check']}/drift/drift.json")
+    measured: Drift = read(account, f"{found.check}/drift/drift.json")
     return measured
 
 
-def most_drifted(measured: Drift, count: int) -> list[tuple[str, FeatureDrift]]:
+def most_drifted(measured: Drift, count: int) -> list[tuple[str, dict[str, float]]]:
     """The features with the largest PSI, the largest first."""
     return sorted(measured.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:count]
 
@@ -69,16 +71,15 @@ def most_drifted(measured: Drift, count: int) -> list[tuple[str, FeatureDrift]]:
 def _check(account: Account, arn: str) -> Check:
     run = describe(account, arn)
     verdict, reason = (run.outcome, run.why) if run.status == "SUCCEEDED" else ("failed", run.outcome)
-    return {"check": run.name, "status": run.status, "verdict": verdict, "reason": reason, "when": run.stopped}
+    return Check(run.name, run.status, verdict, reason, run.stopped)
 
 
 def _text(found: Check, measured: Drift) -> Iterator[str | Table]:
-    yield f"{found['when']:%F %T} {found['verdict']}: {found['reason']}"
-    quality = measured.get("quality")
-    if quality and quality["joined"]:
+    yield f"{found.when:%F %T} {found.verdict}: {found.reason}"
+    if (quality := measured.get("quality", {})).get("joined"):
         figures = ", ".join(f"{name} {value:.4g}" for name, value in quality["metrics"].items())
-        rows = f"live quality of {quality['joined']} rows with ground truth"
-        yield f"{rows}: {figures or 'all rows have the same label so far'}"
+        yield f"live quality of {quality['joined']} rows with ground truth: {figures or 'only one label so far'}"
     if worst := most_drifted(measured, 10):
-        lines = ((name, each["psi"], each["ks"], each["missing"], each["out_of_range"]) for name, each in worst)
-        yield table(("feature", "PSI", "KS", "missing", "out of range"), lines)
+        keys = ("psi", "ks", "missing", "out_of_range")
+        rows = ((name, *(each[key] for key in keys)) for name, each in worst)
+        yield table(("feature", "PSI", "KS", "missing", "out of range"), rows)

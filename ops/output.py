@@ -1,13 +1,12 @@
 """What all commands share: the options --config and --json, the exit codes, and the output as text or JSON."""
 
-import functools
-import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from enum import IntEnum
+from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +21,10 @@ Config = Annotated[str, typer.Option("--config", envvar="PIPELINE_CONFIG", help=
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 RunName = Annotated[str, typer.Argument(help="A run's name or its beginning. Default: the newest run.")]
 Text = str | Table | Iterable[str | Table]
-
+OPTIONS = (
+    Parameter("config", Parameter.KEYWORD_ONLY, default=CONFIG, annotation=Config),
+    Parameter("as_json", Parameter.KEYWORD_ONLY, default=False, annotation=Json),
+)
 WIDTH = 160
 """Columns of a table that does not go to a terminal: nothing is cut or wrapped."""
 
@@ -53,28 +55,23 @@ def command(function: Callable[..., Result]) -> Callable[..., None]:
     A function with a parameter `as_json` also gets the value of --json.
     """
 
-    @functools.wraps(function)
     def run(*, config: str, as_json: bool, **arguments: object) -> None:
-        passed = {"as_json": as_json} if "as_json" in wanted else {}
-        result = function(Account.of(config), **arguments, **passed)
+        if "as_json" in wanted:
+            arguments["as_json"] = as_json
+        result = function(Account.of(config), **arguments)
         if as_json:
             print(json.dumps(result.document, default=plain, indent=2))
         else:
             show(result.text)
         raise typer.Exit(result.exit)
 
-    wanted = inspect.signature(function, eval_str=True).parameters
-    shared = inspect.signature(_options, eval_str=True).parameters
-    own = [parameter for name, parameter in wanted.items() if name not in ("account", "as_json")]
-    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *shared.values())]
-    vars(run)["__signature__"] = inspect.Signature(parameters)
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    del vars(run)["__wrapped__"]
+    wanted = signature(function).parameters
+    kept = [each for each in wanted.values() if each.name not in ("account", "as_json")]
+    own = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in kept]
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    run.__annotations__ = {each.name: each.annotation for each in (*own, *OPTIONS)}
+    vars(run)["__signature__"] = Signature([*own, *OPTIONS])
     return run
-
-
-def _options(config: Config = CONFIG, as_json: Json = False) -> None:
-    """The options that `command` adds."""
 
 
 def output(*, as_json: bool = False) -> Console:
@@ -84,8 +81,7 @@ def output(*, as_json: bool = False) -> Console:
 
 def progress_bar() -> Progress:
     """A bar on standard error; nothing where that is no terminal."""
-    console = output(as_json=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def show(text: Text, *, as_json: bool = False) -> None:

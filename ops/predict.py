@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
@@ -47,7 +47,7 @@ def predict(
             rows = rows_of(lines, account.settings.data.features)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise OpsError(f"{file}: {error}") from error
-    return Result(_with_progress(account, rows), _csv(_with_progress(account, rows), account.settings.data.classes))
+    return Result(predict_all(account, rows), _csv(predict_all(account, rows), account.settings.data.classes))
 
 
 @command
@@ -85,17 +85,19 @@ def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
     return [",".join(row) for row in rows]
 
 
-def predict_all(account: Account, rows: list[str], advance: Callable[[int], None]) -> Iterator[Answer]:
-    """An answer per row, in order, in as few requests as the API's limits allow; calls `advance` with each one's rows.
+def predict_all(account: Account, rows: list[str]) -> Iterator[Answer]:
+    """An answer per row, in order, in as few requests as the API's limits allow, with a progress bar.
 
     Raises Refused with the rows' numbers as they stand in `rows`, from 1.
     """
     address = account.api_url.removesuffix(account.settings.api.path) + "/predictions"
     done = 0
-    for batch in _batches(rows, account.settings.api.max_rows, account.settings.api.max_bytes):
-        yield from _post(account, address, "\n".join(batch), "text/csv", before=done)["predictions"]
-        done += len(batch)
-        advance(len(batch))
+    with progress_bar() as bar:
+        task = bar.add_task("predicting", total=len(rows))
+        for batch in _batches(rows, account.settings.api.max_rows, account.settings.api.max_bytes):
+            yield from _post(account, address, "\n".join(batch), "text/csv", before=done)["predictions"]
+            done += len(batch)
+            bar.advance(task, len(batch))
 
 
 def flat(answer: Answer, classes: tuple[str, ...]) -> Answer:
@@ -106,21 +108,13 @@ def flat(answer: Answer, classes: tuple[str, ...]) -> Answer:
     return {"label": answer["label"], **scores, "predicted_label": answer["predicted_label"]}
 
 
-def _with_progress(account: Account, rows: list[str]) -> Iterator[Answer]:
-    with progress_bar() as bar:
-        task = bar.add_task("predicting", total=len(rows))
-        yield from predict_all(account, rows, lambda count: bar.advance(task, count))
-
-
 def _csv(answers: Iterator[Answer], classes: tuple[str, ...]) -> Iterator[str]:
     """The lines of a CSV, each as soon as its answer has come."""
     for number, answer in enumerate(flat(answer, classes) for answer in answers):
         line = io.StringIO()
-        out = csv.DictWriter(line, answer, lineterminator="\n")
-        if number == 0:
-            out.writeheader()
-        out.writerow(answer)
-        yield line.getvalue().removesuffix("\n")
+        rows = [list(answer.values())] if number else [list(answer), list(answer.values())]
+        csv.writer(line, lineterminator="\n").writerows(rows)
+        yield line.getvalue()[:-1]
 
 
 def _batches(rows: list[str], most_rows: int, most_bytes: int) -> Iterator[list[str]]:

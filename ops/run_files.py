@@ -6,7 +6,9 @@ from typing import Any, TypedDict
 from botocore.exceptions import ClientError
 
 from ops.account import Account
-from ops.runs import Run
+
+METRICS = ("binary_classification_metrics", "multiclass_classification_metrics", "regression_metrics")
+"""The metrics of evaluation.json have the format of SageMaker Model Monitor, under one of these keys."""
 
 
 class Comparison(TypedDict):
@@ -19,62 +21,44 @@ class Comparison(TypedDict):
     interval: list[float]
 
 
-class Evaluation(TypedDict, total=False):
-    """evaluation.json. The metrics have the format of SageMaker Model Monitor: curves and a confusion matrix beside
-    {"value", "standard_deviation"} by the metric's name."""
-
-    rows: int
-    binary_classification_metrics: dict[str, dict[str, Any]]
-    multiclass_classification_metrics: dict[str, dict[str, Any]]
-    regression_metrics: dict[str, dict[str, Any]]
-    comparison: Comparison
-
-
-class Feature(TypedDict):
-    """The statistics of a feature in baseline.json, as far as the report needs them."""
-
-    standard_deviation: float
-
-
 class Baseline(TypedDict, total=False):
-    """baseline.json: counts of rows by what became of them, counts of labels, statistics of features."""
+    """baseline.json: rows by what became of them, rows by label, and the statistics of each feature."""
 
     rows: dict[str, int]
     labels: dict[str, int]
-    features: dict[str, Feature]
-
-
-class FeatureDrift(TypedDict):
-    """How far a feature of the requests is from the baseline; `missing` and `out_of_range` are shares."""
-
-    psi: float
-    ks: float
-    missing: float
-    out_of_range: float
-
-
-class Quality(TypedDict):
-    """The live model's metrics by ground truth, and the number of rows that were joined with it."""
-
-    joined: int
-    metrics: dict[str, float]
+    features: dict[str, dict[str, Any]]
 
 
 class Drift(TypedDict, total=False):
-    """drift.json of a drift check."""
+    """drift.json: psi, ks, missing and out_of_range of each feature, and the metrics by ground truth."""
 
-    features: dict[str, FeatureDrift]
-    quality: Quality
+    features: dict[str, dict[str, float]]
+    quality: dict[str, Any]
 
 
-def evaluation(account: Account, run: Run) -> Evaluation:
+class Evaluation(TypedDict, total=False):
+    """evaluation.json without its metrics, which `measured` returns; `rows` of the hold-out."""
+
+    rows: int
+    comparison: Comparison
+
+
+def evaluation(account: Account, run: str) -> Evaluation:
     """evaluation.json; empty when the run failed before it."""
-    return read(account, f"{run.name}/evaluation/evaluation.json")
+    found: Evaluation = read(account, f"{run}/evaluation/evaluation.json")
+    return found
 
 
-def baseline(account: Account, run: Run) -> Baseline:
+def baseline(account: Account, run: str) -> Baseline:
     """baseline.json; empty when the run failed before it."""
-    return read(account, f"{run.name}/baseline/baseline.json")
+    found: Baseline = read(account, f"{run}/baseline/baseline.json")
+    return found
+
+
+def measured(found: Evaluation) -> dict[str, dict[str, Any]]:
+    """{"value", "standard_deviation"} by metric, with curves and a confusion matrix; empty when there are none."""
+    sections: Any = found
+    return next((sections[key] for key in METRICS if key in sections), {})
 
 
 def read(account: Account, path: str) -> Any:
@@ -86,18 +70,3 @@ def read(account: Account, path: str) -> Any:
             raise
         return {}
     return json.loads(body)
-
-
-def section(found: Evaluation) -> dict[str, dict[str, Any]]:
-    """The metrics of an evaluation, whatever kind of model it is of; empty when there are none."""
-    return (
-        found.get("binary_classification_metrics")
-        or found.get("multiclass_classification_metrics")
-        or found.get("regression_metrics")
-        or {}
-    )
-
-
-def metrics(found: Evaluation) -> dict[str, float]:
-    """The value of each metric of an evaluation, by name."""
-    return {name: entry["value"] for name, entry in section(found).items() if "value" in entry}

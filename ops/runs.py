@@ -5,6 +5,7 @@ import heapq
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -30,19 +31,11 @@ class NoRun(NothingToDo):
     """There is no run to show."""
 
 
-class Data(TypedDict, total=False):
-    """The uploaded data that a run is for."""
-
-    fingerprint: str
-    objects: int
-    bytes: int
-
-
 class Request(TypedDict, total=False):
-    """An execution's input; empty when a user started the execution without one. `package` is a deployment's."""
+    """An execution's input; `data` has fingerprint, objects and bytes, `package` is a deployment's."""
 
     reason: str
-    data: Data
+    data: dict[str, Any]
     settings: str
     commit: str
     package: str
@@ -160,7 +153,7 @@ def describe(account: Account, arn: str) -> Run:
 def of_package(account: Account, package: str) -> Run | None:
     """The run that trained a model package, by the package's metadata; None when one of the two is gone."""
     try:
-        found = account.sagemaker.describe_model_package(ModelPackageName=package)
+        found = account.sagemaker.describe_model_package(ModelPackageName=package) if package else {}
         execution = found.get("CustomerMetadataProperties", {}).get("execution")
         return describe(account, execution) if execution else None
     except ClientError as error:
@@ -174,8 +167,7 @@ def of_deployment(account: Account, config: str) -> Run | None:
 
     The configuration itself may be deleted: its name holds the MD5 of the deployment's.
     """
-    pages = account.states.get_paginator("list_executions").paginate(stateMachineArn=account.outputs["DeployMachine"])
-    for execution in islice((each for page in pages for each in page["executions"]), MOST):
+    for execution in islice(account.executions("DeployMachine"), MOST):
         if config == f"{account.settings.project.name}-{md5(execution['name'])}":
             return of_package(account, describe(account, execution["executionArn"]).package)
     return None
@@ -201,15 +193,11 @@ def steps(account: Account, run: Run) -> list[Step]:
     """The states that a run entered, in that order; after `Deploy` the states of the deployment that it started."""
     found, deployments = _history(account, run.arn)
     if deployments:
-        child = (
-            f"{account.outputs['DeployMachine'].replace(':stateMachine:', ':execution:')}:{run.id}-{deployments - 1}"
-        )
-        try:
-            states = [replace(step, state=f"Deploy/{step.state}") for step in _history(account, child)[0]]
-        except account.states.exceptions.ExecutionDoesNotExist:
-            states = []
+        machine = account.outputs["DeployMachine"].replace(":stateMachine:", ":execution:")
         place = 1 + max(number for number, step in enumerate(found) if step.state == "Deploy")
-        found[place:place] = states
+        with suppress(account.states.exceptions.ExecutionDoesNotExist):
+            child, _ = _history(account, f"{machine}:{run.id}-{deployments - 1}")
+            found[place:place] = [replace(step, state=f"Deploy/{step.state}") for step in child]
     if run.running or run.status == "SUCCEEDED":
         return found
     refused = [step for step in found if step.error]
@@ -254,14 +242,6 @@ def _with_error(step: Step, event: Any) -> Step:
 
 def _executions(account: Account) -> Iterator["ExecutionListItemTypeDef"]:
     """Runs, newest first."""
-    pages = account.states.get_paginator("list_executions")
-    lists = [
-        (
-            execution
-            for page in pages.paginate(stateMachineArn=account.outputs[name])
-            for execution in page["executions"]
-        )
-        for name in ("StateMachine", "DeployMachine")
-    ]
-    direct = (execution for execution in lists[1] if not CHILD.fullmatch(execution["name"]))
-    return heapq.merge(lists[0], direct, key=lambda execution: execution["startDate"], reverse=True)
+    deployments = (each for each in account.executions("DeployMachine") if not CHILD.fullmatch(each["name"]))
+    runs = account.executions("StateMachine")
+    return heapq.merge(runs, deployments, key=lambda execution: execution["startDate"], reverse=True)

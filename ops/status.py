@@ -1,8 +1,8 @@
 """The live model and why it is live, the last runs, the alarms, and what starts the next run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
 
 from rich.table import Table
 
@@ -14,30 +14,29 @@ from ops.runs import Run, latest, listing, of_package
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The endpoint: since when it has its configuration, which model package that is of, and the run that trained it.
-
-    `status` is `none` when nothing is live; `problem` is SageMaker's FailureReason.
-    """
+    """The endpoint with its model package, and the run that trained it; `problem` is SageMaker's FailureReason."""
 
     name: str
     status: str = "none"
     config: str = ""
     since: datetime | None = None
+    problem: str = ""
     package: str = ""
     run: Run | None = None
-    problem: str = ""
 
 
-class Alarm(TypedDict):
+@dataclass(frozen=True)
+class Alarm:
     """An alarm in the state ALARM; `runbook` is its description, which names the place in the runbook."""
 
     name: str
     reason: str
-    since: datetime | None
+    since: datetime
     runbook: str
 
 
-class Status(TypedDict):
+@dataclass(frozen=True)
+class Status:
     """The document of `ops status`."""
 
     project: str
@@ -57,50 +56,34 @@ def status(account: Account) -> Result:
 
 def status_of(account: Account, limit: int = 5) -> Status:
     """The status with the newest runs."""
-    return {
-        "project": account.settings.project.name,
-        "endpoint": endpoint(account),
-        "runs": latest(account, limit),
-        "alarms": alarms(account),
-        "drift": latest_check(account),
-        "starts": _starts(account),
-    }
+    name, newest = account.settings.project.name, latest(account, limit)
+    return Status(name, endpoint(account), newest, alarms(account), latest_check(account), _starts(account))
 
 
 def endpoint(account: Account) -> Endpoint:
     """The endpoint as it is now. The tag `model-package` of its configuration names the model package."""
     name, sagemaker = account.outputs["Endpoint"], account.sagemaker
     listed = sagemaker.list_endpoints(NameContains=name)["Endpoints"]
-    found = next((each for each in listed if each["EndpointName"] == name), None)
-    if found is None:
+    if name not in {each["EndpointName"] for each in listed}:
         return Endpoint(name)
-    described = sagemaker.describe_endpoint(EndpointName=name)
-    config = described.get("EndpointConfigName", "")
-    package = ""
-    if config:
-        arn = sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
-        tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
-        package = tags.get("model-package", "")
-    run = of_package(account, package) if package else None
-    since, problem = found["LastModifiedTime"], described.get("FailureReason", "")
-    return Endpoint(name, described["EndpointStatus"], config, since, package, run, problem)
+    found = sagemaker.describe_endpoint(EndpointName=name)
+    shown = found["EndpointStatus"], found.get("EndpointConfigName", ""), found["LastModifiedTime"]
+    if not shown[1]:
+        return Endpoint(name, *shown, found.get("FailureReason", ""))
+    arn = sagemaker.describe_endpoint_config(EndpointConfigName=shown[1])["EndpointConfigArn"]
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    package = tags.get("model-package", "")
+    return Endpoint(name, *shown, found.get("FailureReason", ""), package, of_package(account, package))
 
 
 def alarms(account: Account) -> list[Alarm]:
     """The project's alarms that are in the state ALARM."""
-    found = account.session.client("cloudwatch").describe_alarms(
-        AlarmNamePrefix=f"{account.settings.project.name}-",
-        StateValue="ALARM",
-        AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-    )
+    prefix, types = f"{account.settings.project.name}-", ["MetricAlarm", "CompositeAlarm"]
+    client = account.session.client("cloudwatch")
+    found = client.describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=types)
     return [
-        {
-            "name": alarm["AlarmName"],
-            "reason": alarm.get("StateReason", ""),
-            "since": alarm.get("StateUpdatedTimestamp"),
-            "runbook": alarm.get("AlarmDescription", ""),
-        }
-        for alarm in [*found.get("CompositeAlarms", []), *found.get("MetricAlarms", [])]
+        Alarm(each["AlarmName"], each["StateReason"], each["StateUpdatedTimestamp"], each.get("AlarmDescription", ""))
+        for each in (*found.get("CompositeAlarms", []), *found.get("MetricAlarms", []))
     ]
 
 
@@ -119,17 +102,15 @@ def _starts(account: Account) -> list[str]:
     return found
 
 
-def _text(found: Status) -> list[str | Table]:
-    live, check = found["endpoint"], found["drift"]
-    if live.status == "none":
-        lines: list[str | Table] = [f"endpoint {live.name}: no model has been deployed yet"]
-    else:
-        lines = [f"endpoint {live.name}: {live.status}, {live.config} since {live.since:%F %T}"]
+def _text(found: Status) -> Iterator[str | Table]:
+    live, check = found.endpoint, found.drift
+    shown = f"{live.status}, {live.config} since {live.since:%F %T}" if live.since else "no model has been deployed yet"
+    yield f"endpoint {live.name}: {shown}"
     if live.problem:
-        lines.append(f"  {live.problem}")
-    if live.run is not None:
-        lines.append(f"  by run {live.run.name}, started by {live.run.started_by}: {live.run.why or live.run.outcome}")
-    lines += [f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found["alarms"]]
-    lines.append(f"drift: {check['verdict']}, {check['reason']}" if check else "drift: no check has run yet")
-    lines.append(f"next run: {'; '.join(found['starts'])}")
-    return [*lines, listing(found["runs"]) if found["runs"] else "no run yet"]
+        yield f"  {live.problem}"
+    if live.run:
+        yield f"  by run {live.run.name}, started by {live.run.started_by}: {live.run.why or live.run.outcome}"
+    yield from (f"ALARM {alarm.name}: {alarm.reason} {alarm.runbook}".rstrip() for alarm in found.alarms)
+    yield f"drift: {check.verdict}, {check.reason}" if check else "drift: no check has run yet"
+    yield f"next run: {'; '.join(found.starts)}"
+    yield listing(found.runs) if found.runs else "no run yet"

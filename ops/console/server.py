@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,13 +20,8 @@ from ops.report.page import page
 from ops.runs import find
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-FILES = {
-    "/": (HERE / "page.html", "text/html; charset=utf-8"),
-    "/console.css": (HERE / "console.css", "text/css"),
-    "/console.js": (HERE / "console.js", "text/javascript"),
-    "/graph.js": (HERE / "graph.js", "text/javascript"),
-}
+HTML = "text/html; charset=utf-8"
+FILES = {"page.html": HTML, "console.css": "text/css", "console.js": "text/javascript", "graph.js": "text/javascript"}
 LARGEST = 100_000
 """The size of a posted row at most, in bytes."""
 
@@ -48,7 +42,8 @@ class Console(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, account: Account, port: int) -> None:
-        super().__init__(("127.0.0.1", port), partial(_Handler, account=account))
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.account = account
 
     @property
     def url(self) -> str:
@@ -57,9 +52,7 @@ class Console(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, *args: Any, account: Account, **kwargs: Any) -> None:
-        self.account = account
-        super().__init__(*args, **kwargs)
+    server: Console
 
     def do_GET(self) -> None:  # the name that http.server calls
         parts = urlsplit(self.path)
@@ -67,14 +60,16 @@ class _Handler(BaseHTTPRequestHandler):
         run = query.get("run", "")
         routes: dict[str, Callable[[], None]] = {
             "/events": lambda: self._events(run),
-            "/definitions": lambda: self._json(definitions(self.account)),
-            "/golden": lambda: self._json(golden_row(self.account)),
-            "/logs": lambda: self._json(logs(self.account, run, query.get("state", ""))),
-            "/report": lambda: self._answer(page(contents(self.account, find(self.account, run))).encode()),
+            "/definitions": lambda: self._json(definitions(self.server.account)),
+            "/golden": lambda: self._json(golden_row(self.server.account)),
+            "/logs": lambda: self._json(logs(self.server.account, run, query.get("state", ""))),
+            "/report": lambda: self._answer(
+                page(contents(self.server.account, find(self.server.account, run))).encode()
+            ),
         }
-        if parts.path in FILES:
-            file, kind = FILES[parts.path]
-            self._answer(file.read_bytes(), kind)
+        file = parts.path.removeprefix("/") or "page.html"
+        if file in FILES:
+            self._answer((HERE / file).read_bytes(), FILES[file])
         elif parts.path in routes:
             self._try(routes[parts.path])
         else:
@@ -87,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
         row = json.loads(self.rfile.read(length))["row"]
-        self._try(lambda: self._json({"label": label_of(self.account, row)}))
+        self._try(lambda: self._json({"label": label_of(self.server.account, row)}))
 
     def parse_request(self) -> bool:
         """Refuse other names for this address (DNS rebinding)."""
@@ -99,12 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _events(self, run: str) -> None:
         """A snapshot whenever something has changed, until the browser closes the connection."""
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
+        self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream"})
         with suppress(BrokenPipeError, ConnectionResetError):
-            for text in snapshots(self.account, run):
+            for text in snapshots(self.server.account, run):
                 # Without a change, a comment: writing it shows whether the browser is still there.
                 self.wfile.write(f"data: {text}\n\n".encode() if text else b": \n\n")
                 self.wfile.flush()
@@ -118,14 +110,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, document: object, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._answer(json.dumps(document, default=plain).encode(), "application/json", status)
 
-    def _answer(self, body: bytes, kind: str = "text/html; charset=utf-8", status: HTTPStatus = HTTPStatus.OK) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
+    def _answer(self, body: bytes, kind: str = HTML, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self._head(
+            status, {"Content-Type": kind, "Content-Length": str(len(body)), "X-Content-Type-Options": "nosniff"}
+        )
         self.wfile.write(body)
+
+    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Cache-Control": "no-store"}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Log nothing."""

@@ -5,7 +5,7 @@ import math
 import struct
 import tarfile
 import zipfile
-from typing import TypedDict
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ops.account import Account
@@ -14,7 +14,8 @@ LIST_MAGIC, ARRAY_MAGICS = 0x112, (0xF993FAC9, 0xF993FACA)
 """MXNet's marks of a list of arrays and of a dense array (its `ndarray.cc`)."""
 
 
-class Coefficient(TypedDict):
+@dataclass(frozen=True)
+class Coefficient:
     """A weight on a raw feature, of one of the model's outputs; `effect` is that of one standard deviation."""
 
     feature: str
@@ -44,12 +45,9 @@ def coefficients(
     outputs = shape[1] if len(shape) > 1 else 1
     if len(weights) != len(features) * outputs:
         return []
-    found: list[Coefficient] = []
-    for number, weight in enumerate(weights):
-        name = features[number // outputs]
-        effect = weight * spread.get(name, 1.0)
-        found.append({"feature": name, "output": number % outputs, "weight": weight, "effect": effect})
-    return sorted(found, key=lambda line: -abs(line["effect"]))
+    named = ((features[number // outputs], number % outputs, weight) for number, weight in enumerate(weights))
+    found = (Coefficient(name, output, weight, weight * spread.get(name, 1.0)) for name, output, weight in named)
+    return sorted(found, key=lambda line: -abs(line.effect))
 
 
 def _weights(data: bytes) -> tuple[tuple[int, ...], list[float]]:

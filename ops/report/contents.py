@@ -1,13 +1,15 @@
 """The contents of a run's report, read from AWS."""
 
-from typing import Any, TypedDict
+from dataclasses import dataclass
+from typing import Any
 
 from ops.account import Account
 from ops.jobs import jobs_of, training_job
 from ops.report.coefficients import Coefficient, coefficients
 from ops.report.cost import Line, cost
-from ops.run_files import Baseline, Evaluation, baseline, evaluation, read, section
+from ops.run_files import Baseline, Evaluation, baseline, evaluation, measured, read
 from ops.runs import Run, Step, of_deployment, steps
+from pipeline.config import Settings
 
 Z = 1.96
 """The number of standard deviations in half of a 95 % interval."""
@@ -15,7 +17,8 @@ UNBOUNDED = ("log_loss", "rmse", "mae", "mse")
 """Metrics that may be above 1."""
 
 
-class Metric(TypedDict):
+@dataclass(frozen=True)
+class Metric:
     """A metric with its 95 % interval and the quality gate's threshold; `passed` is yes, no, or empty without one."""
 
     name: str
@@ -27,26 +30,21 @@ class Metric(TypedDict):
     passed: str
 
 
-class Champion(TypedDict):
-    """The run that trained the champion, and the statistics of its data; empty when there was none."""
-
-    run: str
-    baseline: Baseline
-
-
-class Contents(TypedDict):
-    """Everything that a report shows. What the run did not produce is empty."""
+@dataclass(frozen=True)
+class Contents:
+    """Everything that a report shows. What the run did not produce is empty; `champion` is the name of a run."""
 
     project: str
-    classes: list[str]
+    classes: tuple[str, ...]
     margin: float
-    metrics: list[Metric]
     run: Run
     steps: list[Step]
     evaluation: Evaluation
+    metrics: list[Metric]
     profile: dict[str, Any]
     baseline: Baseline
-    champion: Champion
+    champion: str
+    champion_baseline: Baseline
     coefficients: list[Coefficient]
     lineage: dict[str, object]
     cost: list[Line]
@@ -54,46 +52,44 @@ class Contents(TypedDict):
 
 def contents(account: Account, run: Run) -> Contents:
     """The contents of a run's report."""
-    settings, jobs = account.settings, jobs_of(account, run)
-    package, evaluated, statistics = _package(account, run), evaluation(account, run), baseline(account, run)
+    settings, jobs, package = account.settings, jobs_of(account, run), _package(account, run)
+    evaluated, statistics = evaluation(account, run.name), baseline(account, run.name)
     metadata = package.get("CustomerMetadataProperties", {})
     own = metadata.get("execution") == run.arn
     champion = of_deployment(account, metadata.get("parent", "")) if own else None
     artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] if package else ""
     spread = {name: each["standard_deviation"] for name, each in statistics.get("features", {}).items()}
-    image = training_job(account, jobs).get("AlgorithmSpecification", {}).get("TrainingImage", "")
     data = run.request.get("data", {})
-    return {
-        "project": settings.project.name,
-        "classes": list(settings.data.classes),
-        "margin": settings.gate.margin,
-        "metrics": _metrics(evaluated, settings.gate.minimum, settings.gate.maximum),
-        "run": run,
-        "steps": steps(account, run),
-        "evaluation": evaluated,
-        "profile": read(account, f"{run.name}/evaluation/profile.json"),
-        "baseline": statistics,
-        "champion": {
-            "run": champion.name if champion else "",
-            "baseline": baseline(account, champion) if champion else {},
-        },
-        "coefficients": coefficients(account, artifact, settings.data.features, spread) if artifact else [],
-        "lineage": {
-            "execution": run.arn,
-            "started by": run.started_by,
-            "data, SHA-256": data.get("fingerprint"),
-            "data, objects": data.get("objects"),
-            "data, bytes": data.get("bytes"),
-            "settings, SHA-256": run.request.get("settings"),
-            "commit": run.request.get("commit"),
-            "training image": image,
-            "model package": package.get("ModelPackageArn"),
-            "package status": package.get("ModelApprovalStatus"),
-            "artifact": artifact,
-            "endpoint config": run.model if run.outcome == "accepted" else "",
-        },
-        "cost": cost(account, jobs),
+    lineage = {
+        "execution": run.arn,
+        "started by": run.started_by,
+        "data, SHA-256": data.get("fingerprint"),
+        "data, objects": data.get("objects"),
+        "data, bytes": data.get("bytes"),
+        "settings, SHA-256": run.request.get("settings"),
+        "commit": run.request.get("commit"),
+        "training image": training_job(account, jobs).get("AlgorithmSpecification", {}).get("TrainingImage"),
+        "model package": package.get("ModelPackageArn"),
+        "package status": package.get("ModelApprovalStatus"),
+        "artifact": artifact,
+        "endpoint config": run.model if run.outcome == "accepted" else "",
     }
+    return Contents(
+        project=settings.project.name,
+        classes=settings.data.classes,
+        margin=settings.gate.margin,
+        run=run,
+        steps=steps(account, run),
+        evaluation=evaluated,
+        metrics=_metrics(evaluated, settings),
+        profile=read(account, f"{run.name}/evaluation/profile.json"),
+        baseline=statistics,
+        champion=champion.name if champion else "",
+        champion_baseline=baseline(account, champion.name) if champion else {},
+        coefficients=coefficients(account, artifact, settings.data.features, spread) if artifact else [],
+        lineage=lineage,
+        cost=cost(account, jobs),
+    )
 
 
 def _package(account: Account, run: Run) -> dict[str, Any]:
@@ -101,36 +97,27 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
 
     The package of a run that failed is searched by its metadata among those that were created since the run started.
     """
-    describe = account.sagemaker.describe_model_package
+    describe, group = account.sagemaker.describe_model_package, account.outputs["ModelPackageGroup"]
     if run.package:
         return dict(describe(ModelPackageName=run.package))
     listed = account.sagemaker.list_model_packages(
-        ModelPackageGroupName=account.outputs["ModelPackageGroup"], CreationTimeAfter=run.started, SortOrder="Ascending"
+        ModelPackageGroupName=group, CreationTimeAfter=run.started, SortOrder="Ascending"
     )["ModelPackageSummaryList"]
     packages = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
-    return next(
-        (each for each in packages if each.get("CustomerMetadataProperties", {}).get("execution") == run.arn), {}
-    )
+    own = (each for each in packages if each.get("CustomerMetadataProperties", {}).get("execution") == run.arn)
+    return next(own, {})
 
 
-def _metrics(evaluated: Evaluation, minimum: dict[str, float], maximum: dict[str, float]) -> list[Metric]:
-    found: list[Metric] = []
-    for name, entry in section(evaluated).items():
+def _metrics(evaluated: Evaluation, settings: Settings) -> list[Metric]:
+    found = []
+    for name, entry in measured(evaluated).items():
         if "value" not in entry:
             continue
         value, half = entry["value"], Z * entry["standard_deviation"]
-        least, most = minimum.get(name), maximum.get(name)
-        rule = f"at least {least:g}" if least is not None else f"at most {most:g}" if most is not None else ""
+        least, most = settings.gate.minimum.get(name), settings.gate.maximum.get(name)
+        threshold = most if least is None else least
+        rule = "" if threshold is None else f"{'at most' if least is None else 'at least'} {threshold:g}"
         passed = (least is None or value >= least) and (most is None or value <= most)
-        found.append(
-            {
-                "name": name,
-                "value": value,
-                "low": value - half,
-                "high": value + half if name in UNBOUNDED else min(1.0, value + half),
-                "threshold": least if least is not None else most,
-                "rule": rule,
-                "passed": ("no", "yes")[passed] if rule else "",
-            }
-        )
+        high = value + half if name in UNBOUNDED else min(1.0, value + half)
+        found.append(Metric(name, value, value - half, high, threshold, rule, ("no", "yes")[passed] if rule else ""))
     return found

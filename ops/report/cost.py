@@ -1,8 +1,6 @@
 """The cost of a run: the seconds of its jobs, and their price where the Price List answers."""
 
 import json
-from functools import cache
-from typing import TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -11,42 +9,26 @@ from ops.jobs import Job
 
 COMPONENTS = {"Processing": "Processing", "Training": "Training", "Transform": "Batch Transform"}
 """The Price List's term for each kind of job (AWS Price List, AmazonSageMaker, attribute `component`)."""
-
-
-class Line(TypedDict):
-    """A job's instances, instance seconds and US dollars; None where no price is known."""
-
-    job: str
-    instances: str
-    seconds: float
-    dollars: float | None
+Line = tuple[str, str, float, float | None]
 
 
 def cost(account: Account, jobs: list[Job]) -> list[Line]:
-    """A line per job, and the line `all`."""
-
-    @cache
-    def hourly(kind: str, instance_type: str) -> float | None:
-        return _hourly(account, kind, instance_type)
-
+    """(job, instances, instance seconds, US dollars) of each job and of all; None where no price is known."""
+    prices = {key: _hourly(account, *key) for key in {(job.type, job.instance_type) for job in jobs}}
     lines: list[Line] = []
     for job in jobs:
-        price = hourly(job.type, job.instance_type)
+        price = prices[job.type, job.instance_type]
         dollars = None if price is None else price * job.seconds / 3600
-        instances = f"{job.instance_count} x {job.instance_type}"
-        lines.append({"job": job.kind, "instances": instances, "seconds": job.seconds, "dollars": dollars})
-    known = [line["dollars"] for line in lines if line["dollars"] is not None]
+        lines.append((job.kind, f"{job.instance_count} x {job.instance_type}", job.seconds, dollars))
+    known = [dollars for *_, dollars in lines if dollars is not None]
     total = sum(known) if lines and len(known) == len(lines) else None
-    return [*lines, {"job": "all", "instances": "", "seconds": sum(job.seconds for job in jobs), "dollars": total}]
+    return [*lines, ("all", "", sum(job.seconds for job in jobs), total)]
 
 
 def _hourly(account: Account, kind: str, instance_type: str) -> float | None:
     """US dollars per hour on demand in the account's region."""
-    wanted = {
-        "instanceName": instance_type,
-        "component": COMPONENTS[kind],
-        "regionCode": account.session.region_name or "",
-    }
+    region = account.session.region_name or ""
+    wanted = {"instanceName": instance_type, "component": COMPONENTS[kind], "regionCode": region}
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
     try:
         # The Price List is served in three regions; this is one of them.

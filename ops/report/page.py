@@ -13,7 +13,7 @@ from ops.account import Account
 from ops.output import Result, RunName, command, readable
 from ops.report.contents import Contents, contents
 from ops.report.html import figure, frame, section, table
-from ops.run_files import section as metrics_of
+from ops.run_files import measured
 from ops.runs import find
 
 
@@ -37,46 +37,47 @@ def report(
 
 def page(document: Contents) -> str:
     """The report's HTML. Raises NoLibrary."""
-    title = f"{document['project']}: {document['run'].outcome or document['run'].status}"
+    title = f"{document.project}: {document.run.outcome or document.run.status}"
     return frame(title, _sections(document), document, Path(__file__).with_name("charts.js"))
 
 
 def _sections(document: Contents) -> Iterator[str]:
     yield from _header(document)
     yield _states(document)
-    if document["metrics"]:
+    if document.metrics:
         yield from _quality(document)
-    if document["baseline"]:
+    if document.baseline:
         yield _data(document)
-    lineage = ((what, value) for what, value in document["lineage"].items() if value not in ("", None))
+    lineage = ((what, value) for what, value in document.lineage.items() if value not in ("", None))
     yield section("Lineage", table("Origin of the model", ("what", "value"), lineage))
-    lines = (tuple(line.values()) for line in document["cost"])
     note = "US dollars by the AWS Price List, on demand; a dash means that the list did not answer."
-    yield section("Cost", table("Instance seconds", ("job", "instances", "seconds", "dollars"), lines), note=note)
+    yield section(
+        "Cost", table("Instance seconds", ("job", "instances", "seconds", "dollars"), document.cost), note=note
+    )
 
 
 def _header(document: Contents) -> Iterator[str]:
-    run = document["run"]
+    run = document.run
     word, why = (run.outcome, run.why) if run.status == "SUCCEEDED" else (run.status.lower(), run.outcome)
     took = f"{run.seconds:.0f} s" if run.seconds is not None else "still running"
-    yield f'<header><p class="kicker">{escape(document["project"])}, started by {escape(run.started_by)}</p>'
+    yield f'<header><p class="kicker">{escape(document.project)}, started by {escape(run.started_by)}</p>'
     yield f'<h1 class="{escape(word)}">{escape(word.capitalize())}</h1><p class="why">{escape(why)}</p>'
     yield "".join(f'<p class="why">Warning: {escape(warning)}</p>' for warning in run.warnings)
     yield f"<p>Run <code>{escape(run.name)}</code>, {readable(run.started)} UTC, {took}</p></header>"
 
 
 def _states(document: Contents) -> str:
-    errors = Counter((step.state, step.error, step.cause) for step in document["steps"] if step.error)
+    errors = Counter((step.state, step.error, step.cause) for step in document.steps if step.error)
     rows = [(*each, times) for each, times in errors.items()]
     listed = table("Errors, also those that were retried or caught", ("state", "error", "cause", "times"), rows)
     return section("States", figure("timeline", "Duration of each state"), listed if rows else "")
 
 
 def _quality(document: Contents) -> Iterator[str]:
-    evaluated = document["evaluation"]
+    evaluated = document.evaluation
     rows: list[tuple[object, ...]] = [
-        (each["name"], each["value"], f"{each['low']:.4g} to {each['high']:.4g}", each["rule"], each["passed"])
-        for each in document["metrics"]
+        (each.name, each.value, f"{each.low:.4g} to {each.high:.4g}", each.rule, each.passed)
+        for each in document.metrics
     ]
     yield section(
         "Quality",
@@ -97,17 +98,17 @@ def _quality(document: Contents) -> Iterator[str]:
             "Challenger against champion",
             figure("difference", "The challenger's lead over the champion, and the margin that it must stay above"),
             table("On the same rows", ("metric", "challenger", "champion", "difference", "interval"), [line]),
-            note=f"The champion is the model of run {document['champion']['run'] or 'unknown'}. Above 0 is better.",
+            note=f"The champion is the model of run {document.champion or 'unknown'}. Above 0 is better.",
         )
     if charts := _answers(document):
         yield section("Answers", *charts)
-    if document["coefficients"]:
+    if document.coefficients:
         yield section("Largest coefficients", figure("coefficients", "Effect of one standard deviation of a feature"))
 
 
 def _answers(document: Contents) -> list[str]:
-    measured, charts = metrics_of(document["evaluation"]), {}
-    if "receiver_operating_characteristic_curve" in measured:
+    metrics, charts = measured(document.evaluation), {}
+    if "receiver_operating_characteristic_curve" in metrics:
         charts = {
             "roc": "ROC: true positives against false positives",
             "pr": "Precision against recall",
@@ -115,21 +116,21 @@ def _answers(document: Contents) -> list[str]:
             "calibration": "Calibration: share of positives against the mean score",
             "thresholds": "Precision, recall and F1 by threshold",
         }
-    elif "histogram" in document["profile"]:
+    elif "histogram" in document.profile:
         charts = {"scores": "Errors of the hold-out: prediction minus true value"}
     found = [figure(name, caption) for name, caption in charts.items()]
-    if cells := measured.get("confusion_matrix"):
-        names = document["classes"]
+    if cells := metrics.get("confusion_matrix"):
+        names = document.classes
         rows = [(names[int(row)], *(cells[row][column] for column in cells)) for row in cells]
         found.append(table("Confusion matrix: true label down, predicted label across", ("", *names), rows))
     return found
 
 
 def _data(document: Contents) -> str:
-    statistics = document["baseline"]
+    statistics = document.baseline
     labels = {f"labelled {name}": count for name, count in statistics.get("labels", {}).items()}
     rows = [(name.replace("_", " "), count) for name, count in {**statistics["rows"], **labels}.items()]
-    against = "the champion's data" if document["champion"]["baseline"] else "its own mean and spread"
+    against = "the champion's data" if document.champion_baseline else "its own mean and spread"
     return section(
         "Data",
         table("Rows", ("what", "rows"), rows),
