@@ -152,8 +152,10 @@ def describe(account: Account, arn: str) -> Run:
 
 def of_package(account: Account, package: str) -> Run | None:
     """The run that trained a model package, by the package's metadata; None when one of the two is gone."""
+    if not package:
+        return None
     try:
-        found = account.sagemaker.describe_model_package(ModelPackageName=package) if package else {}
+        found = account.sagemaker.describe_model_package(ModelPackageName=package)
         execution = found.get("CustomerMetadataProperties", {}).get("execution")
         return describe(account, execution) if execution else None
     except ClientError as error:

@@ -3,8 +3,9 @@
 const byId = (id) => document.getElementById(id);
 let chosen = ""; // a run's name; empty follows the newest
 let shown = ""; // the run whose report is shown
-let definition = null;
+let definitions = null;
 let graph = null;
+let unfolded = false; // whether the graph shows the states of failures, too
 let source = null;
 
 function element(name, text, ...children) {
@@ -22,11 +23,11 @@ function show(snapshot) {
   if (snapshot.error) { byId("live").textContent = snapshot.error; return; }
   const { endpoint, run } = snapshot;
   document.title = byId("project").textContent = snapshot.project;
-  const why = endpoint.run ? `, by run ${endpoint.run.name}: ${endpoint.run.reason || endpoint.run.outcome}` : "";
+  const why = endpoint.run ? `, by run ${endpoint.run.name}: ${endpoint.run.why || endpoint.run.outcome}` : "";
   byId("live").textContent = endpoint.status === "none" ? "No model is live yet." : `${endpoint.status} since ${time(endpoint.since)}${why}`;
   byId("alarms").replaceChildren(...snapshot.alarms.map((alarm) => element("li", `Alarm ${alarm.name}: ${alarm.reason} ${alarm.runbook}`)));
   byId("runs").replaceChildren(...snapshot.runs.map((each) => {
-    const button = element("button", `${word(each)}, by ${each.asked}`, element("small", `${time(each.started)} ${each.name.slice(0, 12)}`));
+    const button = element("button", `${word(each)}, started by ${each.started_by}`, element("small", `${time(each.started)} ${each.name.slice(0, 12)}`));
     button.dataset.run = each.name;
     button.setAttribute("aria-pressed", String(each.name === run?.name));
     button.addEventListener("click", () => { chosen = each.name; listen(); });
@@ -36,20 +37,25 @@ function show(snapshot) {
   byId("failure").hidden = !failed;
   byId("cause").textContent = failed ? run.outcome : "";
   byId("graph-title").textContent = run ? `Workflow of run ${run.name.slice(0, 12)}: ${word(run)}` : "Workflow";
-  if (definition) {
-    const visited = asides(definition).filter((name) => snapshot.steps.some((step) => step.state === name));
-    if (graph?.visited !== visited.join()) {
-      graph = Object.assign(drawGraph(definition, log, visited), { visited: visited.join() });
-      byId("graph").replaceChildren(graph);
-    }
-    const at = colourGraph(graph, snapshot.steps, run);
-    if (at) bringIntoView(byId("graph"), graph, at);
-  }
+  if (definitions) showGraph(snapshot);
   const { drift } = snapshot;
-  byId("drift").textContent = drift ? `${drift.verdict} (${time(drift.when)}): ${drift.reason}` : "not looked for yet";
-  byId("moved").replaceChildren(...snapshot.moved.map((each) => element("li", `${each.feature}: PSI ${number(each.psi)}, KS ${number(each.ks)}`)));
+  byId("drift").textContent = drift ? `${drift.verdict} (${time(drift.when)}): ${drift.reason}` : "no check has run yet";
+  byId("drifted").replaceChildren(...snapshot.drifted.map((each) => element("li", `${each.feature}: PSI ${number(each.psi)}, KS ${number(each.ks)}`)));
   byId("models").replaceChildren(...snapshot.models.map((each) => element("li", `${each.version} ${each.status}`, element("small", `${time(each.when)} ${each.what}`))));
   if (run) report(run.name);
+}
+
+function showGraph({ run, steps }) {
+  const deployment = run?.arn.split(":")[6].endsWith("-deploy") ?? false;
+  const visited = steps.map((step) => step.state);
+  const key = JSON.stringify([deployment, unfolded, besideMainPath(definitions, deployment, visited)]);
+  if (key !== graph?.key) {
+    graph = Object.assign(drawGraph(definitions, deployment, log, visited, unfolded), { key });
+    byId("graph").replaceChildren(graph);
+    byId("fold").textContent = unfolded ? "Fold the states of failures" : `Unfold ${graph.folded} states of failures`;
+    byId("fold").setAttribute("aria-expanded", String(unfolded));
+  }
+  colourGraph(graph, steps, run);
 }
 
 function report(name) {
@@ -69,8 +75,8 @@ async function log(state) {
   byId("log-title").textContent = `Log of ${state}`;
   const found = await (await fetch(`/logs?run=${encodeURIComponent(run)}&state=${encodeURIComponent(state)}`)).json();
   const lines = found.error ?? (found.lines.join("\n") || `${state} has no job, so no log.`);
-  const failing = (found.failing ?? []).map((line) => element("mark", `! ${line}\n`));
-  byId("log").replaceChildren(...failing, lines);
+  const errors = (found.errors ?? []).map((line) => element("mark", `! ${line}\n`));
+  byId("log").replaceChildren(...errors, lines);
 }
 
 byId("ask").addEventListener("submit", async (event) => {
@@ -82,18 +88,19 @@ byId("ask").addEventListener("submit", async (event) => {
 });
 
 let last = null;
+byId("fold").addEventListener("click", () => { unfolded = !unfolded; if (last && definitions) showGraph(last); });
 byId("report").addEventListener("toggle", () => last?.run && report(last.run.name));
 
 function listen() {
   source?.close();
   source = new EventSource(`/events?run=${encodeURIComponent(chosen)}`);
   source.onmessage = (event) => show((last = JSON.parse(event.data)));
-  source.onerror = () => { byId("live").textContent = "The console's server does not answer: is it still running?"; };
+  source.onerror = () => { byId("live").textContent = "The console's server does not answer: start it again with `ops console`."; };
 }
 
 async function begin() {
-  const [found, golden] = await Promise.all([fetch("/definition"), fetch("/golden")].map(async (asked) => (await asked).json()));
-  if (!found.error) definition = found;
+  const [found, golden] = await Promise.all([fetch("/definitions"), fetch("/golden")].map(async (asked) => (await asked).json()));
+  if (!found.error) definitions = found;
   byId("row").value = golden;
   listen();
 }

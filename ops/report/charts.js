@@ -1,4 +1,4 @@
-// The charts of a report, by Observable Plot: a function a figure, which answers an SVG for a width, or nothing.
+// The charts of a report, by Observable Plot: a function per figure, which returns an SVG for a width, or nothing.
 "use strict";
 const run = JSON.parse(document.getElementById("run").textContent);
 const [first, second, faint] = ["var(--first)", "var(--second)", "var(--faint)"];
@@ -13,7 +13,7 @@ const charts = {
   timeline(width) {
     const end = run.run.stopped ?? run.steps.at(-1)?.entered;
     const steps = run.steps.map((step) => ({ ...step, from: seconds(step.entered), to: seconds(step.left ?? end) }));
-    const least = Math.max(...steps.map((step) => step.to)) / 200; // what is too short to see is left out
+    const least = Math.max(...steps.map((step) => step.to)) / 200; // shorter states cannot be seen and are left out
     const seen = steps.filter((step) => step.error || step.to - step.from > least);
     const states = [...new Set(seen.map((step) => step.state))];
     return plot({
@@ -23,7 +23,7 @@ const charts = {
         Plot.barX(seen, { x1: "from", x2: (step) => Math.max(step.to, step.from + least), y: "state",
           fill: (step) => (step.error ? second : first), tip: true,
           title: (step) => `${step.state}\n${shown(step.to - step.from)} s\n${step.error}` }),
-        Plot.text(seen.filter((step) => step.error && run.run.outcome.startsWith(step.error)).slice(0, 1), { x: "to", y: "state", text: () => "failed", dx: 6, textAnchor: "start" }),
+        Plot.text(seen.filter((step) => step.failed), { x: "to", y: "state", text: () => "failed", dx: 6, textAnchor: "start" }),
       ],
     });
   },
@@ -31,12 +31,12 @@ const charts = {
     const metrics = run.metrics;
     return plot({
       width, height: 60 + 26 * metrics.length, marginLeft: left(metrics.map((metric) => metric.name)),
-      x: { grid: true, label: "value; a tick is the gate's bound" }, y: { label: null, domain: metrics.map((metric) => metric.name) },
+      x: { grid: true, label: "value; a tick is the quality gate's threshold" }, y: { label: null, domain: metrics.map((metric) => metric.name) },
       marks: [
         Plot.ruleY(metrics, { x1: "low", x2: "high", y: "name", stroke: first, strokeWidth: 3 }),
         Plot.dot(metrics, { x: "value", y: "name", fill: first, r: 5, tip: true,
           title: (metric) => `${metric.name} ${shown(metric.value)}\n${shown(metric.low)} to ${shown(metric.high)}` }),
-        Plot.tickX(metrics.filter((metric) => metric.bound != null), { x: "bound", y: "name", stroke: second, strokeWidth: 3 }),
+        Plot.tickX(metrics.filter((metric) => metric.threshold != null), { x: "threshold", y: "name", stroke: second, strokeWidth: 3 }),
       ],
     });
   },
@@ -75,7 +75,7 @@ const charts = {
   },
   calibration(width) {
     const [negative, positive] = histogram();
-    if (positive.edges[0] !== 0 || positive.edges.at(-1) !== 1) return null; // the scores are no probabilities
+    if (positive.edges[0] !== 0 || positive.edges.at(-1) !== 1) return null; // the scores are not probabilities
     const bins = d3.range(10).map((bin) => {
       const bars = d3.range(bin * 4, bin * 4 + 4);
       const rows = d3.sum(bars, (i) => negative.counts[i] + positive.counts[i]);
@@ -109,19 +109,19 @@ const charts = {
     const lines = run.coefficients.slice(0, 15).map((line) => ({ ...line, name: several ? `${line.feature}, ${run.classes[line.output]}` : line.feature }));
     return plot({
       width, height: 60 + 20 * lines.length, marginLeft: left(lines.map((line) => line.name)),
-      x: { grid: true, label: several || !run.classes.length ? "effect" : `effect; above 0 speaks for ${run.classes[1]}` }, y: { domain: lines.map((line) => line.name), label: null },
+      x: { grid: true, label: several || !run.classes.length ? "effect" : `effect; above 0 raises the score of ${run.classes[1]}` }, y: { domain: lines.map((line) => line.name), label: null },
       marks: [Plot.barX(lines, { x: "effect", y: "name", fill: (line) => (line.effect > 0 ? second : first), tip: true }), Plot.ruleX([0])],
     });
   },
   features(width) {
-    const other = run.champion.baseline.features ?? run.baseline.features;
+    const other = run.champion_baseline.features ?? run.baseline.features;
     const named = Object.entries(run.baseline.features).filter(([name]) => name in other);
     const ranges = named.flatMap(([name, own]) => [["this run", own], ["champion", other[name]]].map(([whose, values]) => {
       const scale = (value) => (value - other[name].mean) / (other[name].standard_deviation || 1);
       return { name, whose, low: scale(values.percentiles[9]), middle: scale(values.percentiles[49]), high: scale(values.percentiles[89]) };
     }));
     const own = ranges.filter((range) => range.whose === "this run");
-    const champion = run.champion.baseline.features ? ranges.filter((range) => range.whose === "champion") : [];
+    const champion = run.champion_baseline.features ? ranges.filter((range) => range.whose === "champion") : [];
     return plot({
       width, height: 60 + 18 * named.length, marginLeft: left(named.map(([name]) => name)),
       x: { grid: true, label: "standard deviations from the mean" + (champion.length ? "; wide and pale: the champion" : "") }, y: { domain: named.map(([name]) => name), label: null },

@@ -1,5 +1,6 @@
 """The contents of a run's report, read from AWS."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,7 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
     listed = account.sagemaker.list_model_packages(
         ModelPackageGroupName=group, CreationTimeAfter=run.started, SortOrder="Ascending"
     )["ModelPackageSummaryList"]
-    packages = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
+    packages: Iterator[dict[str, Any]] = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
     own = (each for each in packages if each.get("CustomerMetadataProperties", {}).get("execution") == run.arn)
     return next(own, {})
 
