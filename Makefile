@@ -140,8 +140,8 @@ test-full: install lint ## all of it: fuzzing, load and scale too
 
 failures: install ## order every fault of docs/failures.md, and write down what is seen
 	@rm -rf build/failures
-	WRITE_FAILURES=1 $(PYTEST) tests/promotion --ignore tests/promotion/test_machine.py -k "not the_table_has"
-	@$(PY) -m tests.promotion.table
+	WRITE_FAILURES=1 $(PYTEST) tests/deployments --ignore tests/deployments/test_machine.py -k "not the_table_has"
+	@$(PY) -m tests.deployments.table
 
 iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test run used it
 	@$(PY) -m local.grants build/iam cdk/iam_exceptions.toml

@@ -21,7 +21,7 @@ from ops.account import Account
 from pipeline.config import load
 
 T = TypeVar("T")
-PROMOTION = ("tests/promotion", "tests/lambdas/trigger")
+PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
 LONGEST_FIRST = ("deployed", "promotion", "machine", "local")
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ from local import grants
 from ops import promote, runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 from tests.lambdas.predict.signed import Consumer
-from tests.promotion.world import World
+from tests.deployments.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(3000)]
 HEADER, *ROWS = WDBC.read_text().splitlines()

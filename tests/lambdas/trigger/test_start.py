@@ -37,7 +37,7 @@ def test_data_starts_a_run_whose_input_has_the_reason_and_the_data(place: Place)
 
 
 @pytest.mark.cloud
-def test_the_same_data_starts_nothing_and_the_result_says_so(place: Place) -> None:
+def test_the_same_data_starts_nothing_but_other_settings_or_versions_do(place: Place) -> None:
     place.put("raw/a.csv")
     place.pipeline.start([UPLOAD])
     assert place.pipeline.start([Request("schedule", False, "another")]) == {
@@ -45,12 +45,6 @@ def test_the_same_data_starts_nothing_and_the_result_says_so(place: Place) -> No
         "detail": f"run {place.name()} had this data and these settings, and is RUNNING; --force runs them again",
     }
     assert list(place.runs()) == [place.name()]
-
-
-@pytest.mark.cloud
-def test_other_settings_or_a_new_version_of_an_object_start_a_run(place: Place) -> None:
-    place.put("raw/a.csv")
-    place.pipeline.start([UPLOAD])
     assert replace(place.pipeline, settings_hash="fedcba98").start([UPLOAD])["result"] == "started"
     place.put("raw/a.csv")
     assert place.pipeline.start([UPLOAD])["result"] == "started"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Deployed
-from tests.promotion.world import World, listening, settings_file, world
+from tests.deployments.world import World, listening, settings_file, world
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import pytest
 
 from ops import predict, runs
 from tests.conftest import wait_for
-from tests.promotion.cases import ALWAYS, OLD
-from tests.promotion.table import Row, check
-from tests.promotion.world import Traffic, World, data, edited
+from tests.deployments.cases import ALWAYS, OLD
+from tests.deployments.table import Row, check
+from tests.deployments.world import Traffic, World, data, edited
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 

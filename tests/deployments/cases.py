@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.promotion.world import ROWS, World, data, relabelled
+from tests.deployments.world import ROWS, World, data, relabelled
 
 OLD, NEW = "the old model", "the new model"
 ALWAYS = "every request answered right"

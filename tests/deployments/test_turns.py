@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import wait_for
-from tests.promotion.cases import ALWAYS, NEW
-from tests.promotion.table import Row, check
-from tests.promotion.world import ROWS, Traffic, World, data
+from tests.deployments.cases import ALWAYS, NEW
+from tests.deployments.table import Row, check
+from tests.deployments.world import ROWS, Traffic, World, data
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 FOREVER = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 60_000, "End": True}}}

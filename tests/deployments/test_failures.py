@@ -3,9 +3,9 @@
 import pytest
 
 from ops import predict
-from tests.promotion import table
-from tests.promotion.cases import ALWAYS, CASES, NEW, OLD, WHAT, Case
-from tests.promotion.world import CANARY, Traffic, World
+from tests.deployments import table
+from tests.deployments.cases import ALWAYS, CASES, NEW, OLD, WHAT, Case
+from tests.deployments.world import CANARY, Traffic, World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 

@@ -23,8 +23,8 @@ from local.cloud import running
 from ops import promote, runs
 from ops.promote import NothingToDo
 from tests.conftest import wait_for
-from tests.promotion import small_jobs
-from tests.promotion.world import World, edited, settings_file, world
+from tests.deployments import small_jobs
+from tests.deployments.world import World, edited, settings_file, world
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600), pytest.mark.xdist_group("machine")]
 

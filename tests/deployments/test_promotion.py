@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ops import predict, promote
-from tests.promotion.cases import ALWAYS, NEW
-from tests.promotion.table import Row, check
-from tests.promotion.world import HEADER, ROWS, Traffic, World, data, relabelled
+from tests.deployments.cases import ALWAYS, NEW
+from tests.deployments.table import Row, check
+from tests.deployments.world import HEADER, ROWS, Traffic, World, data, relabelled
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 

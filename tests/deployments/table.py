@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from tests.conftest import ROOT
-from tests.promotion.cases import WHAT
+from tests.deployments.cases import WHAT
 
 PAGE = ROOT / "docs" / "failures.md"
 MEASURED = ROOT / "build" / "failures"
