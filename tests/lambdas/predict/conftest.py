@@ -1,10 +1,11 @@
-"""SageMaker for the API's tests: a real HTTP server that answers InvokeEndpoint as the linear learner would."""
+"""A fake SageMaker for the API's tests: an HTTP server that answers InvokeEndpoint as the linear learner would."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,15 +17,55 @@ from cdk.api.predict_package import write_package
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from pipeline.config import Settings, load
+from tests.conftest import ROOT
 from tests.lambdas.predict.signed import Consumer
 
-ROOT = Path(__file__).parents[3]
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
+Answer = tuple[int, Mapping[str, str], bytes]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # 5 by default: some of eight connections at once would wait a second
+
+
+@contextmanager
+def served(answer: Callable[[BaseHTTPRequestHandler, str], Answer | None]) -> Iterator[str]:
+    """Serve what `answer` returns for a request and its body, and yield the URL; None closes the connection."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def handle_any(self) -> None:
+            found = answer(self, self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+            if found is None:
+                self.close_connection = True
+                return
+            status, headers, content = found
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = handle_any  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing: the tests read what the API logs."""
+
+    server = _Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @dataclass
 class SageMaker:
-    """What the server was sent, and what it is to answer in place of scores."""
+    """The requests that the server got, and the answers that it gives instead of scores."""
 
     url: str = ""
     rows: list[str] = field(default_factory=list)
@@ -35,6 +76,14 @@ class SageMaker:
     held: threading.Event | None = None
     config: str = "breast-cancer-1"
     version: int = 0
+
+    def respond(self, request: BaseHTTPRequestHandler, body: str) -> Answer | None:
+        if self.hang_up:
+            self.hang_up -= 1
+            return None
+        target = request.headers.get("X-Amz-Target", "")
+        status, code, content = self.control(target.partition(".")[2]) if target else self.invoke(body)
+        return status, {"x-Amzn-Invoked-Production-Variant": "AllTraffic", "x-amzn-ErrorType": code}, content
 
     def invoke(self, body: str) -> tuple[int, str, bytes]:
         self.rows.append(body)
@@ -48,54 +97,21 @@ class SageMaker:
 
     def control(self, action: str) -> tuple[int, str, bytes]:
         self.actions.append(action)
-        if action == "DescribeEndpoint" and self.config:
-            live = {"EndpointArn": f"{ARN}endpoint/breast-cancer", "EndpointConfigName": self.config}
-            return 200, "", json.dumps(live).encode()
-        if action == "ListTags":
-            tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}"}
-            return 200, "", json.dumps({"Tags": [tag] if self.version else []}).encode()
-        if action == "DescribeModelPackage":
-            package = {"ModelPackageVersion": self.version, "CreationTime": 1767323045.25}
-            return 200, "", json.dumps(package).encode()
-        return 400, "ValidationException", b'{"message": "Could not find endpoint"}'
+        tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}"}
+        answers = {
+            "DescribeEndpoint": {"EndpointArn": f"{ARN}endpoint/breast-cancer", "EndpointConfigName": self.config},
+            "ListTags": {"Tags": [tag] if self.version else []},
+            "DescribeModelPackage": {"ModelPackageVersion": self.version, "CreationTime": 1767323045.25},
+        }
+        if not self.config:
+            return 400, "ValidationException", b'{"message": "Could not find endpoint"}'
+        return 200, "", json.dumps(answers[action]).encode()
 
 
 def _scored(line: str) -> dict[str, Any]:
-    """The score of a made-up model: a radius from 15 is malignant, and the score grows with it."""
+    """The score of a fake model: a radius from 15 is malignant, and the score grows with it."""
     radius = float(line.partition(",")[0])
     return {"score": max(0.0, min(1.0, radius / 30)), "predicted_label": int(radius >= 15)}
-
-
-def _handler(sagemaker: SageMaker) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            if sagemaker.hang_up:
-                sagemaker.hang_up -= 1
-                self.close_connection = True
-                return
-            target = self.headers.get("X-Amz-Target", "")
-            call = sagemaker.control(target.partition(".")[2]) if target else sagemaker.invoke(body)
-            status, code, content = call
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("x-Amzn-Invoked-Production-Variant", "AllTraffic")
-            self.send_header("x-amzn-ErrorType", code)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing: the tests read what the API logs."""
-
-    return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64  # 5 by default: of eight connections at once some would wait a second
 
 
 @pytest.fixture(scope="session")
@@ -103,22 +119,21 @@ def settings() -> Settings:
     return load(ROOT / "pipeline.toml")
 
 
+@pytest.fixture(scope="session")
+def rows(settings: Settings) -> list[list[float]]:
+    return [list(golden.row) for golden in settings.endpoint.golden]
+
+
 @pytest.fixture
 def sagemaker() -> Iterator[SageMaker]:
     state = SageMaker()
-    server = _Server(("127.0.0.1", 0), _handler(state))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(state.respond) as state.url:
+        yield state
 
 
 @pytest.fixture(scope="session")
-def bundle(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_package(settings, tmp_path_factory.mktemp("lambda") / "bundle")
+def package(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_package(settings, tmp_path_factory.mktemp("lambda") / "package")
 
 
 @pytest.fixture
@@ -133,13 +148,13 @@ def environment(sagemaker: SageMaker) -> dict[str, str]:
 
 
 @pytest.fixture
-def api(environment: dict[str, str], bundle: Path) -> Api:
-    return Api.of(bundle / "predict", environment)
+def api(environment: dict[str, str], package: Path) -> Api:
+    return Api.of(package / "predict", environment)
 
 
 @dataclass
 class Caller:
-    """Calls the API as API Gateway does and keeps each answer's status, headers and parsed body."""
+    """Calls the API as API Gateway does and keeps the status and the headers of the answer."""
 
     api: Api
     status: int = 0
@@ -149,13 +164,18 @@ class Caller:
         self, method: str, path: str, body: str | None = None, content_type: str | None = None, **event: Any
     ) -> Any:
         headers = {"Content-Type": content_type} if content_type else {}
-        call = {"httpMethod": method, "resource": path, "path": path, "headers": headers, "body": body}
+        call: Any = {"httpMethod": method, "resource": path, "path": path, "headers": headers, "body": body}
         answer = respond({**call, "requestContext": {"requestId": "request-1"}, **event}, self.api)
         self.status, self.headers = answer["statusCode"], answer["headers"]
         return json.loads(answer["body"]) if "json" in self.headers["Content-Type"] else answer["body"]
 
     def post(self, path: str, document: Any) -> Any:
         return self("POST", path, json.dumps(document), "application/json")
+
+    def problem(self, path: str, document: Any) -> tuple[int, str]:
+        """The status and the last part of the problem's type."""
+        kind = self.post(path, document)["type"].removeprefix("urn:problem-type:")
+        return self.status, kind
 
 
 @pytest.fixture
@@ -170,7 +190,7 @@ def consumer(live: Any) -> Consumer:
 
 @pytest.fixture
 def throttle(live: Any) -> Iterator[Callable[[float, int], None]]:
-    """Set the rate and the burst that the deployed API takes; in the end they are the settings' again."""
+    """Set the rate and the burst of the deployed API; afterwards they are the settings' again."""
     gateway, api = live.client("apigateway"), live.account.settings.api
     identifier = live.account.api_url.rpartition("/v1/")[0].rpartition("/")[2]
 
@@ -185,5 +205,5 @@ def throttle(live: Any) -> Iterator[Callable[[float, int], None]]:
 
 @pytest.fixture
 def unthrottled(throttle: Callable[[float, int], None]) -> None:
-    """The deployed API takes what comes while a test sends more calls than its consumers may."""
+    """Raise the limits of the deployed API for tests that send more calls than its consumers may."""
     throttle(10_000, 5_000)

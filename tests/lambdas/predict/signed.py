@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for `requests`: a consumer that shares no code with the API or with `ops`."""
+"""AWS Signature Version 4 for HTTP clients: consumers that share no code with the API or with `ops`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 
+def signature(method: str | None, url: str | None, data: Any, content_type: str | bytes | None) -> dict[str, str]:
+    """Return the headers that sign a request for execute-api with the environment's credentials."""
+    credentials = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    request = AWSRequest(method, url, data=data, headers={"Content-Type": content_type} if content_type else {})
+    SigV4Auth(credentials, "execute-api", os.environ["AWS_REGION"]).add_auth(request)
+    return dict(request.headers)
+
+
 class Signed(requests.auth.AuthBase):
-    """Signs a prepared request for execute-api with the environment's credentials."""
+    """Signs a prepared request."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        credentials = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
-        content = {name: value for name, value in request.headers.items() if name.lower() == "content-type"}
-        signed = AWSRequest(request.method, request.url, data=request.body, headers=content)
-        SigV4Auth(credentials, "execute-api", os.environ["AWS_REGION"]).add_auth(signed)
-        request.headers.update(dict(signed.headers))
+        content_type = request.headers.get("Content-Type")
+        request.headers.update(signature(request.method, request.url, request.body, content_type))
         return request
 
 
 class Consumer:
-    """Posts with a signature of its own, and waits as Retry-After says when it was too fast."""
+    """Posts signed requests and waits for the seconds in Retry-After when the API throttles."""
 
     def __init__(self, live: Any) -> None:
         self.url = live.account.api_url.removesuffix(live.account.settings.api.path)
@@ -34,11 +39,7 @@ class Consumer:
         self.session.auth = Signed()
 
     def post(
-        self,
-        path: str,
-        body: str | bytes | None,
-        content_type: str | None = "application/json",
-        encoding: str | None = None,
+        self, path: str, body: str | bytes | None, content_type: str | None = "application/json", encoding: str = ""
     ) -> requests.Response:
         headers = {"Content-Type": content_type, "Content-Encoding": encoding}
         data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body

@@ -1,48 +1,39 @@
-"""The routes: what a good call is answered with, and what every problem looks like."""
+"""The routes: the answers to good calls, and the form of every problem."""
 
 from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lambdas.predict.api import Api
-from lambdas.predict.contract import Contract
 from lambdas.predict.gateway import respond
 from lambdas.predict.problem import KINDS
 from pipeline.config import Settings
+from tests.conftest import ROOT
 
 PATH = "/predictbreastcancer"
-
-
-@pytest.fixture(scope="session")
-def rows(settings: Settings) -> list[list[float]]:
-    return [list(golden.row) for golden in settings.endpoint.golden]
 
 
 def text(row: list[float]) -> str:
     return ",".join(map(repr, row))
 
 
-def test_the_row_of_2018_is_benign(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
+def test_a_benign_row_and_a_malignant_one(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
     assert call.post(PATH, {"data": text(rows[0])}) == "B"
-    assert (call.status, call.headers) == (
-        200,
-        {
-            "Content-Type": "application/json",
-            "X-Model-Version": "breast-cancer-1",
-            "X-Inference-Id": "request-1",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    assert call.status == 200
+    assert call.headers == {
+        "Content-Type": "application/json",
+        "X-Model-Version": "breast-cancer-1",
+        "X-Inference-Id": "request-1",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
     assert sagemaker.rows == [text(rows[0])]
-
-
-def test_a_malignant_row_is_malignant(call: Any, rows: list[list[float]]) -> None:
     assert call.post(PATH, {"data": text(rows[1])}) == "M"
 
 
@@ -54,17 +45,13 @@ def test_what_reaches_sagemaker_is_rebuilt_from_numbers(call: Any, sagemaker: An
 
 def test_a_batch_is_answered_in_the_order_posted(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
     sagemaker.version = 7
+    model = {"name": "breast-cancer-1", "package_version": "7", "trained_at": "2026-01-02T03:04:05+00:00"}
     assert call.post("/predictions", {"instances": [rows[1], rows[0]]}) == {
         "predictions": [
             {"label": "M", "score": 17.99 / 30, "predicted_label": 1},
             {"label": "B", "score": 13.49 / 30, "predicted_label": 0},
         ],
-        "model": {
-            "name": "breast-cancer-1",
-            "package_version": "7",
-            "trained_at": "2026-01-02T03:04:05+00:00",
-            "variant": "AllTraffic",
-        },
+        "model": {**model, "variant": "AllTraffic"},
     }
 
 
@@ -75,12 +62,10 @@ def test_names_may_come_in_any_order(call: Any, rows: list[list[float]], setting
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_csv_is_a_row_a_line(call: Any, rows: list[list[float]], sagemaker: Any, end: str) -> None:
+def test_csv_has_a_row_per_line(call: Any, rows: list[list[float]], sagemaker: Any, end: str) -> None:
     body = "\ufeff" + "\r\n".join(map(text, rows)) + end
-    labels = [
-        answer["label"] for answer in call("POST", "/predictions", body, "text/csv; charset=UTF-8")["predictions"]
-    ]
-    assert labels == ["B", "M"]
+    answers = call("POST", "/predictions", body, "text/csv; charset=UTF-8")["predictions"]
+    assert [answer["label"] for answer in answers] == ["B", "M"]
     assert sagemaker.rows == ["\n".join(map(text, rows))]
 
 
@@ -105,7 +90,7 @@ def test_a_regressor_answers_a_number(api: Api, call: Any, sagemaker: Any) -> No
 
 
 def _with(api: Api, **changes: Any) -> Api:
-    return Api(Contract(**{**vars(api.contract), **changes}), api.endpoint, api.deployed, api.folder)
+    return replace(api, settings=replace(api.settings, **changes))
 
 
 def test_health_says_ok_without_asking_the_model(call: Any, sagemaker: Any) -> None:
@@ -113,16 +98,16 @@ def test_health_says_ok_without_asking_the_model(call: Any, sagemaker: Any) -> N
     assert (sagemaker.rows, sagemaker.actions) == ([], [])
 
 
-def test_the_documents_come_from_the_package(call: Any, bundle: Path) -> None:
-    assert call("GET", "/openapi.json") == json.loads((bundle / "predict" / "openapi.json").read_bytes())
-    assert call("GET", "/docs") == (bundle / "predict" / "docs.html").read_text("utf-8")
+def test_the_documents_come_from_the_package(call: Any, package: Path) -> None:
+    assert call("GET", "/openapi.json") == json.loads((package / "predict" / "openapi.json").read_bytes())
+    assert call("GET", "/docs") == (package / "predict" / "docs.html").read_text("utf-8")
     assert call.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
 def test_an_unknown_path_is_404_and_names_the_paths(call: Any) -> None:
     assert call("GET", "/{proxy+}", pathParameters={"proxy": "predict"}) == {
         "type": "urn:problem-type:not-found",
-        "title": "There is nothing at this path",
+        "title": "The path does not exist",
         "status": 404,
         "detail": f"The paths are {PATH}, /predictions, /health, /openapi.json, /docs",
         "request_id": "request-1",
@@ -134,28 +119,25 @@ def test_an_unknown_path_is_404_and_names_the_paths(call: Any) -> None:
     ("method", "path", "allowed"), [("GET", PATH, "POST"), ("DELETE", "/predictions", "POST"), ("POST", "/docs", "GET")]
 )
 def test_another_method_is_405_and_the_allowed_one_is_named(call: Any, method: str, path: str, allowed: str) -> None:
-    assert (
-        call(method, "/{proxy+}", pathParameters={"proxy": path[1:]})["type"] == "urn:problem-type:method-not-allowed"
-    )
+    answer = call(method, "/{proxy+}", pathParameters={"proxy": path[1:]})
+    assert answer["type"] == "urn:problem-type:method-not-allowed"
     assert (call.status, call.headers["Allow"]) == (405, allowed)
 
 
-def test_the_guide_tells_of_every_problem() -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
+def test_the_guide_describes_every_problem() -> None:
+    guide = (ROOT / "docs" / "api.md").read_text("utf-8")
     assert [kind for kind in KINDS if f"`{kind}`" not in guide] == []
 
 
 def test_no_other_origin_may_call_unless_the_settings_say_so(api: Api, call: Any) -> None:
     refused = call("OPTIONS", "/predictions")
-    assert (refused["type"], "Access-Control-Allow-Origin" in call.headers) == (
-        "urn:problem-type:method-not-allowed",
-        False,
-    )
+    assert refused["type"] == "urn:problem-type:method-not-allowed"
+    assert "Access-Control-Allow-Origin" not in call.headers
     call.api = _with(api, cors_origin="https://example.org")
     response = respond({"httpMethod": "OPTIONS", "resource": "/predictions"}, call.api)
     assert (response["statusCode"], response["body"]) == (204, "")
-    told = {name: value for name, value in response["headers"].items() if name.startswith("Access-Control")}
-    assert told == {
+    headers = {name: value for name, value in response["headers"].items() if name.startswith("Access-Control")}
+    assert headers == {
         "Access-Control-Allow-Origin": "https://example.org",
         "Access-Control-Allow-Methods": "POST",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Amz-Date, X-Amz-Security-Token, X-Api-Key",
@@ -166,7 +148,7 @@ def test_no_other_origin_may_call_unless_the_settings_say_so(api: Api, call: Any
     assert (call.status, call.headers["Access-Control-Allow-Origin"]) == (400, "https://example.org")
 
 
-def test_a_failure_of_ours_is_500_and_shows_nothing(
+def test_a_failure_of_the_api_is_500_and_shows_nothing(
     call: Any, api: Api, capsys: pytest.CaptureFixture[str], rows: list[list[float]]
 ) -> None:
     call.api = _with(api, features=None)
@@ -174,14 +156,14 @@ def test_a_failure_of_ours_is_500_and_shows_nothing(
         "type": "urn:problem-type:internal",
         "title": "The API failed",
         "status": 500,
-        "detail": "Report the request's id to whoever runs this API",
+        "detail": "Report the request_id to the owner of this API",
         "request_id": "request-1",
     }
     line = json.loads(capsys.readouterr().out)
     assert (line["error"], line["problem"], line["at"].partition(":")[0]) == ("TypeError", "internal", "rows.py")
 
 
-def test_one_line_of_log_a_call_says_how_it_went(
+def test_each_call_has_one_line_in_the_log(
     call: Any, rows: list[list[float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     call.post("/predictions", {"instances": rows})

@@ -1,9 +1,8 @@
-"""The page at /docs in a real browser whose network is cut: it loads, posts the example row and shows the label."""
+"""The page at /docs in a real browser without a network: it loads, posts the example row and shows the label."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,28 +10,27 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from tests.lambdas.predict.signed import Consumer
+from tests.ops.browser import FLAGS, PROGRAM, SHOTS, needed
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]  # fmt: skip
-SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
-pytestmark = [
-    pytest.mark.cloud,
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium: `apt-get install chromium`, or Google Chrome"),
-]
+pytestmark = [pytest.mark.cloud, needed]
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
-    """A tab of a fresh profile; the sizes are a laptop's."""
+    """A tab of a fresh profile in the size of a laptop's screen."""
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             tmp_path, executable_path=PROGRAM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
         )
         yield context.pages[0]
         context.close()
+
+
+def send(page: Page) -> tuple[str, str]:
+    """Press Send and return the status and the answer that the page shows."""
+    page.get_by_role("button", name="Send").click()
+    page.locator("#status", has_text=re.compile(r"\d")).wait_for()
+    return page.locator("#status").inner_text(), page.locator("#answer").inner_text()
 
 
 def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, page: Page) -> None:
@@ -47,13 +45,10 @@ def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, 
     assert shown == ["Access key id", "Secret access key", "Session token, of temporary credentials", "Region"]
     page.get_by_label("Access key id").fill("test")
     page.get_by_label("Secret access key").fill("test")
-    page.get_by_role("button", name="Send").click()
-    page.locator("#status", has_text=re.compile(r"\d")).wait_for()
+    status, answer = send(page)
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "docs.png", full_page=True)
-    assert page.locator("#status").inner_text().startswith("200 ")
-    assert page.locator("#answer").inner_text() == '"B"'
-    assert failed == []
+    assert (status.startswith("200 "), answer, failed) == (True, '"B"', [])
     assert {url.startswith(consumer.url) for url in asked} == {True}
 
 
@@ -65,7 +60,5 @@ def test_the_browser_reaches_nothing_else(page: Page) -> None:
 def test_a_refusal_is_shown_with_what_to_do(consumer: Consumer, page: Page) -> None:
     page.goto(f"{consumer.url}/docs")
     page.get_by_label("Body").fill('{"data": "1,2"}')
-    page.get_by_role("button", name="Send").click()
-    page.locator("#status", has_text=re.compile(r"\d")).wait_for()
-    assert page.locator("#status").inner_text().startswith("401")
-    assert "Authorise the call" in page.locator("#answer").inner_text()
+    status, answer = send(page)
+    assert (status.startswith("401"), "Authorise the call" in answer) == (True, True)

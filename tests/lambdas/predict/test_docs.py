@@ -1,4 +1,4 @@
-"""The page at /docs, run by Node on a stand-in for a browser's document: it draws, signs, posts and shows."""
+"""The page at /docs, run by Node on a fake of a browser's document: it draws, signs, posts and shows."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import datetime
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from lambdas.predict.api import Api
-from lambdas.predict.gateway import respond
+from lambdas.predict.gateway import ProxyEvent, respond
+from tests.conftest import ROOT
+from tests.lambdas.predict.conftest import Answer, served
 
-PAGE = (Path(__file__).parents[3] / "lambdas" / "predict" / "docs.html").read_text("utf-8")
+PAGE = (ROOT / "lambdas" / "predict" / "docs.html").read_text("utf-8")
 SCRIPT = PAGE.partition("<script>")[2].partition("</script>")[0]
 BROWSER = """
 const elements = {};
@@ -39,7 +39,7 @@ const settled = async (ready) => { while (!ready()) await new Promise((resolve) 
 """
 USE = """
 (async () => {
-  await settled(() => byId("send").onclick || byId("about").textContent.includes("could not"));
+  await settled(() => byId("send").onclick || byId("about").textContent.includes("Cannot"));
   const shown = [];
   for (const option of byId("what").children) {
     byId("what").value = option.value;
@@ -50,51 +50,27 @@ USE = """
     shown.push([byId("status").textContent, byId("answer").textContent]);
   }
   console.log(JSON.stringify({ title: byId("title").textContent, hidden: byId("signed").hidden, shown }));
+  process.exit();
 })();
 """
 
 
 def node(script: str, *arguments: str) -> Any:
-    program = Path(sys.executable).with_name("node")
-    ran = subprocess.run(
-        [program, "-", *arguments], input=script, capture_output=True, text=True, check=False, timeout=30
-    )
+    command = [Path(sys.executable).with_name("node"), "-", *arguments]
+    ran = subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=30)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
 
 
-@pytest.fixture
-def address(api: Api) -> Iterator[str]:
-    """The API behind a real HTTP server, in a stage as API Gateway has it."""
+def test_the_page_posts_the_examples_and_shows_the_answers(api: Api) -> None:
+    def in_stage(request: BaseHTTPRequestHandler, body: str) -> Answer:
+        path, headers = request.path.removeprefix("/v1"), dict(request.headers)
+        event: ProxyEvent = {"httpMethod": request.command, "resource": path, "headers": headers, "body": body}
+        response = respond(event, api)
+        return response["statusCode"], response["headers"], response["body"].encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            path = self.path.removeprefix("/v1")
-            event = {"httpMethod": self.command, "resource": path, "headers": dict(self.headers), "body": body}
-            response = respond(event, api)
-            self.send_response(response["statusCode"])
-            for name, value in response["headers"].items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(response["body"].encode())
-
-        do_GET = do_POST = answer  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1/docs"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_the_page_posts_the_examples_and_shows_the_answers(address: str) -> None:
-    page = node(BROWSER + SCRIPT + USE, address)
+    with served(in_stage) as url:
+        page = node(BROWSER + SCRIPT + USE, f"{url}/v1/docs")
     assert (page["title"], page["hidden"]) == ("breast-cancer predictions", False)
     assert [status for status, _ in page["shown"]] == ["200 breast-cancer-1"] * 3
     one, many, csv = (json.loads(answer) for _, answer in page["shown"])

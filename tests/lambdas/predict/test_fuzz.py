@@ -1,4 +1,4 @@
-"""The deployed API against calls that a fuzzer makes of its own document: all of schemathesis' checks."""
+"""A fuzzer calls the deployed API by its OpenAPI document, with all of schemathesis' checks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.lambdas.predict.signed import Consumer
 
-ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.cloud, pytest.mark.usefixtures("unthrottled")]
 # API Gateway has no TRACE and no QUERY. 413 is this API's answer to a body that is too large.
-# Batches are slow to make up: there are a third of them.
+# Batches are slow to generate, so there are a third as many.
 CONFIG = """
 [generation]
 max-examples = {rows}
@@ -41,17 +41,19 @@ def csv(context, value):
 
 
 def fuzz(consumer: Consumer, folder: Path, rows: int, *arguments: str) -> int:
-    """How many calls were made up, answered and found right."""
+    """Return the number of generated calls, all of which passed."""
     (folder / "schemathesis.toml").write_text(CONFIG.format(rows=rows, batches=rows // 3))
     (folder / "hooks.py").write_text(HOOKS)
-    ran = subprocess.run(
-        [
-            Path(sys.executable).with_name("schemathesis"), "--no-color", "--config-file", "schemathesis.toml",
-            "run", f"{consumer.url}/openapi.json", "--url", consumer.url, "--continue-on-failure", *arguments,
-        ],
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(ROOT)},
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [
+        Path(sys.executable).with_name("schemathesis"),
+        "--no-color",
+        "--config-file",
+        "schemathesis.toml",
+        "run",
+    ]
+    run = [*command, f"{consumer.url}/openapi.json", "--url", consumer.url, "--continue-on-failure", *arguments]
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(run, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     generated = re.search(r"(\d+) generated, (\d+) passed", ran.stdout)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert generated is not None, ran.stdout
@@ -67,5 +69,5 @@ def test_a_fuzzer_finds_no_answer_outside_the_document(consumer: Consumer, tmp_p
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(5))
 def test_nor_in_ten_thousand_calls(consumer: Consumer, tmp_path: Path, seed: int) -> None:
-    """Five runs, as one of 10,000 keeps gigabytes of what it sent."""
+    """Five runs: one of 10,000 calls keeps gigabytes of requests."""
     assert fuzz(consumer, tmp_path, 1_500, "--seed", str(seed), "--phases", "fuzzing") >= 2_000

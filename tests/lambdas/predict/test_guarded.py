@@ -1,4 +1,4 @@
-"""The API with everything on that guards it, deployed to a local AWS of its own, before any model is there."""
+"""The API with all its protections on, deployed to its own local AWS, before the first model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def consumer(guarded: Deployed) -> Consumer:
     return Consumer(guarded)
 
 
-def test_a_page_of_the_origin_may_ask_and_read_refusals(consumer: Consumer) -> None:
+def test_a_page_of_the_origin_may_call_and_read_refusals(consumer: Consumer) -> None:
     preflight = requests.options(f"{consumer.url}/predictions", headers={"Origin": ORIGIN}, timeout=10)
     assert (preflight.status_code, preflight.headers["Access-Control-Allow-Methods"]) == (204, "POST")
     refused = requests.post(f"{consumer.url}/predictions", timeout=10)

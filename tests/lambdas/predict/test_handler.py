@@ -1,4 +1,4 @@
-"""The package as Lambda loads it: a fresh process, the handler's name, API Gateway's events and the smoke test's."""
+"""The package as Lambda loads it: a fresh process, the handler's name, API Gateway's events and the smoke test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from cdk.api.predict_package import write_package
 from lambdas.predict import smoke
 from lambdas.predict.api import Api
-from lambdas.predict.smoke import SmokeTestFailed
+from lambdas.predict.smoke import GoldenRow, SmokeTestFailed, SmokeTestUnanswered
 from pipeline.config import Settings
 
 RUN = """
@@ -23,24 +24,20 @@ from predict.handler import handle
 for event in json.load(sys.stdin):
     print(json.dumps(handle(event, None)))
 """
+BENIGN: GoldenRow = {"row": [13.0] * 30, "label": "B"}
 
 
 def test_the_packaged_handler_answers_calls_and_golden_rows(
-    settings: Settings, bundle: Path, environment: dict[str, str]
+    settings: Settings, package: Path, environment: dict[str, str]
 ) -> None:
     golden = [row.model_dump(exclude_none=True) for row in settings.endpoint.golden]
     body = json.dumps({"data": ",".join(map(repr, golden[0]["row"]))})
-    proxied = {
-        "httpMethod": "POST",
-        "resource": settings.api.path,
-        "path": settings.api.path,
-        "headers": None,
-        "body": body,
-    }
+    path = settings.api.path
+    event = {"httpMethod": "POST", "resource": path, "path": path, "headers": None, "body": body}
     ran = subprocess.run(
         [sys.executable, "-c", RUN],
-        input=json.dumps([proxied, {"golden": golden}]),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(bundle), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        input=json.dumps([event, {"golden": golden}]),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -50,36 +47,41 @@ def test_the_packaged_handler_answers_calls_and_golden_rows(
     assert smoke_test == {"ok": True, "checked": 2}
 
 
-def test_the_same_settings_give_the_same_package(settings: Settings, bundle: Path, tmp_path: Path) -> None:
-    again = write_package(settings, write_package(settings, tmp_path / "again"))
-
+def test_the_same_settings_give_the_same_package(settings: Settings, package: Path, tmp_path: Path) -> None:
     def files(folder: Path) -> dict[str, bytes]:
-        return {
-            str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-        }
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
-    assert files(again) == files(bundle)
-    assert not any("__pycache__" in name for name in files(bundle))
+    again = write_package(settings, write_package(settings, tmp_path / "again"))
+    assert files(again) == files(package)
+    assert not any("__pycache__" in name for name in files(package))
 
 
-def test_a_golden_row_that_is_wrong_fails_the_smoke_test_by_its_position(api: Api) -> None:
-    benign = [13.0] * 30
+@pytest.mark.parametrize("wrong", [1, 2, 3])
+def test_every_golden_row_is_checked_and_a_wrong_one_is_named_by_its_position(
+    api: Api, sagemaker: Any, wrong: int
+) -> None:
+    golden = [BENIGN] * 3
+    assert smoke.check(golden, api) == {"ok": True, "checked": 3}
+    assert len(sagemaker.rows) == 3
+    golden[wrong - 1] = {**BENIGN, "label": "M"}
     with pytest.raises(SmokeTestFailed) as failed:
-        smoke.check([{"row": benign, "label": "B"}, {"row": benign, "label": "M"}], api)
-    assert str(failed.value) == "golden row 2: expected M, got B"
+        smoke.check(golden, api)
+    assert str(failed.value) == f"golden row {wrong}: expected M, got B"
 
 
 def test_a_regressors_golden_value_has_a_tolerance(api: Api, sagemaker: Any) -> None:
-    vars(api.contract).update(predictor_type="regressor", classes=[])
+    regressor = replace(api, settings=replace(api.settings, predictor_type="regressor", classes=[]))
     sagemaker.answer = b'{"predictions": [{"score": 151.5}]}'
-    assert smoke.check([{"row": [1.0], "value": 150.0, "tolerance": 1.5}], api) == {"ok": True, "checked": 1}
+    golden: GoldenRow = {"row": [1.0], "value": 150.0, "tolerance": 1.5}
+    assert smoke.check([golden], regressor) == {"ok": True, "checked": 1}
     with pytest.raises(SmokeTestFailed, match=r"^golden row 1: expected 150.0 within 1.4, got 151.5$"):
-        smoke.check([{"row": [1.0], "value": 150.0, "tolerance": 1.4}], api)
+        smoke.check([{**golden, "tolerance": 1.4}], regressor)
 
 
-def test_an_endpoint_that_fails_fails_the_smoke_test_with_the_problem(api: Api, sagemaker: Any) -> None:
+def test_a_problem_instead_of_an_answer_is_another_error_than_a_wrong_answer(api: Api, sagemaker: Any) -> None:
     sagemaker.refusal = (424, "ModelError", {"Message": "13.37"})
-    with pytest.raises(SmokeTestFailed) as failed:
+    with pytest.raises(SmokeTestUnanswered) as failed:
         smoke.check([{"row": [13.37] * 30, "label": "B"}], api)
+    assert not isinstance(failed.value, SmokeTestFailed)
     assert str(failed.value).startswith("golden row 1 got no answer: model-error: ")
     assert "13.37" not in str(failed.value)
