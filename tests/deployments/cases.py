@@ -22,7 +22,7 @@ class Case:
         name: The test's.
         what: The fault, in words.
         faults: What is ordered of the local SageMaker.
-        outcome: What is told: accepted, rejected, rolled back, failed, aborted.
+        outcome: The notification's: accepted, rejected, rolled back, failed, aborted.
         cause: Words that the cause must have.
         after: What the endpoint serves in the end.
         share: At most this share of a consumer's requests may go wrong.
@@ -81,7 +81,7 @@ CALLS = [
          (fault("DescribeEndpoint", "InternalFailure"),), cause=("InternalFailure",), asked=False, quick=True),
     Case("smoke-refused", "one request of the smoke test refused by the endpoint",
          (fault("InvokeEndpoint", "ServiceUnavailable"),), asked=False, **ACCEPTED),
-    Case("tidy-refused", "listing the old configs refused", (fault("ListEndpointConfigs", "AccessDeniedException"),), **ACCEPTED),
+    Case("cleanup-refused", "listing the old configs refused", (fault("ListEndpointConfigs", "AccessDeniedException"),), **ACCEPTED),
 ]  # fmt: skip
 
 JOBS = [
@@ -103,10 +103,10 @@ JOBS = [
          (fault("TransformJob", "Exit", name="*-score-*"),), cause=("exited with code 1",)),
     Case("champion-dies", "the champion's server dies while it scores the hold-out",
          (fault("TransformJob", "Kill", name="*-champion-*"),), cause=("exited with code 137",), quick=True),
-    Case("compare-killed", "the job that compares both models killed (SIGKILL)",
-         (fault("ProcessingJob", "Kill", name="*-compare-*"),), cause=("137", "SIGKILL")),
-    Case("compare-empty", "the job that compares both models ends well and writes no evaluation",
-         (fault("ProcessingJob", "NoOutput", name="*-compare-*"),), cause=("key does not exist",)),
+    Case("evaluate-killed", "the job that compares both models killed (SIGKILL)",
+         (fault("ProcessingJob", "Kill", name="*-evaluate-*"),), cause=("137", "SIGKILL")),
+    Case("evaluate-empty", "the job that compares both models ends well and writes no evaluation",
+         (fault("ProcessingJob", "NoOutput", name="*-evaluate-*"),), cause=("key does not exist",)),
 ]  # fmt: skip
 
 ROLLED_BACK: dict[str, Any] = {"outcome": "rolled back", "package": "Rejected"}
@@ -127,7 +127,7 @@ MODELS = [
     Case("wrong-answers", "all labels turned around: good on its own hold-out, wrong on the golden rows",
          cause=("golden row 1: expected B, got M", "previous config serves again"), body=lambda: relabelled(every=1),
          share=1.0, quick=True, **ROLLED_BACK),
-    Case("restore-throttled", "the same, and the way back is throttled twice",
+    Case("restore-throttled", "the same, and the rollback is throttled twice",
          (fault("UpdateEndpoint", "ThrottlingException", 2, name="{old}"),),
          cause=("golden row 1: expected B, got M", "previous config serves again"), body=lambda: relabelled(every=1),
          share=1.0, **ROLLED_BACK),
@@ -143,7 +143,7 @@ PEOPLE = [
     Case("aborted-in-training", "the execution aborted while it trains", outcome="aborted", cause=("ABORTED",),
          during=killed_in("Train"), quick=True),
     Case("aborted-in-update", "the execution aborted while the endpoint is being updated", outcome="aborted",
-         cause=("ABORTED",), during=killed_in("CheckEndpoint"), after=NEW, package="Approved"),
+         cause=("ABORTED",), during=killed_in("WaitForEndpoint"), after=NEW, package="Approved"),
 ]  # fmt: skip
 
 CASES = [*CALLS, *JOBS, *MODELS, *PEOPLE]
@@ -155,7 +155,7 @@ OTHERS = {
     "owner-unknown": "a lease whose owner nobody knows any more",
     "ten-uploads": "ten uploads within one second",
     "duplicates": "the same event three times, and once more when the run is over",
-    "approval-refused": "a person turns the model down",
+    "approval-refused": "a person rejects the model",
     "approval-deadline": "nobody answers within the approval's hours",
     "package-pending": "the release of a package that nobody approved",
 }

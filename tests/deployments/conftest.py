@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Deployed
-from tests.deployments.world import World, listening, settings_file, world
+from tests.deployments.world import World, settings_file, subscribed, world
 
 
 @pytest.fixture(scope="session")
 def shipped(live: Deployed) -> World:
     """The pipeline as its settings are shipped, after its first accepted run."""
-    return listening(live)
+    return subscribed(live)
 
 
 @pytest.fixture(scope="session")

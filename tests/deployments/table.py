@@ -10,7 +10,7 @@ from tests.deployments.cases import WHAT
 PAGE = ROOT / "docs" / "failures.md"
 MEASURED = ROOT / "build" / "failures"
 """Where the tests leave their rows; `make failures` puts them together."""
-HEADER = "| fault | the run | while it ran, the endpoint | after it | told |\n|---|---|---|---|---|\n"
+HEADER = "| fault | the run | while it ran, the endpoint | after it | notification |\n|---|---|---|---|---|\n"
 BEGIN, END = "<!-- rows: make failures -->\n", "<!-- /rows -->\n"
 
 
@@ -22,10 +22,10 @@ class Row:
     run: str
     during: str
     after: str
-    told: str
+    notification: str
 
     def line(self) -> str:
-        cells = (WHAT[self.name], self.run, self.during, self.after, self.told)
+        cells = (WHAT[self.name], self.run, self.during, self.after, self.notification)
         return "| " + " | ".join(same_each_time(cell).replace("|", "/") for cell in cells) + " |"
 
 

@@ -24,7 +24,7 @@ def waiting(world: World) -> str:
     before = world.deployed.executions()
     world.deployed.put("wdbc.csv", data())
     functions = world.deployed.client("lambda")
-    asked = functions.invoke(FunctionName=world.account.outputs["Retrain"], Payload=b'{"reason": "manual"}')
+    asked = functions.invoke(FunctionName=world.account.outputs["TriggerFunction"], Payload=b'{"reason": "manual"}')
     assert json.load(asked["Payload"])["result"] == "waiting"
     assert world.deployed.executions() == before
     world.add("_SUCCESS", b"")
@@ -38,10 +38,10 @@ def approved(asking: World) -> World:
     """The pipeline after its first approved run."""
     execution = waiting(asking)
     assert asking.live() == ""
-    message = asking.told(execution, "Run waits")
+    message = asking.notification(execution, "Run waits for approval")
     assert {key: message[key] for key in ("outcome", "next", "execution", "why")} == {
         "outcome": "waiting for approval",
-        "next": "python -m ops approve, or python -m ops reject",
+        "next": "ops approve, or ops reject",
         "execution": execution,
         "why": "keeps every bound of the gate; there is no champion",
     }
@@ -66,13 +66,13 @@ def test_what_a_person_turns_down_never_goes_live(approved: World) -> None:
         execution = waiting(approved)
         typed(approved, "reject")
         run = approved.ended(execution)
-    told = approved.told(execution)
-    assert (run.outcome, told["outcome"]) == ("rejected", "rejected")
+    notification = approved.notification(execution)
+    assert (run.outcome, notification["outcome"]) == ("rejected", "rejected")
     assert approved.package(run) == "Rejected"
     assert approved.live() == old
     assert traffic.failed == []
     at_rest(approved)
-    check(Row("approval-refused", "rejected", ALWAYS, OLD, f"**{told['outcome']}**: {told['why']}"))
+    check(Row("approval-refused", "rejected", ALWAYS, OLD, f"**{notification['outcome']}**: {notification['why']}"))
 
 
 @pytest.mark.full
@@ -86,20 +86,20 @@ def test_without_an_answer_the_run_gives_up_and_its_package_cannot_be_released(a
     with edited(approved, hurry), Traffic(approved.deployed) as traffic:
         execution = waiting(approved)
         run = approved.ended(execution)
-    told = approved.told(execution)
-    assert (told["outcome"], told["error"]) == ("failed", "ApprovalDeadline")
+    notification = approved.notification(execution)
+    assert (notification["outcome"], notification["error"]) == ("failed", "ApprovalDeadline")
     assert approved.package(run) == "PendingManualApproval"
     assert (approved.live(), traffic.failed) == (old, [])
     at_rest(approved)
-    check(Row("approval-deadline", "failed, at ApprovalDeadline", ALWAYS, OLD, f"**failed**: {told['why']}"))
+    check(Row("approval-deadline", "failed, at WaitForApproval", ALWAYS, OLD, f"**failed**: {notification['why']}"))
 
-    request = json.dumps({"reason": "by hand", "model_package": told["package"]})
+    request = json.dumps({"reason": "manual", "package": notification["package"]})
     with Traffic(approved.deployed) as traffic:
-        machine = approved.account.outputs["StateMachine"]
+        machine = approved.account.outputs["DeployMachine"]
         release = approved.account.states.start_execution(stateMachineArn=machine, input=request)["executionArn"]
         approved.ended(release)
-    told = approved.told(release)
-    assert (told["outcome"], told["error"]) == ("failed", "PackageNotApproved")
+    notification = approved.notification(release)
+    assert (notification["outcome"], notification["error"]) == ("failed", "PackageNotApproved")
     assert (approved.live(), traffic.failed) == (old, [])
     at_rest(approved)
-    check(Row("package-pending", "failed, at PackageNotApproved", ALWAYS, OLD, f"**failed**: {told['why']}"))
+    check(Row("package-pending", "failed, at PackageNotApproved", ALWAYS, OLD, f"**failed**: {notification['why']}"))

@@ -27,20 +27,20 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
         if case.during is not None:
             case.during(world, execution)
         run = world.ended(execution)
-        told = world.told(execution)
+        sent = world.notification(execution)
         world.settled()
     finally:
         if case.asked:
             traffic.__exit__()
         struck = world.order()
-    print(run, told, struck, traffic.failed, sep="\n")
+    print(run, sent, struck, traffic.failed, sep="\n")
 
-    assert told["outcome"] == case.outcome
+    assert sent["outcome"] == case.outcome
     assert run.status == {"accepted": "SUCCEEDED", "rejected": "SUCCEEDED", "aborted": "ABORTED"}.get(
         case.outcome, "FAILED"
     )
-    assert [word for word in case.cause if word not in told["why"]] == []
-    assert run.status != "FAILED" or (run.outcome == f"{told['error']}: {told['why'].strip()}")
+    assert [word for word in case.cause if word not in sent["why"]] == []
+    assert run.status != "FAILED" or (run.outcome == f"{sent['error']}: {sent['why'].strip()}")
     assert bool(struck) == bool(case.faults)
     after = world.live()
     assert (after == old) == (case.after == OLD)
@@ -51,9 +51,8 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     assert [answer for answer in traffic.failed if answer.startswith("lost")] == []
     assert len(traffic.failed) <= case.share * len(traffic.answers)
 
-    tried = ", ".join(f"{state} tried again {count} times" for state, count in world.retried(execution).items())
-    last = [state for state in world.entered(execution) if state not in AFTERWARDS][-1]
-    how = f"{case.outcome}, at {last}" if run.status == "FAILED" else case.outcome
+    tried = ", ".join(f"{state} was retried {count} times" for state, count in world.retried(execution).items())
+    how = f"{case.outcome}, at {world.failed_at(execution)}" if run.status == "FAILED" else case.outcome
     during = (
         ALWAYS if not traffic.failed else f"a share of the requests went wrong, of the canary's {CANARY:.0%} at most"
     )
@@ -63,16 +62,9 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
             run=f"{tried}: {how}" if tried else how,
             during=during if case.asked else "not asked",
             after=NEW if after != old else OLD,
-            told=f"**{told['outcome']}**: {told['why']}",
+            notification=f"**{sent['outcome']}**: {sent['why']}",
         )
     )
-
-
-AFTERWARDS = {
-    "FreeLeaseOfFailed", "CauseIsDocument", "OpenCause", "ReadCause", "TellFailure", "Failed", "DisownPackage", "OwnPackage",
-    "TakenBack", "PutBack", "SmokeIsDocument", "OpenSmoke", "ReadSmoke",
-}  # fmt: skip
-"""States of a run that is over."""
 
 
 def test_the_table_has_a_row_for_each_fault_and_no_other() -> None:

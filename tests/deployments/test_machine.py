@@ -5,7 +5,6 @@ jobs' own programs are small ones (small_jobs.py), so that a run takes a second,
 nothing starts that the test did not ask for.
 """
 
-import hashlib
 import io
 import json
 import zipfile
@@ -20,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from local.cloud import running
-from ops import promote, runs
-from ops.promote import NothingToDo
+from ops import rollback, runs
+from ops.account import NothingToDo
 from tests.conftest import wait_for
 from tests.deployments import small_jobs
 from tests.deployments.world import World, edited, settings_file, world
@@ -49,7 +48,7 @@ FAULTS = [
     ("Endpoint", "NeverReady", 1),
     ("Endpoint", "Answers500", 1),
 ]
-MOMENTS = ["WaitForLease", "Train", "ScoreBoth", "UpdateEndpoint", "CheckEndpoint", "SmokeTest"]
+MOMENTS = ["AcquireLease", "Train", "ScoreHoldout", "UpdateEndpoint", "WaitForEndpoint", "SmokeTest"]
 UPLOAD = st.tuples(st.just("upload"), st.sampled_from(DATA))
 STEPS = st.one_of(
     UPLOAD,
@@ -59,7 +58,8 @@ STEPS = st.one_of(
     st.tuples(st.just("kill"), st.tuples(st.sampled_from(MOMENTS), st.booleans())),
     st.tuples(st.sampled_from(["event_again", "roll_back", "finish"]), st.none()),
 )
-ENDED = ("FreeLease", "FreeLeaseOfFailed")
+ACQUIRED, ENDED = ("FindChampion", "DescribePackage"), ("Finish", "FinishFailed")
+"""States of a retrain or deploy execution that has just acquired the lease, and that frees it."""
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ class Promotion(RuleBasedStateMachine):
 
     def ask(self) -> dict[str, str]:
         functions = self.world.deployed.client("lambda")
-        answer = functions.invoke(FunctionName=self.account.outputs["Retrain"], Payload=b'{"reason": "manual"}')
+        answer = functions.invoke(FunctionName=self.account.outputs["TriggerFunction"], Payload=b'{"reason": "manual"}')
         assert "FunctionError" not in answer
         return dict(json.load(answer["Payload"]))
 
@@ -160,7 +160,7 @@ class Promotion(RuleBasedStateMachine):
 
     def roll_back(self, _: None) -> None:
         try:
-            self.started.append(promote.rollback(self.account))
+            self.started.append(rollback.start(self.account))
         except NothingToDo:
             event("nothing to roll back to")
 
@@ -205,7 +205,7 @@ class Promotion(RuleBasedStateMachine):
         wait_for(lambda: True if "owner" not in self.world.lease() else None)
         wait_for(lambda: True if self.world.processes() == {"jobs": 0, "servers": 1} else None)
         for execution in self.started:
-            event(self.world.told(execution)["outcome"])
+            event(self.world.notification(execution)["outcome"])
 
     def turns(self) -> list[tuple[Any, Any, runs.Run]]:
         """When each run got the lease and gave it back, by the time that it did."""
@@ -217,10 +217,9 @@ class Promotion(RuleBasedStateMachine):
                 for e in self.world.history(execution)
                 if "stateEnteredEventDetails" in e
             }
-            if "FindEndpoint" in at:
-                found.append(
-                    (at["FindEndpoint"], min((at[name] for name in ENDED if name in at), default=run.stopped), run)
-                )
+            acquired = min((at[name] for name in ACQUIRED if name in at), default=None)
+            if acquired is not None:
+                found.append((acquired, min((at[name] for name in ENDED if name in at), default=run.stopped), run))
         return sorted(found, key=lambda turn: turn[0])
 
     def no_two_at_once(self) -> None:
@@ -239,8 +238,9 @@ class Promotion(RuleBasedStateMachine):
 
 
 def config(run: runs.Run) -> str:
-    """The name of a run's endpoint config."""
-    return f"small-{hashlib.md5(run.name.encode(), usedforsecurity=False).hexdigest()}"
+    """The name of the endpoint config that a run's deployment, or a deployment itself, makes."""
+    retrained = f":{run.arn.split(':')[6]}" == ":small-retrain"
+    return f"small-{runs.md5(f'{run.id}-0' if retrained else run.name)}"
 
 
 def explore(small: World, examples: int) -> None:
@@ -269,19 +269,29 @@ def test_nothing_worse_goes_live_in_any_order_of_what_can_happen(small: World, e
 
 
 def lease_for_all(states: Any) -> None:
-    states["AcquireLease"]["Parameters"]["ConditionExpression"] = "attribute_exists(endpoint)"
+    """The request as the lease's Lambda returns it, without the lease."""
+    acquire = states["AcquireLease"]
+    defaults = acquire["Parameters"]["Payload"]["defaults"]
+    merged = f"States.JsonMerge(States.StringToJson('{json.dumps(defaults)}'), $$.Execution.Input, false)"
+    states["AcquireLease"] = {"Type": "Pass", "Parameters": {"request.$": merged}, "Next": acquire["Next"]}
 
 
 def status_believed(states: Any) -> None:
-    states["EndpointLive"]["Choices"] = states["EndpointLive"]["Choices"][:4]
+    """Whatever config the endpoint has when it is InService."""
+    if "WaitForEndpoint" in states:
+        states["WaitForEndpoint"]["Parameters"]["Payload"] = {"wait_for": "champion"}
 
 
 def gate_open(states: Any) -> None:
-    states["RegisterRejected"]["Next"] = states["RegisterApproved"]["Next"]
+    """A rejected package goes on to the deployment, which takes it."""
+    if "RegisterRejected" in states:
+        states["RegisterRejected"]["Next"] = "Deploy"
+    else:
+        states["PackageApproved"] = {"Type": "Pass", "Next": states["PackageApproved"]["Default"]}
 
 
 def planted(definition: Any, plant: Callable[[Any], None]) -> None:
-    """Plants the fault, and takes away what no transition leads to any more, as a machine with such a state is refused."""
+    """Plants the fault and removes the states that become unreachable, as a machine with such a state is refused."""
     states, found = definition["States"], {definition["StartAt"]}
     plant(states)
     while more := {name for each in found for name in after(states[each])} - found:
@@ -308,7 +318,14 @@ def after(state: Any) -> set[str]:
 def test_it_finds_a_fault_that_is_planted_in_the_state_machine(
     small: World, plant: Callable[[Any], None], expected: str
 ) -> None:
-    with edited(small, lambda definition: planted(definition, plant)), pytest.raises(AssertionError, match=expected):
+    def change(definition: Any) -> None:
+        planted(definition, plant)
+
+    with (
+        edited(small, change),
+        edited(small, change, "DeployMachine"),
+        pytest.raises(AssertionError, match=expected),
+    ):
         explore(small, 100)
     small.order()
     small.settled()

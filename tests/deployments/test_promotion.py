@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops import predict, promote
+from ops import predict, rollback
 from tests.deployments.cases import ALWAYS, NEW
 from tests.deployments.table import Row, check
 from tests.deployments.world import HEADER, ROWS, Traffic, World, data, relabelled
@@ -20,10 +20,10 @@ def test_a_worse_challenger_is_rejected_with_figures_and_a_better_one_after_it_i
     worse = shipped.run(relabelled(every=3))
     assert (worse.status, worse.outcome) == ("SUCCEEDED", "rejected")
     assert shipped.live() == before
-    told = shipped.told(worse.arn)
-    assert told["why"] == worse.reason
-    assert "is below" in told["why"]
-    compared = told["metrics"]["comparison"]
+    notification = shipped.notification(worse.arn)
+    assert notification["why"] == worse.why
+    assert "is below" in notification["why"]
+    compared = notification["metrics"]["comparison"]
     assert compared["difference"] == pytest.approx(compared["challenger"] - compared["champion"])
     assert compared["interval"][0] <= compared["difference"] <= compared["interval"][1]
     better = shipped.run()
@@ -31,17 +31,19 @@ def test_a_worse_challenger_is_rejected_with_figures_and_a_better_one_after_it_i
     assert shipped.live() != before
 
 
-def test_what_is_told_says_what_why_how_good_where_and_what_next(shipped: World) -> None:
+def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: World) -> None:
     run = shipped.run()
-    told = shipped.told(run.arn)
-    assert told.pop("metrics").keys() == {"rows", "binary_classification_metrics", "comparison", "decision"}
-    assert told.pop("package").startswith("arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/")
+    notification = shipped.notification(run.arn)
+    assert notification.pop("metrics").keys() == {"rows", "binary_classification_metrics", "comparison", "decision"}
+    assert notification.pop("package").startswith(
+        "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/"
+    )
     page = f"https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{run.arn}"
     files = f"s3://{shipped.account.outputs['DataBucket']}/runs/{run.name}/"
-    assert told == {
+    assert notification == {
         "outcome": "accepted",
         "why": "keeps every bound of the gate and is not worse than the champion by auc",
-        "next": "python -m ops predict",
+        "next": "ops predict",
         "execution": run.arn,
         "started_by": "upload",
         "model": shipped.live(),
@@ -69,7 +71,7 @@ def test_both_models_are_scored_on_the_same_rows_of_the_hold_out(shipped: World)
     rows = [tuple(json.loads(line)["features"]) for line in shipped.lines(run, "holdout")]
     ids = [json.loads(line)["row"] for line in shipped.lines(run, "labels")]
     assert len(set(ids)) == len(ids) == len(rows)
-    for folder, model in (("champion", champion), ("predictions", challenger)):
+    for folder, model in (("predictions/champion", champion), ("predictions/challenger", challenger)):
         scored = [json.loads(line)["score"] for line in shipped.lines(run, folder)]
         assert scored == pytest.approx([model[row] for row in rows], abs=1e-6), folder
 
@@ -77,7 +79,7 @@ def test_both_models_are_scored_on_the_same_rows_of_the_hold_out(shipped: World)
 def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World) -> None:
     parent = shipped.live()
     run = shipped.run()
-    found = shipped.account.sagemaker.describe_model_package(ModelPackageName=shipped.told(run.arn)["package"])
+    found = shipped.account.sagemaker.describe_model_package(ModelPackageName=shipped.notification(run.arn)["package"])
     assert found["ModelApprovalStatus"] == "Approved"
     lineage = found["CustomerMetadataProperties"]
     request = json.loads(shipped.account.states.describe_execution(executionArn=run.arn)["input"])
@@ -85,7 +87,7 @@ def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World) -
     assert lineage.pop("job").startswith("breast-cancer-train-")
     assert lineage == {
         "execution": run.arn,
-        "model": shipped.live(),
+        "model": f"breast-cancer-{run.id}",
         "data": request["data"]["fingerprint"],
         "settings": request["settings"],
         "commit": request["commit"],
@@ -100,7 +102,7 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     first, second = shipped.run(), shipped.run(data(ROWS[1:]))
     assert (first.outcome, second.outcome) == ("accepted", "accepted")
     started = time.monotonic()
-    run = shipped.ended(promote.rollback(shipped.account))
+    run = shipped.ended(rollback.start(shipped.account))
     print(f"rollback: {time.monotonic() - started:.1f} s")
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
     assert f"/runs/{first.name}/" in shipped.model()
@@ -112,12 +114,12 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
     good = shipped.run()
     shipped.order({"on": "Endpoint", "fault": "CapacityError"})
     bad = shipped.run(data(ROWS[1:]))
-    told = shipped.told(bad.arn)
-    assert (told["outcome"], told["error"]) == ("rolled back", "RolledBack")
+    notification = shipped.notification(bad.arn)
+    assert (notification["outcome"], notification["error"]) == ("rolled back", "RolledBack")
     assert shipped.package(bad) == "Rejected"
     newest = shipped.run(data(ROWS[2:]))
     assert newest.outcome == "accepted"
-    assert shipped.ended(promote.rollback(shipped.account)).outcome == "accepted"
+    assert shipped.ended(rollback.start(shipped.account)).outcome == "accepted"
     assert f"/runs/{good.name}/" in shipped.model()
 
 
@@ -131,13 +133,13 @@ def test_a_run_stays_small_and_short(shipped: World) -> None:
     assert max(sizes) < 20_000
 
 
-def test_an_aborted_run_gives_its_lease_back_and_is_told(shipped: World) -> None:
+def test_an_aborted_run_gives_its_lease_back_and_is_notified(shipped: World) -> None:
     held = shipped.by_hand()
     shipped.in_state(held, "Preprocess")
     assert shipped.lease()["owner"] == {"S": held}
     shipped.stop(held)
-    told = shipped.told(held)
-    assert (told["outcome"], told["why"]) == ("aborted", "the execution ended as ABORTED")
+    notification = shipped.notification(held)
+    assert (notification["outcome"], notification["why"]) == ("aborted", "the execution ended as ABORTED")
     assert "owner" not in shipped.lease()
 
 
@@ -147,7 +149,7 @@ def turn(world: World, execution: str) -> tuple[Any, Any]:
         for event in world.history(execution)
         if "stateEnteredEventDetails" in event
     }
-    return at["FindEndpoint"], at["FreeLease"]
+    return at["FindChampion"], at["Finish"]
 
 
 def test_two_runs_take_turns(shipped: World) -> None:
@@ -162,5 +164,5 @@ def test_two_runs_take_turns(shipped: World) -> None:
     assert shipped.live() != old
     assert "owner" not in shipped.lease()
     assert shipped.processes() == {"jobs": 0, "servers": 1}
-    told = {shipped.told(run.arn)["outcome"] for run in both}
-    check(Row("two-runs", "one after the other: accepted, accepted", ALWAYS, NEW, f"**{told.pop()}** twice"))
+    notification = {shipped.notification(run.arn)["outcome"] for run in both}
+    check(Row("two-runs", "one after the other: accepted, accepted", ALWAYS, NEW, f"**{notification.pop()}** twice"))

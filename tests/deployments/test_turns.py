@@ -17,7 +17,7 @@ FOREVER = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 60_
 
 @pytest.fixture
 def holder(guarded: World) -> Iterator[str]:
-    """An execution that holds the lease and does nothing; it is another machine's, which the pipeline's may look at."""
+    """An execution that owns the lease and does nothing, of another machine that the lease's Lambda may describe."""
     states, iam = guarded.account.states, guarded.deployed.client("iam")
     role = states.describe_state_machine(stateMachineArn=guarded.account.outputs["StateMachine"])["roleArn"]
     look = {
@@ -25,7 +25,11 @@ def holder(guarded: World) -> Iterator[str]:
         "Action": "states:DescribeExecution",
         "Resource": "arn:aws:states:*:*:execution:holder:*",
     }
-    policy = {"RoleName": role.rpartition("/")[2], "PolicyName": "holder"}
+    functions = guarded.deployed.client("lambda").list_functions()["Functions"]
+    (acquire,) = (
+        each["Role"] for each in functions if each["FunctionName"].startswith("guarded-ExecutionLeaseAcquire")
+    )
+    policy = {"RoleName": acquire.rpartition("/")[2], "PolicyName": "holder"}
     iam.put_role_policy(**policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [look]}))
     machine = states.create_state_machine(name="holder", definition=json.dumps(FOREVER), roleArn=role)
     execution = states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
@@ -45,21 +49,21 @@ def test_newer_data_supersedes_a_run_that_waits_and_a_dead_owner_is_replaced(gua
     old = guarded.live()
     with Traffic(guarded.deployed) as traffic:
         older = guarded.start(data(ROWS[:300]))
-        guarded.in_state(older, "WaitForLease")
+        wait_for(lambda: guarded.waits_for_lease(older) or None)
         before = guarded.deployed.executions()
         guarded.add("more.csv", data(ROWS[300:]))
         newer = wait_for(lambda: next(iter(guarded.deployed.executions() - before), None))
         superseded = guarded.ended(older)
         assert guarded.live() == old
-        guarded.in_state(newer, "WaitForLease")
+        wait_for(lambda: guarded.waits_for_lease(newer) or None)
         guarded.stop(holder)
         accepted = guarded.ended(newer)
     assert (superseded.outcome, accepted.outcome) == ("superseded", "accepted")
     assert len(guarded.lines(accepted, "train", "validation", "labels")) == len(ROWS)
-    assert accepted.name in superseded.reason
+    assert accepted.name in superseded.why
     assert traffic.failed == []
     at_rest(guarded)
-    told = guarded.told(older)
+    notification = guarded.notification(older)
     run = "the older one superseded while it waited; the newer one took the lease over: accepted"
     check(
         Row(
@@ -67,7 +71,7 @@ def test_newer_data_supersedes_a_run_that_waits_and_a_dead_owner_is_replaced(gua
             run,
             ALWAYS,
             NEW,
-            f"**{told['outcome']}**: {told['why']}; **{guarded.told(newer)['outcome']}**",
+            f"**{notification['outcome']}**: {notification['why']}; **{guarded.notification(newer)['outcome']}**",
         )
     )
 
@@ -77,7 +81,6 @@ def test_a_lease_of_nobody_is_taken_over(guarded: World) -> None:
     guarded.give_lease("arn:aws:states:us-east-1:123456789012:execution:guarded:long-ago")
     run = guarded.run()
     assert run.outcome == "accepted"
-    assert "EvictOwner" in guarded.entered(run.arn)
     at_rest(guarded)
     check(
         Row(
@@ -85,7 +88,7 @@ def test_a_lease_of_nobody_is_taken_over(guarded: World) -> None:
             "took the lease over: accepted",
             "not asked",
             NEW,
-            f"**{guarded.told(run.arn)['outcome']}**",
+            f"**{guarded.notification(run.arn)['outcome']}**",
         )
     )
 
@@ -121,8 +124,12 @@ def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> No
     assert len(guarded.lines(new[0], "train", "validation", "labels")) == len(ROWS)
     assert traffic.failed == []
     at_rest(guarded)
-    told = guarded.told(new[0].arn)
-    check(Row("ten-uploads", "one or two, the last with all data: accepted", ALWAYS, NEW, f"**{told['outcome']}**"))
+    notification = guarded.notification(new[0].arn)
+    check(
+        Row(
+            "ten-uploads", "one or two, the last with all data: accepted", ALWAYS, NEW, f"**{notification['outcome']}**"
+        )
+    )
 
 
 @pytest.mark.full
@@ -143,8 +150,8 @@ def test_an_event_that_comes_again_starts_nothing(guarded: World) -> None:
     assert guarded.ended(execution).outcome == "accepted"
     assert traffic.failed == []
     at_rest(guarded)
-    told = guarded.told(execution)
-    check(Row("duplicates", "one: accepted", ALWAYS, NEW, f"**{told['outcome']}**, once"))
+    notification = guarded.notification(execution)
+    check(Row("duplicates", "one: accepted", ALWAYS, NEW, f"**{notification['outcome']}**, once"))
 
 
 @pytest.fixture
@@ -164,7 +171,7 @@ def nothing_live(guarded: World) -> Iterator[World]:
     ("name", "kind", "error", "cause"),
     [
         ("first-never-ready", "NeverReady", "EndpointFailed", "ping health check"),
-        ("first-dies", "DiesAtRequest", "SmokeTestFailed", "The endpoint was deleted"),
+        ("first-dies", "DiesAtRequest", "SmokeTestUnanswered", "The endpoint was deleted"),
     ],
 )
 def test_a_first_model_that_fails_leaves_nothing_in_the_way_of_the_next(
@@ -174,9 +181,9 @@ def test_a_first_model_that_fails_leaves_nothing_in_the_way_of_the_next(
     world.order({"on": "Endpoint", "fault": kind})
     with Traffic(world.deployed) as traffic:
         run = world.run()
-    told = world.told(run.arn)
-    assert (told["outcome"], told["error"]) == ("failed", error)
-    assert cause in told["why"]
+    notification = world.notification(run.arn)
+    assert (notification["outcome"], notification["error"]) == ("failed", error)
+    assert cause in notification["why"]
     assert set(traffic.answers) <= {answer for answer in traffic.answers if answer.startswith(("503", "502"))}
     wait_for(lambda: True if not world.live() else None)
     assert world.package(run) == "Rejected"
@@ -190,9 +197,9 @@ def test_a_first_model_that_fails_leaves_nothing_in_the_way_of_the_next(
     check(
         Row(
             name,
-            f"failed, at {world.entered(run.arn)[-4]}",
+            f"failed, at {world.failed_at(run.arn)}",
             during,
             "nothing; the next run goes live",
-            f"**failed**: {told['why']}",
+            f"**failed**: {notification['why']}",
         )
     )

@@ -1,4 +1,4 @@
-"""The pipeline under test, what it is made to suffer, and what is seen of it."""
+"""The pipeline under test: the faults that are injected, and the observations."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ from tests.lambdas.predict.signed import Signed
 
 HEADER, *ROWS = WDBC.read_text().splitlines()
 CANARY = 0.1
-PARALLEL = {"ScoreBoth", "Tell", "TellFailure", "AskApproval"}
+POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
+"""States whose retries are how they wait."""
+AFTERWARDS = {"Deploy", "IsNewPackage", "RejectPackage", "FinishFailed", "Failed", "Finish", "Done"}
+PARALLEL = {"ScoreHoldout"}
 
 
 def settings_file(folder: Path, name: str, release: str, *, bake: int = 60, **lines: str) -> Path:
@@ -90,11 +93,11 @@ class Traffic:
 
 @dataclass(frozen=True)
 class World:
-    """A deployed pipeline with a queue that hears everything it tells."""
+    """A deployed pipeline with a queue that receives all its notifications."""
 
     deployed: Deployed
-    ear: str
-    heard: list[dict[str, Any]] = field(default_factory=list)
+    queue: str
+    received: list[dict[str, Any]] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -105,7 +108,7 @@ class World:
     def endpoint(self) -> str:
         return str(self.account.outputs["Endpoint"])
 
-    # --- what is done to it
+    # --- actions
 
     def order(self, *faults: dict[str, Any]) -> list[dict[str, str]]:
         """Faults of the local SageMaker in place of those before; what has struck until now."""
@@ -153,7 +156,7 @@ class World:
     def stop(self, execution: str) -> None:
         self.account.states.stop_execution(executionArn=execution, error="Aborted", cause="by a person")
 
-    # --- what is seen of it
+    # --- observations
 
     def live(self) -> str:
         """The config that the endpoint serves; nothing when there is none."""
@@ -189,25 +192,49 @@ class World:
         pages = self.account.states.get_paginator("get_execution_history").paginate(executionArn=execution)
         return [event for page in pages for event in page["events"]]
 
+    def deployment(self, run: str) -> str:
+        """The ARN of the deployment that a run starts."""
+        machine, name = self.account.outputs["DeployMachine"], run.rpartition(":")[2]
+        return f"{machine.replace(':stateMachine:', ':execution:')}:{runs.md5(name)}-0"
+
+    def histories(self, execution: str) -> list[dict[str, Any]]:
+        """The events of an execution, then those of the deployment that it started."""
+        events = self.history(execution)
+        if any(event.get("stateEnteredEventDetails", {}).get("name") == "Deploy" for event in events):
+            with suppress(self.account.states.exceptions.ExecutionDoesNotExist):
+                events += self.history(self.deployment(execution))
+        return events
+
     def entered(self, execution: str) -> list[str]:
-        """The states that were entered, in order."""
+        """The states that were entered, in order; those of its deployment after its own."""
         return [
             event["stateEnteredEventDetails"]["name"]
-            for event in self.history(execution)
+            for event in self.histories(execution)
             if "stateEnteredEventDetails" in event
         ]
 
+    def failed_at(self, execution: str) -> str:
+        """The state that failed, of the execution or its deployment; the states after it only end the execution."""
+        return [state for state in self.entered(execution) if state not in AFTERWARDS][-1]
+
     def retried(self, execution: str) -> Counter[str]:
-        """How often the task of a state was tried again; of a parallel state's tasks together."""
-        tries: Counter[str] = Counter()
+        """How often the task of a state was retried; of a parallel state's tasks together."""
+        attempts: Counter[str] = Counter()
         state = ""
         usual: Counter[str] = Counter()
-        for event in self.history(execution):
+        for event in self.histories(execution):
             if "stateEnteredEventDetails" in event:
                 state = event["stateEnteredEventDetails"]["name"]
                 usual[state] += 2 if state in PARALLEL else 1
-            tries[state] += event["type"] == "TaskScheduled"
-        return Counter({name: count - usual[name] for name, count in tries.items() if count > usual[name]})
+            attempts[state] += event["type"] == "TaskScheduled"
+        counted = {name: count - usual[name] for name, count in attempts.items() if name not in POLLING}
+        return Counter({name: count for name, count in counted.items() if count > 0})
+
+    def waits_for_lease(self, execution: str) -> bool:
+        """Whether the execution was refused the lease and tries again."""
+        return any(
+            event.get("taskFailedEventDetails", {}).get("error") == "LeaseHeld" for event in self.history(execution)
+        )
 
     def package(self, run: runs.Run) -> str:
         """The approval status of the package that the run registered."""
@@ -236,29 +263,31 @@ class World:
         found = sagemaker.describe_model_package(ModelPackageName=self.packages[artifact])
         return str(found["ModelApprovalStatus"])
 
-    def told(self, execution: str, words: str = "Run ended") -> dict[str, Any]:
-        """The message to people about this execution, once the event to machines has come with the same words."""
+    def notification(self, execution: str, kind: str = "Run ended") -> dict[str, Any]:
+        """The SNS message about this execution, once the EventBridge event with the same document has come."""
 
         def both() -> dict[str, Any] | None:
-            self.listen()
-            about = [m for m in self.heard if m["message"].get("execution") == execution and m["words"] in ("", words)]
-            people, machines = ([m["message"] for m in about if bool(m["words"]) is w] for w in (False, True))
-            matching = [message for message in people if message in machines]
+            self.receive()
+            about = [
+                m for m in self.received if m["document"].get("execution") == execution and m["kind"] in ("", kind)
+            ]
+            messages, events = ([m["document"] for m in about if bool(m["kind"]) is event] for event in (False, True))
+            matching = [document for document in messages if document in events]
             return dict(matching[-1]) if matching else None
 
         return wait_for(both)
 
-    def listen(self) -> None:
+    def receive(self) -> None:
         sqs = self.deployed.client("sqs")
-        for message in sqs.receive_message(QueueUrl=self.ear, MaxNumberOfMessages=10).get("Messages", []):
+        for message in sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", []):
             body = json.loads(message["Body"])
             event = (
-                {"words": body["detail-type"], "message": body["detail"]}
+                {"kind": body["detail-type"], "document": body["detail"]}
                 if "detail" in body
-                else {"words": "", "message": json.loads(body["Message"])}
+                else {"kind": "", "document": json.loads(body["Message"])}
             )
-            self.heard.append(event)
-            sqs.delete_message(QueueUrl=self.ear, ReceiptHandle=message["ReceiptHandle"])
+            self.received.append(event)
+            sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
 
     def processes(self) -> dict[str, int]:
         """Processes of jobs, and of this endpoint's model servers."""
@@ -299,30 +328,30 @@ class World:
 
 
 def world(cloud: Cloud, config: Path, out: Path, monkeypatch: Any, *, bootstrapped: bool = True) -> World:
-    """Deploys the settings beside what is there, and listens to what is told."""
-    return listening(deploy(cloud, config, out, monkeypatch, bootstrapped=bootstrapped))
+    """Deploys the settings beside the stacks that are there, and subscribes to the notifications."""
+    return subscribed(deploy(cloud, config, out, monkeypatch, bootstrapped=bootstrapped))
 
 
-def listening(made: Deployed) -> World:
-    """The deployed pipeline with a queue that hears what it tells."""
+def subscribed(made: Deployed) -> World:
+    """The deployed pipeline with a queue that receives its notifications."""
     sqs, sns, events = made.client("sqs"), made.client("sns"), made.client("events")
     name = made.account.settings.project.name
-    queue = sqs.create_queue(QueueName=f"{name}-ear")["QueueUrl"]
+    queue = sqs.create_queue(QueueName=f"{name}-notifications")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     senders = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
     allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
     policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=made.account.outputs["Topic"], Protocol="sqs", Endpoint=arn)
-    events.put_rule(Name=f"{name}-ear", EventPattern=json.dumps({"source": [f"{name}.pipeline"]}))
-    events.put_targets(Rule=f"{name}-ear", Targets=[{"Id": "ear", "Arn": arn}])
+    events.put_rule(Name=f"{name}-notifications", EventPattern=json.dumps({"source": [f"{name}.pipeline"]}))
+    events.put_targets(Rule=f"{name}-notifications", Targets=[{"Id": "queue", "Arn": arn}])
     return World(made, queue)
 
 
 @contextmanager
-def edited(world: World, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """The deployed state machine with something in its definition changed for a while."""
-    machine = world.account.outputs["StateMachine"]
+def edited(world: World, change: Callable[[Any], None], machine: str = "StateMachine") -> Iterator[None]:
+    """A deployed state machine with something in its definition changed for a while."""
+    machine = world.account.outputs[machine]
     before = world.account.states.describe_state_machine(stateMachineArn=machine)["definition"]
     definition = json.loads(before)
     change(definition)
