@@ -59,7 +59,7 @@ def test_it_goes_live_and_answers_its_golden_rows(example: Example) -> None:
     assert (example.run.status, example.run.outcome) == ("SUCCEEDED", "accepted"), example.run
     account = example.deployed.account
     for golden in account.settings.endpoint.golden:
-        answer = predict.predict(account, ",".join(map(repr, golden.row)))
+        answer = predict.label_of(account, ",".join(map(repr, golden.row)))
         if golden.label is None:
             assert float(answer) == pytest.approx(golden.value, abs=golden.tolerance)
         else:

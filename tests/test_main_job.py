@@ -32,8 +32,8 @@ def endpoint_config(deployed: Deployed) -> str:
 
 
 def test_the_row_of_2018_is_benign_and_a_malignant_row_is_not(live: Deployed) -> None:
-    assert predict.predict(live.account, predict.golden_row(live.account)) == "B"
-    assert predict.predict(live.account, MALIGNANT) == "M"
+    assert predict.label_of(live.account, predict.golden_row(live.account)) == "B"
+    assert predict.label_of(live.account, MALIGNANT) == "M"
 
 
 def test_the_shipped_settings_reach_the_quality_they_promise(live: Deployed) -> None:
@@ -64,7 +64,7 @@ def test_an_update_under_load_loses_no_request_and_changes_the_model(live: Deplo
         due = time.monotonic()
         while not stop.is_set():
             try:
-                answers.append(predict.predict(live.account, row))
+                answers.append(predict.label_of(live.account, row))
             except Exception as error:
                 answers.append(repr(error))
             due += 0.05
@@ -119,7 +119,7 @@ def test_bad_data_fails_the_run_and_leaves_the_old_model(
     message = wait_for(lambda: next(iter(told()), None))
     assert (message["outcome"], message["execution"]) == ("failed", run.arn)
     assert [word for word in named if word not in message["why"]] == []
-    assert predict.predict(live.account, predict.golden_row(live.account)) == "B"
+    assert predict.label_of(live.account, predict.golden_row(live.account)) == "B"
     assert endpoint_config(live) == before
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local import grants
-from ops import promote, runs
+from ops import rollback, runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 from tests.lambdas.predict.signed import Consumer
 from tests.deployments.world import World
@@ -53,7 +53,7 @@ def observed(live: Deployed, number: int) -> list[str]:
     both = [live.account.states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2)]
     return [
         *(wrong for arn in both for wrong in ended(live, arn)),
-        *ended(live, promote.rollback(live.account)),
+        *ended(live, rollback.start(live.account)),
         *aborted(live),
     ]
 

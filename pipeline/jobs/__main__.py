@@ -30,14 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
         elif chosen.command == "drift":
             drift.run(
                 chosen.settings,
-                captured=chosen.captured,
+                captured=chosen.data_capture,
                 window=chosen.window,
                 baseline=chosen.baseline,
                 evaluation=chosen.evaluation,
                 output=chosen.output,
             )
         else:
-            evaluate.run(chosen.settings, chosen.predictions, chosen.labels, chosen.output, chosen.champion)
+            champion = chosen.predictions / "champion"
+            evaluate.run(chosen.settings, chosen.predictions / "challenger", chosen.labels, chosen.output, champion if champion.is_dir() and any(champion.iterdir()) else None)
     except JobError as error:
         _tell(str(error), chosen.message)
         return 1
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_argument("--champion", type=Path, help="the champion's predictions of the same rows, to compare")
     drifting = commands.add_parser("drift", parents=[shared], help="compare captured requests with the baseline")
     for name, what in (
-        ("captured", "the endpoint's data capture"),
+        ("data-capture", "the endpoint's data capture"),
         ("window", "window.json and truth.csv"),
         ("baseline", "baseline.json of the live model's run"),
         ("evaluation", "profile.json of the live model's run"),

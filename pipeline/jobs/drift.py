@@ -72,7 +72,7 @@ class Seen:
 def run(settings: Path, *, captured: Path, window: Path, baseline: Path, evaluation: Path, output: Path) -> None:
     """Compare the window's rows with the baseline, and its labels with the truth, and write both documents.
 
-    `window` holds window.json ({run, since, until}) and truth.csv; `baseline` baseline.json; `evaluation` profile.json.
+    `window` holds window.json ({run, since, until}) and ground_truth.csv; `baseline` baseline.json; `evaluation` profile.json.
 
     Raises:
         JobError: the settings or one of these documents cannot be read.
@@ -80,7 +80,7 @@ def run(settings: Path, *, captured: Path, window: Path, baseline: Path, evaluat
     wanted, bounds = read_settings(settings), Bounds.of(settings)
     asked, reference = _read(window / "window.json"), _read(baseline / "baseline.json")
     profile = _read(evaluation / "profile.json")
-    truth, joined = read_truth(window / "truth.csv", wanted), []
+    truth, joined = read_truth(window / "ground_truth.csv", wanted), []
     seen: Seen | None = None
     for batch in read_captured(captured, wanted):
         found = look_at(batch, asked["since"], reference, profile, wanted)

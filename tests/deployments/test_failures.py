@@ -47,7 +47,7 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     assert world.package(run) == case.package
     assert "owner" not in world.lease()
     assert world.processes() == {"jobs": 0, "servers": 1}
-    assert predict.predict(world.account, predict.golden_row(world.account)) == "B"
+    assert predict.label_of(world.account, predict.golden_row(world.account)) == "B"
     assert [answer for answer in traffic.failed if answer.startswith("lost")] == []
     assert len(traffic.failed) <= case.share * len(traffic.answers)
 

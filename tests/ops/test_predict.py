@@ -96,11 +96,11 @@ def test_a_call_is_signed_or_has_a_token_or_nothing_as_the_settings_say(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for auth in ("iam", "none"):
-        predict.predict(api.settings(auth=auth), ROW)
+        predict.label_of(api.settings(auth=auth), ROW)
     with pytest.raises(OpsError, match="API_TOKEN"):
-        predict.predict(api.settings(auth="cognito"), ROW)
+        predict.label_of(api.settings(auth="cognito"), ROW)
     monkeypatch.setenv("API_TOKEN", "token")
-    predict.predict(api.settings(auth="cognito"), ROW)
+    predict.label_of(api.settings(auth="cognito"), ROW)
     signed, bare, token = [headers.get("Authorization", "") for _, headers, _ in api.posted]
     assert signed.startswith("AWS4-HMAC-SHA256 Credential=AKID/")
     assert (bare, token) == ("", "token")
