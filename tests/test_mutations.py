@@ -11,8 +11,8 @@ import pytest
 from local import grants
 from ops import rollback, runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
-from tests.lambdas.predict.signed import Consumer
 from tests.deployments.world import World
+from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(3000)]
 HEADER, *ROWS = WDBC.read_text().splitlines()

@@ -47,7 +47,9 @@ def test_autoscaling_is_shown_as_settings_that_load(sample: Any) -> None:
     text = scale_page.markdown(sample)
     (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     document = tomllib.loads((ROOT / "pipeline.toml").read_text())
-    endpoint = Endpoint(**{**at_stage(document, "prod")["endpoint"], **tomllib.loads(shown)["stage"]["prod"]["endpoint"]})
+    endpoint = Endpoint(
+        **{**at_stage(document, "prod")["endpoint"], **tomllib.loads(shown)["stage"]["prod"]["endpoint"]}
+    )
     assert endpoint.autoscaled
 
 

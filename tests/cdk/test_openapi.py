@@ -151,7 +151,9 @@ def test_api_gateways_refusals_are_all_there_and_a_page_may_read_them_if_any_may
     assert set(gateway.gateway_responses()) == set(model.shape_for("GatewayResponseType").enum)
     allow = "gatewayresponse.header.Access-Control-Allow-Origin"
     assert all(allow not in response["responseParameters"] for response in gateway.gateway_responses().values())
-    told = {response["responseParameters"][allow] for response in gateway.gateway_responses("https://example.org").values()}
+    told = {
+        response["responseParameters"][allow] for response in gateway.gateway_responses("https://example.org").values()
+    }
     assert told == {"'https://example.org'"}
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cdk.app import build
 from cdk.api.waf import MANAGED
+from cdk.app import build
 from pipeline.config import load
 
 ROOT = Path(__file__).parents[2]

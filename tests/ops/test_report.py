@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ops.report.gather import gather
 from playwright.sync_api import Page
 
 from ops import runs
 from ops.report.coefficients import coefficients
-from ops.report.gather import gather
 from ops.report.page import page
 from tests.conftest import WDBC, Deployed
 from tests.ops.browser import look, needed

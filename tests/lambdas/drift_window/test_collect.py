@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from ops.report.gather import trained_by
 
 from lambdas.drift_window.collect import UnknownModel, Window
-from ops.report.gather import trained_by
 from tests.conftest import Deployed
 
 pytestmark = pytest.mark.cloud

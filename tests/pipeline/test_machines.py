@@ -1,0 +1,250 @@
+"""The definition: well formed, complete in its failure paths, and full of requests that AWS would take."""
+
+import copy
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import deploy, diagram, drift, retrain
+from pipeline.config import Settings, load
+from pipeline.settings import BadRows
+from pipeline.states.building import Definition
+from tests.pipeline.asl import filled, resolved, tasks
+
+ROOT = Path(__file__).parent.parent.parent
+RECORDIO = "application/x-recordio-protobuf"
+SERVICES = {"states": "stepfunctions", "applicationautoscaling": "application-autoscaling"}
+DOCUMENTS = {"lambda": "Payload", "stepfunctions": "Input"}
+"""Parameters that an integration takes as a document where the API wants its text."""
+
+
+SHIPPED = load(ROOT / "pipeline.toml")
+
+
+def changed(**tables: dict[str, Any]) -> Settings:
+    """The shipped settings with some values of some tables changed."""
+    update = {name: getattr(SHIPPED, name).model_copy(update=values) for name, values in tables.items()}
+    return SHIPPED.model_copy(update=update)
+
+
+SEVERAL = changed(processing={"instance_count": 2}, data={"bad_rows": BadRows(share=0.01)})
+AUTOSCALED = changed(
+    endpoint={"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
+)
+IN_A_VPC = changed(network={"vpc": True})
+MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
+DEFINITIONS = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
+MACHINES: dict[str, Definition] = {
+    **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
+    "retrain, several instances": retrain.definition(SEVERAL),
+    "retrain, manual approval": retrain.definition(MANUAL),
+    "deploy, autoscaled": deploy.definition(AUTOSCALED),
+    **{f"{name}, vpc": definition(IN_A_VPC) for name, definition in DEFINITIONS.items()},
+}
+
+
+@pytest.fixture(params=MACHINES)
+def each(request: pytest.FixtureRequest) -> Definition:
+    """Every machine, by the shipped settings and by those that add states."""
+    return MACHINES[request.param]
+
+
+@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 25, 8), ("deploy", 30, 10), ("drift", 12, 3)])
+def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
+    for name, definition in MACHINES.items():
+        if name.startswith(machine):
+            kinds = [state["Type"] for _, state in diagram.all_states(definition)]
+            assert len(kinds) <= most, name
+            assert kinds.count("Pass") + kinds.count("Choice") <= plumbing, name
+
+
+def request(state: dict[str, Any]) -> tuple[str, str]:
+    """(service, operation) of a task's resource, in botocore's words."""
+    service, action = (
+        state["Resource"]
+        .removesuffix(":2")
+        .removesuffix(".sync")
+        .removesuffix(".waitForTaskToken")
+        .split(":::")[1]
+        .removeprefix("aws-sdk:")
+        .split(":")
+    )
+    return SERVICES.get(service, service), action[0].upper() + action[1:]
+
+
+def test_statelint_finds_nothing(each: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "definition.json"
+    path.write_text(json.dumps(filled(each)))
+    linted = subprocess.run(
+        [Path(sys.executable).parent / "statelint", path], capture_output=True, text=True, check=False
+    )
+    assert (linted.stdout, linted.returncode) == ("", 0)
+
+
+def test_every_request_passes_botocores_validation(each: dict[str, Any]) -> None:
+    session = botocore.session.get_session()
+    found = {}
+    for name, state in tasks(filled(each)):
+        service, operation = request(state)
+        shape = session.get_service_model(service).operation_model(operation).input_shape
+        parameters = resolved(state["Parameters"])
+        if service in DOCUMENTS:
+            parameters[DOCUMENTS[service]] = json.dumps(parameters[DOCUMENTS[service]])
+        if operation == "PutMetricData":  # a list that the drift job writes: tests/pipeline/jobs/test_drift.py
+            parameters["MetricData"] = []
+        if service == "stepfunctions":
+            parameters = {key[0].lower() + key[1:]: value for key, value in parameters.items()}
+        report = ParamValidator().validate(parameters, shape)
+        if report.has_errors():
+            found[name] = report.generate_report()
+    assert found == {}
+
+
+def test_every_task_has_a_deadline_and_a_retry(each: dict[str, Any]) -> None:
+    assert {name for name, state in tasks(each) if "TimeoutSeconds" not in state or "Retry" not in state} == set()
+
+
+def test_every_error_is_caught(each: dict[str, Any]) -> None:
+    states = each["States"].items()
+    assert [name for name, state in states if state["Type"] in {"Task", "Parallel"} and "Catch" not in state] == []
+
+
+def test_a_job_may_run_less_long_than_its_task_waits(each: dict[str, Any]) -> None:
+    for _, state in tasks(each):
+        running = state["Parameters"].get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 0)
+        assert running < state["TimeoutSeconds"]
+
+
+def test_no_arn_account_or_region_is_written_into_it(each: dict[str, Any]) -> None:
+    text = json.dumps({name: state["Parameters"] for name, state in tasks(each) if name != "SmokeTest"})
+    assert re.findall(r"arn:aws|\d{12}|us-[a-z]+-\d", text) == []
+
+
+@pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
+def test_training_reads_its_data_as_the_settings_say(mode: str) -> None:
+    settings = changed(training={"input_mode": mode, "content_type": RECORDIO})
+    request = dict(tasks(retrain.definition(settings)))["Train"]["Parameters"]
+    assert request["AlgorithmSpecification"]["TrainingInputMode"] == mode
+    assert [channel.get("InputMode", mode) for channel in request["InputDataConfig"]] == [mode, mode]
+    assert [channel["ContentType"] for channel in request["InputDataConfig"]] == [RECORDIO, RECORDIO]
+
+
+@pytest.mark.parametrize("machine", DEFINITIONS)
+def test_with_a_vpc_each_request_that_takes_one_names_it_and_nothing_else_differs(machine: str) -> None:
+    vpc = {"SecurityGroupIds": ["${SecurityGroup}"], "Subnets": ["${Subnet1}", "${Subnet2}"]}
+    without = copy.deepcopy(MACHINES[machine])
+    assert "VpcConfig" not in json.dumps(without)
+    for _, state in tasks(without):
+        operation = request(state)[1]
+        if operation == "CreateProcessingJob":
+            state["Parameters"]["NetworkConfig"]["VpcConfig"] = vpc
+        elif operation in {"CreateTrainingJob", "CreateModel"}:  # a transform job takes its model's
+            state["Parameters"]["VpcConfig"] = vpc
+    assert MACHINES[f"{machine}, vpc"] == without
+
+
+def job_names(definition: dict[str, Any]) -> list[str]:
+    parameters = [item for _, state in tasks(definition) for item in state["Parameters"].items()]
+    return [value for key, value in parameters if re.fullmatch(r"\w+JobName\.\$", key)]
+
+
+@pytest.fixture(scope="module")
+def longest() -> list[str]:
+    """The jobs' name templates for a project whose name is as long as it may be."""
+    settings = changed(project={"name": "x" * 16}, processing={"instance_count": 2})
+    return job_names(retrain.definition(settings)) + job_names(drift.definition(settings))
+
+
+@given(st.integers(0, 99), st.text(min_size=1, max_size=80))
+def test_a_jobs_name_fits_sagemaker_for_any_execution(longest: list[str], attempt: int, execution: str) -> None:
+    run_id = hashlib.md5(execution.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    for template in longest:
+        name = template.split("'")[1].replace("{}", run_id, 1).replace("{}", str(attempt), 1)
+        assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
+
+
+def test_each_attempt_of_a_job_has_a_name_of_its_own(longest: list[str]) -> None:
+    assert len(longest) == 7
+    assert all("$$.State.RetryCount" in name and "States.Hash($$.Execution.Name, 'MD5')" in name for name in longest)
+
+
+def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() -> None:
+    states = MACHINES["retrain, several instances"]["States"]
+    assert set(states) - set(MACHINES["retrain"]["States"]) == {"Merge"}
+    assert (states["Preprocess"]["Next"], states["Merge"]["Next"]) == ("Merge", "Train")
+    asked = states["Preprocess"]["Parameters"]
+    distribution = {
+        part["InputName"]: part["S3Input"].get("S3DataDistributionType", "FullyReplicated")
+        for part in asked["ProcessingInputs"]
+    }
+    assert distribution == {"code": "FullyReplicated", "settings": "FullyReplicated", "data": "ShardedByS3Key"}
+    counts = {
+        name: state["Parameters"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
+        for name, state in tasks({"States": states})
+        if "ProcessingResources" in state["Parameters"]
+    }
+    assert counts == {"Preprocess": 2, "Merge": 1, "Evaluate": 1}
+    outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
+    assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
+
+
+def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings_say_so() -> None:
+    states, shipped = MACHINES["deploy, autoscaled"]["States"], MACHINES["deploy"]["States"]
+    assert set(states) - set(shipped) == {"RegisterAutoscaling", "PutAutoscalingPolicy", "AutoscalingFailed"}
+    path = ["SmokeTest", "RegisterAutoscaling", "PutAutoscalingPolicy", "Cleanup"]
+    assert [states[name]["Next"] for name in path[:-1]] == path[1:]
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/${EndpointName}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    assert states["RegisterAutoscaling"]["Parameters"] == {**target, "MinCapacity": 2, "MaxCapacity": 6}
+    assert states["PutAutoscalingPolicy"]["Parameters"] == {
+        **target,
+        "PolicyName": "calls-per-instance",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 90,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+            "ScaleOutCooldown": 300,
+            "ScaleInCooldown": 300,
+        },
+    }
+    for name in path[1:-1]:  # what fails there takes no model back
+        (caught,) = states[name]["Catch"]
+        assert caught == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "AutoscalingFailed"}
+
+
+def test_an_update_keeps_the_instance_count_and_is_retried_while_the_variant_is_scaled() -> None:
+    states, shipped = MACHINES["deploy, autoscaled"]["States"], MACHINES["deploy"]["States"]
+    for name in ("UpdateEndpoint", "RestoreChampion"):
+        assert states[name]["Parameters"]["RetainAllVariantProperties"] is True
+        scaling, *usual = states[name]["Retry"]
+        assert (scaling["ErrorEquals"], scaling["MaxAttempts"]) == (["SageMaker.SageMakerException"], 10)
+        assert (scaling["IntervalSeconds"], scaling["BackoffRate"]) == (60, 1.0)
+        assert {**states[name], "Retry": usual} == shipped[name]
+
+
+def test_a_wrong_answer_is_never_asked_again_and_a_missing_one_is() -> None:
+    first, *_, last = MACHINES["deploy"]["States"]["SmokeTest"]["Retry"]
+    assert first == {"ErrorEquals": ["SmokeTestFailed"], "MaxAttempts": 0}
+    assert (last["ErrorEquals"], last["MaxAttempts"]) == (["States.ALL"], 2)
+
+
+def test_the_deploy_machine_alone_changes_the_endpoint() -> None:
+    changes = re.compile("(Create|Update|Delete)Endpoint(Config)?|(Register|Put)Scal.*")
+    found = {
+        name: {operation for _, state in tasks(definition) if changes.fullmatch(operation := request(state)[1])}
+        for name, definition in MACHINES.items()
+    }
+    assert {name.partition(",")[0] for name, operations in found.items() if operations} == {"deploy"}
