@@ -111,12 +111,9 @@ class Pipeline:
         items = [item for item in current if item["Key"] != marker and not item["Key"].endswith("/")]
         objects = sorted((item["Key"], item["VersionId"], item["Size"]) for item in items)
         newest = max((item["LastModified"] for item in items), default=None)
-        data: Data = {
-            "fingerprint": hashlib.sha256(json.dumps(objects).encode()).hexdigest(),
-            "objects": len(objects),
-            "bytes": sum(size for _, _, size in objects),
-            "newest": newest.isoformat() if newest else "",
-        }
+        digest, total = hashlib.sha256(json.dumps(objects).encode()).hexdigest(), sum(size for *_, size in objects)
+        time = newest.isoformat() if newest else ""
+        data = Data(fingerprint=digest, objects=len(objects), bytes=total, newest=time)
         return data, not self.data_marker or newest is None or (marked is not None and marked >= newest)
 
     def _read_latest(self) -> tuple[str, int]:
@@ -146,14 +143,10 @@ class Pipeline:
         return None
 
     def _run(self, name: str, data: Data, request: Request) -> str | None:
-        document: ExecutionInput = {
-            "reason": request.reason,
-            "data": data,
-            "settings": self.settings_hash,
-            "commit": self.commit,
-            # With the same name and input, AWS would answer a second start as it did the first.
-            "request": request.id,
-        }
+        # With the same name and input, AWS would answer a second start as it did the first: the request's id differs.
+        document = ExecutionInput(
+            reason=request.reason, data=data, settings=self.settings_hash, commit=self.commit, request=request.id
+        )
         arguments = {"stateMachineArn": self.state_machine, "name": name, "input": json.dumps(document)}
         with suppress(self.states.exceptions.ExecutionAlreadyExists):
             return str(self.states.start_execution(**arguments)["executionArn"])
