@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ops.report.gather import trained_by
 
 from lambdas.drift_window.collect import UnknownModel, Window
+from ops import runs
 from tests.conftest import Deployed
 
 pytestmark = pytest.mark.cloud
@@ -44,7 +44,7 @@ def test_the_manifest_lists_the_files_of_the_windows_hours_only(live: Deployed, 
     for hours in (-1, 0, 1, 2, 3):
         put(window, PREFIX + captured(hours))
     config = window.sagemaker.describe_endpoint(EndpointName="breast-cancer")["EndpointConfigName"]
-    run = trained_by(live.account, config)
+    run = runs.of_deployment(live.account, config)
     assert run is not None
     assert window.collect("check", NOW) == {"files": 3, "run": run.name}
     manifest = [{"prefix": f"s3://{window.bucket}/{PREFIX}"}, captured(2), captured(1), captured(0)]

@@ -74,18 +74,12 @@ def test_less_data_is_newer_when_the_newest_object_was_deleted(place: Place) -> 
 
 
 @pytest.mark.cloud
-def test_without_data_nothing_starts(place: Place) -> None:
-    place.put("raw/")
-    detail = f"s3://{place.pipeline.data_bucket}/raw/ is empty: upload a CSV"
-    assert place.pipeline.start([FORCED]) == {"result": "no data", "detail": detail}
-    assert place.runs() == {}
-
-
-@pytest.mark.cloud
-def test_with_a_marker_data_waits_until_the_marker_is_newer(place: Place) -> None:
+def test_nothing_starts_without_data_or_without_a_newer_marker(place: Place) -> None:
     pipeline = replace(place.pipeline, data_marker="_SUCCESS")
-    marker = f"s3://{pipeline.data_bucket}/raw/_SUCCESS"
-    waiting = {"result": "waiting", "detail": f"upload {marker} after the data"}
+    folder = f"s3://{pipeline.data_bucket}/raw/"
+    place.put("raw/")
+    assert pipeline.start([FORCED]) == {"result": "no data", "detail": f"{folder} is empty: upload a CSV"}
+    waiting = {"result": "waiting", "detail": f"upload {folder}_SUCCESS after the data"}
     place.put("raw/a.csv")
     assert pipeline.start([UPLOAD]) == waiting
     assert pipeline.start([FORCED]) == waiting
