@@ -1,4 +1,4 @@
-"""The prediction API: its cold start beside the handler of 2018, what it adds to a warm call, and batches."""
+"""The prediction API: its cold start beside the handler of 2018, its share of a warm call, and batches."""
 
 import contextlib
 import http.client
@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,7 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.deployment import Deployment, one_row
-from bench.figure import Figure
+from bench.figures import Figure
+from bench.process import in_turn, timed
 from cdk.api.predict_package import write_package
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
@@ -36,39 +36,43 @@ ENVIRONMENT = {
 
 
 def measure(folder: Path, deployment: Deployment, starts: int, calls: int) -> Iterator[Figure]:
-    """Every figure of the API but those under load."""
+    """All figures of the API except those under load.
+
+    Args:
+        folder: For the packages of the two functions.
+        deployment: With a model.
+        starts: The cold starts of each function.
+        calls: The requests of one row.
+    """
     bundle = write_package(deployment.settings, folder / "bundle")
-    shutil.copy(Path(__file__).parent / "yardsticks/handler_of_2018.py", folder)
-    cold = cold_starts({"predict.handler": bundle, "handler_of_2018": folder}, starts)
-    yield Figure("cold init of the handler", 1e3 * cold["predict.handler"], "ms", "the handler of 2018",
-                 1e3 * cold["handler_of_2018"], "ratio <= 0.8")  # fmt: skip
-    yield Figure(
-        "warm call without the endpoint, p50", 1e3 * warm(bundle, deployment.settings), "ms", "", None, "value <= 1"
-    )
-    slowest = refusals(deployment)
-    yield Figure("slowest refusal of a bad body, by the API", slowest, "s", "", None, "value < 1")
-    one, batch, alone = throughputs(deployment, calls // ROUNDS)
-    many = "requests of one row, by the API"
-    yield Figure("one-row call by the API", 1e3 / one, "ms", "InvokeEndpoint alone", 1e3 * alone,
-                 limit="the emulation of API Gateway, IAM and Lambda")  # fmt: skip
-    yield Figure(f"{ROWS} rows in one request, by the API", batch, "rows/s", many, one, "ratio >= 50")
+    shutil.copy(Path(__file__).parent / "baselines/lambda_handler_2018.py", folder)
+    cold, other = cold_starts({"predict.handler": bundle, "lambda_handler_2018": folder}, starts)
+    yield Figure("cold init of the handler", 1e3 * cold, "ms", "the handler of 2018", 1e3 * other, "ratio <= 0.8")
+    seconds = warm_call(bundle, deployment.settings)
+    yield Figure("warm call without the endpoint, p50", 1e3 * seconds, "ms", goal="value <= 1")
+    yield Figure("slowest refusal of a bad body, by the API", refusals(deployment), "s", goal="value < 1")
+    one, batch, model = durations(deployment, calls // ROUNDS)
+    limit = "the emulation of API Gateway, IAM and Lambda"
+    yield Figure("one-row call by the API", 1e3 * one, "ms", "InvokeEndpoint alone", 1e3 * model, limit=limit)
+    baseline = "requests of one row, by the API"
+    yield Figure(f"{ROWS} rows in one request, by the API", ROWS / batch, "rows/s", baseline, 1 / one, "ratio >= 50")
 
 
-def cold_starts(packages: dict[str, Path], starts: int) -> dict[str, float]:
-    """The median seconds that importing each module takes, in fresh processes that take turns."""
-    seconds: dict[str, list[float]] = {module: [] for module in packages}
-    for turn in range(starts + 1):
-        for module, folder in packages.items():
-            command = [sys.executable, "-c", TIMED.format(module=module)]
-            environment = {"PATH": os.environ["PATH"], **ENVIRONMENT, "PYTHONPATH": str(folder)}
-            ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            if turn:  # the first one of each fills the page cache and writes the bytecode
-                seconds[module].append(float(ran.stdout))
-    return {module: median(values) for module, values in seconds.items()}
+def cold_starts(packages: dict[str, Path], starts: int) -> list[float]:
+    """For each module, the median seconds of its import in fresh processes, in turn."""
+
+    def import_once(module: str) -> float:
+        command = [sys.executable, "-c", TIMED.format(module=module)]
+        environment = {"PATH": os.environ["PATH"], **ENVIRONMENT, "PYTHONPATH": str(packages[module])}
+        return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    seconds = in_turn(starts + 1, {module: partial(import_once, module) for module in packages})
+    # The first import of each fills the page cache and writes the bytecode.
+    return [median(values[1:]) for values in seconds.values()]
 
 
-def warm(bundle: Path, settings: Settings) -> float:
-    """The median seconds of a call to an endpoint that answers at once."""
+def warm_call(bundle: Path, settings: Settings) -> float:
+    """The median seconds of a call with an endpoint that answers at once."""
     api = Api.of(bundle / "predict", ENVIRONMENT)
     answers = {
         "SageMaker.DescribeEndpoint": {"EndpointArn": "arn:aws:sagemaker:::endpoint/x", "EndpointConfigName": "x"},
@@ -83,11 +87,11 @@ def warm(bundle: Path, settings: Settings) -> float:
     api.endpoint.aws._http.send = send  # type: ignore[method-assign]
     event = {"httpMethod": "POST", "resource": settings.api.path, "headers": {}, "body": one_row(settings)}
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        return median(_seconds(lambda: respond(event, api)) for _ in range(WARM_CALLS))
+        return median(timed(lambda: respond(event, api)) for _ in range(WARM_CALLS))
 
 
 def refusals(deployment: Deployment) -> float:
-    """The seconds that the slowest of the corpus of bad bodies takes, the better of two, as the machine may be busy."""
+    """The seconds of the slowest request in the corpus of bad bodies, the faster of two attempts."""
     paths = {"one": deployment.path, "many": "/predictions"}
     client = http.client.HTTPConnection(urlsplit(deployment.url).netloc)
 
@@ -97,23 +101,22 @@ def refusals(deployment: Deployment) -> float:
         answer = client.getresponse()
         answer.read()
         if not 400 <= answer.status < 500:
-            raise AssertionError(f"a bad body was answered {answer.status}")
+            raise AssertionError(f"the API answered a bad body with {answer.status}")
 
     slowest = 0.0
     for _, path, body, content_type, _ in cases():
         data = (body or "").encode("utf-8", "surrogatepass")
         call = partial(post, paths[path], data, content_type or "application/json")
-        if (took := _seconds(call)) > slowest:
-            slowest = max(slowest, min(took, _seconds(call)))
+        if (took := timed(call)) > slowest:
+            slowest = max(slowest, min(took, timed(call)))
     client.close()
     return slowest
 
 
-def throughputs(deployment: Deployment, calls: int) -> tuple[float, float, float]:
-    """Rows a second, one in a request and all in a request, by one client on one kept connection; seconds of the model.
+def durations(deployment: Deployment, calls: int) -> list[float]:
+    """Seconds by one client of: a request of one row, a request of many rows, InvokeEndpoint for one row by boto3.
 
-    Those are of InvokeEndpoint for one row, by boto3. Medians of `calls` each, of fewer of many rows, of the least
-    disturbed of the rounds.
+    Each is the median of `calls` requests (fewer of many rows) in the least disturbed of the rounds.
     """
     address = urlsplit(deployment.url)
     client = http.client.HTTPConnection(address.netloc)
@@ -127,19 +130,16 @@ def throughputs(deployment: Deployment, calls: int) -> tuple[float, float, float
             raise AssertionError(f"the API answered {answer.status}")
 
     post(1)
-    endpoint = {"EndpointName": deployment.settings.project.name, "ContentType": "text/csv"}
-    text = ",".join(map(repr, row))
-    invoke = partial(deployment.client("sagemaker-runtime").invoke_endpoint, **endpoint, Body=text)
-    one, batch, alone = list[float](), list[float](), list[float]()
-    for _ in range(ROUNDS):
-        one.append(median(_seconds(lambda: post(1)) for _ in range(calls)))
-        batch.append(median(_seconds(lambda: post(ROWS)) for _ in range(BATCHES)))
-        alone.append(median(_seconds(invoke) for _ in range(calls)))
+    endpoint, text = deployment.settings.project.name, ",".join(map(repr, row))
+    runtime = deployment.client("sagemaker-runtime")
+    invoke = partial(runtime.invoke_endpoint, EndpointName=endpoint, ContentType="text/csv", Body=text)
+    seconds = in_turn(
+        ROUNDS,
+        {
+            "one": lambda: median(timed(lambda: post(1)) for _ in range(calls)),
+            "batch": lambda: median(timed(lambda: post(ROWS)) for _ in range(BATCHES)),
+            "model": lambda: median(timed(invoke) for _ in range(calls)),
+        },
+    )
     client.close()
-    return 1 / min(one), ROWS / min(batch), min(alone)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+    return [min(values) for values in seconds.values()]

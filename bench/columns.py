@@ -1,10 +1,10 @@
-"""The generated table's columns, for us and for every yardstick; imports nothing."""
+"""The columns of the generated table, shared with every baseline; imports nothing."""
 
 FEATURES = 30
 NAMES = [f"f{number:02}" for number in range(FEATURES)]
 TARGET = "label"
 CLASSES = ["N", "P"]
-"""By class number."""
+"""In the order of the class numbers."""
 SHARES = {"train": 0.9, "validation": 0.05, "holdout": 0.05}
-"""As bench/pipeline.toml has them."""
+"""As in bench/pipeline.toml."""
 PERCENTS = [number / 100 for number in range(1, 100)]

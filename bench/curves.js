@@ -1,4 +1,4 @@
-// The charts of the benchmark, by Observable Plot: a function a figure, which answers an SVG for a width, or nothing.
+// The charts of the benchmark, by Observable Plot. Each function returns an SVG for a width, or null without data.
 "use strict";
 const run = JSON.parse(document.getElementById("run").textContent);
 const [first, second, faint] = ["var(--first)", "var(--second)", "var(--faint)"];
@@ -14,7 +14,7 @@ const charts = {
     if (!pairs.length) return null;
     return Plot.plot({
       width, height: 60 + 40 * pairs.length, marginLeft: 8, marginRight: 24, marginBottom: 46,
-      x: { type: "log", label: "ratio, logarithmic; a filled dot keeps its goal", grid: true, ticks: width / 90, tickFormat: "~g" },
+      x: { type: "log", label: "ratio, logarithmic; a filled dot meets its goal", grid: true, ticks: width / 90, tickFormat: "~g" },
       y: { domain: pairs.map(label), axis: null },
       marks: [
         Plot.ruleX([1], { stroke: faint }),
@@ -26,7 +26,7 @@ const charts = {
       ],
     });
   },
-  seconds: (width) => growth(width, (point) => (1e6 * point.seconds) / point.rows, "µs a row", []),
+  seconds: (width) => growth(width, (point) => (1e6 * point.seconds) / point.rows, "µs per row", []),
   memory: (width) => growth(width, "peak_mb", "MB", [Plot.ruleY([1024 ** 3 / 1e6], { stroke: second, strokeDasharray: "4 3" })]),
 };
 

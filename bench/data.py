@@ -1,4 +1,4 @@
-"""The generated data that both sides of a measurement read: a logistic model of 30 features, seeded, as CSV."""
+"""Generated data for both sides of a comparison: a logistic model of 30 features, seeded, as CSV or JSON lines."""
 
 import json
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from pyarrow import csv
 
 from bench.columns import CLASSES, FEATURES, NAMES, TARGET
 
-TWICE = 100
-"""Rows at the end of each chunk of a raw file that repeat its first ones, for the preprocessing to drop."""
+DUPLICATES = 100
+"""The last rows of each chunk of a raw file repeat its first rows, for the preprocessing to drop."""
 _CHUNK = 100_000
 
 
 def write_csv(path: Path, rows: int, seed: int) -> None:
-    """Label first, no header, six decimals: about 295 bytes a row.
+    """Write the label first, no header, six decimals: about 295 bytes per row.
 
     Args:
         path: The file.
-        rows: How many; the first n rows of a longer file are those of a shorter one.
-        seed: Of the features and labels; the true weights are always the same.
+        rows: The number of rows; the first n rows of a longer file are those of a shorter file.
+        seed: The seed of the features and labels; the true weights are always the same.
     """
     options = csv.WriteOptions(include_header=False)
     with path.open("wb") as file:
@@ -32,19 +32,19 @@ def write_csv(path: Path, rows: int, seed: int) -> None:
 
 
 def write_raw(path: Path, rows: int, seed: int) -> int:
-    """As a user uploads it: a header, the label last and a word; some rows twice. Returns the bytes written."""
+    """Write a file as a user uploads it: a header, the label last and a word, some duplicates; returns its bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([*((name, pa.float64()) for name in NAMES), (TARGET, pa.string())])
     with path.open("wb") as file, csv.CSVWriter(file, schema) as writer:
         for label, table in _chunks(rows, seed):
-            label[-TWICE:], table[-TWICE:] = label[:TWICE], table[:TWICE]
+            label[-DUPLICATES:], table[-DUPLICATES:] = label[:DUPLICATES], table[:DUPLICATES]
             words = pa.array(np.array(CLASSES)[label.astype(np.int8)])
             writer.write_table(pa.table([*(pa.array(column) for column in table.T), words], schema=schema))
     return path.stat().st_size
 
 
 def write_lines(path: Path, rows: int, seed: int) -> None:
-    """As a hold-out is: JSON lines of features alone."""
+    """Write a hold-out: JSON lines of the features alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for _, table in _chunks(rows, seed):

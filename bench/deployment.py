@@ -1,4 +1,4 @@
-"""The pipeline on a local AWS of its own, with a model that a run has trained, and signed calls to its API."""
+"""The pipeline deployed to a local AWS of its own, with a trained model, and signed calls to its API."""
 
 import json
 import os
@@ -28,7 +28,7 @@ UNLIMITED = 10_000.0
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployed pipeline: `url` of its API ends with the stage; `seconds` of what made it, by CDK command."""
+    """A deployed pipeline: the URL of its API ends with the stage; `seconds` has the duration of each CDK command."""
 
     cloud: Cloud
     settings: Settings
@@ -38,13 +38,13 @@ class Deployment:
 
     @property
     def path(self) -> str:
-        """Where one row is posted."""
+        """The API's path for one row."""
         return self.settings.api.path
 
     def client(self, service: str) -> Any:
         """A client of this local AWS."""
-        return boto3.client(service, REGION, endpoint_url=self.cloud.endpoint_url,  # type: ignore[call-overload]
-                            aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip # noqa: S106
+        session = boto3.Session("test", "test", region_name=REGION)
+        return session.client(service, endpoint_url=self.cloud.endpoint_url)  # type: ignore[call-overload]
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -53,40 +53,37 @@ class Deployment:
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def ops(self, *arguments: str) -> str:
-        """What an `ops` command prints. Raises BenchError when it fails."""
-        return _said([sys.executable, "-m", "ops", *arguments], self.environment)
+        """The output of an `ops` command. Raises BenchError if it fails."""
+        return _output([sys.executable, "-m", "ops", *arguments], self.environment)
 
     def sign(self, path: str, body: bytes, content_type: str = "application/json") -> dict[str, str]:
-        """The headers of a POST that AWS would let in; good for five minutes."""
+        """The headers of a signed POST, valid for five minutes."""
         request = AWSRequest("POST", self.url + path, data=body, headers={"Content-Type": content_type})
         SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
         return dict(request.headers)
 
     def throttle(self, rate: float, burst: int) -> None:
-        """Let the stage take so many calls a second."""
-        stage = self.url.rpartition("/")
-        limits = {"rateLimit": rate, "burstLimit": burst}
-        self.client("apigateway").update_stage(
-            restApiId=stage[0].rpartition("/")[2],
-            stageName=stage[2],
-            patchOperations=[
-                {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)}
-                for name, value in limits.items()
-            ],
-        )
+        """Set the stage's limit of calls per second, and its burst."""
+        api, stage = self.url.split("/")[-2:]
+        changes = [
+            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)}
+            for name, value in {"rateLimit": rate, "burstLimit": burst}.items()
+        ]
+        self.client("apigateway").update_stage(restApiId=api, stageName=stage, patchOperations=changes)
 
-    def forget_model(self) -> None:
-        """Delete the endpoint, if there is one: the next run has no champion and does what a first run does."""
+    def delete_endpoint(self) -> None:
+        """Delete the endpoint if it exists, so that the next run has no champion, like a first run."""
         sagemaker, name = self.client("sagemaker"), self.settings.project.name
         if any(found["EndpointName"] == name for found in sagemaker.list_endpoints()["Endpoints"]):
             sagemaker.delete_endpoint(EndpointName=name)
-            while any(found["EndpointName"] == name for found in sagemaker.list_endpoints()["Endpoints"]):
-                time.sleep(0.1)
+            sagemaker.get_waiter("endpoint_deleted").wait(
+                EndpointName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+            )
 
 
 @contextmanager
 def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
-    """A local AWS with the pipeline of `config`, deployed with the CDK CLI. Raises BenchError with what it said."""
+    """A local AWS with the pipeline of `config`, deployed by the CDK CLI. Raises BenchError with the CLI's output."""
     settings, seconds = load(config), dict[str, float]()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as out,
@@ -106,9 +103,9 @@ def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
             "deploy": ["--all", "--require-approval", "never", "--app", out],
         }.items():
             started = time.monotonic()
-            _said([str(PROJECT / "node_modules/.bin/cdk"), name, *arguments], environment)
+            _output([str(PROJECT / "node_modules/.bin/cdk"), name, *arguments], environment)
             seconds[name] = time.monotonic() - started
-        url = _said([sys.executable, "-m", "ops", "url"], environment).strip().removesuffix(settings.api.path)
+        url = _output([sys.executable, "-m", "ops", "url"], environment).strip().removesuffix(settings.api.path)
         deployment = Deployment(cloud, settings, url, environment, seconds)
         deployment.throttle(UNLIMITED, 5_000)
         yield deployment
@@ -124,12 +121,12 @@ def deployed() -> Iterator[Deployment]:
 
 
 def one_row(settings: Settings, number: int = 0) -> str:
-    """The body of the post for a golden row."""
+    """The body of a request for a golden row."""
     golden = settings.endpoint.golden
     return json.dumps({"data": ",".join(map(repr, golden[number % len(golden)].row))})
 
 
-def _said(command: list[str], environment: dict[str, str]) -> str:
+def _output(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"[-3000:])

@@ -1,7 +1,7 @@
-"""How many instances an endpoint needs: a queue at each instance, and an autoscaler that is minutes late.
+"""The number of instances that an endpoint needs: a queue per instance, and an autoscaler with a delay of minutes.
 
-SageMaker sends each call to an instance at random unless told otherwise, so that the calls of one instance are a
-Poisson stream of their own and one instance stands for all: a queue M/G/c, `c` workers, first come, first served.
+By default SageMaker sends each call to a random instance. The calls of one instance are then a Poisson stream, and one
+instance represents all: a queue M/G/c with `c` workers, first come, first served.
 https://aws.amazon.com/blogs/machine-learning/minimize-real-time-inference-latency-by-using-amazon-sagemaker-routing-strategies/
 """
 
@@ -16,49 +16,49 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 CALLS, SEED = 20_000, 0
 P99_SECONDS, BUSIEST = 0.05, 0.8
-"""What the endpoint's 99th percentile is to stay under, queueing included, and what share of their time its workers are
-busy at the most: the rest is for what is not simulated."""
+"""The bound of the endpoint's 99th percentile, queueing included, and of the share of time that its workers are busy.
+The rest of their time is a reserve for effects that are not simulated."""
 MINUTES = 24 * 60
 OUT_MINUTES, IN_MINUTES = 3, 15
-"""What target tracking's alarms look back on before they add and before they take away."""
+"""The periods of target tracking's alarms before it adds and before it removes instances."""
 START_MINUTES = 5
-"""Assumed, from an alarm until the new instances answer; AWS gives no figure."""
+"""From an alarm until the new instances answer; assumed, as AWS gives no figure."""
 FEWEST = 2
-"""In two availability zones."""
+"""One per availability zone."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """How long a worker is busy with a call: log-normal, by its median and its 99th percentile in seconds."""
+    """The time that a worker needs per call: log-normal, with this median and 99th percentile in seconds."""
 
     median: float
     p99: float
 
     @property
     def spread(self) -> float:
-        """Of the logarithm; 2.326 standard deviations are above 99 of 100."""
+        """The standard deviation of the logarithm; the 99th percentile is 2.326 of them above the median."""
         return math.log(self.p99 / self.median) / 2.326
 
     @property
     def mean(self) -> float:
-        """Seconds."""
+        """The mean in seconds."""
         return self.median * math.exp(self.spread**2 / 2)
 
     def draw(self, random: np.random.Generator, calls: int) -> Floats:
-        """Seconds of each of some calls."""
+        """The seconds of each of `calls` random calls."""
         return random.lognormal(math.log(self.median), self.spread, calls)
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """An endpoint through a day.
+    """The instances of an endpoint over a day.
 
     Args:
-        low: Instances at night.
-        high: Instances at the most.
-        mean: Instances over the day; what is paid.
-        target: Calls a second of an instance that the autoscaler is to keep.
-        worst: Calls a second of an instance in the day's heaviest minute.
+        low: The fewest instances.
+        high: The most instances.
+        mean: The mean over the day, which AWS bills.
+        target: The autoscaler's target in calls per second and instance.
+        worst: Calls per second and instance in the day's heaviest minute.
     """
 
     low: int
@@ -69,7 +69,7 @@ class Fleet:
 
 
 def waits(arrivals: Floats, services: Floats, workers: int) -> Floats:
-    """Seconds that each call waits for a worker: first come, first served."""
+    """The seconds that each call waits for a worker, first come, first served."""
     free = [0.0] * workers
     waited = np.empty(len(arrivals))
     for call, (arrival, service) in enumerate(zip(arrivals.tolist(), services.tolist(), strict=True)):
@@ -80,7 +80,7 @@ def waits(arrivals: Floats, services: Floats, workers: int) -> Floats:
 
 
 def p99(rate: float, service: Service, workers: int) -> float:
-    """Seconds that 99 of 100 calls stay under at one instance with `rate` calls a second; the same draws for each."""
+    """The 99th percentile in seconds at one instance with `rate` calls per second; every rate uses the same draws."""
     random = np.random.default_rng(SEED)
     arrivals, services = np.cumsum(random.exponential(size=CALLS)) / rate, service.draw(random, CALLS)
     return float(np.percentile(waits(arrivals, services, workers) + services, 99))
@@ -88,9 +88,9 @@ def p99(rate: float, service: Service, workers: int) -> float:
 
 @cache
 def capacity(service: Service, workers: int) -> float:
-    """The calls a second that an instance takes with its 99th percentile under P99_SECONDS, to a hundredth.
+    """The most calls per second of an instance whose 99th percentile is under P99_SECONDS, within a hundredth.
 
-    Raises ValueError when not even an idle instance does.
+    Raises ValueError if the 99th percentile of an idle instance is over it.
     """
     full = workers / service.mean
     low, high = 0.01 * full, BUSIEST * full
@@ -105,9 +105,9 @@ def capacity(service: Service, workers: int) -> float:
 
 
 def demand(peak: float) -> Floats:
-    """Calls a second in each minute of a day: a wave between a third of the peak and the peak at 16 h, and a step.
+    """Calls per second in each minute of a day: a wave between a third of the peak and the peak at 16 h, and a step.
 
-    For an hour from 9 h on, at once, the load is half again the wave's: a campaign, or callers of another time zone.
+    From 9 h to 10 h the load is 1.5 times the wave, as in a campaign, or with callers in another time zone.
     """
     hours = np.arange(MINUTES) / 60
     wave = peak * (2 + np.cos((hours - 16) * np.pi / 12)) / 3
@@ -115,23 +115,25 @@ def demand(peak: float) -> Floats:
 
 
 def instances(load: Floats, target: float) -> NDArray[np.int64]:
-    """Instances in each minute: decided on those before it, in service START_MINUTES later, given back at once."""
+    """The instances in each minute: chosen by the minutes before, in service START_MINUTES later, removed at once."""
     past = np.lib.stride_tricks.sliding_window_view(np.pad(load, (IN_MINUTES - 1, 0), mode="edge"), IN_MINUTES)
     more = np.ceil(past[:, -OUT_MINUTES:].min(1) / target).astype(int).tolist()
-    # Target tracking takes away only at a tenth under its target, which keeps it from going to and fro.
+    # Target tracking removes instances only at a tenth under its target, so that it does not oscillate.
     fewer = np.ceil(past.max(1) / (0.9 * target)).astype(int).tolist()
-    asked = [max(FEWEST, more[0])] * (START_MINUTES + 1)
+    wanted = [max(FEWEST, more[0])] * (START_MINUTES + 1)
     for out, back in zip(more, fewer, strict=True):
-        asked.append(max(FEWEST, out, min(asked[-1], back)))
-    return np.minimum(asked[START_MINUTES:-1], asked[: -START_MINUTES - 1])
+        wanted.append(max(FEWEST, out, min(wanted[-1], back)))
+    return np.minimum(wanted[START_MINUTES:-1], wanted[: -START_MINUTES - 1])
 
 
 def size(peak: float, most: float) -> Fleet:
-    """The cheapest fleet whose heaviest minute still leaves each instance at most `most` calls a second.
+    """The cheapest fleet with at most `most` calls per second and instance in the heaviest minute.
+
+    Raises ValueError if there is none.
 
     Args:
-        peak: Calls a second at the wave's top.
-        most: Calls a second that an instance takes, from `capacity`.
+        peak: Calls per second at the peak of the wave.
+        most: The capacity of an instance in calls per second, from `capacity`.
     """
     load = demand(peak)
     for percent in range(95, 0, -5):
@@ -140,4 +142,4 @@ def size(peak: float, most: float) -> Fleet:
         worst = float((load / live).max())
         if worst <= most:
             return Fleet(int(live.min()), int(live.max()), float(live.mean()), target, worst)
-    raise ValueError(f"no target below {most:g} calls/s keeps every minute under it: the load steps too high")
+    raise ValueError(f"no target below {most:g} calls/s keeps every minute under it: the step of the load is too high")

@@ -1,68 +1,66 @@
-"""What the jobs of a local AWS took: CPU and peak memory of each one's processes, watched from outside."""
+"""CPU and peak memory of the jobs of a local AWS, observed from outside."""
 
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 EVERY_SECONDS = 0.1
 NOUNS = {"preprocess": "processing", "train": "training", "score": "transform", "evaluate": "processing"}
-"""The jobs of a run without a champion, by the word in their names, and what SageMaker calls them."""
+"""The jobs of a run without a champion: the kind in their names, and SageMaker's kind."""
 
 
 @dataclass
-class Use:
-    """CPU seconds, and the peak of resident memory in MB, of a process until it was last seen."""
+class Usage:
+    """CPU seconds, and peak resident memory in MB, of a process when it was last observed."""
 
     cpu: float
     peak: float
 
 
-@dataclass
-class Watch:
-    """The processes of jobs below the server `pid`, while the `with` block lasts."""
+Usages = dict[tuple[str, int], Usage]
+"""By the name of the job and the id of the process."""
 
-    pid: int
-    uses: dict[tuple[str, int], Use] = field(default_factory=dict)
-    _over: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
+@contextmanager
+def watching(pid: int) -> Iterator[Usages]:
+    """Observe the processes of jobs below the server `pid` during the `with` block."""
+    usages, stop = Usages(), threading.Event()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def of(self, job: str) -> Use:
-        """The CPU of all processes of a job, and the peak of the largest. Raises ValueError when none was seen."""
-        found = [use for (name, _), use in self.uses.items() if name == job]
-        return Use(sum(use.cpu for use in found), max(use.peak for use in found))
-
-    def _watch(self) -> None:
-        server = psutil.Process(self.pid)
-        while not self._over.wait(EVERY_SECONDS):
+    def watch() -> None:
+        server = psutil.Process(pid)
+        while not stop.wait(EVERY_SECONDS):
             for process in server.children(recursive=True):
                 with suppress(psutil.Error, OSError):
-                    place = Path(process.cwd()).parts
-                    if "jobs" in place:
+                    folders = Path(process.cwd()).parts
+                    if "jobs" in folders:
                         times = process.cpu_times()
-                        use = Use(times.user + times.system, peak(process.pid))
-                        self.uses[(place[place.index("jobs") + 2], process.pid)] = use
+                        job = folders[folders.index("jobs") + 2]
+                        usages[job, process.pid] = Usage(times.user + times.system, peak(process.pid))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield usages
+    finally:
+        stop.set()
+        thread.join()
+
+
+def usage_of(job: str, usages: Usages) -> Usage:
+    """The CPU of all processes of a job, and the peak memory of the largest. Raises ValueError if there is none."""
+    found = [usage for (name, _), usage in usages.items() if name == job]
+    return Usage(sum(usage.cpu for usage in found), max(usage.peak for usage in found))
 
 
 def peak(pid: int) -> float:
-    """The most resident memory that a process had, in MB; where the system does not keep it, what it has now."""
+    """The peak resident memory of a process in MB; its present memory where the system does not record the peak."""
     if sys.platform == "linux":
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -82,7 +80,7 @@ def seconds(sagemaker: Any, noun: str, job: str) -> float:
 
 @contextmanager
 def pinned(pid: int, cores: set[int]) -> Iterator[None]:
-    """A process, its threads and its children on some cores; what they start meanwhile stays there, too (Linux)."""
+    """Pin a process, its threads, its children and all processes that they start to some cores (Linux only)."""
     before = os.sched_getaffinity(0)
     _pin(pid, cores)
     try:

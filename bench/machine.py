@@ -1,9 +1,8 @@
-"""The machine that figures come from: what it is, and how fast it copies memory, writes to its disk and parses CSV."""
+"""The machine that produced the figures: its processor, memory, and rates of memory, disk and CSV parser."""
 
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +12,22 @@ import pyarrow as pa
 from pyarrow import csv
 
 from bench import data
+from bench.process import timed
 
 _WRITTEN, _COPIED, _ROWS, _REPEATS = 512, 256, 100_000, 3
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What binds a program here; rates in MB (10^6 bytes) a second, the best of some tries.
+    """What limits a program on this machine; rates in MB (10^6 bytes) per second, the best of several attempts.
 
     Args:
-        processor: Its model.
-        cores: That this process may use.
+        processor: The processor's model.
+        cores: The cores that this process may use.
         memory: GB.
-        disk: Written and flushed to the disk, below the folder that was given.
-        copy: Read from memory and written to it, counted twice, by one core.
-        parse: CSV of 30 numbers a row, in memory, into columns by pyarrow on all cores.
+        disk: Rate of writing to the disk, flush included.
+        copy: Rate of one core that copies memory; reads and writes both count.
+        parse: Rate of pyarrow on all cores that parses CSV in memory, 30 numbers per row.
     """
 
     processor: str
@@ -39,7 +39,7 @@ class Machine:
 
 
 def measure(folder: Path) -> Machine:
-    """Takes some seconds and half a gigabyte of the disk that `folder` is on."""
+    """Measure the machine. Takes some seconds and 0.5 GB of the disk that `folder` is on."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         file = Path(name) / "written"
         block = np.random.default_rng(0).bytes(1_000_000)
@@ -67,17 +67,12 @@ def _write(file: Path, block: bytes) -> None:
         os.fsync(opened.fileno())
 
 
-def _fastest(do: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(_REPEATS):
-        started = time.perf_counter()
-        do()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+def _fastest(call: Callable[[], object]) -> float:
+    return min(timed(call) for _ in range(_REPEATS))
 
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())

@@ -1,74 +1,141 @@
-"""The preprocessing beside polars, pandas and pyarrow, which do the same checks, split and statistics."""
+"""The preprocessing beside polars, pandas and pyarrow, and on two instances beside one."""
 
 import json
+import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 from bench import data
-from bench.figure import Figure
-from bench.process import PROJECT, YARDSTICKS, BenchError, Program, Run, in_turn, least_disturbed, run, start
+from bench.figures import Figure
+from bench.process import BASELINES, PROJECT, BenchError, Program, Run, in_turn, least_disturbed, run, start, timed
 from pipeline.config import load
 
-OTHERS = {"polars": "polars, streaming", "pandas": "pandas", "arrow": "pyarrow"}
 GOALS = {
-    "polars": ("ratio >= 1.0", ""),
-    "pandas": ("ratio >= 2", "ratio <= 0.25"),
-    "arrow": ("", ""),
+    "polars": ("polars, streaming", "ratio >= 1.0", ""),
+    "pandas": ("pandas", "ratio >= 2", "ratio <= 0.25"),
+    "arrow": ("pyarrow", "", ""),
 }
-"""Of throughput and of peak memory."""
-FILES = 4
-JOBS = str(PROJECT / "pipeline/jobs")
+"""The name of each baseline, and the goals of throughput and of peak memory beside it."""
 SPEED = "parsing and writing of numbers as text, two cores"
+FILES, INSTANCE_FILES = 4, 8
+HOSTS = ["algo-1", "algo-2"]
+PARTS = ("train", "validation", "holdout", "labels")
 
 
 def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
-    """MB of CSV a second and peak memory; pandas, which takes its time, only once.
+    """MB of CSV per second and peak memory, beside programs with the same checks, split and statistics.
 
     Args:
-        folder: For the generated data; emptied afterwards.
-        rows: In all files together.
-        repeats: Of each program.
+        folder: For the generated data; this function deletes the data at the end.
+        rows: The rows of all files together.
+        repeats: The runs of each program; pandas is slow and runs once.
     """
     root = folder / "preprocess"
     try:
         megabytes = sum(data.write_raw(root / f"raw/{n}.csv", rows // FILES, seed=n) for n in range(FILES)) / 1e6
-        ours = ("preprocess", "--input", str(root / "raw"))
-        others = {name: _other(root, name) for name in OTHERS}
-        runs = in_turn(repeats, {"ours": lambda: job(root, *ours, output="ours").result(), **others}, once={"pandas"})
-        kept = {name: _rows(root, name, of[-1]) for name, of in runs.items()}
+        ours = partial(_run_job, root, "preprocess", "--input", str(root / "raw"), output="ours")
+        baselines = {name: partial(_run_baseline, root, name) for name in GOALS}
+        runs = in_turn(repeats, {"ours": ours, **baselines}, once={"pandas"})
+        kept = {name: int(runs[name][-1].output.split()[-1]) for name in GOALS}
+        counts = json.loads((root / "ours/baseline/baseline.json").read_text())["rows"]
+        kept["ours"] = counts["read"] - counts["duplicates_dropped"]
         if len(set(kept.values())) > 1:
-            raise BenchError(f"not the same rows were kept: {kept}")
-        best = {name: least_disturbed(of) for name, of in runs.items()}
-        mine, shown = best.pop("ours"), f"preprocess {rows:,} rows"
-        for name, other in best.items():
-            speed, memory = GOALS[name]
-            yield Figure(shown, megabytes / mine.seconds, "MB/s", OTHERS[name], megabytes / other.seconds, speed, SPEED)
-            yield Figure(f"{shown}, peak memory", mine.memory, "MB", OTHERS[name], other.memory, memory, "its buffers")
+            raise BenchError(f"the programs kept different numbers of rows: {kept}")
+        mine, shown = least_disturbed(runs["ours"]), f"preprocess {rows:,} rows"
+        for name, (title, speed, memory) in GOALS.items():
+            other = least_disturbed(runs[name])
+            yield Figure(shown, megabytes / mine.seconds, "MB/s", title, megabytes / other.seconds, speed, SPEED)
+            yield Figure(f"{shown}, peak memory", mine.memory, "MB", title, other.memory, memory, "its buffers")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def job(root: Path, command: str, *arguments: str, output: str, core: int | None = None) -> Program:
-    """Start one of the jobs' commands on `root`/settings.json; what was in its output folder is gone."""
+def measure_instances(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
+    """Rows per second of two instances with one core each, merge included, beside one instance (Linux only).
+
+    Raises BenchError if the two instances write other rows than one. The arguments are those of `measure`.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+    if len(cores) < len(HOSTS):
+        return
+    root = folder / "instances"
+    alone = partial(_run_job, root, "preprocess", "--input", str(root / "raw"), output="alone", core=cores[0])
+    try:
+        for number in range(INSTANCE_FILES):
+            file = root / f"raw/{number}.csv"
+            data.write_raw(file, rows // INSTANCE_FILES, seed=number)
+            share = root / HOSTS[number % len(HOSTS)] / file.name
+            share.parent.mkdir(exist_ok=True)
+            share.hardlink_to(file)
+        calls = {"one": lambda: timed(alone), "two": lambda: timed(lambda: _run_instances(root, cores))}
+        one, two = (median(seconds) for seconds in in_turn(repeats, calls).values())
+        if _content(root / "alone") != _content(root / "run"):
+            raise BenchError("two instances wrote other rows than one")
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    name, limit = f"preprocess {rows:,} rows, two instances of a core each", "memory bandwidth, the merge"
+    yield Figure(name, rows / two, "rows/s", "one instance on one core", rows / one, "ratio >= 1.6", limit)
+
+
+def _start_job(root: Path, command: str, *arguments: str, output: str, core: int | None = None) -> Program:
+    """Start a command of the jobs with `root`/settings.json; empties its output folder before."""
     shutil.rmtree(root / output, ignore_errors=True)
     (root / "settings.json").write_text(load(PROJECT / "bench/pipeline.toml").to_json())
-    shared = ("--settings", str(root / "settings.json"), "--output", str(root / output))
-    return start(sys.executable, JOBS, command, *arguments, *shared, core=core)
+    common = ("--settings", str(root / "settings.json"), "--output", str(root / output))
+    return start(sys.executable, "-m", "pipeline.jobs", command, *arguments, *common, core=core)
 
 
-def _other(root: Path, name: str) -> Callable[[], Run]:
-    def once() -> Run:
-        shutil.rmtree(root / name, ignore_errors=True)
-        return run(f"bench.yardsticks.preprocess_{name}", str(root / "raw"), str(root / name), python=YARDSTICKS)
-
-    return once
+def _run_job(root: Path, command: str, *arguments: str, output: str, core: int | None = None) -> Run:
+    return _start_job(root, command, *arguments, output=output, core=core).result()
 
 
-def _rows(root: Path, name: str, last: Run) -> int:
-    """How many different rows a program kept."""
-    if name != "ours":
-        return int(last.output.split()[-1])
-    rows = json.loads((root / "ours/baseline/baseline.json").read_text())["rows"]
-    return int(rows["read"] - rows["duplicates_dropped"])
+def _run_baseline(root: Path, name: str) -> Run:
+    shutil.rmtree(root / name, ignore_errors=True)
+    return run(f"bench.baselines.preprocess_{name}", str(root / "raw"), str(root / name), python=BASELINES)
+
+
+def _run_instances(root: Path, cores: list[int]) -> None:
+    running = []
+    for host, core in zip(HOSTS, cores, strict=False):
+        resources = root / f"{host}.json"
+        resources.write_text(json.dumps({"current_host": host, "hosts": HOSTS, "network_interface_name": "lo"}))
+        arguments = ("--input", str(root / host), "--resources", str(resources))
+        running.append(_start_job(root, "preprocess", *arguments, output=f"out-{host}", core=core))
+    try:
+        for program in running:
+            program.result()
+    finally:
+        for program in running:
+            program.kill()
+    shutil.rmtree(root / "run", ignore_errors=True)
+    for host in HOSTS:
+        _upload(root / f"out-{host}", root / "run")
+    _run_job(root, "merge", "--run", str(root / "run"), output="merged")
+    _upload(root / "merged", root / "run")
+
+
+def _upload(source: Path, target: Path) -> None:
+    """Link the files below one folder, as an upload to S3 does; replaces files of the same name."""
+    for file in source.rglob("*"):
+        if file.is_file():
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.unlink(missing_ok=True)
+            copy.hardlink_to(file)
+
+
+def _content(run: Path) -> dict[str, tuple[int, int]]:
+    """For each part, the number of lines and a sum of their hashes, which does not depend on their order."""
+    found = {}
+    for part in PARTS:
+        count = total = 0
+        for file in (run / part).iterdir():
+            with file.open("rb") as lines:
+                for line in lines:
+                    count, total = count + 1, total + hash(line)
+        found[part] = count, total
+    return found

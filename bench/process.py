@@ -1,30 +1,41 @@
-"""Programs measured from outside: wall time, CPU time and peak memory of a process of its own."""
+"""Measure programs from outside: wall time, CPU time and peak memory, each program in a process of its own."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 PROJECT = Path(__file__).resolve().parent.parent
-YARDSTICKS = str(PROJECT / "build/bench-venv/bin/python")
-"""The Python that has what we are compared with: requirements-bench.txt."""
-_LAUNCH = PROJECT / "bench/launch.py"
+BASELINES = str(PROJECT / "build/bench-venv/bin/python")
+"""The Python with the packages that the project is compared with: requirements-bench.txt."""
+# Linux adds the memory of the process that starts a program to the program's peak, so this process is small.
+_LAUNCHER = """
+import os, sys, time
+started = time.perf_counter()
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(process, 0)
+seconds, cpu = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+print(f"[{os.waitstatus_to_exitcode(status)}, {seconds}, {cpu}, {usage.ru_maxrss}]", flush=True)
+"""
 # Linux counts ru_maxrss in KB, macOS in bytes.
 _UNIT = 1 << 20 if sys.platform == "darwin" else 1 << 10
+_T = TypeVar("_T")
 
 
 class BenchError(Exception):
-    """A measured program failed; the message has its output."""
+    """A measured program failed; the message contains its output."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A program's seconds from its start to its end and those of CPU, its peak memory in MB, and what it printed."""
+    """A program's wall time and CPU time in seconds, its peak memory in MB, and its output."""
 
     seconds: float
     cpu: float
@@ -34,31 +45,26 @@ class Run:
 
 @dataclass(frozen=True)
 class Program:
-    """A program that has been started.
-
-    Args:
-        command: What it was started by, for the message.
-        process: It; its own group, as it is ended with all that it started.
-    """
+    """A program that is running, with its command for error messages. Its process leads a process group."""
 
     command: Sequence[str]
     process: "subprocess.Popen[str]"
 
     def result(self) -> Run:
-        """Wait for it. Raises BenchError when it failed."""
+        """Wait for the program. Raises BenchError if it fails."""
         try:
-            told, _ = self.process.communicate()
+            output, _ = self.process.communicate()
         except BaseException:
             self.kill()
             raise
-        output, _, last = told.rstrip("\n").rpartition("\n")
+        output, _, last = output.rstrip("\n").rpartition("\n")
         code, seconds, cpu, memory = json.loads(last)
         if code:
             raise BenchError(f"{' '.join(self.command)} ended with {code}:\n{output[-2000:]}")
         return Run(seconds, cpu, memory / _UNIT, output)
 
     def kill(self) -> None:
-        """End it and what it started."""
+        """Kill the program and all processes that it started."""
         if self.process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -68,43 +74,53 @@ class Program:
 def start(
     *command: str, core: int | None = None, environment: Mapping[str, str] | None = None, folder: Path = PROJECT
 ) -> Program:
-    """Start a command, on one core when one is given (Linux only; elsewhere the scheduler chooses)."""
+    """Start a command; `core` pins it to one core (Linux only)."""
 
     def pin() -> None:
         if core is not None and sys.platform == "linux":
             os.sched_setaffinity(0, {core})
 
     process = subprocess.Popen(
-        [sys.executable, "-S", str(_LAUNCH), *command],
+        [sys.executable, "-S", "-c", _LAUNCHER, *command],
         cwd=folder,
         env={**os.environ, **(environment or {}), "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=pin,  # noqa: PLW1509 (no thread of ours holds a lock here)
+        preexec_fn=pin,  # noqa: PLW1509 (no other thread holds a lock here)
     )
     return Program(command, process)
 
 
 def run(*arguments: str, python: str = sys.executable) -> Run:
-    """Run `python -m <arguments>`. Raises BenchError when it fails."""
+    """Run `python -m <arguments>`. Raises BenchError if it fails."""
     return start(python, "-m", *arguments).result()
 
 
-def least_disturbed(runs: list[Run]) -> Run:
-    """The fastest of some runs of the same program, with the least memory that one of them took.
+def timed(call: Callable[[], object]) -> float:
+    """The seconds that a call takes."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
-    What is compared now and then takes a sixth more than it needs: pandas, by the luck of its allocator.
+
+def least_disturbed(runs: list[Run]) -> Run:
+    """The fastest of several runs of one program, with the least memory of any run.
+
+    Some programs occasionally take a sixth more memory than they need: pandas, because of its allocator.
     """
     return replace(min(runs, key=lambda run: run.seconds), memory=min(run.memory for run in runs))
 
 
-def in_turn(repeats: int, runs: Mapping[str, Callable[[], Run]], once: Collection[str] = ()) -> dict[str, list[Run]]:
-    """Each of `runs` so often, taking turns, as what disturbs the machine is to meet all of them; some only `once`."""
-    done: dict[str, list[Run]] = {name: [] for name in runs}
+def in_turn(repeats: int, calls: Mapping[str, Callable[[], _T]], once: Collection[str] = ()) -> dict[str, list[_T]]:
+    """The results of `repeats` rounds of all calls; those in `once` take part in the first round only.
+
+    Calls alternate so that a disturbance of the machine affects all of them.
+    """
+    results: dict[str, list[_T]] = {name: [] for name in calls}
     for turn in range(repeats):
-        for name, program in runs.items():
+        for name, call in calls.items():
             if turn == 0 or name not in once:
-                done[name].append(program())
-    return done
+                results[name].append(call())
+    return results

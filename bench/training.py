@@ -1,4 +1,4 @@
-"""Training on a large CSV: against pandas and scikit-learn, and against Vowpal Wabbit."""
+"""Training on a large CSV, beside pandas with scikit-learn and beside Vowpal Wabbit."""
 
 import json
 import os
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench import data
 from bench.columns import FEATURES
-from bench.figure import Figure
-from bench.process import YARDSTICKS, Run, in_turn, least_disturbed, run
+from bench.figures import Figure
+from bench.process import BASELINES, Run, in_turn, least_disturbed, run
 from local.linear_learner import artifact, predict
 
 PARSING = "parsing CSV, one core"
@@ -20,24 +21,26 @@ WABBIT = "Vowpal Wabbit, one model"
 
 
 def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
-    """All 32 models trained, selected and calibrated from CSV, parsing included.
+    """Train, select and calibrate all 32 models from CSV, parsing included.
 
     Args:
-        folder: For the generated data; emptied afterwards.
-        rows: Of the training file.
-        repeats: Of each program.
+        folder: For the generated data; this function deletes the data at the end.
+        rows: The rows of the training file; validation has a twentieth of them, at most 100,000.
+        repeats: The runs of each program.
     """
     root = folder / "training"
     try:
-        learn, held = _laid_out(root, rows)
-        name, given = f"{rows:,} x {FEATURES} from CSV", (str(learn), str(held))
+        learn, held = prepare(root, "train", "validation")
+        data.write_csv(learn, rows, seed=1)
+        data.write_csv(held, min(rows // 20, 100_000), seed=2)
+        name, files = f"{rows:,} x {FEATURES} from CSV", (str(learn), str(held))
         runs = in_turn(
             repeats,
             {
-                "single": lambda: _train(root, epochs="1"),
-                "wabbit": lambda: run("bench.yardsticks.wabbit", given[0], str(FEATURES), python=YARDSTICKS),
-                "ours": lambda: _train(root),
-                "scikit": lambda: run("bench.yardsticks.scikit", *given, python=YARDSTICKS),
+                "single": lambda: _train_synced(root, epochs="1"),
+                "wabbit": lambda: run("bench.baselines.train_vowpal_wabbit", files[0], str(FEATURES), python=BASELINES),
+                "ours": lambda: _train_synced(root),
+                "scikit": lambda: run("bench.baselines.train_scikit_learn", *files, python=BASELINES),
             },
         )
         once, other = least_disturbed(runs["ours"]), least_disturbed(runs["scikit"])
@@ -51,27 +54,35 @@ def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _laid_out(root: Path, rows: int) -> tuple[Path, Path]:
-    """A folder like /opt/ml with a train and a validation file, a twentieth as long but at most 100,000 rows."""
-    files = []
-    for channel, length in (("train", rows), ("validation", min(rows // 20, 100_000))):
-        folder = root / "input/data" / channel
-        folder.mkdir(parents=True)
-        files.append(folder / "part-0.csv")
-        data.write_csv(files[-1], length, seed=len(files))
-    config = root / "input/config"
-    config.mkdir(parents=True)
-    channels = {channel: {"ContentType": "text/csv"} for channel in ("train", "validation")}
-    (config / "inputdataconfig.json").write_text(json.dumps(channels))
-    return files[0], files[1]
+def prepare(root: Path, *channels: str) -> list[Path]:
+    """Make a folder like /opt/ml; returns the path of each channel's CSV file, which the caller writes."""
+    (root / "input/config").mkdir(parents=True, exist_ok=True)
+    config = {channel: {"ContentType": "text/csv"} for channel in channels}
+    (root / "input/config/inputdataconfig.json").write_text(json.dumps(config))
+    files = [root / "input/data" / channel / "part-0.csv" for channel in channels]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    return files
 
 
-def _train(root: Path, **hyperparameters: str) -> Run:
-    given = {"predictor_type": "binary_classifier", **hyperparameters}
-    (root / "input/config/hyperparameters.json").write_text(json.dumps(given))
-    # What was just generated is on its way to the disk; that is not to be measured.
-    os.sync()
+def train(root: Path, **hyperparameters: str) -> Run:
+    """Run a training job on a folder from `prepare`, with the default hyperparameters but for the given ones."""
+    config = {"predictor_type": "binary_classifier", **hyperparameters}
+    (root / "input/config/hyperparameters.json").write_text(json.dumps(config))
     return run("local.linear_learner", "train", "--root", str(root))
+
+
+def train_on(root: Path, features: NDArray[np.float64], labels: NDArray[np.int64]) -> Run:
+    """Run a training job on a table, in mini-batches of 32 rows."""
+    (file,) = prepare(root, "train")
+    table = np.column_stack([labels, features])
+    file.write_text("\n".join(",".join(map(repr, row)) for row in table.tolist()))
+    return train(root, mini_batch_size="32")
+
+
+def _train_synced(root: Path, **hyperparameters: str) -> Run:
+    os.sync()  # the generated data must not be on its way to the disk during the measurement
+    return train(root, **hyperparameters)
 
 
 def _log_loss(root: Path, held: Path) -> float:

@@ -1,11 +1,10 @@
-"""Batch transform on the local SageMaker, from S3 to S3, beside scikit-learn; and with two instances beside one."""
+"""Batch transform on the local SageMaker, from S3 to S3, beside scikit-learn; and two instances beside one."""
 
 import io
 import os
 import sys
 import tarfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -13,27 +12,27 @@ from typing import Any
 
 from bench import data
 from bench.deployment import Deployment
-from bench.endpoint import export
-from bench.figure import Figure
+from bench.figures import Figure
 from bench.jobs import pinned, seconds
-from bench.process import YARDSTICKS, BenchError, run
+from bench.process import BASELINES, BenchError, in_turn, run
+from bench.serving import export
 from local.linear_learner import artifact
 
 FILES = 8
 PREFIX = "runs/bench"
-"""Where the pipeline's role may read and write."""
+"""The pipeline's role may read and write here."""
 SCIKIT = "json, scikit-learn's predict_proba"
 _numbers = count()
 
 
 def measure(folder: Path, deployment: Deployment, rows: int, repeats: int) -> Iterator[Figure]:
-    """Rows a second of the whole job, the start of its model server included.
+    """Rows per second of the whole job, including the start of its model server.
 
     Args:
         folder: For the generated data.
-        deployment: With a model of as many features.
-        rows: In all files together.
-        repeats: Of each measurement, taking turns.
+        deployment: With a model of 30 features.
+        rows: The rows of all files together.
+        repeats: The runs of each measurement, in turn.
     """
     sagemaker, s3, bucket = deployment.client("sagemaker"), deployment.client("s3"), deployment.outputs["DataBucket"]
     files = [folder / f"transform/{number}.jsonl" for number in range(FILES)]
@@ -41,30 +40,38 @@ def measure(folder: Path, deployment: Deployment, rows: int, repeats: int) -> It
         data.write_lines(file, rows // FILES, seed=number)
         s3.upload_file(str(file), bucket, f"{PREFIX}/holdout/{file.name}")
     name = sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending")["Models"][0]["ModelName"]
-    given = _export(sagemaker.describe_model(ModelName=name), s3, folder)
-    out, theirs = folder / "scores.jsonl", list[float]()
-    plain, one, two = list[float](), list[float](), list[float]()
-    for _ in range(repeats):
-        plain.append(_job(sagemaker, name, bucket, 1))
-        arguments = ("bench.yardsticks.predict_proba", str(given), str(out), *map(str, files))
-        theirs.append(run(*arguments, python=YARDSTICKS).seconds)
-        if sys.platform == "linux" and len(cores := os.sched_getaffinity(0)) > 1:
-            with pinned(deployment.cloud.pid, {min(cores)}):
-                one.append(_job(sagemaker, name, bucket, 1))
-            single = _written(s3, bucket)
-            two.append(_job(sagemaker, name, bucket, 2))
-            if _written(s3, bucket) != single:
-                raise BenchError("two instances wrote other answers than one")
-    yield Figure(f"transform {rows:,} rows", rows / median(plain), "rows/s", SCIKIT, rows / median(theirs), "",
-                 "JSON to numbers and back")  # fmt: skip
-    if two:
-        name = f"transform {rows:,} rows, two instances of a core each"
-        limit = "the agent that deals out the records"
-        yield Figure(name, rows / median(two), "rows/s", "one instance on one core", rows / median(one),
-                     "ratio >= 1.6", limit)  # fmt: skip
+    model, out = _download(sagemaker.describe_model(ModelName=name), s3, folder), folder / "scores.jsonl"
+    baseline = ("bench.baselines.transform_scikit_learn", str(model), str(out), *map(str, files))
+    cores = os.sched_getaffinity(0) if sys.platform == "linux" else set()
+    written = []
+
+    def on_one_core() -> float:
+        with pinned(deployment.cloud.pid, {min(cores)}):
+            took = _run(sagemaker, name, bucket, 1)
+        written.append(_written(s3, bucket))
+        return took
+
+    def on_two_instances() -> float:
+        took = _run(sagemaker, name, bucket, 2)
+        if _written(s3, bucket) != written[-1]:
+            raise BenchError("two instances wrote other answers than one")
+        return took
+
+    calls: dict[str, Callable[[], float]] = {
+        "plain": lambda: _run(sagemaker, name, bucket, 1),
+        "scikit": lambda: run(*baseline, python=BASELINES).seconds,
+    }
+    if len(cores) > 1:
+        calls |= {"one": on_one_core, "two": on_two_instances}
+    rates = {call: rows / median(values) for call, values in in_turn(repeats, calls).items()}
+    title, limit = f"transform {rows:,} rows", "JSON to numbers and back"
+    yield Figure(title, rates["plain"], "rows/s", SCIKIT, rates["scikit"], "", limit)
+    if "two" in rates:
+        title, limit = f"{title}, two instances of a core each", "the agent that distributes the records"
+        yield Figure(title, rates["two"], "rows/s", "one instance on one core", rates["one"], "ratio >= 1.6", limit)
 
 
-def _job(sagemaker: Any, model: str, bucket: str, instances: int) -> float:
+def _run(sagemaker: Any, model: str, bucket: str, instances: int) -> float:
     name = f"bench-{os.getpid()}-{next(_numbers)}"
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{PREFIX}/holdout/"}}
     sagemaker.create_transform_job(
@@ -79,8 +86,8 @@ def _job(sagemaker: Any, model: str, bucket: str, instances: int) -> float:
         },
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": instances},
     )
-    while sagemaker.describe_transform_job(TransformJobName=name)["TransformJobStatus"] == "InProgress":
-        time.sleep(0.2)
+    waiter = sagemaker.get_waiter("transform_job_completed_or_stopped")
+    waiter.wait(TransformJobName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 3000})
     return seconds(sagemaker, "transform", name)
 
 
@@ -89,7 +96,7 @@ def _written(s3: Any, bucket: str) -> dict[str, str]:
     return {item["Key"]: item["ETag"] for item in found}
 
 
-def _export(model: dict[str, Any], s3: Any, folder: Path) -> Path:
+def _download(model: dict[str, Any], s3: Any, folder: Path) -> Path:
     bucket, _, key = model["PrimaryContainer"]["ModelDataUrl"].removeprefix("s3://").partition("/")
     packed = io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     with tarfile.open(fileobj=packed) as archive:

@@ -1,6 +1,6 @@
-"""`python -m bench.yardsticks.preprocess_arrow SOURCE OUTPUT`: the preprocessing with pyarrow's tables and kernels.
+"""`python -m bench.baselines.preprocess_arrow SOURCE OUTPUT`: the preprocessing with pyarrow's tables and kernels.
 
-pyarrow has no hash of rows: that is numpy's. Its group_by drops equal rows, its writer makes the JSON's numbers.
+numpy hashes the rows, as pyarrow does not. group_by drops duplicates, and the CSV writer formats the JSON's numbers.
 """
 
 import json
@@ -20,7 +20,7 @@ LINES = 65_536
 
 
 def main(source: str, output: str) -> None:
-    """Check, drop equal rows, split by a hash, describe, write."""
+    """Check, drop duplicates, split by a hash, compute statistics, write."""
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     types = {**dict.fromkeys(NAMES, pa.float64()), TARGET: pa.string()}
@@ -28,7 +28,7 @@ def main(source: str, output: str) -> None:
     rows = dataset.dataset(source, format=dataset.CsvFileFormat(convert_options=options)).to_table()
     finite = all(pc.all(pc.is_finite(rows[name])).as_py() for name in NAMES)
     if not finite or not pc.all(pc.is_in(rows[TARGET], pa.array(CLASSES))).as_py():
-        sys.exit("rows that are no good")
+        sys.exit("invalid rows")
     once = rows.group_by(NAMES).aggregate([(TARGET, "min"), (TARGET, "max")])
     del rows
     if not pc.all(pc.equal(once[f"{TARGET}_min"], once[f"{TARGET}_max"])).as_py():
@@ -51,8 +51,8 @@ def main(source: str, output: str) -> None:
     with (folder / "labels.jsonl").open("w") as labels:
         pairs = zip(row[held].tolist(), label.filter(held).to_pylist(), strict=True)
         labels.writelines(f'{{"row":"{key:016x}","label":{value}}}\n' for key, value in pairs)
-    described = {name: _described(features[name]) for name in NAMES}
-    (folder / "baseline.json").write_text(json.dumps(described))
+    statistics = {name: _statistics(features[name]) for name in NAMES}
+    (folder / "baseline.json").write_text(json.dumps(statistics))
     print(once.num_rows)
 
 
@@ -65,7 +65,7 @@ def _hash(features: pa.Table) -> NDArray[np.uint64]:
     return keys
 
 
-def _described(column: pa.ChunkedArray) -> dict[str, object]:
+def _statistics(column: pa.ChunkedArray) -> dict[str, object]:
     return {
         "mean": pc.mean(column).as_py(),
         "standard_deviation": pc.stddev(column, ddof=1).as_py(),

@@ -1,4 +1,4 @@
-"""`python -m bench.yardsticks.preprocess_pandas SOURCE OUTPUT`: the preprocessing, as one writes it with pandas."""
+"""`python -m bench.baselines.preprocess_pandas SOURCE OUTPUT`: the preprocessing with pandas."""
 
 import json
 import sys
@@ -11,12 +11,12 @@ from bench.columns import CLASSES, NAMES, PERCENTS, SHARES, TARGET
 
 
 def main(source: str, output: str) -> None:
-    """Check, drop equal rows, split by a hash, describe, write."""
+    """Check, drop duplicates, split by a hash, compute statistics, write."""
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     rows = pd.concat([pd.read_csv(file) for file in sorted(Path(source).glob("*.csv"))], ignore_index=True)
     if not (np.isfinite(rows[NAMES].to_numpy()).all() and rows[TARGET].isin(CLASSES).all()):
-        sys.exit("rows that are no good")
+        sys.exit("invalid rows")
     rows = rows.drop_duplicates()
     if rows.duplicated(NAMES).any():
         sys.exit("equal features with different labels")

@@ -1,4 +1,4 @@
-"""The endpoint as one writes it with FastAPI: MODEL names the .npz; uvicorn runs it with one worker."""
+"""A model server with FastAPI, for uvicorn with one worker; the environment variable MODEL is the .npz file."""
 
 import os
 
@@ -6,8 +6,8 @@ import numpy as np
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-given = np.load(os.environ["MODEL"])
-weights, bias, threshold = given["weights"].astype(np.float64), given["bias"].astype(np.float64), given["threshold"]
+model = np.load(os.environ["MODEL"])
+weights, bias, threshold = model["weights"].astype(np.float64), model["bias"].astype(np.float64), model["threshold"]
 app = FastAPI()
 
 
@@ -18,14 +18,14 @@ class Row(BaseModel):
 
 
 class Request(BaseModel):
-    """As SageMaker's JSON requests are."""
+    """A JSON request, as SageMaker's algorithms accept it."""
 
     instances: list[Row]
 
 
 @app.get("/ping")
 async def ping() -> None:
-    """It is up."""
+    """Answer 200."""
 
 
 @app.post("/invocations")

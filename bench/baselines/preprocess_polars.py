@@ -1,6 +1,6 @@
-"""`python -m bench.yardsticks.preprocess_polars SOURCE OUTPUT`: the preprocessing, as one writes it with polars.
+"""`python -m bench.baselines.preprocess_polars SOURCE OUTPUT`: the preprocessing with polars.
 
-Lazily and by the streaming engine; all outputs are collected together, so that what they share is read once.
+The streaming engine collects all outputs together, so that it reads shared inputs once.
 """
 
 import json
@@ -13,7 +13,7 @@ from bench.columns import CLASSES, NAMES, PERCENTS, SHARES, TARGET
 
 
 def main(source: str, output: str) -> None:
-    """Check, drop equal rows, split by a hash, describe, write."""
+    """Check, drop duplicates, split by a hash, compute statistics, write."""
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     types = {**dict.fromkeys(NAMES, pl.Float64), TARGET: pl.String}
@@ -31,13 +31,13 @@ def main(source: str, output: str) -> None:
     first, second = SHARES["train"], SHARES["train"] + SHARES["validation"]
     learn, held = pl.col("place") < second, once.filter(pl.col("place") >= second)
     labelled = [pl.col(TARGET), features]
-    asked = [
-        once.filter(pl.col("place") < first).select(labelled).sink_csv(
-            folder / "train.csv", include_header=False, lazy=True
-        ),
-        once.filter(learn & (pl.col("place") >= first)).select(labelled).sink_csv(
-            folder / "validation.csv", include_header=False, lazy=True
-        ),
+    outputs = [
+        once.filter(pl.col("place") < first)
+        .select(labelled)
+        .sink_csv(folder / "train.csv", include_header=False, lazy=True),
+        once.filter(learn & (pl.col("place") >= first))
+        .select(labelled)
+        .sink_csv(folder / "validation.csv", include_header=False, lazy=True),
         held.select(features=pl.concat_list(NAMES)).sink_ndjson(folder / "holdout.jsonl", lazy=True),
         held.select("row", pl.col(TARGET).alias("label")).sink_ndjson(folder / "labels.jsonl", lazy=True),
         wrong,
@@ -50,10 +50,10 @@ def main(source: str, output: str) -> None:
             features.max().name.suffix("_maximum"),
             features.quantile(PERCENTS, interpolation="linear").name.suffix("_percentiles"),
         ),
-    ]  # fmt: skip
-    *_, wrong_rows, described = pl.collect_all(asked, engine="streaming")
+    ]
+    *_, wrong_rows, described = pl.collect_all(outputs, engine="streaming")
     if wrong_rows.item() or described["clashes"].item():
-        sys.exit("rows that are no good")
+        sys.exit("invalid rows")
     (folder / "baseline.json").write_text(json.dumps(described.to_dicts()[0]))
     print(described["rows"].item())
 

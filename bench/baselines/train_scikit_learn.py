@@ -1,4 +1,4 @@
-"""The baseline: `python -m bench.scikit TRAIN.csv VALIDATION.csv` prints the validation log loss."""
+"""`python -m bench.baselines.train_scikit_learn TRAIN.csv VALIDATION.csv`: print the validation log loss."""
 
 import sys
 
@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 
 def main(train: str, validation: str) -> None:
-    """What one would write without the linear learner."""
+    """Train one model on standardized features."""
     rows = pd.read_csv(train, header=None)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows.iloc[:, 1:], rows[0])
     held = pd.read_csv(validation, header=None)
