@@ -13,10 +13,10 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
 from bench import accuracy, api, end_to_end, growth, load, preprocess, serving, training, transform
@@ -32,75 +32,59 @@ DEPLOYED = {"end-to-end", "transform", "api", "load"}
 """The parts that need the example's deployment."""
 
 
-class Bench:
-    """The parts, at one of two sizes.
-
-    Args:
-        folder: For data; the caller deletes it.
-        stack: Closing it undeploys the example.
-        small: Whether to use little data.
-    """
-
-    def __init__(self, folder: Path, stack: ExitStack, *, small: bool) -> None:
-        self._folder, self._stack, self._small = folder, stack, small
-        self.sizes = (10_000, 50_000) if small else (100_000, 1_000_000, 5_000_000, 20_000_000)
-
-    @cached_property
-    def _example(self) -> Future[Deployment]:
-        return self._stack.enter_context(ThreadPoolExecutor(1)).submit(self._stack.enter_context, deployed())
-
-    def deploy_early(self, chosen: Iterable[str]) -> None:
-        """Deploy the example while other parts run, if small: then no figure that this could disturb counts."""
-        if self._small and not DEPLOYED.isdisjoint(chosen):
-            self._example.running()
-
-    def parts(self) -> dict[str, Part]:
-        """All parts, by name."""
-        folder, small = self._folder, self._small
-        rows, scored, repeats = (40_000, 8_000, 1) if small else (2_000_000, 200_000, 3)
-        growth_file = "growth-small.json" if small else "growth.json"
-        return {
-            "accuracy": lambda: accuracy.measure(folder, 1 if small else 5),
-            "serving": lambda: serving.measure(folder, 1 if small else 20),
-            "endpoint": lambda: serving.compare(folder, 3 if small else 9, 200 if small else 1000),
-            "preprocess": lambda: preprocess.measure(folder, rows, repeats),
-            "instances": lambda: preprocess.measure_instances(folder, 80_000 if small else rows, repeats),
-            "training": lambda: training.measure(folder, rows, repeats),
-            "growth": lambda: growth.measure(folder, self.sizes, growth_file),
-            "end-to-end": lambda: end_to_end.measure(folder, self._example.result(), repeats),
-            "transform": lambda: transform.measure(folder, self._example.result(), scored, repeats),
-            "api": lambda: api.measure(folder, self._example.result(), *((5, 100) if small else (25, 1000))),
-            "load": lambda: load.measure(self._example.result(), 2.0 if small else 30.0, quick=small),
-        }
+def parts_of(
+    folder: Path, example: Callable[[], Deployment], sizes: tuple[int, ...], *, small: bool
+) -> dict[str, Part]:
+    """All parts, by name; `folder` is for their data, and `example` waits for the example's deployment."""
+    rows, scored, repeats = (40_000, 8_000, 1) if small else (2_000_000, 200_000, 3)
+    growth_file = "growth-small.json" if small else "growth.json"
+    return {
+        "accuracy": lambda: accuracy.measure(folder, 1 if small else 5),
+        "serving": lambda: serving.measure(folder, 1 if small else 20),
+        "endpoint": lambda: serving.compare(folder, 3 if small else 9, 200 if small else 1000),
+        "preprocess": lambda: preprocess.measure(folder, rows, repeats),
+        "instances": lambda: preprocess.measure_instances(folder, 80_000 if small else rows, repeats),
+        "training": lambda: training.measure(folder, rows, repeats),
+        "growth": lambda: growth.measure(folder, sizes, growth_file),
+        "end-to-end": lambda: end_to_end.measure(folder, example(), repeats),
+        "transform": lambda: transform.measure(folder, example(), scored, repeats),
+        "api": lambda: api.measure(folder, example(), *((5, 100) if small else (25, 1000))),
+        "load": lambda: load.measure(example(), 2.0 if small else 30.0, quick=small),
+    }
 
 
 def main() -> int:
     """Measure the chosen parts; returns the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     small = os.environ.get("BENCH") == "small"
+    sizes = (10_000, 50_000) if small else (100_000, 1_000_000, 5_000_000, 20_000_000)
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=BUILD) as folder, ExitStack() as stack:
-        bench = Bench(Path(folder), stack, small=small)
-        parts = bench.parts()
+
+        @cache
+        def deploy() -> Future[Deployment]:
+            return stack.enter_context(ThreadPoolExecutor(1)).submit(stack.enter_context, deployed())
+
+        parts = parts_of(Path(folder), lambda: deploy().result(), sizes, small=small)
         parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
         parser.add_argument("part", nargs="*", metavar="PART", help=f"default: all of {', '.join(parts)}")
         names = parser.parse_args().part
         if unknown := [name for name in names if name not in parts]:
             parser.error(f"no part {', '.join(unknown)}: choose from {', '.join(parts)}")
         chosen = {name: part for name, part in parts.items() if not names or name in names}
-        if problem := _missing(chosen, bench.sizes[-1]):
+        if problem := _missing(growth.BYTES_PER_ROW * sizes[-1] * ("growth" in chosen)):
             print(problem, file=sys.stderr)
             return 2
-        bench.deploy_early(chosen)
+        if small and not DEPLOYED.isdisjoint(chosen):
+            deploy()  # while other parts run: it disturbs no figure that counts
         return report(chosen, "bench-small.json" if small else "bench.json", small=small, whole=not names)
 
 
-def _missing(chosen: dict[str, Part], rows: int) -> str:
+def _missing(data_bytes: float) -> str:
     """Why the benchmark cannot start, and what to do; empty if it can."""
     if not Path(BASELINES).exists():
         return "the baselines are not installed: run `make bench-install`"
-    needed = SPARE_BYTES + growth.BYTES_PER_ROW * rows * ("growth" in chosen)
-    free = shutil.disk_usage(BUILD).free
+    needed, free = SPARE_BYTES + data_bytes, shutil.disk_usage(BUILD).free
     if free < needed:
         space = f"the benchmark needs {needed / 1e9:.0f} GB of disk below {BUILD}, and {free / 1e9:.0f} GB are free"
         return f"{space}: free some, leave out a part (`python -m bench PART ...`), or set BENCH=small"

@@ -9,8 +9,14 @@ from typing import Any, Self
 from bench.machine import Machine
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt}
+HEADINGS = ("figure", "value", "baseline", "its value", "ratio", "goal", "met")
 Record = dict[str, Any]
 """A figure as JSON."""
+
+
+def number(value: float) -> str:
+    """Four significant digits, with thousands separators."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,18 @@ class Figure:
         subject, comparison, bound = self.goal.split()
         measured = self.value if subject == "value" else self.ratio
         return measured is not None and bool(_COMPARE[comparison](measured, float(bound)))
+
+    def cells(self) -> tuple[str, ...]:
+        """The figure as a row below HEADINGS."""
+        return (
+            self.name,
+            f"{number(self.value)} {self.unit}".strip(),
+            self.baseline,
+            "" if self.baseline_value is None else f"{number(self.baseline_value)} {self.unit}".strip(),
+            "" if self.ratio is None else number(self.ratio),
+            self.goal,
+            "" if not self.goal else "yes" if self.met else "no",
+        )
 
     def record(self) -> Record:
         """The figure as in build/bench.json."""

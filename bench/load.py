@@ -11,8 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -52,15 +51,21 @@ class Caller:
     free: "asyncio.LifoQueue[Connection | None]" = field(default_factory=asyncio.LifoQueue)
 
     async def send(self, rate: float, seconds: float) -> list[Call]:
-        """Send `rate` calls per second for `seconds`."""
+        """Send `rate` calls per second for `seconds`, then close the connections."""
+        for _ in range(CONNECTIONS):
+            self.free.put_nowait(None)
         start = time.monotonic()
-        calls = []
+        tasks = []
         for number in range(round(rate * seconds)):
             due = start + number / rate
             if (early := due - time.monotonic()) > 0:
                 await asyncio.sleep(early)
-            calls.append(asyncio.create_task(self._call(number, due)))
-        return await asyncio.gather(*calls)
+            tasks.append(asyncio.create_task(self._call(number, due)))
+        calls = await asyncio.gather(*tasks)
+        while not self.free.empty():
+            if connection := self.free.get_nowait():
+                connection[1].close()
+        return calls
 
     async def _call(self, number: int, due: float) -> Call:
         connection = await self.free.get()
@@ -94,20 +99,6 @@ class Caller:
         answer = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         await reader.readexactly(int(answer["content-length"]))
         return int(head[0].split()[1]), answer.get("retry-after", ""), answer.get("connection") == "close"
-
-
-@asynccontextmanager
-async def calling(deployment: Deployment) -> AsyncIterator[Caller]:
-    """A caller whose connections are closed at the end."""
-    caller = Caller(deployment)
-    for _ in range(CONNECTIONS):
-        caller.free.put_nowait(None)
-    try:
-        yield caller
-    finally:
-        while not caller.free.empty():
-            if connection := caller.free.get_nowait():
-                connection[1].close()
 
 
 @dataclass
@@ -201,8 +192,7 @@ def p99(calls: list[Call]) -> float:
 
 async def _run(deployment: Deployment, rate: float, seconds: float, memory: Memory | None = None) -> list[Call]:
     watch = asyncio.create_task(memory.watch()) if memory else None
-    async with calling(deployment) as caller:
-        calls = await caller.send(rate, seconds)
+    calls = await Caller(deployment).send(rate, seconds)
     if watch:
         watch.cancel()
     return calls

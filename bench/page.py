@@ -12,18 +12,18 @@ from html import escape
 from pathlib import Path
 
 from bench import machine, scale_page
-from bench.figures import Figure, Measurements
+from bench.figures import HEADINGS, Figure, Measurements, number
 from bench.machine import Machine
 from bench.process import PROJECT
 from ops.report.elements import figure, frame, section, table
 
 BUILD, DOCS = PROJECT / "build", PROJECT / "docs"
-HEADINGS = ("figure", "value", "baseline", "its value", "ratio", "goal", "met", "limit")
+COLUMNS = (*HEADINGS, "limit")
 GROWTH = ("job", "rows", "seconds", "CPU seconds", "µs per row", "peak MB")
 WORDS = {"disk": "disk", "memory": "copy", "pars": "parse"}
 """Words in a figure's limit, and the machine's rate that they mean."""
 ANOTHER_RUN = (
-    "On an idle machine, two runs agree on every ratio within 15 %. The exception is a virtual machine whose host takes",
+    "On an idle machine, two runs agree on every ratio within 15 %. An exception is a virtual machine whose host takes",
     "back free memory (Linux's free page reporting): each new GB then costs up to a second of CPU. Turn it off first.",
 )
 Row = tuple[str, ...]
@@ -50,7 +50,7 @@ def markdown(run: Measurements) -> str:
         *("", *ANOTHER_RUN),
     ]
     for part, rows in _parts(run):
-        lines += ["", f"## {part}", "", *_table(HEADINGS, rows)]
+        lines += ["", f"## {part}", "", *_table(COLUMNS, rows)]
     lines += ["", "## Jobs by size", "", "The whole workflow on more and more rows, job by job.", ""]
     return "\n".join([*lines, *_table(GROWTH, _growth(run))]) + "\n"
 
@@ -71,7 +71,7 @@ def _sections(run: Measurements) -> Iterator[str]:
     )
     yield section("Growth in figures", table("Job by job", GROWTH, _growth(run)))
     for part, rows in _parts(run):
-        yield section(part, table("Figures", HEADINGS, rows))
+        yield section(part, table("Figures", COLUMNS, rows))
     yield section("The machine", table("Measured in the same run", ("property", "value"), _machine(run.machine)))
 
 
@@ -92,20 +92,8 @@ def _machine(machine: Machine) -> Iterator[Row]:
 
 def _parts(run: Measurements) -> Iterator[tuple[str, list[Row]]]:
     for part in dict.fromkeys(each.part for each in run.figures):
-        yield part[:1].upper() + part[1:], [_row(each, run.machine) for each in run.figures if each.part == part]
-
-
-def _row(figure: Figure, machine: Machine) -> Row:
-    return (
-        figure.name,
-        f"{number(figure.value)} {figure.unit}".strip(),
-        figure.baseline,
-        "" if figure.baseline_value is None else f"{number(figure.baseline_value)} {figure.unit}".strip(),
-        "" if figure.ratio is None else number(figure.ratio),
-        figure.goal,
-        "" if not figure.goal else "yes" if figure.met else "no",
-        _limit(figure, machine),
-    )
+        figures = [each for each in run.figures if each.part == part]
+        yield part[:1].upper() + part[1:], [(*each.cells(), _limit(each, run.machine)) for each in figures]
 
 
 def _limit(figure: Figure, machine: Machine) -> str:
@@ -120,11 +108,6 @@ def _growth(run: Measurements) -> Iterator[Row]:
     for point in run.growth:
         values = (point.seconds, point.cpu_seconds, 1e6 * point.seconds / point.rows, point.peak_mb)
         yield point.job, f"{point.rows:,}", *map(number, values)
-
-
-def number(value: float) -> str:
-    """Four significant digits, with thousands separators."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _table(headings: Row, rows: Iterator[Row] | list[Row]) -> Iterator[str]:

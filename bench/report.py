@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from bench.figures import Figure
+from bench.figures import HEADINGS, Figure
 from bench.process import PROJECT
 
 Part = Callable[[], Iterator[Figure]]
@@ -36,13 +36,18 @@ def report(parts: Mapping[str, Part], name: str, *, small: bool = False, whole: 
         try:
             for figure in measure():
                 found.append(figure)
-                console.print(f"  {time.monotonic() - started:5.0f} s  {_line(figure)}", highlight=False)
+                name, value, baseline, its_value, *_ = figure.cells()
+                beside = f", {baseline}: {its_value}" if its_value else ""
+                console.print(f"  {time.monotonic() - started:5.0f} s  {name}: {value}{beside}", highlight=False)
         except Exception:
             failed.append(part)
             console.print(traceback.format_exc(), style="red", markup=False)
         took = round(time.monotonic() - started, 1)
         figures += [replace(figure, part=part, seconds=took) for figure in found]
-    console.print(_table(figures))
+    table = Table("part", *HEADINGS)
+    for figure in figures:
+        table.add_row(figure.part, *figure.cells())
+    console.print(table)
     old = json.loads(result.read_text()) if result.is_file() and not whole else []
     kept = [record for record in old if record.get("part") not in parts]
     result.write_text(json.dumps(kept + [figure.record() for figure in figures], indent=2) + "\n")
@@ -50,19 +55,3 @@ def report(parts: Mapping[str, Part], name: str, *, small: bool = False, whole: 
     if failed or missed:
         console.print("failed:", ", ".join(failed) or "none", "| missed:", "; ".join(missed) or "none", style="red")
     return 1 if failed or missed else 0
-
-
-def _line(figure: Figure) -> str:
-    beside = "" if figure.baseline_value is None else f", {figure.baseline}: {figure.baseline_value:,.4g}"
-    return f"{figure.name}: {figure.value:,.4g} {figure.unit}{beside}"
-
-
-def _table(figures: list[Figure]) -> Table:
-    table = Table("part", "figure", "value", "baseline", "its value", "ratio", "goal", "met")
-    for figure in figures:
-        other = "" if figure.baseline_value is None else f"{figure.baseline_value:,.4g} {figure.unit}"
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.4g}"
-        met = "" if not figure.goal else "yes" if figure.met else "NO"
-        value = f"{figure.value:,.4g} {figure.unit}"
-        table.add_row(figure.part, figure.name, value, figure.baseline, other, ratio, figure.goal, met)
-    return table

@@ -79,32 +79,24 @@ def markdown(run: Measurements) -> str:
     growth = _largest(run)
     jobs = {name: list(sized(growth, length, prices)) for name, length in SIZES.items()}
     template = Path(__file__).with_name("scale.md").read_text(encoding="utf-8")
-    return template.format(
-        date=prices["date"],
-        bound=f"{1e3 * P99_SECONDS:g}",
-        busiest=f"{BUSIEST:.0%}",
-        start=START_MINUTES,
-        job_instance=JOB_INSTANCE,
-        one=f"{1e3 * one.median:.2g}",
-        slow=f"{1e3 * one.p99:.2g}",
-        batch=f"{1e3 * batch.median:.2g}",
-        many=BATCH,
-        fleets="\n".join(_fleet_row(*each, prices) for each in calls),
-        scaled=scaled,
-        low=example.low,
-        high=math.ceil(1.5 * example.high),
-        target=round(60 * example.target),
-        jobs="\n".join(_job_row(name, job) for name in jobs for job in jobs[name]),
-        totals="\n".join(_total_row(name, jobs[name]) for name in jobs),
-        rows=f"{growth[0].rows:,}",
-        hours=f"{HOURS:g}",
-        efficiency=EFFICIENCY,
-        bytes=BYTES_PER_ROW,
-        volume=VOLUME_MB,
-        held=f"{HELD_OUT:.0%}",
-        most_held=f"{MOST_HELD_OUT:,.0f}",
-        beyond=f"{MOST_HELD_OUT / HELD_OUT / 1e6:,.0f}",
-    )
+    values = {
+        "date": prices["date"],
+        "busiest": BUSIEST,
+        "bound": f"{1e3 * P99_SECONDS:g}",
+        "one": f"{1e3 * one.median:.2g}",
+        "slow": f"{1e3 * one.p99:.2g}",
+        "batch": f"{1e3 * batch.median:.2g}",
+        "fleets": "\n".join(_fleet_row(*each, prices) for each in calls),
+        "scaled": scaled,
+        "fleet": example,
+        "most": math.ceil(1.5 * example.high),
+        "target": round(60 * example.target),
+        "jobs": "\n".join(_job_row(name, job) for name in jobs for job in jobs[name]),
+        "totals": "\n".join(_total_row(name, jobs[name]) for name in jobs),
+        "rows": growth[0].rows,
+        "beyond": MOST_HELD_OUT / HELD_OUT / 1e6,
+    }
+    return template.format_map({**globals(), **values})  # the template names constants of this module
 
 
 def services(run: Measurements) -> tuple[Service, Service]:

@@ -1,21 +1,14 @@
-"""What `make bench-docs` makes of figures."""
+"""The documents and the page that `make bench-docs` writes."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bench import page, scale_page
+from bench.figures import Measurements
 from tests.conftest import ROOT
 from tests.ops.browser import look, needed
-
-KEPT = ROOT / "docs" / "performance.json"
-
-
-@pytest.fixture
-def sample() -> Any:
-    return json.loads(Path(__file__).with_name("sample.json").read_text())
 
 
 @pytest.mark.parametrize(
@@ -23,20 +16,21 @@ def sample() -> Any:
     [("performance.md", page.markdown), ("scale.md", scale_page.markdown)],
     ids=["performance", "scale"],
 )
-def test_the_documents_are_what_the_kept_figures_make(name: str, make: Any) -> None:
-    assert (ROOT / "docs" / name).read_text() == make(json.loads(KEPT.read_text()))
+def test_the_documents_are_up_to_date(name: str, make: Callable[[Measurements], str]) -> None:
+    assert (ROOT / "docs" / name).read_text() == make(Measurements.load(ROOT / "docs/performance.json"))
 
 
-def test_each_figure_stands_beside_the_others_its_goal_and_its_limit(sample: Any) -> None:
+def test_the_document_has_each_figure_with_its_baseline_goal_and_limit(sample: Measurements) -> None:
+    heading = ["| figure | value | baseline | its value | ratio | goal | met | limit |", "|" + " --- |" * 8]
     assert page.markdown(sample).splitlines() == [
         "# Performance",
         "",
-        "Made by `make bench-docs` from [what was measured](performance.json), all of it in one run of `make bench`.",
-        "3 of 4 goals are met; missed: preprocess, peak memory. What it means for larger machines: [scale](scale.md).",
+        "`make bench-docs` writes this file from [the measurements](performance.json) of one run of `make bench`.",
+        "3 of 4 goals are met; missed: preprocess, peak memory. See [scale](scale.md) for larger loads and larger data.",
         "",
         "## The machine",
         "",
-        "| what | value |",
+        "| property | value |",
         "| --- | --- |",
         "| processor | Some <Processor>, 2 cores |",
         "| memory | 8.3 GB |",
@@ -48,30 +42,27 @@ def test_each_figure_stands_beside_the_others_its_goal_and_its_limit(sample: Any
         "",
         "## Preprocess",
         "",
-        "| what | ours | beside | its value | ratio | goal | met | what binds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *heading,
         "| preprocess | 100 MB/s | polars | 80 MB/s | 1.25 | ratio >= 1.0 | yes | CSV parse: 20% of 500 MB/s |",
         "| preprocess, peak memory | 300 MB | pandas | 1,000 MB | 0.3 | ratio <= 0.25 | no | memory of a batch |",
         "",
         "## Serving",
         "",
-        "| what | ours | beside | its value | ratio | goal | met | what binds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *heading,
         "| 1000 rows in one request | 100,000 rows/s | 1000 requests of one row | 1,000 rows/s | 100 | ratio >= 50 | yes "
         "| processor |",
         "| one-row request, 99th percentile | 3 ms |  |  |  | value < 5 | yes |  |",
         "",
         "## Deploy",
         "",
-        "| what | ours | beside | its value | ratio | goal | met | what binds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *heading,
         "| deploy | 12.5 s |  |  |  |  |  | the CDK \\| node |",
         "",
-        "## Growth",
+        "## Jobs by size",
         "",
         "The whole workflow on more and more rows, job by job.",
         "",
-        "| job | rows | seconds | CPU seconds | µs a row | peak MB |",
+        "| job | rows | seconds | CPU seconds | µs per row | peak MB |",
         "| --- | --- | --- | --- | --- | --- |",
         "| preprocess | 1,000,000 | 5 | 8 | 5 | 310 |",
         "| preprocess | 20,000,000 | 110 | 170 | 5.5 | 320 |",
@@ -80,14 +71,16 @@ def test_each_figure_stands_beside_the_others_its_goal_and_its_limit(sample: Any
     ]
 
 
-def test_without_a_measurement_it_says_what_to_run(tmp_path: Path) -> None:
+def test_without_measurements_the_error_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"bench\.json is not there: run `make bench` first"):
         page.gather(tmp_path)
 
 
 @needed
 @pytest.mark.full
-def test_the_page_draws_its_curves_without_a_network_in_both_schemes_and_widths(sample: Any, tmp_path: Path) -> None:
+def test_the_page_draws_its_charts_without_a_network_in_both_schemes_and_widths(
+    sample: Measurements, tmp_path: Path
+) -> None:
     file = tmp_path / "bench.html"
     file.write_text(page.html(sample), encoding="utf-8")
     drawn: list[int] = []

@@ -43,7 +43,7 @@ def look(url: str, name: str, do: Callable[[Page], Any] = lambda page: None) -> 
         browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
         for width in (1280, 390):
             for scheme in ("light", "dark"):
-                context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+                context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
                 page = context.new_page()
                 page.on("pageerror", lambda error: seen.errors.append(str(error)))
                 page.on("request", lambda asked: seen.requests.append(asked.url) if not _ours(asked.url, url) else None)
