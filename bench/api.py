@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -26,24 +26,12 @@ from tests.lambdas.predict.bodies import cases
 
 WARM_CALLS, ROWS, ROUNDS, BATCHES = 2000, 1000, 10, 5
 TIMED = "import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
-ENVIRONMENT = {
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "ENDPOINT_NAME": "breast-cancer",
-}
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+ENVIRONMENT = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "ENDPOINT_NAME": "breast-cancer", **KEYS}
 
 
 def measure(folder: Path, deployment: Deployment, starts: int, calls: int) -> Iterator[Figure]:
-    """All figures of the API except those under load.
-
-    Args:
-        folder: For the packages of the two functions.
-        deployment: With a model.
-        starts: The cold starts of each function.
-        calls: The requests of one row.
-    """
+    """All figures of the API except those under load, from `starts` cold starts and `calls` requests of one row."""
     bundle = write_package(deployment.settings, folder / "bundle")
     shutil.copy(Path(__file__).parent / "baselines/lambda_handler_2018.py", folder)
     cold, other = cold_starts({"predict.handler": bundle, "lambda_handler_2018": folder}, starts)
@@ -92,24 +80,20 @@ def warm_call(bundle: Path, settings: Settings) -> float:
 
 def refusals(deployment: Deployment) -> float:
     """The seconds of the slowest request in the corpus of bad bodies, the faster of two attempts."""
-    paths = {"one": deployment.path, "many": "/predictions"}
-    client = http.client.HTTPConnection(urlsplit(deployment.url).netloc)
+    paths = {"one": deployment.settings.api.path, "many": "/predictions"}
+    post = _poster(deployment)
 
-    def post(path: str, body: bytes, content_type: str) -> None:
-        headers = deployment.sign(path, body, content_type)
-        client.request("POST", urlsplit(deployment.url).path + path, body, headers)
-        answer = client.getresponse()
-        answer.read()
-        if not 400 <= answer.status < 500:
-            raise AssertionError(f"the API answered a bad body with {answer.status}")
+    def refuse(path: str, body: bytes, content_type: str) -> None:
+        status, _ = post(path, body, content_type)
+        if not 400 <= status < 500:
+            raise AssertionError(f"the API answered a bad body with {status}")
 
     slowest = 0.0
     for _, path, body, content_type, _ in cases():
         data = (body or "").encode("utf-8", "surrogatepass")
-        call = partial(post, paths[path], data, content_type or "application/json")
+        call = partial(refuse, paths[path], data, content_type or "application/json")
         if (took := timed(call)) > slowest:
             slowest = max(slowest, min(took, timed(call)))
-    client.close()
     return slowest
 
 
@@ -118,28 +102,36 @@ def durations(deployment: Deployment, calls: int) -> list[float]:
 
     Each is the median of `calls` requests (fewer of many rows) in the least disturbed of the rounds.
     """
-    address = urlsplit(deployment.url)
-    client = http.client.HTTPConnection(address.netloc)
-    row = list(deployment.settings.endpoint.golden[0].row)
+    post, row = _poster(deployment), list(deployment.settings.endpoint.golden[0].row)
 
-    def post(rows: int) -> None:
-        body = json.dumps({"instances": [row] * rows})
-        client.request("POST", address.path + "/predictions", body, deployment.sign("/predictions", body.encode()))
-        answer = client.getresponse()
-        if answer.status != 200 or len(json.load(answer)["predictions"]) != rows:
-            raise AssertionError(f"the API answered {answer.status}")
+    def predict(rows: int) -> None:
+        status, answer = post("/predictions", json.dumps({"instances": [row] * rows}).encode(), "application/json")
+        if status != 200 or len(json.loads(answer)["predictions"]) != rows:
+            raise AssertionError(f"the API answered {status}")
 
-    post(1)
+    predict(1)
     endpoint, text = deployment.settings.project.name, ",".join(map(repr, row))
     runtime = deployment.client("sagemaker-runtime")
     invoke = partial(runtime.invoke_endpoint, EndpointName=endpoint, ContentType="text/csv", Body=text)
     seconds = in_turn(
         ROUNDS,
         {
-            "one": lambda: median(timed(lambda: post(1)) for _ in range(calls)),
-            "batch": lambda: median(timed(lambda: post(ROWS)) for _ in range(BATCHES)),
+            "one": lambda: median(timed(lambda: predict(1)) for _ in range(calls)),
+            "batch": lambda: median(timed(lambda: predict(ROWS)) for _ in range(BATCHES)),
             "model": lambda: median(timed(invoke) for _ in range(calls)),
         },
     )
-    client.close()
     return [min(values) for values in seconds.values()]
+
+
+def _poster(deployment: Deployment) -> Callable[[str, bytes, str], tuple[int, bytes]]:
+    """A function that posts signed requests on one connection; returns the status and the body of the answer."""
+    address = urlsplit(deployment.url)
+    client = http.client.HTTPConnection(address.netloc)
+
+    def post(path: str, body: bytes, content_type: str) -> tuple[int, bytes]:
+        client.request("POST", address.path + path, body, deployment.sign(path, body, content_type))
+        answer = client.getresponse()
+        return answer.status, answer.read()
+
+    return post

@@ -36,11 +36,6 @@ class Deployment:
     environment: dict[str, str]
     seconds: dict[str, float]
 
-    @property
-    def path(self) -> str:
-        """The API's path for one row."""
-        return self.settings.api.path
-
     def client(self, service: str) -> Any:
         """A client of this local AWS."""
         session = boto3.Session("test", "test", region_name=REGION)

@@ -20,7 +20,7 @@ import psutil
 from bench import data
 from bench.deployment import Deployment, deploying
 from bench.figures import Figure, Point
-from bench.jobs import NOUNS, Usages, peak, seconds, usage_of, watching
+from bench.jobs import NOUNS, Usages, peak, run_job, seconds, usage_of, watching
 from bench.process import PROJECT
 
 REFERENCE, REPEATS = 1_000_000, 3
@@ -129,11 +129,10 @@ def _repeat(deployment: Deployment, job: str, taken: list[Point]) -> None:
     # SageMaker describes these of a built-in algorithm, but rejects a request with them.
     request.get("AlgorithmSpecification", {}).pop("MetricDefinitions", None)
     while len(turns) < ATTEMPTS and sum(turns) < ATTEMPTS_SECONDS:
-        named = {f"{title}JobName": f"{first.removesuffix('0')}{len(turns)}"}
+        name = f"{first.removesuffix('0')}{len(turns)}"
         with watching(deployment.cloud.pid) as usages:
-            getattr(sagemaker, f"create_{noun}_job")(**request | named)
-            sagemaker.get_waiter(f"{noun}_job_completed_or_stopped").wait(**named, WaiterConfig={"Delay": 1})
-        taken.append(_point(deployment, usages, done.rows, job, *named.values()))
+            run_job(sagemaker, noun, name, **request)
+        taken.append(_point(deployment, usages, done.rows, job, name))
         turns.append(taken[-1].seconds)
 
 

@@ -78,6 +78,15 @@ def seconds(sagemaker: Any, noun: str, job: str) -> float:
     return took
 
 
+def run_job(sagemaker: Any, noun: str, name: str, **request: Any) -> float:
+    """Create a job and wait for its end; returns `seconds`."""
+    named = {f"{noun.title()}JobName": name}
+    getattr(sagemaker, f"create_{noun}_job")(**request | named)
+    waiter = sagemaker.get_waiter(f"{noun}_job_completed_or_stopped")
+    waiter.wait(**named, WaiterConfig={"Delay": 0.2, "MaxAttempts": 3000})
+    return seconds(sagemaker, noun, name)
+
+
 @contextmanager
 def pinned(pid: int, cores: set[int]) -> Iterator[None]:
     """Pin a process, its threads, its children and all processes that they start to some cores (Linux only)."""

@@ -89,7 +89,7 @@ class Caller:
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> tuple[int, str, bool]:
-        address, path = urlsplit(self.deployment.url), self.deployment.path
+        address, path = urlsplit(self.deployment.url), self.deployment.settings.api.path
         body = one_row(self.deployment.settings, number).encode()
         signed = self.deployment.sign(path, body)
         headers = {**signed, "Host": address.netloc, "Content-Length": str(len(body))}

@@ -19,15 +19,10 @@ _WRITTEN, _COPIED, _ROWS, _REPEATS = 512, 256, 100_000, 3
 
 @dataclass(frozen=True)
 class Machine:
-    """What limits a program on this machine; rates in MB (10^6 bytes) per second, the best of several attempts.
+    """The processor, the cores that this process may use, GB of memory, and rates in MB (10^6 bytes) per second.
 
-    Args:
-        processor: The processor's model.
-        cores: The cores that this process may use.
-        memory: GB.
-        disk: Rate of writing to the disk, flush included.
-        copy: Rate of one core that copies memory; reads and writes both count.
-        parse: Rate of pyarrow on all cores that parses CSV in memory, 30 numbers per row.
+    `disk` is writing with a flush; `copy` is memory by one core, reads and writes counted; `parse` is pyarrow on all
+    cores with CSV of 30 numbers per row.
     """
 
     processor: str

@@ -29,10 +29,7 @@ PARTS = ("train", "validation", "holdout", "labels")
 def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """MB of CSV per second and peak memory, beside programs with the same checks, split and statistics.
 
-    Args:
-        folder: For the generated data; this function deletes the data at the end.
-        rows: The rows of all files together.
-        repeats: The runs of each program; pandas is slow and runs once.
+    The files have `rows` rows together; each program runs `repeats` times, and pandas, which is slow, once.
     """
     root = folder / "preprocess"
     try:

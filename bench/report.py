@@ -18,13 +18,8 @@ Part = Callable[[], Iterator[Figure]]
 def report(parts: Mapping[str, Part], name: str, *, small: bool = False, whole: bool = True) -> int:
     """Measure, print, and write `build/<name>`; returns the exit code: 1 if a part fails or a goal is missed.
 
-    If a part fails, the other parts still run.
-
-    Args:
-        parts: The parts to measure, by name.
-        name: The name of the file.
-        small: Count only the missed goals that apply at any size.
-        whole: Drop the figures in the file of parts that are not measured now.
+    If a part fails, the other parts still run. With `small`, only goals that apply at any size count. With `whole`, the
+    file loses the figures of parts that do not run now.
     """
     result = PROJECT / "build" / name
     result.parent.mkdir(exist_ok=True)

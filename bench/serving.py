@@ -63,12 +63,7 @@ def compare(folder: Path, rounds: int, requests: int) -> Iterator[Figure]:
     """One-row requests per second, beside FastAPI: the same model, client and connections, in turn.
 
     The server has one core and the client another. Each connection waits for its answer (closed loop), so the rate
-    shows the work of the server.
-
-    Args:
-        folder: For the model.
-        rounds: The rounds of each server.
-        requests: The requests per connection in a round.
+    shows the work of the server. In a round, each connection sends `requests` requests.
     """
     features, labels = load_breast_cancer(return_X_y=True)
     root = folder / "endpoint"

@@ -21,12 +21,9 @@ WABBIT = "Vowpal Wabbit, one model"
 
 
 def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
-    """Train, select and calibrate all 32 models from CSV, parsing included.
+    """Train, select and calibrate all 32 models on a CSV of `rows` rows, parsing included.
 
-    Args:
-        folder: For the generated data; this function deletes the data at the end.
-        rows: The rows of the training file; validation has a twentieth of them, at most 100,000.
-        repeats: The runs of each program.
+    The validation file has a twentieth of the rows, at most 100,000. Each program runs `repeats` times.
     """
     root = folder / "training"
     try:

@@ -13,7 +13,7 @@ from typing import Any
 from bench import data
 from bench.deployment import Deployment
 from bench.figures import Figure
-from bench.jobs import pinned, seconds
+from bench.jobs import pinned, run_job
 from bench.process import BASELINES, BenchError, in_turn, run
 from bench.serving import export
 from local.linear_learner import artifact
@@ -26,14 +26,7 @@ _numbers = count()
 
 
 def measure(folder: Path, deployment: Deployment, rows: int, repeats: int) -> Iterator[Figure]:
-    """Rows per second of the whole job, including the start of its model server.
-
-    Args:
-        folder: For the generated data.
-        deployment: With a model of 30 features.
-        rows: The rows of all files together.
-        repeats: The runs of each measurement, in turn.
-    """
+    """Rows per second of the whole job, including the start of its model server; `rows` is the sum over all files."""
     sagemaker, s3, bucket = deployment.client("sagemaker"), deployment.client("s3"), deployment.outputs["DataBucket"]
     files = [folder / f"transform/{number}.jsonl" for number in range(FILES)]
     for number, file in enumerate(files):
@@ -72,10 +65,11 @@ def measure(folder: Path, deployment: Deployment, rows: int, repeats: int) -> It
 
 
 def _run(sagemaker: Any, model: str, bucket: str, instances: int) -> float:
-    name = f"bench-{os.getpid()}-{next(_numbers)}"
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{PREFIX}/holdout/"}}
-    sagemaker.create_transform_job(
-        TransformJobName=name,
+    return run_job(
+        sagemaker,
+        "transform",
+        f"bench-{os.getpid()}-{next(_numbers)}",
         ModelName=model,
         BatchStrategy="MultiRecord",
         TransformInput={"DataSource": source, "ContentType": "application/jsonlines", "SplitType": "Line"},
@@ -86,9 +80,6 @@ def _run(sagemaker: Any, model: str, bucket: str, instances: int) -> float:
         },
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": instances},
     )
-    waiter = sagemaker.get_waiter("transform_job_completed_or_stopped")
-    waiter.wait(TransformJobName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 3000})
-    return seconds(sagemaker, "transform", name)
 
 
 def _written(s3: Any, bucket: str) -> dict[str, str]:
