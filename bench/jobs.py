@@ -40,9 +40,9 @@ def watching(pid: int) -> Iterator[Usages]:
                 with suppress(psutil.Error, OSError):
                     folders = Path(process.cwd()).parts
                     if "jobs" in folders:
-                        times = process.cpu_times()
-                        job = folders[folders.index("jobs") + 2]
-                        usages[job, process.pid] = Usage(times.user + times.system, peak(process.pid))
+                        key, times = (folders[folders.index("jobs") + 2], process.pid), process.cpu_times()
+                        before = usages[key].peak if key in usages else 0.0  # a process that ends has no memory
+                        usages[key] = Usage(times.user + times.system, max(before, peak(process.pid)))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
