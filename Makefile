@@ -46,7 +46,7 @@ $(CDK_INSTALLED): package-lock.json $(INSTALLED)
 
 BENCH_INSTALLED := build/bench-venv/.installed
 $(BENCH_INSTALLED): requirements-bench.txt $(INSTALLED)
-	@echo "installing what the benchmark compares with into build/bench-venv ..."
+	@echo "installing the baselines of the benchmark into build/bench-venv ..."
 	@$(BIN)/uv venv --quiet --clear --python $(PY) build/bench-venv
 	@$(BIN)/uv pip sync --quiet --python build/bench-venv/bin/python requirements-bench.txt
 	@touch $@
@@ -149,15 +149,15 @@ iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test 
 snapshots: install ## write the reviewed templates anew; look at their diff
 	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
 
-bench: install bench-install ## speed and memory, beside what one would use instead; build/bench.html has curves; BENCH=small: 2 minutes
+bench: install bench-install ## speed, memory and quality beside baselines; charts in build/bench.html; BENCH=small takes 2 minutes
 	$(PY) -m bench $(PART) || missed=$$?; $(PY) -m bench.page; exit $${missed:-0}
 
 bench-install: $(BENCH_INSTALLED)
 
-bench-docs: install ## docs/performance.md and docs/scale.md from the last `make bench`
+bench-docs: install ## write docs/performance.md and docs/scale.md from the last `make bench`
 	$(PY) -m bench.page --docs
 
-load: install ## the API under load on the local AWS; LOAD_SECONDS=600 is the steady part's length
+load: install ## the API under load on the local AWS; LOAD_SECONDS=600 is the length of the steady part
 	$(PY) -m bench.load
 
 postman: install ## the API as a Postman collection, into build/postman.json
