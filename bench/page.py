@@ -15,7 +15,7 @@ from bench import machine, scale_page
 from bench.figures import HEADINGS, Figure, Measurements, number
 from bench.machine import Machine
 from bench.process import PROJECT
-from ops.report.elements import figure, frame, section, table
+from ops.report.html import figure, frame, section, table
 
 BUILD, DOCS = PROJECT / "build", PROJECT / "docs"
 COLUMNS = (*HEADINGS, "limit")
