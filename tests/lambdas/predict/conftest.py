@@ -165,7 +165,7 @@ class Caller:
     ) -> Any:
         headers = {"Content-Type": content_type} if content_type else {}
         call: Any = {"httpMethod": method, "resource": path, "path": path, "headers": headers, "body": body}
-        answer = respond({**call, "requestContext": {"requestId": "request-1"}, **event}, self.api)
+        answer = respond(call | {"requestContext": {"requestId": "request-1"}} | event, self.api)
         self.status, self.headers = answer["statusCode"], answer["headers"]
         return json.loads(answer["body"]) if "json" in self.headers["Content-Type"] else answer["body"]
 
