@@ -117,12 +117,12 @@ def _run_instances(root: Path, cores: list[int]) -> None:
 
 def _upload(source: Path, target: Path) -> None:
     """Link the files below one folder, as an upload to S3 does; replaces files of the same name."""
-    for file in source.rglob("*"):
-        if file.is_file():
-            copy = target / file.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.unlink(missing_ok=True)
-            copy.hardlink_to(file)
+
+    def link(file: str, copy: str) -> None:
+        Path(copy).unlink(missing_ok=True)
+        Path(copy).hardlink_to(file)
+
+    shutil.copytree(source, target, copy_function=link, dirs_exist_ok=True)
 
 
 def _content(run: Path) -> dict[str, tuple[int, int]]:
