@@ -84,5 +84,5 @@ def _train_synced(root: Path, **hyperparameters: str) -> Run:
 
 def _log_loss(root: Path, held: Path) -> float:
     rows = np.loadtxt(held, delimiter=",", dtype=np.float32)
-    score = predict.label_of(artifact.read(root / "model"), rows[:, 1:]).score.astype(np.float64)
+    score = predict.predict(artifact.read(root / "model"), rows[:, 1:]).score.astype(np.float64)
     return float(-np.mean(np.log(np.where(rows[:, 0] == 1, score, 1 - score))))
