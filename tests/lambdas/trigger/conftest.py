@@ -1,19 +1,14 @@
-"""A bucket, a lease table and a state machine that waits, on a local AWS without the stack."""
+"""A bucket beside the lease table and the state machine that waits."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import pytest
 
 from lambdas.trigger.start import Pipeline
-from local.cloud import ACCOUNT, running
-
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"
-WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, "End": True}}}
+from tests.lambdas.conftest import table_and_machine
 
 
 @dataclass(frozen=True)
@@ -47,29 +42,10 @@ class Place:
         return str(item["latest"]["S"])
 
 
-@pytest.fixture(scope="module")
-def clients() -> Iterator[dict[str, Any]]:
-    with running() as cloud:
-        session: Any = boto3.Session("test", "test", region_name=cloud.environment["AWS_REGION"])
-        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        iam = session.client("iam", endpoint_url=cloud.endpoint_url)
-        iam.create_role(RoleName="run", AssumeRolePolicyDocument=document)
-        names = {"s3": "s3", "states": "stepfunctions", "dynamodb": "dynamodb"}
-        yield {name: session.client(service, endpoint_url=cloud.endpoint_url) for name, service in names.items()}
-
-
 @pytest.fixture
 def place(clients: dict[str, Any]) -> Place:
     name = f"test-{uuid4().hex[:8]}"
     clients["s3"].create_bucket(Bucket=name)
     clients["s3"].put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    clients["dynamodb"].create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    machine = clients["states"].create_state_machine(name=name, definition=json.dumps(WAITING), roleArn=ROLE)
-    arn = machine["stateMachineArn"]
-    return Place(Pipeline(name, "raw/", "", arn, "0123456789abcdef", "c0ffee", name, "shop", **clients))
+    machine = table_and_machine(clients, name)
+    return Place(Pipeline(name, "raw/", "", machine, "0123456789abcdef", "c0ffee", name, "shop", **clients))

@@ -1,0 +1,95 @@
+"""What the endpoint's answers mean: not yet, never, another config, or live."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.endpoint.endpoint import EndpointChanging, EndpointFailed, RolledBack, find_champion, wait_for
+
+ALARMS = ["shop-5xx", "shop-latency"]
+MISSING = ClientError(
+    {"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "DescribeEndpoint"
+)
+THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "DescribeEndpoint")
+BROKEN = ClientError({"Error": {"Code": "InternalFailure", "Message": "no answer"}}, "DescribeEndpoint")
+
+
+def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") -> Any:
+    """A client whose endpoint is in this status."""
+
+    def describe_endpoint(EndpointName: str) -> dict[str, str]:  # noqa: N803
+        assert EndpointName == "shop"
+        if isinstance(status, ClientError):
+            raise status
+        return {"EndpointStatus": status, "EndpointConfigName": config, **({"FailureReason": reason} if reason else {})}
+
+    variant = {"ModelName": "model-of-new"}
+    return SimpleNamespace(
+        describe_endpoint=describe_endpoint,
+        describe_endpoint_config=lambda EndpointConfigName: {"ProductionVariants": [variant]},  # noqa: N803
+    )
+
+
+def cloudwatch(*in_alarm: str) -> Any:
+    def describe_alarms(AlarmNames: list[str], StateValue: str) -> dict[str, Any]:  # noqa: N803
+        assert (AlarmNames, StateValue) == (ALARMS, "ALARM")
+        return {"MetricAlarms": [{"AlarmName": name} for name in in_alarm]}
+
+    return SimpleNamespace(describe_alarms=describe_alarms)
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        ("InService", {"model": "model-of-new", "config": "new", "status": "InService"}),
+        ("OutOfService", {"model": "model-of-new", "config": "new", "status": "OutOfService"}),
+        ("Failed", {"model": "none", "config": "none", "status": "Failed"}),
+        (MISSING, {"model": "none", "config": "none", "status": "none"}),
+    ],
+)
+def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> None:
+    assert find_champion(sagemaker(status), "shop") == found
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", THROTTLED])
+def test_an_endpoint_that_is_changing_is_asked_again(status: Any) -> None:
+    with pytest.raises(EndpointChanging):
+        find_champion(sagemaker(status), "shop")
+    with pytest.raises(EndpointChanging):
+        wait_for("new", sagemaker(status), cloudwatch(), "shop", ALARMS)
+
+
+def test_no_other_error_means_that_there_is_no_endpoint() -> None:
+    with pytest.raises(ClientError, match="InternalFailure"):
+        find_champion(sagemaker(BROKEN), "shop")
+
+
+def test_the_wait_ends_when_the_wanted_config_is_in_service() -> None:
+    assert wait_for("new", sagemaker("InService"), cloudwatch(), "shop", ALARMS) == {"config": "new"}
+
+
+def test_an_endpoint_that_is_not_created_yet_is_waited_for() -> None:
+    with pytest.raises(EndpointChanging, match=r"Not InService within endpoint\.deadline_minutes: missing"):
+        wait_for("new", sagemaker(MISSING), cloudwatch(), "shop", ALARMS)
+
+
+@pytest.mark.parametrize("status", ["Failed", "UpdateRollbackFailed", "OutOfService"])
+def test_an_endpoint_that_cannot_serve_says_why(status: str) -> None:
+    with pytest.raises(EndpointFailed, match="The endpoint cannot serve: no ping"):
+        wait_for("new", sagemaker(status, reason="no ping"), cloudwatch(), "shop", ALARMS)
+
+
+def test_in_service_with_another_config_is_a_rollback_that_names_its_alarms() -> None:
+    with pytest.raises(RolledBack, match=r'alarms in ALARM: \["shop-5xx"\]. It was rolled back'):
+        wait_for("new", sagemaker("InService", "old", "It was rolled back"), cloudwatch("shop-5xx"), "shop", ALARMS)
+
+
+def test_a_rollback_is_reported_when_cloudwatch_does_not_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    def describe_alarms(**_: object) -> None:
+        raise BROKEN
+
+    with pytest.raises(RolledBack, match=r"alarms in ALARM: \[\]"):
+        wait_for("new", sagemaker("InService", "old"), SimpleNamespace(describe_alarms=describe_alarms), "shop", ALARMS)
+    assert "DescribeAlarms failed" in capsys.readouterr().out

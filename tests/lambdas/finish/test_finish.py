@@ -1,0 +1,156 @@
+"""The end of executions: the lease, the notification, and what a second call does."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.finish.finish import Finish, aborted, finish
+
+RUN = "arn:aws:states:eu-west-1:123456789012:execution:shop-retrain:run-1"
+CHILD = RUN.replace("shop-retrain:run-1", "shop-deploy:child")
+DECIDED = {"decision": {"reason": "passes every threshold"}}
+STATE = {
+    "request": {"reason": "upload"},
+    "package": {"arn": "arn:package/1", "status": "Approved"},
+    "evaluation": {"document": DECIDED},
+    "deployment": {"model": "shop-live", "warnings": []},
+}
+REFUSED = ClientError({"Error": {"Code": "AuthorizationError", "Message": "denied"}}, "Publish")
+
+
+class ConditionalCheckFailedException(Exception):
+    """DynamoDB's."""
+
+
+class Recorder:
+    """The clients of the function: the lease's owner, and what was published."""
+
+    def __init__(self, owner: str = RUN) -> None:
+        self.owner, self.sent, self.refuses = owner, list[tuple[str, Any]](), False
+        dynamodb = SimpleNamespace(
+            update_item=self.update_item,
+            exceptions=SimpleNamespace(ConditionalCheckFailedException=ConditionalCheckFailedException),
+        )
+        sns, events = SimpleNamespace(publish=self.publish), SimpleNamespace(put_events=self.put_events)
+        self.parts = Finish("shop", "bucket", "table", "shop", "arn:topic", dynamodb, sns, events)
+
+    def update_item(self, **request: Any) -> None:
+        if request["ExpressionAttributeValues"][":owner"]["S"] != self.owner:
+            raise ConditionalCheckFailedException
+        self.owner = ""
+
+    def publish(self, **request: Any) -> None:
+        if self.refuses:
+            raise REFUSED
+        self.sent.append((request["Subject"], json.loads(request["Message"])))
+
+    def put_events(self, Entries: list[dict[str, str]]) -> None:  # noqa: N803
+        (entry,) = Entries
+        self.sent.append((f"{entry['Source']}: {entry['DetailType']}", json.loads(entry["Detail"])))
+
+
+def test_an_accepted_run_frees_the_lease_and_sends_one_document_twice() -> None:
+    recorder = Recorder()
+    output = finish(recorder.parts, "retrain", RUN, STATE, failed=False)
+    document = {
+        "outcome": "accepted",
+        "why": "passes every threshold",
+        "next": "ops predict",
+        "execution": RUN,
+        "started_by": "upload",
+        "model": "shop-live",
+        "package": "arn:package/1",
+        "metrics": DECIDED,
+        "links": {
+            "run": f"https://console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/{RUN}",
+            "files": "s3://bucket/runs/run-1/",
+        },
+    }
+    assert output == {**document, "warnings": []}
+    assert recorder.sent == [("shop: accepted", document), ("shop.pipeline: Run ended", document)]
+    assert recorder.owner == ""
+
+
+def test_a_failed_run_has_its_error_in_the_notification() -> None:
+    recorder = Recorder()
+    state = {"error": {"Error": "E", "Cause": "no such key"}}
+    output = finish(recorder.parts, "retrain", RUN, state, failed=True)
+    assert {key: output[key] for key in ("outcome", "why", "error", "next", "started_by")} == {
+        "outcome": "failed",
+        "why": "no such key",
+        "error": "E",
+        "next": "ops retrain --force",
+        "started_by": "manual",
+    }
+    assert [subject for subject, _ in recorder.sent] == ["shop: failed", "shop.pipeline: Run ended"]
+
+
+@pytest.mark.parametrize(
+    "state", [{"request": {"parent": RUN}, "package": {"arn": "p"}}, {"parent": RUN, "package": "p"}]
+)
+def test_a_deployment_of_a_run_leaves_lease_and_notification_to_the_run(state: dict[str, Any]) -> None:
+    recorder = Recorder()
+    failed = "request" not in state
+    state = state if not failed else {"parent": RUN, "error": {"Error": "E", "Cause": "c"}}
+    finish(recorder.parts, "deploy", CHILD, state, failed=failed)
+    assert (recorder.owner, recorder.sent) == (RUN, [])
+
+
+def test_a_notification_that_fails_is_a_warning_and_the_lease_is_free_all_the_same() -> None:
+    recorder = Recorder()
+    recorder.refuses = True
+    output = finish(recorder.parts, "retrain", RUN, STATE, failed=False)
+    assert (output["outcome"], recorder.owner) == ("accepted", "")
+    assert output["warnings"] == [f"a notification failed: {REFUSED}"]
+    assert [subject for subject, _ in recorder.sent] == ["shop.pipeline: Run ended"]
+
+
+def event(status: str, arn: str = RUN, **request: Any) -> dict[str, Any]:
+    return {"executionArn": arn, "status": status, "input": json.dumps(request)}
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
+@pytest.mark.parametrize("owner", [RUN, CHILD])
+def test_an_execution_that_was_aborted_is_ended_whether_it_owned_the_lease_or_not(status: str, owner: str) -> None:
+    recorder = Recorder(owner)
+    output = aborted(recorder.parts, event(status, reason="upload"))
+    assert (output["outcome"], output["why"]) == ("aborted", f"the execution ended as {status}")
+    assert (output["next"], output["started_by"]) == ("ops status", "upload")
+    assert recorder.owner == ("" if owner == RUN else CHILD)
+    assert len(recorder.sent) == 2
+
+
+def test_a_failure_is_notified_once_whoever_comes_first() -> None:
+    recorder = Recorder()
+    finish(recorder.parts, "retrain", RUN, {"error": {"Error": "E", "Cause": "c"}}, failed=True)
+    assert aborted(recorder.parts, event("FAILED")) == {}
+    assert len(recorder.sent) == 2
+    unfinished = Recorder()
+    assert aborted(unfinished.parts, event("FAILED"))["why"] == "the execution ended as FAILED"
+    assert (unfinished.owner, len(unfinished.sent)) == ("", 2)
+
+
+def test_an_aborted_deployment_of_a_run_is_left_to_the_run() -> None:
+    recorder = Recorder()
+    assert aborted(recorder.parts, event("ABORTED", CHILD, parent=RUN)) == {}
+    assert (recorder.owner, recorder.sent) == (RUN, [])
+
+
+@pytest.mark.parametrize("text", [None, "[]", '"text"'])
+def test_an_event_whose_input_is_no_object_is_ended_too(text: str | None) -> None:
+    detail = {"executionArn": RUN, "status": "ABORTED", "input": text}
+    assert aborted(Recorder().parts, detail)["started_by"] == "manual"
+
+
+@pytest.mark.parametrize("drifted", [True, False])
+def test_drift_is_notified_and_no_drift_is_not(drifted: bool) -> None:
+    recorder = Recorder()
+    summary = {"verdict": "drift" if drifted else "none", "drifted": drifted, "reason": "psi of age"}
+    output = finish(recorder.parts, "drift", RUN, {"drift": {"document": {**summary, "metrics": []}}}, failed=False)
+    assert (output["outcome"], output["drift"]) == ("drift" if drifted else "no drift", summary)
+    subjects = ["shop: drift", "shop.drift: Drift found"] if drifted else []
+    assert [subject for subject, _ in recorder.sent] == subjects
+    assert recorder.owner == RUN
