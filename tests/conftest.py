@@ -183,9 +183,9 @@ def live(deployed: Deployed) -> Deployed:
 
 @contextmanager
 def subscribed(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """A queue subscribed to the topic of outcomes; call it for the messages that came since."""
+    """A queue subscribed to the notification topic; call it for the messages that came since."""
     sqs, sns = deployed.client("sqs"), deployed.client("sns")
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    queue = sqs.create_queue(QueueName="notifications")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     allowed = {
         "Effect": "Allow",
@@ -208,6 +208,6 @@ def subscribed(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]
 
 
 @pytest.fixture
-def told(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def notifications(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     with subscribed(deployed) as messages:
         yield messages

@@ -109,14 +109,14 @@ BAD: dict[str, tuple[Callable[[], str], list[str]]] = {
 
 @pytest.mark.parametrize("fault", BAD)
 def test_bad_data_fails_the_run_and_leaves_the_old_model(
-    live: Deployed, told: Callable[[], list[dict[str, Any]]], fault: str
+    live: Deployed, notifications: Callable[[], list[dict[str, Any]]], fault: str
 ) -> None:
     make, named = BAD[fault]
     before = endpoint_config(live)
     run = live.run("bad.csv", make().encode())
     assert run.status == "FAILED"
     assert [word for word in named if word not in run.outcome] == [], run.outcome
-    message = wait_for(lambda: next(iter(told()), None))
+    message = wait_for(lambda: next(iter(notifications()), None))
     assert (message["outcome"], message["execution"]) == ("failed", run.arn)
     assert [word for word in named if word not in message["why"]] == []
     assert predict.label_of(live.account, predict.golden_row(live.account)) == "B"
