@@ -32,10 +32,11 @@ help: ## this list
 INSTALLED := $(VENV)/.installed
 CDK_INSTALLED := node_modules/.installed
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt local/pyproject.toml
 	@echo "installing the Python packages into $(VENV) ..."
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv 2>/dev/null; }
 	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable ./local
 	@printf '#!/bin/sh\nPYTHONPATH=%s exec %s -m ops "$$@"\n' "$(CURDIR)" "$(PY)" >$(VENV)/bin/ops && chmod +x $(VENV)/bin/ops
 	@touch $@
 
@@ -61,7 +62,7 @@ lock: $(INSTALLED) ## compile requirements.in into requirements.txt, requirement
 
 .PHONY: run cloud up down
 run: install ## the whole pipeline on this machine: deploy, upload, retrain, predict
-	@trap '$(PY) -m local.cloud stop --home $(LOCAL_HOME) >/dev/null' EXIT; \
+	@trap '$(PY) -m local_aws stop --home $(LOCAL_HOME) >/dev/null' EXIT; \
 	$(MAKE) --no-print-directory cloud; \
 	export $(LOCAL); \
 	$(PY) -m ops upload $(DATA); \
@@ -73,7 +74,7 @@ up: cloud ## start the local AWS, deploy to it and show it on a page; it stays u
 	@for _ in {1..100}; do grep -q console: build/console.log && break; sleep 0.2; done; cat build/console.log
 
 cloud: install
-	@SFN_WAIT_SCALE=0.01 $(PY) -m local.cloud start --port $(PORT) --home $(LOCAL_HOME)
+	@SFN_WAIT_SCALE=0.01 $(PY) -m local_aws start --port $(PORT) --home $(LOCAL_HOME)
 	@echo "deploying with the CDK CLI ..."
 	@$(LOCAL) $(CDK) bootstrap --app "" --progress bar aws://123456789012/$(REGION) >build/bootstrap.log 2>&1 \
 		|| { cat build/bootstrap.log; exit 1; }
@@ -83,7 +84,7 @@ cloud: install
 
 down: $(INSTALLED) ## stop the local AWS and its page
 	@test ! -f build/console.pid || kill $$(cat build/console.pid) 2>/dev/null || true; rm -f build/console.pid
-	@$(PY) -m local.cloud stop --home $(LOCAL_HOME)
+	@$(PY) -m local_aws stop --home $(LOCAL_HOME)
 
 .PHONY: env
 env: ## print the exports that point a shell at the local AWS
@@ -91,7 +92,7 @@ env: ## print the exports that point a shell at the local AWS
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-ROOMS := pipeline lambdas cdk local ops
+ROOMS := pipeline lambdas cdk local/local_aws ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: lint style types secrets audit test-fast test tested test-full failures iam snapshots bench bench-install bench-docs load postman synth
@@ -103,6 +104,7 @@ style: $(INSTALLED)
 
 types: $(INSTALLED)
 	mypy $(ROOMS)
+	cd local && mypy --config-file ../pyproject.toml tests
 	cd pipeline/jobs && mypy --config-file ../../pyproject.toml --exclude '^$$' .
 
 # Not scanned: hashes of packages, data, and templates full of logical ids. Made up credentials are named.
@@ -144,7 +146,7 @@ failures: install ## order every fault of docs/failures.md, and write down what 
 	@$(PY) -m tests.deployments.table
 
 iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test run used it
-	@$(PY) -m local.grants build/iam cdk/iam_exceptions.toml
+	@$(PY) -m tests.iam_report build/iam cdk/iam_exceptions.toml
 
 snapshots: install ## write the reviewed templates anew; look at their diff
 	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
@@ -191,5 +193,5 @@ destroy: install ## delete a stage: what its runs made and its stack; DATA=--dat
 
 .PHONY: clean
 clean: ## remove everything that a target made
-	@test ! -x $(PY) || $(PY) -m local.cloud stop --home $(LOCAL_HOME) || true
+	@test ! -x $(PY) || $(PY) -m local_aws stop --home $(LOCAL_HOME) || true
 	rm -rf $(VENV) node_modules build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.figures import Figure
 from bench.training import train_on
-from local.linear_learner import artifact
-from local.linear_learner.predict import predict
+from local_aws.linear_learner import artifact
+from local_aws.linear_learner.predict import predict
 
 DATA = "the data"
 BASELINE = "scikit-learn's LogisticRegression"

@@ -17,9 +17,9 @@ import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from local_aws.cloud import ACCOUNT, Cloud, running
 
 from bench.process import PROJECT, BenchError
-from local.cloud import ACCOUNT, Cloud, running
 from pipeline.config import Settings, load
 
 REGION = "us-east-1"

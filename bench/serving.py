@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer
 from bench.figures import Figure
 from bench.process import BASELINES, PROJECT, BenchError, in_turn, start, timed
 from bench.training import train_on
-from local.linear_learner import artifact
+from local_aws.linear_learner import artifact
 
 ROWS, BATCHES = 1000, 10
 CONNECTIONS = 4
@@ -32,7 +32,7 @@ def measure(folder: Path, rounds: int) -> Iterator[Figure]:
     features, labels = load_breast_cancer(return_X_y=True)
     root = folder / "serving"
     train_on(root, features, labels)
-    command = [sys.executable, "-m", "local.linear_learner", "serve", "--root", str(root), "--port", "0"]
+    command = [sys.executable, "-m", "local_aws.linear_learner", "serve", "--root", str(root), "--port", "0"]
     started = time.perf_counter()
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -71,7 +71,7 @@ def compare(folder: Path, rounds: int, requests: int) -> Iterator[Figure]:
     export(artifact.read(root / "model"), root / "model.npz")
     body = json.dumps({"instances": [{"features": features[0].tolist()}]}).encode()
     ours, other = _free_port(), _free_port()
-    learner = [sys.executable, "-m", "local.linear_learner", "serve", "--root", str(root), "--port", str(ours)]
+    learner = [sys.executable, "-m", "local_aws.linear_learner", "serve", "--root", str(root), "--port", str(ours)]
     fastapi = [BASELINES, "-m", "uvicorn", "bench.baselines.serve_fastapi:app", "--port", str(other), "--no-access-log"]
     with _serving(learner, ours, {}), _serving(fastapi, other, {"MODEL": str(root / "model.npz")}):
         score, its_score = _score(ours, body), _score(other, body)

@@ -13,7 +13,7 @@ from bench import data
 from bench.columns import FEATURES
 from bench.figures import Figure
 from bench.process import BASELINES, Run, in_turn, least_disturbed, run
-from local.linear_learner import artifact, predict
+from local_aws.linear_learner import artifact, predict
 
 PARSING = "parsing CSV, one core"
 SCIKIT = "pandas.read_csv, StandardScaler, one LogisticRegression"
@@ -66,7 +66,7 @@ def train(root: Path, **hyperparameters: str) -> Run:
     """Run a training job on a folder from `prepare`, with the default hyperparameters but for the given ones."""
     config = {"predictor_type": "binary_classifier", **hyperparameters}
     (root / "input/config/hyperparameters.json").write_text(json.dumps(config))
-    return run("local.linear_learner", "train", "--root", str(root))
+    return run("local_aws.linear_learner", "train", "--root", str(root))
 
 
 def train_on(root: Path, features: NDArray[np.float64], labels: NDArray[np.int64]) -> Run:

@@ -16,7 +16,7 @@ from bench.figures import Figure
 from bench.jobs import pinned, run_job
 from bench.process import BASELINES, BenchError, in_turn, run
 from bench.serving import export
-from local.linear_learner import artifact
+from local_aws.linear_learner import artifact
 
 FILES = 8
 PREFIX = "runs/bench"

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import boto3
 import pytest
+from local_aws.cloud import ACCOUNT, Cloud, running
 
 from cdk.app import build
-from local import grants
-from local.cloud import ACCOUNT, Cloud, running
 from ops import runs
 from ops.account import Account
 from pipeline.config import load
+from tests import iam_report
 
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
@@ -169,7 +169,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
         made = deploy(cloud, SHIPPED, tmp_path_factory.mktemp("cdk.out"), patched, as_a_user=not promotion)
         yield made
-        granted = grants.policies(made.client("iam"), made.account.settings.project.name)
+        granted = iam_report.policies(made.client("iam"), made.account.settings.project.name)
         (folder / f"{worker}.json").write_text(json.dumps(granted, indent=1))
 
 

@@ -14,7 +14,7 @@ ALLOWED = {
     "pipeline": {"pipeline", "stepfunctions", "sagemaker", "boto3", "pydantic", "pydantic_core"},
     "lambdas": {"boto3", "botocore"},
     "cdk": {"cdk", "pipeline", "aws_cdk", "constructs", "cdk_nag", "yaml"},
-    "local": {"local", "ministack", "hypercorn", "boto3", "botocore", "numpy", "pyarrow", "statelint"},
+    "local/local_aws": {"local_aws", "ministack", "hypercorn", "boto3", "botocore", "numpy", "pyarrow", "statelint"},
     "ops": {
         "ops",
         "pipeline",
@@ -82,9 +82,9 @@ def test_a_lambda_imports_nothing_outside_its_folder(function: str) -> None:
     assert outside == set()
 
 
-def test_only_the_plugs_use_the_embedded_aws_by_its_inner_names() -> None:
-    users = {path.name for path in modules("local") if "ministack." in path.read_text(encoding="utf-8")}
-    assert users == {"plug.py", "plug_iam.py", "plug_s3.py"}
+def test_only_the_adapter_uses_the_embedded_aws_by_its_inner_names() -> None:
+    users = {path.parent.name for path in modules("local/local_aws") if "ministack." in path.read_text(encoding="utf-8")}
+    assert users == {"ministack_adapter"}
 
 
 def test_no_file_is_over_250_lines() -> None:

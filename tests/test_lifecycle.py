@@ -10,8 +10,8 @@ from typing import Any
 
 import boto3
 import pytest
+from local_aws.cloud import running
 
-from local.cloud import running
 from tests.conftest import ROOT, WDBC
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(900)]

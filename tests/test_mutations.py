@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local import grants
+from tests import iam_report
 from ops import rollback, runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 from tests.deployments.world import World
@@ -119,18 +119,18 @@ def test_every_used_statement_is_needed(live: Deployed) -> None:
         for decision in map(json.loads, file.read_text().splitlines())
     ]
     number = 0
-    for role in sorted(grants.policies(iam, "breast-cancer")):
+    for role in sorted(iam_report.policies(iam, "breast-cancer")):
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
             for at, statement in enumerate(document["Statement"]):
                 number += 1
                 if not any(
-                    grants.allows(grant, each) for grant in grants.grants({role: [statement]}) for each in decisions
+                    iam_report.allows(grant, each) for grant in iam_report.grants({role: [statement]}) for each in decisions
                 ):
                     continue  # reviewed, by `make iam`
                 with without(iam, role, policy, document, at):
                     wrong = observed(live, number) or rolled_back(live)
-                print(grants.logical(role), statement["Action"], wrong[:1], flush=True)
+                print(iam_report.logical(role), statement["Action"], wrong[:1], flush=True)
                 if not wrong:
-                    survived.append((grants.logical(role), statement["Action"]))
+                    survived.append((iam_report.logical(role), statement["Action"]))
     assert survived == []

@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 import requests
+from local_aws.cloud import Cloud
 
-from local.cloud import Cloud
 from ops import predict, runs
 from tests.conftest import ROOT, WDBC, Deployed, deploy, wait_for
 from tests.lambdas.predict.signed import Signed

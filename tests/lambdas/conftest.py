@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from local.cloud import ACCOUNT, running
+from local_aws.cloud import ACCOUNT, running
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"
 WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, "End": True}}}

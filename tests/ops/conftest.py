@@ -5,8 +5,8 @@ from pathlib import Path
 
 import boto3
 import pytest
+from local_aws.cloud import ACCOUNT, Cloud, running
 
-from local.cloud import ACCOUNT, Cloud, running
 from tests.conftest import ROOT
 
 PARTS = {

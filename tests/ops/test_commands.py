@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from local_aws.cloud import Cloud
 
-from local.cloud import Cloud
 from ops import runs
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 from tests.ops.typing import typed

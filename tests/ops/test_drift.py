@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from local_aws.cloud import running
 
-from local.cloud import running
 from ops import runs
 from ops.feedback import BadFeedback, check
 from tests.conftest import ROOT, WDBC, Deployed, deploy, subscribed, wait_for

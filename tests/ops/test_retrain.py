@@ -8,9 +8,9 @@ from typing import Any
 
 import boto3
 import pytest
+from local_aws.cloud import ACCOUNT, running
 from rich.console import Console
 
-from local.cloud import ACCOUNT, running
 from ops import runs, watch
 from ops.account import Account
 from ops.retrain import RetrainFailed, retrain

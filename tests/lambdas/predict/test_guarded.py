@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from local_aws.cloud import running
 
-from local.cloud import running
 from ops.predict import Refused, predict
 from tests.conftest import ROOT, Deployed, deploy
 from tests.lambdas.predict.signed import Consumer

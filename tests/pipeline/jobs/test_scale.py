@@ -17,9 +17,9 @@ import recordio
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
+from local_aws.linear_learner import recordio as local_recordio
 from problems import JobError, TableError, VolumeError
 
-from local.linear_learner import recordio as local_recordio
 from tests.pipeline.jobs.conftest import DOCUMENT, HEADER
 
 TINY = 0.004

@@ -1,0 +1,157 @@
+"""Application Auto Scaling of SageMaker's variants: scalable targets and policies are kept, but nothing is scaled."""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+
+from local_aws.iam import AccessError, Need
+from local_aws.sagemaker.api import shapes
+from local_aws.sagemaker.api.errors import AccessDeniedException, ServiceError, UnknownOperation, ValidationException
+from local_aws.sagemaker.api.service import Request, Response, SageMaker, access_key, parse, refuse
+
+NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
+LINKED = "sagemaker.application-autoscaling.amazonaws.com"
+ROLE = f"role/aws-service-role/{LINKED}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+Document = dict[str, Any]
+
+
+class ObjectNotFoundException(ServiceError):
+    """There is no such scalable target."""
+
+    code = "ObjectNotFoundException"
+
+
+def needs(operation: str, request: Document, arn: Callable[[str, str], str]) -> Iterator[Need]:
+    """What a caller must be allowed: the operation, and what AWS tries in the caller's name ("Permissions validation").
+
+    AWS asks for the service-linked role when it makes it, once; here it is asked each time.
+    """
+    if operation.startswith("Describe"):
+        yield Need(f"application-autoscaling:{operation}", "*")
+        return
+    members = {"service-namespace": "ServiceNamespace", "scalable-dimension": "ScalableDimension"}
+    context = {f"application-autoscaling:{key}": request.get(member, "") for key, member in members.items()}
+    yield Need(f"application-autoscaling:{operation}", arn("application-autoscaling", "scalable-target/1"), context)
+    if operation not in ("RegisterScalableTarget", "PutScalingPolicy"):
+        return
+    live = arn("sagemaker", f"endpoint/{'/'.join(request.get('ResourceId', '').lower().split('/')[1:2])}")
+    for action in ("DescribeEndpoint", "UpdateEndpointWeightsAndCapacities"):
+        yield Need(f"sagemaker:{action}", live)
+    for action in ("DeleteAlarms", "DescribeAlarms", "PutMetricAlarm"):
+        yield Need(f"cloudwatch:{action}", "*")
+    linked = f"arn:aws:iam::{live.split(':')[4]}:{ROLE}"
+    yield Need("iam:CreateServiceLinkedRole", linked, {"iam:AWSServiceName": LINKED})
+
+
+class Autoscaling:
+    """The service.
+
+    Args:
+        sagemaker: Has the variants.
+    """
+
+    def __init__(self, sagemaker: SageMaker) -> None:
+        self._sagemaker = sagemaker
+        self._model = botocore.session.get_session().get_service_model("application-autoscaling")
+        self._targets: dict[str, Document] = {}
+        self._policies: dict[tuple[str, str], Document] = {}
+        self._operations: dict[str, Callable[[Document], Document]] = {
+            "RegisterScalableTarget": self._register,
+            "DescribeScalableTargets": lambda request: {"ScalableTargets": _chosen(self._targets.values(), request)},
+            "DeregisterScalableTarget": self._deregister,
+            "PutScalingPolicy": self._put_policy,
+            "DescribeScalingPolicies": lambda request: {"ScalingPolicies": _chosen(self._policies.values(), request)},
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request to application-autoscaling."""
+        name = request.headers.get("x-amz-target", "").partition(".")[2]
+        try:
+            document = parse(request.body)
+            self._check(access_key(request.headers), name, document)
+            model = self._model.operation_model(name)
+            answer = shapes.wire(model.output_shape, self._operations[name](document))
+        except ServiceError as error:
+            return refuse(error, wrapped=True)
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._targets.clear()
+        self._policies.clear()
+
+    def _check(self, key: str, name: str, request: Document) -> None:
+        if name not in self._operations:
+            raise UnknownOperation(f"The local Application Auto Scaling knows {', '.join(self._operations)}.")
+        shapes.check(self._model.operation_model(name).input_shape, request)
+        if (request["ServiceNamespace"], request.get("ScalableDimension", DIMENSION)) != (NAMESPACE, DIMENSION):
+            raise ValidationException(f"Locally only {DIMENSION} is scalable.")
+        try:
+            self._sagemaker.host.access.check(key, needs(name, request, self._sagemaker.host.arn))
+        except AccessError as error:
+            raise AccessDeniedException(str(error)) from error
+
+    def _register(self, request: Document) -> Document:
+        endpoint, name = _endpoint(request)
+        variants = self._sagemaker.shelves["Endpoint"].get(endpoint).live_config.get("ProductionVariants", [])
+        types = {variant["VariantName"]: variant.get("InstanceType", "") for variant in variants}
+        if name not in types:
+            raise ValidationException(f"Could not find variant {name} of {endpoint}")
+        if re.match(r"ml\.t\d", types[name]):
+            raise ValidationException(f"The variant's instance type {types[name]} is burstable and cannot be scaled")
+        made = {"CreationTime": datetime.now(UTC), "RoleARN": f"arn:aws:iam::{self._sagemaker.host.account}:{ROLE}"}
+        target = {**made, **self._targets.get(request["ResourceId"], {}), **request}
+        if not {"MinCapacity", "MaxCapacity"} <= target.keys():
+            raise ValidationException("MinCapacity and MaxCapacity must be given to register a scalable target")
+        if target["MinCapacity"] > target["MaxCapacity"]:
+            raise ValidationException("Maximum capacity cannot be less than minimum capacity")
+        target.setdefault("ScalableTargetARN", self._arn("scalable-target/" + uuid.uuid4().hex))
+        self._targets[request["ResourceId"]] = target
+        return {"ScalableTargetARN": target["ScalableTargetARN"]}
+
+    def _deregister(self, request: Document) -> Document:
+        self._find(request)
+        del self._targets[request["ResourceId"]]
+        self._policies = {key: policy for key, policy in self._policies.items() if key[0] != request["ResourceId"]}
+        return {}
+
+    def _put_policy(self, request: Document) -> Document:
+        self._find(request)
+        key = request["ResourceId"], request["PolicyName"]
+        made = {
+            "CreationTime": datetime.now(UTC),
+            "PolicyARN": self._arn(f"scalingPolicy:{uuid.uuid4()}"),
+            "Alarms": [],
+        }
+        self._policies[key] = {**made, **self._policies.get(key, {}), **request}
+        return {"PolicyARN": self._policies[key]["PolicyARN"], "Alarms": []}
+
+    def _find(self, request: Document) -> None:
+        if request["ResourceId"] not in self._targets:
+            raise ObjectNotFoundException(
+                f"No scalable target found for service namespace: {NAMESPACE}, resource ID: {request['ResourceId']}, "
+                f"scalable dimension: {DIMENSION}"
+            )
+
+    def _arn(self, resource: str) -> str:
+        return self._sagemaker.host.arn("application-autoscaling", resource)
+
+
+def _endpoint(request: Document) -> tuple[str, str]:
+    """The endpoint's and the variant's name in a ResourceId."""
+    found = re.fullmatch(r"endpoint/([^/]+)/variant/([^/]+)", request.get("ResourceId", ""))
+    if found is None:
+        raise ValidationException("Unsupported resource ID: write it as endpoint/NAME/variant/VARIANT")
+    return found[1], found[2]
+
+
+def _chosen(documents: Any, request: Document) -> list[Document]:
+    """Those of the resource IDs, all when none is named; no pages."""
+    one = [request["ResourceId"]] if "ResourceId" in request else None
+    wanted = request.get("ResourceIds") or one
+    return [document for document in list(documents) if wanted is None or document["ResourceId"] in wanted]

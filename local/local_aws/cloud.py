@@ -1,0 +1,230 @@
+"""Starts and stops the local AWS: `python -m local_aws start|stop|status [--port 4566] [--home build/aws]`.
+
+One server process on 127.0.0.1; its state is in memory, its files (log, pid, sandboxes of jobs) are in the home folder.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCOUNT = "123456789012"
+SOURCE = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+class CloudError(Exception):
+    """The local AWS could not be started or stopped; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running local AWS."""
+
+    pid: int
+    port: int
+    home: Path
+
+    @property
+    def endpoint_url(self) -> str:
+        """What AWS_ENDPOINT_URL must say."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point boto3, the AWS CLI and the CDK here, and keep a person's own AWS settings out."""
+        region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": region,
+            "AWS_REGION": region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_PAGER": "",
+        }
+
+
+def find(home: Path) -> Cloud | None:
+    """The local AWS that lives in this home folder, if one does."""
+    try:
+        descriptor = os.open(home / "aws.pid", os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the server, then its reaper, hold it to the very end
+        return None
+    except BlockingIOError:
+        text = os.read(descriptor, 1000)
+        return Cloud(home=home, **json.loads(text)) if text else None
+    finally:
+        os.close(descriptor)
+
+
+def launch(
+    port: int, home: Path, *, owned: bool = False, environment: Mapping[str, str] | None = None, progress: bool = False
+) -> tuple[Cloud, "subprocess.Popen[bytes]"]:
+    """Start a server and return when it answers.
+
+    Args:
+        port: TCP port on 127.0.0.1; 0 takes a free one.
+        home: Folder for its log, pid file and sandboxes.
+        owned: The server ends when this process closes the server's standard input, as it does by dying.
+        environment: Settings of ministack and of the SageMaker service (docs/local-vs-aws.md).
+        progress: Print a line while waiting.
+
+    Raises:
+        CloudError: Another one runs in this home, the port is taken, or the server did not come up.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    if (running_one := find(home)) is not None:
+        raise CloudError(f"already running on {running_one.endpoint_url} (pid {running_one.pid}): stop it first")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CloudError(f"port {port} on 127.0.0.1 is taken ({error.strerror}): choose another --port") from error
+        listener.listen(128)
+        port = listener.getsockname()[1]
+        ready, told = os.pipe()
+        command = [sys.executable, "-m", "local_aws.server", "--socket", str(listener.fileno()), "--ready", str(told)]
+        with (home / "aws.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--home", str(home.resolve()), *(["--owned"] if owned else [])],
+                cwd=SOURCE,
+                env=_server_environment(port, home, environment or {}),
+                stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(listener.fileno(), told),
+                start_new_session=True,
+            )
+    os.close(told)
+    cloud = Cloud(process.pid, port, home)
+    try:
+        _await_ready(ready, cloud, progress)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        os.close(ready)
+    return cloud, process
+
+
+def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    scratch = home.resolve() / "tmp"
+    scratch.mkdir(exist_ok=True)
+    region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "MINISTACK_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "TMPDIR": str(scratch),
+        "S3_DATA_DIR": str(home.resolve() / "s3"),
+        "S3_PERSIST": "1",
+        "STATE_DIR": str(home.resolve() / "state"),
+        # Listeners that nothing here uses, and a Docker daemon whose containers are none of our business.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        **extra,
+    }
+
+
+def _await_ready(ready: int, cloud: Cloud, progress: bool) -> None:
+    started = time.monotonic()
+    while time.monotonic() - started < START_SECONDS:
+        if progress:
+            print(f"\rstarting the local AWS … {time.monotonic() - started:.0f} s", end="", file=sys.stderr, flush=True)
+        if select.select([ready], [], [], 1.0)[0]:
+            if progress:
+                print(file=sys.stderr)
+            if os.read(ready, 100):
+                return
+            break
+    tail = "\n".join((cloud.home / "aws.log").read_text(errors="replace").splitlines()[-10:])
+    raise CloudError(f"the local AWS did not come up; its log {cloud.home / 'aws.log'} ends with:\n{tail}")
+
+
+def stop(home: Path) -> bool:
+    """Stop the local AWS of this home and wait until every process of it is gone; False when none was running."""
+    cloud = find(home)
+    if cloud is None:
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # its reaper is still at work
+            os.kill(cloud.pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if find(home) is None:
+                return True
+            time.sleep(0.02)
+    raise CloudError(f"processes of {home} do not end; see {home / 'aws.log'}")
+
+
+@contextmanager
+def running(port: int = 0, home: Path | None = None, environment: Mapping[str, str] | None = None) -> Iterator[Cloud]:
+    """A local AWS for the length of a `with` block; it also ends when this process dies."""
+    with tempfile.TemporaryDirectory(prefix="local-aws-") as temporary:
+        folder = home or Path(temporary)
+        cloud, process = launch(port, folder, owned=True, environment=environment)
+        try:
+            yield cloud
+        finally:
+            stop(folder)
+            process.communicate()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="local-aws", description=__doc__)
+    parser.add_argument("command", choices=["start", "stop", "status"])
+    parser.add_argument("--port", type=int, default=4566)
+    parser.add_argument("--home", type=Path, default=Path("build/aws"))
+    parser.add_argument("--foreground", action="store_true", help="stay until Ctrl-C")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "start":
+            return _start(chosen)
+        if chosen.command == "stop":
+            print("stopped" if stop(chosen.home) else "not running")
+            return 0
+    except CloudError as error:
+        print(error, file=sys.stderr)
+        return 1
+    cloud = find(chosen.home)
+    print(f"running on {cloud.endpoint_url} (pid {cloud.pid})" if cloud else "not running")
+    return 0 if cloud else 3
+
+
+def _start(chosen: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        cloud, process = launch(chosen.port, chosen.home, owned=chosen.foreground, progress=True)
+        print(f"local AWS on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})", flush=True)
+        return process.wait() if chosen.foreground else 0
+    except KeyboardInterrupt:
+        stop(chosen.home)
+        return 0

@@ -1,0 +1,86 @@
+"""A channel on disk: parsed once, normalised, then read again each epoch in batches. Memory does not grow with it."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from local_aws.linear_learner.arrays import Doubles, Floats
+
+CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """(x - shift) / scale for each column of (label, features...)."""
+
+    shift: Doubles
+    scale: Doubles
+
+    @classmethod
+    def fit(cls, sample: Floats, normalise: tuple[bool, bool], unbias: tuple[bool, bool]) -> "Scaler":
+        """From rows at the beginning of the training data; the flags are for (the label, the features)."""
+        columns = sample.shape[1]
+        wide = np.array([0] + [1] * (columns - 1))
+        mean = sample.mean(0, dtype=np.float64)
+        deviation = np.sqrt(np.mean((sample - mean) ** 2, axis=0))
+        # What does not vary beyond its own rounding is left as it is.
+        varies = deviation > 1e-6 * np.abs(mean)
+        shift = np.where(np.array(unbias)[wide], mean, 0.0)
+        return cls(shift, np.where(np.array(normalise)[wide] & varies & (deviation > 0), deviation, 1.0))
+
+    def apply(self, rows: Floats) -> Floats:
+        """The same shape, scaled; computed in float64 so that a large mean costs no digits."""
+        wide = rows - self.shift
+        wide /= self.scale
+        return wide.astype(np.float32)
+
+
+class Cache:
+    """Rows of (label, features...) as float32 in an unlinked file.
+
+    Args:
+        folder: Where the file is made.
+        columns: 1 + features.
+    """
+
+    def __init__(self, folder: Path, columns: int) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by close)
+        self._columns = columns
+        self.rows = 0
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+    def write(self, block: Floats) -> None:
+        """Append a block of rows."""
+        self._file.write(np.ascontiguousarray(block).data)
+        self.rows += len(block)
+
+    def chunk_rows(self, size: int) -> int:
+        """Rows of a chunk that is read at once, a multiple of `size`."""
+        return max(1, CHUNK_BYTES // (4 * self._columns * size)) * size
+
+    def batches(self, size: int, order: np.random.Generator | None = None, stride: int = 1) -> Iterator[Floats]:
+        """The rows in batches of `size`, the last of them perhaps smaller; each is valid until the next is asked for.
+
+        Args:
+            size: Rows of a batch.
+            order: Shuffles the order of the chunks and the rows within each; without it the rows come as they are.
+            stride: Only every so many-th chunk.
+        """
+        rows = self.chunk_rows(size)
+        starts = np.arange(0, self.rows, rows)[::stride]
+        buffers = np.empty((2, min(rows, self.rows), self._columns), np.float32)
+        for start in starts if order is None else order.permutation(starts):
+            chunk, shuffled = buffers[:, : min(rows, self.rows - start)]
+            self._file.seek(4 * self._columns * int(start))
+            self._file.readinto(chunk)
+            if order is not None:
+                # mode: with the default, numpy would make the copy that `out` is there to save.
+                chunk = np.take(chunk, order.permutation(len(chunk)), axis=0, out=shuffled, mode="clip")
+            for first in range(0, len(chunk), size):
+                yield chunk[first : first + size]

@@ -1,0 +1,109 @@
+"""Requests and answers of the model server ("Linear learner response formats", "Common data formats for inference")."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from local_aws.linear_learner import csv_text, recordio
+from local_aws.linear_learner.arrays import Floats
+from local_aws.linear_learner.predict import Predictions
+
+CSV, JSON, JSON_LINES, RECORDIO = (
+    "text/csv",
+    "application/json",
+    "application/jsonlines",
+    "application/x-recordio-protobuf",
+)
+
+
+class UnsupportedContentType(Exception):
+    """The container takes no such requests."""
+
+
+def decode(body: bytes, content_type: str, features: int) -> Floats:
+    """The rows of a request, (rows, features).
+
+    Raises:
+        UnsupportedContentType: Not one of the four formats.
+        ValueError: The payload is not rows of that many finite numbers; `args` say where.
+    """
+    media, *parameters = (part.strip() for part in content_type.lower().split(";"))
+    match media:
+        case "text/csv":
+            rows = csv_text.parse(body)
+            rows = rows[:, 1:] if "label_size=1" in parameters else rows
+        case "application/json":
+            rows = _instances(_json(body), features)
+        case "application/jsonlines" | "application/jsonlines+json":
+            lines = [_json(line) for line in body.splitlines() if line.strip()]
+            rows = _table([_vector(line, row) for row, line in enumerate(lines, 1)], features)
+        case "application/x-recordio-protobuf":
+            rows = recordio.parse(body)
+        case _:
+            raise UnsupportedContentType(f"content-type {content_type} not supported")
+    if not len(rows):
+        raise ValueError(1, "the payload has no rows")
+    if rows.shape[1] != features:
+        raise ValueError(1, f"{rows.shape[1]} features, the model takes {features}")
+    return rows
+
+
+def encode(predictions: Predictions, accept: str) -> tuple[bytes, str]:
+    """The answer and its content type: JSON lines or recordio when asked for, else JSON. CSV is never written."""
+    wanted = [part.split(";")[0].strip() for part in accept.lower().split(",")]
+    media = next((name for name in wanted if name in (JSON_LINES, RECORDIO, JSON)), JSON)
+    if media == RECORDIO:
+        return recordio.encode(predictions.columns()), media
+    records = predictions.records()
+    if media == JSON_LINES:
+        return "".join(record + "\n" for record in records).encode(), media
+    return f'{{"predictions": [{", ".join(records)}]}}'.encode(), JSON
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError(1, "the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(1, f"the payload is not JSON: {error}") from None
+
+
+def _instances(document: Any, features: int) -> Floats:
+    if not isinstance(document, dict) or not isinstance(document.get("instances"), list):
+        raise ValueError(1, 'the payload has no list "instances"')
+    return _table([_vector(instance, row) for row, instance in enumerate(document["instances"], 1)], features)
+
+
+def _vector(instance: Any, row: int) -> list[Any]:
+    """`{"features": [...]}` or `{"data": {"features": {"values": [...]}}}`, with keys and shape when sparse."""
+    try:
+        features = instance["features"] if "features" in instance else instance["data"]["features"]
+        if isinstance(features, list):
+            return features
+        values = features["values"]
+        if "keys" not in features:
+            return list(values)
+        keys, (*_, length) = features["keys"], features["shape"]
+        if len(keys) != len(values) or not 0 <= length <= recordio.MAX_DIMENSION:
+            raise ValueError
+        dense = [0.0] * length
+        for key, value in zip(keys, values, strict=True):
+            if key < 0:
+                raise ValueError
+            dense[key] = value
+        return dense
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValueError(row, 'neither {"features": [...]} nor a sparse vector') from None
+
+
+def _table(vectors: list[list[Any]], features: int) -> Floats:
+    for row, vector in enumerate(vectors, 1):
+        if len(vector) != features:
+            raise ValueError(row, f"{len(vector)} features, the model takes {features}")
+        for column, value in enumerate(vector, 1):
+            if type(value) not in (float, int) or abs(value) > 3.4e38 or not math.isfinite(value):
+                raise ValueError(row, f"column {column}: {str(value)[:40]} is not a finite number")
+    return np.array(vectors, np.float32).reshape(len(vectors), features)

@@ -1,0 +1,173 @@
+"""The model server: `GET /ping`, `GET /execution-parameters`, `POST /invocations` on 127.0.0.1, HTTP/1.1 kept alive."""
+
+import json
+import signal
+import socket
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from local_aws.linear_learner import artifact, formats
+from local_aws.linear_learner.errors import ContainerError
+from local_aws.linear_learner.predict import predict
+
+MAX_BODY = 100 << 20
+EXECUTION_PARAMETERS = {"MaxConcurrentTransforms": 4, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
+REFUSAL = b"unable to evaluate payload provided"
+
+
+class Server(ThreadingHTTPServer):
+    """A thread a connection; connections that are idle when it stops are closed, the others finish their request.
+
+    Args:
+        model: What it serves.
+        port: Where; 0 finds a free one.
+    """
+
+    daemon_threads = False
+    request_queue_size = 512
+
+    def __init__(self, model: artifact.Model, port: int) -> None:
+        self.model = model
+        self.stopping = False
+        self.idle: set[socket.socket] = set()
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", port), Handler)
+
+    def stop(self) -> None:
+        """Take no further connections and end the idle ones; returns at once."""
+        threading.Thread(target=self.shutdown).start()
+        with self.lock:
+            self.stopping = True
+            for connection in self.idle:
+                connection.shutdown(socket.SHUT_RD)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nothing to report."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+    server: Server
+
+    def handle_one_request(self) -> None:
+        """As the base does, but known to be idle while it waits for the request."""
+        with self.server.lock:
+            if self.server.stopping:
+                self.close_connection = True
+                return
+            self.server.idle.add(self.connection)
+        try:
+            super().handle_one_request()
+        finally:
+            self._busy()
+
+    def parse_request(self) -> bool:
+        """As the base does; from here on the request will be answered."""
+        self._busy()
+        return super().parse_request()
+
+    def handle_expect_100(self) -> bool:
+        """As the base does, and at once, though answers are buffered."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
+
+    def do_GET(self) -> None:
+        """Health, and how batch transform may call."""
+        if self.path == "/ping":
+            self._answer(200, b"")
+        elif self.path == "/execution-parameters":
+            self._answer(200, json.dumps(EXECUTION_PARAMETERS).encode(), formats.JSON)
+        else:
+            self._answer(404, b"Not Found", "text/plain")
+
+    def do_POST(self) -> None:
+        """Predictions."""
+        body = self._body()
+        if body is None:
+            return
+        if self.path != "/invocations":
+            self._answer(404, b"Not Found", "text/plain")
+            return
+        content_type = self.headers.get("Content-Type") or formats.JSON
+        try:
+            rows = formats.decode(body, content_type, len(self.server.model.weights))
+            answer, media = formats.encode(predict(self.server.model, rows), self.headers.get("Accept") or formats.JSON)
+        except formats.UnsupportedContentType as error:
+            self._answer(415, str(error).encode(), "text/plain")
+        except ValueError as error:
+            # The container answers no more than this; where the fault is goes to the log.
+            row, fault = error.args
+            print(f"400 {REFUSAL.decode()}: row {row}: {fault}", file=sys.stderr, flush=True)
+            self._answer(400, REFUSAL, "text/plain")
+        else:
+            self._answer(200, answer, media)
+
+    def log_message(self, *_: Any) -> None:
+        """Requests that succeed are not logged."""
+
+    def _body(self) -> bytes | None:
+        """None when the request was refused for it."""
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            return self._chunks()
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            self.close_connection = True
+            self._answer(413 if length.isdecimal() else 400, b"Content-Length", "text/plain")
+            return None
+        return self.rfile.read(int(length))
+
+    def _chunks(self) -> bytes | None:
+        parts, total = [], 0
+        try:
+            while size := int(self.rfile.readline(100).split(b";")[0], 16):
+                total += size
+                if not 0 < size <= MAX_BODY or total > MAX_BODY:
+                    raise ValueError("too large")
+                parts.append(self.rfile.read(size))
+                self.rfile.readline(3)
+            while self.rfile.readline(1000).strip():
+                continue
+        except ValueError:
+            self.close_connection = True
+            self._answer(400, b"Transfer-Encoding", "text/plain")
+            return None
+        return b"".join(parts)
+
+    def _answer(self, status: int, body: bytes, media: str | None = None) -> None:
+        self.send_response(status)
+        if media:
+            self.send_header("Content-Type", media)
+        self.send_header("Content-Length", str(len(body)))
+        if self.server.stopping:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _busy(self) -> None:
+        with self.server.lock:
+            self.server.idle.discard(self.connection)
+
+
+def serve(root: Path, port: int) -> int:
+    """Serve the model in `root/model` until SIGTERM; returns the exit code."""
+    try:
+        server = Server(artifact.read(root / "model"), port)
+    except (ContainerError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: server.stop())
+    signal.signal(signal.SIGINT, lambda *_: server.stop())
+    print(f"serving on 127.0.0.1:{server.server_port}", flush=True)
+    with server:
+        server.serve_forever(poll_interval=0.1)
+    return 0

@@ -1,0 +1,123 @@
+"""ministack's IAM by its inner names: the evaluator decides for our services too, and says what it decided.
+
+Closed here: ministack asks nobody for a key. S3, DynamoDB and SNS use a KMS key in their caller's name, so each call on
+what a stack encrypts with a customer's key needs an action of KMS, too.
+"""
+
+import importlib
+import json
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from local_aws.iam import Access, Credentials, Need
+
+EVALUATOR, RESPONSES = "ministack.core.iam_evaluator", "ministack.core.responses"
+IAM, STS = "ministack.services.iam", "ministack.services.sts"
+INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
+    (EVALUATOR, "enforce"): ("access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"),
+    (EVALUATOR, "resolve_principal"): ("access_key_id", "account_id", "credential"),
+    (EVALUATOR, "pin_request_origin"): ("source_ip", "secure_transport"),
+    (RESPONSES, "get_account_id"): (),
+    (RESPONSES, "get_region"): (),
+    (IAM, "_roles"): object,
+    (STS, "register_session"): ("access_key", "session"),
+}
+KEYS = {
+    "s3:GetObject": ("kms:Decrypt",),
+    "s3:PutObject": ("kms:GenerateDataKey",),
+    "sns:Publish": ("kms:GenerateDataKey", "kms:Decrypt"),
+    **{f"dynamodb:{call}Item": ("kms:Decrypt",) for call in ("Get", "Put", "Update", "Delete")},
+}
+"""What a call on an encrypted resource asks of KMS (each service's developer guide, "Encryption at rest")."""
+ENCRYPTED = ("AWS::S3::Bucket", "AWS::SNS::Topic", "AWS::DynamoDB::Table")
+_keys: dict[str, str] = {}
+"""The key's ARN by bucket name, topic ARN or table name."""
+
+
+def access(home: Path) -> Access:
+    """IAM for our services; the decisions go to IAM_DECISIONS, or to `<home>/iam.jsonl`."""
+    return Access(_refused, _trusts, _register, Path(os.environ.get("IAM_DECISIONS") or home / "iam.jsonl"))
+
+
+def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
+    """Record every decision, and ask for keys; `stack_types` are CloudFormation's handlers by type."""
+    evaluator = _module(EVALUATOR)
+    evaluator.enforce = partial(_enforce, recording, evaluator.enforce)
+    for kind in ENCRYPTED:
+        handlers = stack_types[kind]
+        handlers["create"] = partial(_note_key, handlers["create"], 1)
+        handlers["update"] = partial(_note_key, handlers["update"], 2)
+
+
+def _note_key(original: Any, place: int, *arguments: Any) -> Any:
+    made = original(*arguments)
+    found = re.search(r'"KMSMasterKeyId": "(arn:[^"]+)"', json.dumps(arguments[place]), re.IGNORECASE)
+    _keys[made[0]] = found[1] if found else ""
+    return made
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+def _account() -> str:
+    return str(_module(RESPONSES).get_account_id())
+
+
+def _enforce(  # noqa: PLR0917 the evaluator's own order
+    made: Access,
+    original: Any,
+    key: str,
+    action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: dict[str, Any] | None = None,
+) -> Any:
+    principal = _module(EVALUATOR).resolve_principal(key or "", _account())
+    role = getattr(principal, "arn", "").partition(":assumed-role/")[2].partition("/")[0]
+    asked = [(action, service, resource_arn, service_context), *_of_keys(action, service, region, resource_arn)]
+    for each in asked if getattr(principal, "policies", None) is not None else asked[:1]:
+        denied = original(key, each[0], each[1], region, resource_arn=each[2], service_context=each[3])
+        if role:
+            made.record(role, each[0], each[2], denied is None)
+        if denied is not None:
+            return denied
+    return None
+
+
+def _of_keys(action: str, service: str, region: str, resource: str) -> list[tuple[str, str, str, dict[str, str]]]:
+    name = resource.rpartition(":")[2].removeprefix("table/").partition("/")[0]
+    key = _keys.get(name) or _keys.get(resource)
+    context = {"kms:ViaService": f"{service}.{region}.amazonaws.com"}
+    return [(needed, "kms", key, context) for needed in KEYS.get(action, ())] if key else []
+
+
+def _refused(key: str, need: Need) -> str | None:
+    service = need.action.partition(":")[0]
+    evaluator, region = _module(EVALUATOR), str(_module(RESPONSES).get_region())
+    evaluator.pin_request_origin("127.0.0.1", True)
+    denied = evaluator.enforce(key, need.action, service, region, need.resource, dict(need.context))
+    return None if denied is None else str(getattr(denied, "principal_arn", "") or denied)
+
+
+def _trusts(role: str, service: str) -> bool:
+    document = (_module(IAM)._roles.get(role.rpartition("/")[2]) or {}).get("AssumeRolePolicyDocument", "{}")
+    statements = (json.loads(document) if isinstance(document, str) else document).get("Statement", [])
+    principals = [statement["Principal"] for statement in statements if statement["Effect"] == "Allow"]
+    services = [principal.get("Service", []) for principal in principals if isinstance(principal, dict)]
+    return any(service in ([named] if isinstance(named, str) else named) for named in services)
+
+
+def _register(role: str, credentials: Credentials) -> None:
+    name = role.rpartition("/")[2]
+    session = {
+        "Arn": f"arn:aws:sts::{_account()}:assumed-role/{name}/local",
+        "UserId": f"{name}:local",
+        "SecretAccessKey": credentials.secret,
+        "SessionToken": credentials.token,
+    }
+    _module(STS).register_session(credentials.key, session)

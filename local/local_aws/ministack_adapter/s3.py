@@ -1,0 +1,247 @@
+"""ministack's S3 by its inner names: what is large stays in files, from the parts of its upload to the answer.
+
+ministack takes every body for bytes. Here the body of a large object is a `Stored`, the parts of an upload wait in
+files, and a job's file is linked in or out (local/file_transfer.py) instead of sent.
+"""
+
+import hashlib
+import importlib
+import os
+import shutil
+import tempfile
+import types
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from local_aws.file_transfer import HEADER, LARGE, FileTransfer
+
+S3, RESPONSES = "ministack.services.s3", "ministack.core.responses"
+INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
+    (S3, "DATA_DIR"): str,
+    (S3, "hashlib"): types.ModuleType,
+    (S3, "md5_hash"): ("data",),
+    (S3, "_multipart_uploads"): object,
+    (S3, "_dispatch"): ("method", "bucket", "key", "headers", "body", "query_params"),
+    (S3, "_object_disk_path"): ("bucket", "key", "account_id"),
+    (S3, "_atomic_write"): ("fpath", "data", "text"),
+    (S3, "_read_body"): ("bucket_name", "key", "obj"),
+    (S3, "_version_entry_from_record"): ("obj", "version_id", "data"),
+    (S3, "_record_object_version"): ("bucket_name", "key", "prior_obj", "obj", "data"),
+    (S3, "_record_delete_marker"): ("bucket_name", "key", "prior_obj"),
+    (S3, "_upload_part"): ("bucket_name", "key", "body", "query_params", "headers"),
+    (S3, "_complete_multipart_upload"): ("bucket_name", "key", "body", "query_params", "headers"),
+    (S3, "_maybe_replicate"): ("bucket_name", "key", "obj", "data", "tags"),
+    (RESPONSES, "StreamingResponse"): type,
+}
+CHUNK = 1 << 20
+_as_file: ContextVar[bool] = ContextVar("as_file", default=False)
+_completed: ContextVar[tuple[dict[int, Any], Path]] = ContextVar("completed")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The bytes `start` to `stop` of a file, with their MD5 in hexadecimal when somebody needs it."""
+
+    path: Path
+    start: int
+    stop: int
+    md5: str = ""
+
+    @classmethod
+    def of(cls, path: Path, md5: str = "") -> "Stored":
+        """A whole file."""
+        return cls(path, 0, path.stat().st_size, md5)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, part: slice) -> "Stored":
+        first, last, _ = part.indices(len(self))
+        return replace(self, start=self.start + first, stop=self.start + max(first, last))
+
+    def read(self) -> bytes:
+        """Into memory."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(len(self))
+
+    def link(self, target: Path) -> None:
+        """The whole file under another name; a copy where the file system cannot."""
+        target.unlink(missing_ok=True)
+        try:
+            os.link(self.path, target)
+        except OSError:
+            shutil.copyfile(self.path, target)
+
+    def stream(self) -> Callable[[Any, Any], Awaitable[None]]:
+        """Sends the bytes; opened now, so that they are those of the object that was asked for."""
+        file = self.path.open("rb")
+        file.seek(self.start)
+
+        async def send_all(send: Any, _receive: Any) -> None:
+            left = len(self)
+            with file:
+                while left:
+                    chunk = file.read(min(CHUNK, left))
+                    left -= len(chunk)
+                    if not chunk:
+                        raise EOFError(f"{self.path} became shorter while it was sent")
+                    await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+
+        return send_all
+
+
+class _Part(bytes):
+    """An uploaded part in a file: to ministack bytes with nothing in them, but with the length and digest they had."""
+
+    path: Path
+    size: int
+    md5: str
+
+    @classmethod
+    def keep(cls, body: bytes, md5: str) -> "_Part":
+        part = cls()
+        part.size, part.md5 = len(body), md5
+        with tempfile.NamedTemporaryFile(dir=_parts(), delete=False) as file:
+            part.path = Path(file.name)
+            file.write(body)
+        return part
+
+    def __len__(self) -> int:
+        return self.size
+
+    def digest(self) -> bytes:
+        return bytes.fromhex(self.md5)
+
+    def __del__(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def install(file_transfer: FileTransfer) -> None:
+    """Put the wrappers in."""
+    module: Any = importlib.import_module(S3)
+    wrappers: dict[str, Callable[..., Any]] = {
+        "_dispatch": partial(_answer, file_transfer),
+        "_record_object_version": _with_files,
+        "_record_delete_marker": _with_files,
+        "_read_body": _body,
+        "_atomic_write": _write,
+        "_version_entry_from_record": _version_entry,
+        "_upload_part": _keep_part,
+        "_complete_multipart_upload": _complete,
+        "_maybe_replicate": _assemble,
+        "md5_hash": _md5_hash,
+    }
+    for name, wrapper in wrappers.items():
+        setattr(module, name, partial(wrapper, getattr(module, name)))
+    module.hashlib = types.SimpleNamespace(**{**vars(hashlib), "md5": _md5})
+
+
+def _answer(  # noqa: PLR0917 the order is ministack's
+    file_transfer: FileTransfer, original: Any, method: str, bucket: str, key: str, headers: Any, body: Any, query: Any
+) -> Any:
+    offer = file_transfer.find(headers.get(HEADER, ""))
+    if offer and method == "PUT":
+        body = Stored.of(offer.path, offer.md5)
+    token = _as_file.set(method == "GET")
+    try:
+        status, told, answer = original(method, bucket, key, headers, body, query)
+    finally:
+        _as_file.reset(token)
+    if not isinstance(answer, Stored):
+        return status, told, answer
+    if offer:
+        answer.link(offer.path)
+        offer.path.chmod(0o444)  # it is the object's own file
+        return status, {**told, "Content-Length": "0"}, b""
+    if len(answer) < LARGE:
+        return status, told, answer.read()
+    return status, told, _module(RESPONSES).StreamingResponse(answer.stream())
+
+
+def _with_files(original: Any, *arguments: Any) -> Any:
+    """Displaced versions are linked, not read."""
+    token = _as_file.set(True)
+    try:
+        return original(*arguments)
+    finally:
+        _as_file.reset(token)
+
+
+def _body(original: Any, bucket: str, key: str, obj: dict[str, Any]) -> Any:
+    if _as_file.get() and obj["size"] >= LARGE and obj.get("body") is None:
+        return Stored.of(Path(_module(S3)._object_disk_path(bucket, key)))
+    return original(bucket, key, obj)
+
+
+def _write(original: Any, path: str, data: Any, *, text: bool = False) -> None:
+    if not isinstance(data, Stored):
+        original(path, data, text=text)
+        return
+    linked = Path(f"{path}.tmp")
+    data.link(linked)
+    linked.replace(path)
+    linked.unlink(missing_ok=True)  # renaming one name of a file to another of the same leaves both
+
+
+def _version_entry(original: Any, obj: Any, version_id: str, _data: Any) -> Any:
+    """Objects are on disk; ministack would keep each version's bytes in memory, too."""
+    return original(obj, version_id, None)
+
+
+def _keep_part(original: Any, bucket: str, key: str, body: bytes, *more: Any) -> Any:
+    answer, query = original(bucket, key, body, *more), more[0]
+    if answer[0] == HTTPStatus.OK:
+        part = _module(S3)._multipart_uploads[query["uploadId"][0]]["parts"][int(query["partNumber"][0])]
+        part["body"] = _Part.keep(body, part["etag"].strip('"'))
+    return answer
+
+
+def _complete(original: Any, bucket: str, key: str, body: Any, *more: Any) -> Any:
+    upload = _module(S3)._multipart_uploads.get(more[0]["uploadId"][0], {"parts": {}})
+    with tempfile.NamedTemporaryFile(dir=_parts()) as file:
+        token = _completed.set((upload["parts"], Path(file.name)))
+        try:
+            return original(bucket, key, body, *more)
+        finally:
+            _completed.reset(token)
+
+
+def _assemble(original: Any, bucket: str, key: str, obj: dict[str, Any], data: Any, *tags: Any) -> None:
+    """The first to see a completed upload's object, which ministack has joined of empty parts: give it its file."""
+    parts, path = _completed.get(({}, Path()))
+    if parts:
+        with path.open("wb") as file:
+            for number in [part["PartNumber"] for part in obj["parts"]]:
+                body = parts[number]["body"]
+                if isinstance(body, _Part):
+                    with body.path.open("rb") as source:
+                        shutil.copyfileobj(source, file, CHUNK)
+                else:  # of UploadPartCopy
+                    file.write(body)
+        data = obj["body"] = Stored.of(path)
+        obj["size"] = len(data)
+    original(bucket, key, obj, data, *tags)
+
+
+def _md5_hash(original: Any, data: Any) -> Any:
+    return data.md5 if isinstance(data, Stored) else original(data)
+
+
+def _md5(data: Any = b"", **options: Any) -> Any:
+    return data if isinstance(data, _Part) else hashlib.md5(data, **options)  # noqa: S324 (an ETag is one)
+
+
+def _parts() -> Path:
+    folder = Path(_module(S3).DATA_DIR, ".parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)

@@ -1,0 +1,156 @@
+"""The model registry: model package groups, and the versions in them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from local_aws.sagemaker.api.errors import ConflictException, ValidationException
+from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf
+
+COMPLETED: dict[str, list[Any]] = {"ValidationStatuses": [], "ImageScanStatuses": []}
+CHANGEABLE = (
+    "ModelApprovalStatus", "ModelPackageRegistrationType", "ApprovalDescription", "InferenceSpecification", "SourceUri",
+    "ModelCard", "ModelLifeCycle",
+)  # fmt: skip
+
+
+class ModelPackage(Record):
+    """A version in a group; its name here is `<group>/<version>`, as in its ARN."""
+
+    @property
+    def name(self) -> str:
+        """Group and version."""
+        document = self.describe()
+        return f"{document['ModelPackageGroupName']}/{document['ModelPackageVersion']}"
+
+
+class Registry:
+    """Model package groups and model packages.
+
+    Args:
+        arn: Makes an ARN of the resource part.
+    """
+
+    def __init__(self, arn: Callable[[str], str]) -> None:
+        self._groups: Shelf[Record] = Shelf(MODEL_PACKAGE_GROUP, arn)
+        self._packages: Shelf[ModelPackage] = Shelf(MODEL_PACKAGE, arn)
+        self._by_token: dict[str, str] = {}
+        self.shelves: dict[str, Shelf[Any]] = {shelf.kind.noun: shelf for shelf in (self._groups, self._packages)}
+        self.operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "CreateModelPackageGroup": self._create_group,
+            "DescribeModelPackageGroup": lambda request: self._group(request).describe(),
+            "DeleteModelPackageGroup": self._delete_group,
+            "CreateModelPackage": self._create,
+            "DescribeModelPackage": lambda request: self._packages.find(request["ModelPackageName"]).describe(),
+            "ListModelPackages": self._list,
+            "UpdateModelPackage": self._update,
+            "DeleteModelPackage": self._delete,
+        }
+
+    def container(self, package: str) -> dict[str, Any]:
+        """The container that a model made of this package runs.
+
+        Args:
+            package: The package's ARN, or `<group>/<version>`.
+
+        Raises:
+            ValidationException: No such package, or one of several containers.
+        """
+        document = self._packages.find(package).describe()
+        containers = document.get("InferenceSpecification", {}).get("Containers", [])
+        if len(containers) != 1:
+            raise ValidationException(f"A local model package has one container; {package} has {len(containers)}.")
+        keep = ("Image", "ModelDataUrl", "Environment")
+        return {name: containers[0][name] for name in keep if name in containers[0]}
+
+    def _group(self, request: dict[str, Any]) -> Record:
+        return self._groups.find(request["ModelPackageGroupName"])
+
+    def _versions(self, group: Record) -> list[ModelPackage]:
+        return [
+            package for package in self._packages.all() if package.describe()["ModelPackageGroupName"] == group.name
+        ]
+
+    def _create_group(self, request: dict[str, Any]) -> dict[str, Any]:
+        shown = {name: value for name, value in request.items() if name != "Tags"}
+        document = {**shown, "ModelPackageGroupStatus": "Completed", "CreatedBy": {}, "LastVersion": 0}
+        tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+        group = self._groups.add(
+            request["ModelPackageGroupName"], lambda arn: Record(MODEL_PACKAGE_GROUP, arn, document, tags)
+        )
+        return {"ModelPackageGroupArn": group.arn}
+
+    def _delete_group(self, request: dict[str, Any]) -> dict[str, Any]:
+        group = self._group(request)
+        if self._versions(group):
+            raise ConflictException("Model Package Group cannot be deleted as it still contains Model Packages.")
+        self._groups.remove(group.name)
+        return {}
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "ModelPackageName" in request or "ModelPackageGroupName" not in request:
+            raise ValidationException("A local model package is a version in a group: give a ModelPackageGroupName.")
+        if request.get("Tags"):
+            raise ValidationException("A versioned model package cannot have tags: tag its group.")
+        token = request.get("ClientToken")
+        if token in self._by_token:
+            return {"ModelPackageArn": self._by_token[token]}
+        group = self._group(request)
+        with group.lock:
+            version = group.describe()["LastVersion"] + 1  # numbers are not used again
+            document = {
+                "ModelApprovalStatus": "PendingManualApproval",
+                **{name: value for name, value in request.items() if name != "ClientToken"},
+                "ModelPackageName": group.name,
+                "ModelPackageGroupName": group.name,
+                "ModelPackageVersion": version,
+                "ModelPackageStatus": "Completed",
+                "ModelPackageStatusDetails": COMPLETED,
+                "CreatedBy": {},
+            }
+            package = self._packages.add(
+                f"{group.name}/{version}", lambda arn: ModelPackage(MODEL_PACKAGE, arn, document, {})
+            )
+            group.update(LastVersion=version)
+        if token:
+            self._by_token[token] = package.arn
+        return {"ModelPackageArn": package.arn}
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        group = self._group(request).name if "ModelPackageGroupName" in request else None
+        kind = request.get("ModelPackageType", "Versioned" if group else "Unversioned")
+        status = request.get("ModelApprovalStatus")
+        page = self._packages.page(
+            request,
+            lambda package: (
+                kind != "Unversioned"
+                and group in (None, package["ModelPackageGroupName"])
+                and status in (None, package["ModelApprovalStatus"])
+            ),
+        )
+        # AWS names a version by its ARN alone here.
+        listed = [{**package, "ModelPackageName": None} for package in page["ModelPackageSummaryList"]]
+        return {**page, "ModelPackageSummaryList": listed}
+
+    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+        package = self._packages.find(request["ModelPackageArn"])
+        with package.lock:
+            document = package.describe()
+            metadata = {
+                **document.get("CustomerMetadataProperties", {}),
+                **request.get("CustomerMetadataProperties", {}),
+            }
+            for key in request.get("CustomerMetadataPropertiesToRemove", ()):
+                metadata.pop(key, None)
+            further = request.get("AdditionalInferenceSpecificationsToAdd", [])
+            package.update(
+                **{name: request[name] for name in CHANGEABLE if name in request},
+                CustomerMetadataProperties=metadata or None,
+                AdditionalInferenceSpecifications=[*(document.get("AdditionalInferenceSpecifications") or []), *further]
+                or None,
+                LastModifiedBy={},
+            )
+        return {"ModelPackageArn": package.arn}
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._packages.remove(self._packages.find(request["ModelPackageName"]).name)
+        return {}

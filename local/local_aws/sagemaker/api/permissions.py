@@ -1,0 +1,136 @@
+"""What SageMaker asks IAM: of who calls an operation, and of the role in which a job or an endpoint works.
+
+Actions and resources are the Service Authorization Reference's; what a role needs is what the Developer Guide's "How to
+use SageMaker execution roles" lists for CreateTrainingJob, CreateProcessingJob and CreateModel.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from local_aws.iam import Need
+
+SERVICE = "sagemaker.amazonaws.com"
+Arn = Callable[[str], str]
+Vpc = dict[str, list[str]]
+PATHS = {
+    "EndpointConfig": "endpoint-config",
+    "Endpoint": "endpoint",
+    "ModelPackageGroup": "model-package-group",
+    "ModelPackage": "model-package",
+    "Model": "model",
+    "ProcessingJob": "processing-job",
+    "TrainingJob": "training-job",
+    "TransformJob": "transform-job",
+}
+"""The resource part of an ARN by an operation's noun."""
+
+
+def of_caller(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Need]:
+    """What the caller of an operation must be allowed.
+
+    Args:
+        operation: As `CreateTrainingJob`; `InvokeEndpoint` with its EndpointName as the request.
+        request: The request.
+        arn: Makes an ARN of the resource part.
+    """
+    resources = list(_resources(operation, request, arn)) or ["*"]
+    for resource in resources:
+        yield Need(f"sagemaker:{operation}", resource)
+    if operation.startswith("Create") and request.get("Tags"):
+        yield Need("sagemaker:AddTags", resources[0])
+    if operation == "CreateEndpointConfig" and "KmsKeyId" in request:
+        yield from of_volume(request["KmsKeyId"])
+    role = request.get("RoleArn") or request.get("ExecutionRoleArn")
+    if role:
+        yield Need("iam:PassRole", role, {"iam:PassedToService": SERVICE})
+
+
+def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[str]:
+    if operation == "CreateModelPackage":
+        group = request.get("ModelPackageGroupName", "").rsplit("/", 1)[-1].lower()
+        yield arn(f"model-package-group/{group}")
+        yield arn(f"model-package/{group}/*")
+        return
+    if "ResourceArn" in request:
+        yield request["ResourceArn"]
+        return
+    if operation.startswith("List"):
+        return
+    operation = operation.removesuffix("WeightsAndCapacities")
+    noun = next((noun for noun in PATHS if operation.endswith(noun)), "")
+    name = request.get(f"{noun}Name") or request.get(f"{noun}Arn", "")
+    if name:
+        yield name if name.startswith("arn:") else arn(f"{PATHS[noun]}/{name.lower()}")
+    if "EndpointConfigName" in request and operation in ("CreateEndpoint", "UpdateEndpoint"):
+        yield arn(f"endpoint-config/{request['EndpointConfigName'].lower()}")
+
+
+def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Iterator[Need]:
+    """What Step Functions needs to follow and to stop a job ("Create and manage SageMaker AI jobs" in its guide).
+
+    AWS asks for the rule's when the machine is created and for Stop when a job is stopped; here all is asked at once.
+
+    Args:
+        operation: As `CreateTrainingJob`.
+        request: The request.
+        arn: Makes an ARN of SageMaker's resource part.
+        rule: Makes an ARN of EventBridge's resource part.
+    """
+    noun = operation.removeprefix("Create")
+    job = arn(f"{PATHS.get(noun, noun)}/{request.get(f'{noun}Name', '').lower()}")
+    for action in ("AddTags", "ListTags", f"Describe{noun}", f"Stop{noun}"):
+        yield Need(f"sagemaker:{action}", job)
+    managed = rule(f"rule/StepFunctionsGetEventsForSageMaker{noun}sRule")
+    for action in ("PutTargets", "PutRule", "DescribeRule"):
+        yield Need(f"events:{action}", managed)
+
+
+def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
+    """What a role must be allowed beside its data.
+
+    AWS leaves out logs and metrics that the role may not write, and goes on; here the job fails, so that it is seen.
+
+    Args:
+        image: The container's image.
+        group: Its log group.
+        arn: Makes an ARN of a service and its resource part.
+        keys: KMS keys that volumes are encrypted with.
+        vpc: The VpcConfig, if there is one.
+    """
+    registry, _, repository = image.partition("/")
+    account, _, _, region, _ = registry.split(".", 4)
+    yield Need("ecr:GetAuthorizationToken", "*")
+    for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"):
+        yield Need(f"ecr:{action}", f"arn:aws:ecr:{region}:{account}:repository/{repository.partition(':')[0]}")
+    for action in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"):
+        yield Need(f"logs:{action}", arn("logs", f"log-group:{group}"))
+    yield Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": group})
+    for key in keys:
+        yield from of_volume(key)
+        yield Need("kms:Encrypt", key)
+    if vpc:
+        yield from _of_interfaces(vpc, arn)
+
+
+def _of_interfaces(vpc: Vpc, arn: Callable[[str, str], str]) -> Iterator[Need]:
+    """SageMaker takes one of the subnets, so the role must be allowed all."""
+    interface = arn("ec2", "network-interface/eni-0")
+    subnets = [arn("ec2", f"subnet/{subnet}") for subnet in vpc["Subnets"]]
+    groups = [arn("ec2", f"security-group/{group}") for group in vpc["SecurityGroupIds"]]
+    for resource in (interface, *subnets, *groups):
+        yield Need("ec2:CreateNetworkInterface", resource)
+    for subnet in subnets:
+        for action in (
+            "CreateNetworkInterfacePermission",
+            "DeleteNetworkInterface",
+            "DeleteNetworkInterfacePermission",
+        ):
+            yield Need(f"ec2:{action}", interface, {"ec2:Subnet": subnet})
+    for what in ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"):
+        yield Need(f"ec2:Describe{what}", "*")
+
+
+def of_volume(key: str) -> Iterator[Need]:
+    """What whoever has volumes encrypted with a key needs of it."""
+    yield Need("kms:DescribeKey", key)
+    yield Need("kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"})

@@ -1,0 +1,200 @@
+"""Resources as the API shows them: documents with a name, an ARN, tags and times, kept per kind."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from local_aws.sagemaker.api.errors import ResourceInUse, ServiceError, ValidationException
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource.
+
+    Args:
+        noun: As in the operations' names.
+        path: The resource part of its ARN.
+        listed: The list's member in the answer of its List operation.
+        missing: AWS's wording when there is none of that name.
+        taken: AWS's wording when there is one already.
+        taken_error: The error that comes with it.
+        order: Its List operation's default SortOrder.
+    """
+
+    noun: str
+    path: str
+    listed: str
+    missing: str
+    taken: str
+    taken_error: type[ServiceError] = ValidationException
+    order: str = "Descending"
+
+
+_JOB_TAKEN = "Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})"
+PROCESSING = Kind(
+    "ProcessingJob", "processing-job", "ProcessingJobSummaries", "Could not find requested job with name: {name}",
+    _JOB_TAKEN, ResourceInUse, "Ascending",
+)  # fmt: skip
+TRAINING = Kind(
+    "TrainingJob", "training-job", "TrainingJobSummaries", "Requested resource not found.",
+    "Training job names must be unique within an AWS account and region, and a training job with this name already "
+    "exists ({arn})", ResourceInUse, "Ascending",
+)  # fmt: skip
+TRANSFORM = Kind(
+    "TransformJob", "transform-job", "TransformJobSummaries", "Could not find requested job with name: {name}",
+    _JOB_TAKEN, ResourceInUse,
+)  # fmt: skip
+MODEL = Kind(
+    "Model", "model", "Models", 'Could not find model "{arn}".', 'Cannot create already existing model "{arn}".'
+)
+ENDPOINT_CONFIG = Kind(
+    "EndpointConfig", "endpoint-config", "EndpointConfigs", 'Could not find endpoint configuration "{arn}".',
+    'Cannot create already existing endpoint configuration "{arn}".',
+)  # fmt: skip
+ENDPOINT = Kind(
+    "Endpoint", "endpoint", "Endpoints", 'Could not find endpoint "{arn}".',
+    'Cannot create already existing endpoint "{arn}".',
+)  # fmt: skip
+MODEL_PACKAGE_GROUP = Kind(
+    "ModelPackageGroup", "model-package-group", "ModelPackageGroupSummaryList",
+    "ModelPackageGroup {arn} does not exist.", "Model Package Group already exists: {arn}", order="Ascending",
+)  # fmt: skip
+MODEL_PACKAGE = Kind(
+    "ModelPackage", "model-package", "ModelPackageSummaryList", "ModelPackage {arn} does not exist.",
+    "ModelPackage already exists: {arn}", order="Ascending",
+)  # fmt: skip
+
+
+class Record:
+    """One resource.
+
+    Args:
+        kind: What it is.
+        arn: Its ARN.
+        document: The members that its Describe operation shows.
+        tags: Its tags.
+    """
+
+    def __init__(self, kind: Kind, arn: str, document: dict[str, Any], tags: dict[str, str]) -> None:
+        now = datetime.now(UTC)
+        self.kind = kind
+        self.arn = arn
+        self.tags = tags
+        self.lock = threading.RLock()
+        times = {"CreationTime": now, "LastModifiedTime": now}
+        self._document = {**document, f"{kind.noun}Arn": arn, **times}
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self._document[f"{self.kind.noun}Name"])
+
+    @property
+    def status(self) -> str:
+        """Its status."""
+        return str(self._document.get(f"{self.kind.noun}Status", ""))
+
+    def describe(self) -> dict[str, Any]:
+        """A copy of the document."""
+        with self.lock:
+            return dict(self._document)
+
+    def update(self, **members: Any) -> None:
+        """Change the document at once; None takes a member away."""
+        with self.lock:
+            self._document.update(members, LastModifiedTime=datetime.now(UTC))
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Shelf(Generic[R]):
+    """The resources of one kind.
+
+    Args:
+        kind: What they are.
+        arn: Makes an ARN of the resource part.
+    """
+
+    def __init__(self, kind: Kind, arn: Callable[[str], str]) -> None:
+        self.kind = kind
+        self._make_arn = arn
+        self._records: dict[str, R] = {}
+        self._lock = threading.Lock()
+
+    def arn(self, name: str) -> str:
+        """The ARN of a name, whether or not it exists; SageMaker writes names in small letters there."""
+        return self._make_arn(f"{self.kind.path}/{name.lower()}")
+
+    def add(self, name: str, make: Callable[[str], R]) -> R:
+        """Add what `make` makes of the ARN, if the name is free. Raises the kind's error otherwise."""
+        with self._lock:
+            if name in self._records:
+                raise self.kind.taken_error(self.kind.taken.format(arn=self.arn(name)))
+            self._records[name] = made = make(self.arn(name))
+            return made
+
+    def get(self, name: str) -> R:
+        """The one of this name. Raises ValidationException, worded as AWS words it for this kind."""
+        record = self._records.get(name)
+        if record is None:
+            raise ValidationException(self.kind.missing.format(name=name, arn=self.arn(name)))
+        return record
+
+    def find(self, arn_or_name: str) -> R:
+        """The one of this ARN or name. Raises ValidationException as `get` does."""
+        if not arn_or_name.startswith("arn:"):
+            return self.get(arn_or_name)
+        for record in self.all():
+            if record.arn == arn_or_name:
+                return record
+        raise ValidationException(self.kind.missing.format(name=arn_or_name, arn=arn_or_name))
+
+    def remove(self, name: str) -> None:
+        """Forget one."""
+        with self._lock:
+            del self._records[name]
+
+    def all(self) -> list[R]:
+        """All of them, oldest first."""
+        with self._lock:
+            return list(self._records.values())
+
+    def page(
+        self, request: dict[str, Any], keep: Callable[[dict[str, Any]], bool] = lambda document: True
+    ) -> dict[str, Any]:
+        """The answer of the kind's List operation: filtered, sorted, in pages of MaxResults (10 unless told).
+
+        Args:
+            request: The List request.
+            keep: A filter of this kind alone, over Describe's documents.
+        """
+        documents = [document for record in self.all() if keep(document := record.describe())]
+        noun = self.kind.noun
+        for document in documents:
+            document |= {"_Name": document[f"{noun}Name"], "_Status": document.get(f"{noun}Status", "")}
+        tests: dict[str, Callable[[Any, dict[str, Any]], bool]] = {
+            "NameContains": lambda wanted, document: wanted.lower() in document["_Name"].lower(),
+            "StatusEquals": lambda wanted, document: wanted == document["_Status"],
+            "CreationTimeAfter": lambda wanted, document: document["CreationTime"].timestamp() > wanted,
+            "CreationTimeBefore": lambda wanted, document: document["CreationTime"].timestamp() < wanted,
+            "LastModifiedTimeAfter": lambda wanted, document: document["LastModifiedTime"].timestamp() > wanted,
+            "LastModifiedTimeBefore": lambda wanted, document: document["LastModifiedTime"].timestamp() < wanted,
+        }
+        for name in request.keys() & tests.keys():
+            documents = [document for document in documents if tests[name](request[name], document)]
+        key = {"Name": "_Name", "Status": "_Status"}.get(request.get("SortBy", ""), "CreationTime")
+        descending = request.get("SortOrder", self.kind.order) == "Descending"
+        documents.sort(key=lambda document: (document[key], document["_Name"]), reverse=descending)
+        start = _offset(request.get("NextToken"))
+        end = start + request.get("MaxResults", 10)
+        more = {"NextToken": str(end)} if end < len(documents) else {}
+        return {self.kind.listed: documents[start:end], **more}
+
+
+def _offset(token: str | None) -> int:
+    if token is not None and not token.isdecimal():
+        raise ValidationException(f"Invalid NextToken: {token}")
+    return int(token or 0)

@@ -1,0 +1,241 @@
+"""The SageMaker service: every operation that it knows, from the HTTP request to the answer."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.iam import AccessError
+from local_aws.sagemaker import faults
+from local_aws.sagemaker.api import permissions, shapes
+from local_aws.sagemaker.api.errors import (
+    AccessDeniedException,
+    ResourceLimitExceeded,
+    SerializationException,
+    ServiceError,
+    UnknownOperation,
+    ValidationError,
+    ValidationException,
+)
+from local_aws.sagemaker.api.model_registry import Registry
+from local_aws.sagemaker.api.records import PROCESSING, TRAINING, TRANSFORM, Kind, Record, Shelf
+from local_aws.sagemaker.host import Host
+from local_aws.sagemaker.hosting import runtime
+from local_aws.sagemaker.hosting.service import Hosting
+from local_aws.sagemaker.jobs.job import Job
+from local_aws.sagemaker.jobs.processing import ProcessingJob
+from local_aws.sagemaker.jobs.training import TrainingJob
+from local_aws.sagemaker.jobs.transform import TransformJob
+
+MAX_RUNNING_JOBS = 20  # of a kind; AWS's quotas are per instance type, and many start at 0
+INVOCATIONS = 64  # requests to endpoints at the same time, each in a thread
+Operation = Callable[[dict[str, Any]], dict[str, Any]]
+Response = tuple[int, dict[str, str], bytes]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; header names in small letters; the region is that of the signature."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    region: str
+
+
+class SageMaker:
+    """The service.
+
+    Args:
+        host: The machine it runs on.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._pool = ThreadPoolExecutor(INVOCATIONS, "invoke")
+        self._jobs: dict[str, Shelf[Job]] = {
+            kind.noun: Shelf(kind, self._arn) for kind in (PROCESSING, TRAINING, TRANSFORM)
+        }
+        registry = Registry(self._arn)
+        self._deployments = Hosting(host, self._arn, registry)
+        self.shelves: dict[str, Shelf[Any]] = {**self._jobs, **self._deployments.shelves, **registry.shelves}
+        self._operations: dict[str, Operation] = {
+            "CreateProcessingJob": lambda request: self._create_job(PROCESSING, ProcessingJob, request),
+            "CreateTrainingJob": lambda request: self._create_job(TRAINING, TrainingJob, request),
+            "CreateTransformJob": lambda request: self._create_job(TRANSFORM, self._transform_job, request),
+            **{f"Stop{noun}": self._stop_job(shelf) for noun, shelf in self._jobs.items()},
+            **{f"Describe{noun}": self._describe(shelf) for noun, shelf in self.shelves.items()},
+            **{f"List{noun}s": shelf.page for noun, shelf in self.shelves.items()},
+            **self._deployments.operations,
+            **registry.operations,
+            "AddTags": self._add_tags,
+            "ListTags": self._list_tags,
+            "DeleteTags": self._delete_tags,
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request to api.sagemaker or runtime.sagemaker."""
+        name = request.headers.get("x-amz-target", "").partition(".")[2]
+        try:
+            if name == faults.TARGET:
+                return self.host.faults.answer(request.body)
+            if request.region != self.host.region:
+                raise ValidationException(
+                    f"This local AWS runs SageMaker in {self.host.region} only; the request is for {request.region}."
+                )
+            key = access_key(request.headers)
+            if name:
+                document = parse(request.body)
+                self.allow(key, name, document)
+                document = self.call(name, document)
+                return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode()
+            self.allow(key, "InvokeEndpoint", {"EndpointName": runtime.endpoint_name(request.method, request.path)})
+            loop = asyncio.get_running_loop()
+            return 200, *await loop.run_in_executor(self._pool, self._invoke, request)
+        except ServiceError as error:
+            return refuse(error, wrapped=bool(name))
+
+    def call(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Run a control plane operation on a request as JSON has it; the answer is as JSON writes it.
+
+        Raises:
+            ServiceError: The refusal.
+        """
+        operation = self._operations.get(name)
+        if operation is None:
+            known = ", ".join(sorted(self._operations))
+            raise UnknownOperation(f"The local SageMaker does not know '{name}'. It knows: {known}.")
+        model = self.host.model.operation_model(name)
+        shapes.check(model.input_shape, request)
+        self.host.faults.refuse(name, request)
+        self._try_role(request.get("RoleArn") or request.get("ExecutionRoleArn"))
+        answer = operation(request)
+        return dict(shapes.wire(model.output_shape, answer)) if model.output_shape else {}
+
+    def allow(self, key: str, name: str, request: dict[str, Any]) -> None:
+        """Raise AccessDeniedException when the owner of an access key may not run an operation."""
+        try:
+            self.host.access.check(key, permissions.of_caller(name, request, self._arn))
+        except AccessError as error:
+            raise AccessDeniedException(str(error)) from error
+
+    def _try_role(self, role: str | None) -> None:
+        if role is not None:
+            try:
+                self.host.access.act(role, permissions.SERVICE)
+            except AccessError as error:
+                raise ValidationException(str(error)) from error
+
+    def close(self) -> None:
+        """End every process."""
+        for shelf in self._jobs.values():
+            for job in shelf.all():
+                job.kill()
+        self._deployments.close()
+
+    def reset(self) -> None:
+        """End every process and forget everything."""
+        self.close()
+        self.host.faults.put([])
+        for shelf in self.shelves.values():
+            for record in shelf.all():
+                shelf.remove(record.name)
+
+    def _arn(self, resource: str) -> str:
+        return f"arn:aws:sagemaker:{self.host.region}:{self.host.account}:{resource}"
+
+    def _create_job(self, kind: Kind, make: Callable[..., Job], request: dict[str, Any]) -> dict[str, Any]:
+        shelf = self._jobs[kind.noun]
+        running = sum(not job.done.is_set() for job in shelf.all())
+        if running >= MAX_RUNNING_JOBS:
+            raise ResourceLimitExceeded(
+                f"The account-level service limit 'Number of {kind.noun}s running at the same time' is "
+                f"{MAX_RUNNING_JOBS} jobs, with current utilization of {running} jobs and a request delta of 1 jobs."
+            )
+        shown = {name: value for name, value in request.items() if name != "Tags"}
+        job = shelf.add(request[f"{kind.noun}Name"], lambda arn: make(arn, shown, _tags(request), self.host))
+        job.start()
+        return {f"{kind.noun}Arn": job.arn}
+
+    def _transform_job(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> TransformJob:
+        model = self.shelves["Model"].get(request["ModelName"]).describe()
+        return TransformJob(arn, request, tags, host, model)
+
+    def _stop_job(self, shelf: Shelf[Job]) -> Operation:
+        def stop(request: dict[str, Any]) -> dict[str, Any]:
+            shelf.get(request[f"{shelf.kind.noun}Name"]).stop()
+            return {}
+
+        return stop
+
+    def _describe(self, shelf: Shelf[Any]) -> Operation:
+        def describe(request: dict[str, Any]) -> dict[str, Any]:
+            return dict(shelf.get(request[f"{shelf.kind.noun}Name"]).describe())
+
+        return describe
+
+    def _invoke(self, request: Request) -> tuple[dict[str, str], bytes]:
+        name = runtime.endpoint_name(request.method, request.path)
+        self.host.faults.refuse("InvokeEndpoint", {"EndpointName": name})
+        try:
+            endpoint = self.shelves["Endpoint"].get(name)
+        except ValidationException:
+            raise ValidationError(f"Endpoint {name} of account {self.host.account} not found.") from None
+        return runtime.invoke(endpoint, self.host, request.headers, request.body)
+
+    def _tagged(self, request: dict[str, Any]) -> Record:
+        arn = request["ResourceArn"]
+        records: list[Record] = [record for shelf in self.shelves.values() for record in shelf.all()]
+        for record in records:
+            if record.arn == arn:
+                return record
+        raise ValidationException(f"Could not find resource with ARN {arn}.")
+
+    def _add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        record = self._tagged(request)
+        record.tags.update(_tags(request))
+        return self._list_tags(request)
+
+    def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": [{"Key": key, "Value": value} for key, value in self._tagged(request).tags.items()]}
+
+    def _delete_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = self._tagged(request).tags
+        for key in request["TagKeys"]:
+            tags.pop(key, None)
+        return {}
+
+
+def _tags(request: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+
+
+def access_key(headers: dict[str, str]) -> str:
+    """The access key that a request is signed with."""
+    return headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """A request's JSON object. Raises SerializationException."""
+    try:
+        parsed = json.loads(body or b"{}")
+    except ValueError as error:
+        raise SerializationException(f"The request is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise SerializationException("The request must be a JSON object")
+    return parsed
+
+
+def refuse(error: ServiceError, wrapped: bool) -> Response:
+    """The HTTP answer of a refusal; `wrapped` as the JSON protocol has it."""
+    name = {"__type": error.code, "message": error.message} if wrapped else {"Message": error.message}
+    headers = {
+        "Content-Type": f"application/{'x-amz-json-1.1' if wrapped else 'json'}",
+        "x-amzn-ErrorType": error.code,
+        "x-amzn-RequestId": str(uuid.uuid4()),
+    }
+    return error.status, headers, json.dumps({**name, **error.members}).encode()

@@ -1,0 +1,159 @@
+"""What the service has of the machine it runs on: folders, settings, children, S3 and CloudWatch Logs."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from local_aws.file_transfer import FileTransfer
+from local_aws.iam import Access, AccessError, Credentials
+from local_aws.process_reaper import ProcessReaper
+from local_aws.sagemaker.api import permissions
+from local_aws.sagemaker.api.errors import JobError
+from local_aws.sagemaker.cores import Cores
+from local_aws.sagemaker.faults import Faults
+from local_aws.sagemaker.hosting.data_capture import CaptureWriter
+from local_aws.sagemaker.hosting.monitor import Monitor
+from local_aws.sagemaker.images import Image, registry
+from local_aws.sagemaker.jobs.logs import LogWriter
+from local_aws.sagemaker.s3 import S3
+
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+
+@dataclass(frozen=True)
+class Actor:
+    """What a job or an endpoint has of its role."""
+
+    s3: S3
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine.
+
+    Args:
+        home: Folder for sandboxes.
+        reaper: Starts children.
+        account: The account's 12 digits.
+        region: The one region that it serves.
+        endpoint_url: Where this local AWS answers.
+        images: Container programs by repository name.
+        startup_seconds: How long a model server may take to pass its ping (AWS: 4 minutes, or what the variant says).
+        grace_seconds: From SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page; a laptop waits less).
+        model: botocore's model of the SageMaker API.
+        access: IAM.
+        client: Makes a botocore client of a service with some credentials.
+        logs: Log groups.
+        captures: Data capture.
+        monitor: CloudWatch metrics and alarms.
+        faults: What goes wrong on order.
+        wait_scale: Factor of a deployment's waits, as of Step Functions' (SFN_WAIT_SCALE).
+        cores: What containers may use of the processor.
+        file_transfer: Large objects between sandboxes and S3.
+    """
+
+    home: Path
+    reaper: ProcessReaper
+    account: str
+    region: str
+    endpoint_url: str
+    images: dict[str, Image]
+    startup_seconds: float
+    grace_seconds: float
+    model: Any
+    access: Access
+    client: Callable[[str, Credentials], Any]
+    logs: LogWriter
+    captures: CaptureWriter
+    monitor: Monitor
+    faults: Faults
+    wait_scale: float
+    cores: Cores
+    file_transfer: FileTransfer = field(default_factory=FileTransfer)
+    _actors: dict[str, Actor] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def from_environment(cls, home: Path, reaper: ProcessReaper, access: Access) -> "Host":
+        """Read the settings that cloud.py passes. Raises OSError or ValueError for a bad image table."""
+        session = botocore.session.get_session()
+        url, region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_DEFAULT_REGION"]
+
+        def client(service: str, credentials: Credentials) -> Any:
+            return session.create_client(
+                service,
+                endpoint_url=url,
+                region_name=region,
+                aws_access_key_id=credentials.key,
+                aws_secret_access_key=credentials.secret,
+                aws_session_token=credentials.token or None,
+                config=Config(
+                    max_pool_connections=50,
+                    s3={"addressing_style": "path"},
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+
+        return cls(
+            home=home,
+            reaper=reaper,
+            account=os.environ["MINISTACK_ACCOUNT_ID"],
+            region=region,
+            endpoint_url=url,
+            images=registry(os.environ.get("SAGEMAKER_IMAGES")),
+            startup_seconds=float(os.environ.get("SAGEMAKER_STARTUP_SECONDS", "60")),
+            grace_seconds=float(os.environ.get("SAGEMAKER_GRACE_SECONDS", "10")),
+            model=session.get_service_model("sagemaker"),
+            access=access,
+            client=client,
+            logs=LogWriter(client("logs", Credentials())),
+            captures=CaptureWriter(),
+            monitor=Monitor(client("cloudwatch", Credentials())),
+            faults=Faults(),
+            wait_scale=float(os.environ.get("SFN_WAIT_SCALE", "1")),
+            cores=Cores(int(os.environ.get("SAGEMAKER_INSTANCE_CORES", "0"))),
+        )
+
+    def act(self, role: str, image: str, group: str, keys: list[str], vpc: dict[str, list[str]] | None = None) -> Actor:
+        """What a role has, once it may do what a container of this image, log group and VPC needs. Raises JobError."""
+        try:
+            credentials = self.access.act(role, permissions.SERVICE)
+            self.access.check(credentials.key, permissions.of_role(image, group, self.arn, keys, vpc))
+        except AccessError as error:
+            raise JobError(f"ClientError: {error}") from error
+        with self._lock:
+            if role not in self._actors:
+                self._actors[role] = Actor(
+                    S3(self.client("s3", credentials), self.file_transfer), credentials.environment
+                )
+            return self._actors[role]
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN in this account and region."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+    def environment(self, actor: Actor, *, network: bool = True) -> dict[str, str]:
+        """A container's clean environment; credentials and the endpoint only where it may use the network."""
+        passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        aws = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            **actor.environment,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        return {
+            **passed,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{passed.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            **(aws if network else {}),
+        }

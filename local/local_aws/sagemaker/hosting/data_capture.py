@@ -1,0 +1,134 @@
+"""Data capture: an endpoint's requests and answers as JSON lines in S3, written behind the requests' backs."""
+
+import base64
+import json
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_aws.sagemaker.s3 import split
+
+GATHER_SECONDS = 1.0
+MAX_BATCH = 1000  # records of a file
+SIDES = {"Input": ("Input",), "Output": ("Output",), "InputAndOutput": ("Input", "Output")}
+
+log = logging.getLogger(__name__)
+Target = tuple[Any, str]
+"""A client of S3, in the role that writes, and the URI of a folder."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request that was answered well; types are those of the Content-Type headers."""
+
+    variant: str
+    inference_id: str
+    request: bytes
+    request_type: str
+    answer: bytes
+    answer_type: str
+
+
+class CaptureWriter:
+    """One thread that writes what all endpoints capture."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Target, datetime, dict[str, Any]] | threading.Event] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="capture", daemon=True).start()
+
+    def put(self, target: Target, at: datetime, record: dict[str, Any]) -> None:
+        """Take a record for a client of S3 and a URI; returns at once."""
+        self._queue.put((target, at, record))
+
+    def flush(self, timeout: float = 10.0) -> None:
+        """Wait until all records taken so far are in S3."""
+        written = threading.Event()
+        self._queue.put(written)
+        written.wait(timeout)
+
+    def _run(self) -> None:
+        while True:
+            batches, waiting = self._gather()
+            for (client, folder), entries in batches.items():
+                try:
+                    self._write(client, folder, entries)
+                except (BotoCoreError, ClientError):  # AWS, too, loses what it cannot write, and says so in a log alone
+                    log.exception("data capture of %s", folder)
+            if waiting is not None:
+                waiting.set()
+
+    def _gather(self) -> tuple[dict[Target, list[tuple[datetime, str]]], threading.Event | None]:
+        batches: defaultdict[Target, list[tuple[datetime, str]]] = defaultdict(list)
+        deadline = 0.0
+        for _ in range(MAX_BATCH):
+            try:
+                entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if batches else None)
+            except queue.Empty:
+                break
+            if isinstance(entry, threading.Event):
+                return batches, entry
+            deadline = deadline or time.monotonic() + GATHER_SECONDS
+            target, at, record = entry
+            batches[target].append((at, json.dumps(record)))
+        return batches, None
+
+    def _write(self, client: Any, folder: str, entries: list[tuple[datetime, str]]) -> None:
+        first = entries[0][0]
+        name = f"{first:%Y/%m/%d/%H/%M-%S}-{first.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+        bucket, key = split(f"{folder}/{name}")
+        body = "".join(f"{line}\n" for _, line in entries).encode()
+        client.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/jsonlines")
+
+
+class Capture:
+    """The data capture of one fleet.
+
+    Args:
+        writer: Writes the records.
+        client: A botocore client of S3 in the role of the endpoint's model.
+        endpoint: The endpoint's name.
+        config: DataCaptureConfig.
+    """
+
+    def __init__(self, writer: CaptureWriter, client: Any, endpoint: str, config: dict[str, Any]) -> None:
+        self._writer = writer
+        self._client = client
+        self._folder = f"{config['DestinationS3Uri'].rstrip('/')}/{endpoint}"
+        self._sides = {side for option in config["CaptureOptions"] for side in SIDES[option["CaptureMode"]]}
+        types = config.get("CaptureContentTypeHeader", {})
+        self._encodings = dict.fromkeys(types.get("CsvContentTypes", ()), "CSV")
+        self._encodings |= dict.fromkeys(types.get("JsonContentTypes", ()), "JSON")
+        self._lock = threading.Lock()
+        self._share = config["InitialSamplingPercentage"] / 100
+        self._credit = 0.0
+
+    def take(self, exchange: Exchange) -> None:
+        """Keep this one, if its turn has come: of 100 in a row exactly as many as the sampling percentage says."""
+        with self._lock:
+            self._credit += self._share
+            if self._credit < 1 - 1e-9:
+                return
+            self._credit -= 1
+        now = datetime.now(UTC)
+        captured = {}
+        if "Input" in self._sides:
+            captured["endpointInput"] = self._side("INPUT", exchange.request, exchange.request_type)
+        if "Output" in self._sides:
+            captured["endpointOutput"] = self._side("OUTPUT", exchange.answer, exchange.answer_type)
+        given = {"inferenceId": exchange.inference_id} if exchange.inference_id else {}
+        event = {"eventId": str(uuid.uuid4()), **given, "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+        record = {"captureData": captured, "eventMetadata": event, "eventVersion": "0"}
+        self._writer.put((self._client, f"{self._folder}/{exchange.variant}"), now, record)
+
+    def _side(self, mode: str, body: bytes, content_type: str) -> dict[str, str]:
+        encoding = self._encodings.get(content_type.partition(";")[0].strip(), "BASE64")
+        data = base64.b64encode(body).decode() if encoding == "BASE64" else body.decode("utf-8", "replace")
+        return {"observedContentType": content_type, "mode": mode, "data": data, "encoding": encoding}

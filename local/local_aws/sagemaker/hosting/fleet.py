@@ -1,0 +1,236 @@
+"""The running instances behind one endpoint config: what traffic can be sent to, drained and ended as a whole."""
+
+import http.client
+import logging
+import random
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from local_aws.sagemaker import faults
+from local_aws.sagemaker.api.errors import JobError, ModelError, ServiceError, ServiceUnavailable, ValidationError
+from local_aws.sagemaker.host import Host
+from local_aws.sagemaker.hosting.data_capture import Capture
+from local_aws.sagemaker.hosting.model_server import Answer, ModelServer, definition
+
+INVOKE_SECONDS = 60.0  # InvokeEndpoint's API page
+READY_SECONDS = 2.0  # how long a request waits for an instance that is being restarted
+DRAIN_SECONDS = 65.0
+SLOWEST_RESTART_SECONDS = 30.0
+TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+
+log = logging.getLogger(__name__)
+
+
+class Instance:
+    """One instance of a variant; a process that dies is started again.
+
+    Args:
+        server: Its model server.
+        startup_seconds: Its time to pass the ping.
+    """
+
+    def __init__(self, server: ModelServer, startup_seconds: float) -> None:
+        self.server = server
+        self.ready = threading.Event()
+        self._startup_seconds = startup_seconds
+        self._ended = False
+
+    def start(self) -> None:
+        """Fetch the model, start, and keep it running from then on. Raises JobError."""
+        self.server.fetch_model()
+        self.server.start(self._startup_seconds)
+        self.ready.set()
+        threading.Thread(target=self._keep_running, daemon=True).start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """End it."""
+        self._ended = True
+        self.ready.clear()
+        self.server.stop(grace_seconds)
+
+    def _keep_running(self) -> None:
+        pause = 0.0
+        while True:
+            assert self.server.container is not None
+            started = time.monotonic()
+            self.server.container.ended.wait()
+            if time.monotonic() - started > SLOWEST_RESTART_SECONDS:
+                pause = 0.0
+            self.ready.clear()
+            if self._ended:
+                return
+            time.sleep(pause)
+            pause = min(SLOWEST_RESTART_SECONDS, pause * 2 or 1.0)
+            try:
+                self.server.start(self._startup_seconds)
+                self.ready.set()
+            except JobError as error:
+                log.warning("restart: %s", error)
+
+
+class Fleet:
+    """All instances of one endpoint config.
+
+    Args:
+        host: The machine.
+        endpoint: The endpoint's name.
+        config: DescribeEndpointConfig's document.
+        find_model: DescribeModel's document of a model's name; raises ServiceError.
+    """
+
+    def __init__(
+        self, host: Host, endpoint: str, config: dict[str, Any], find_model: Callable[[str], dict[str, Any]]
+    ) -> None:
+        self.config = config
+        self._endpoint = endpoint
+        self.log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        self.capture: Capture | None = None
+        self._host = host
+        self._folder = host.home / "endpoints" / endpoint / uuid.uuid4().hex[:8]
+        self._idle = threading.Condition()
+        self._in_flight = 0
+        self._turn = 0
+        self._ended = False
+        self._find_model = find_model
+        self._variants: dict[str, list[Instance]] = {}
+
+    @property
+    def name(self) -> str:
+        """The endpoint config's name."""
+        return str(self.config["EndpointConfigName"])
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The variants as DescribeEndpoint shows them."""
+        shown = []
+        for variant in self.config["ProductionVariants"]:
+            count = len(self._variants[variant["VariantName"]])
+            weight = variant.get("InitialVariantWeight", 1.0)
+            shown.append(
+                {
+                    "VariantName": variant["VariantName"],
+                    "CurrentWeight": weight,
+                    "DesiredWeight": weight,
+                    "CurrentInstanceCount": count,
+                    "DesiredInstanceCount": count,
+                }
+            )
+        return shown
+
+    def start(self) -> None:
+        """Start all instances and return when each has passed its ping. Raises JobError, as FailureReason words it."""
+        fault = self._host.faults.strike("Endpoint", self.name, self._endpoint)
+        faults.check_capacity(fault)
+        try:
+            variants = {
+                variant["VariantName"]: self._instances(variant, fault) for variant in self.config["ProductionVariants"]
+            }
+        except ServiceError as error:
+            raise JobError(error.message) from error
+        with self._idle:
+            if self._ended:
+                raise JobError("The endpoint was ended before it started.")
+            self._variants = variants
+        all_instances = [instance for instances in variants.values() for instance in instances]
+        with ThreadPoolExecutor(len(all_instances)) as pool:
+            starting = [pool.submit(instance.start) for instance in all_instances]
+        for started in starting:
+            started.result()
+
+    def enter(self) -> None:
+        """A request is on its way here; call it under the lock that guards the traffic."""
+        with self._idle:
+            self._in_flight += 1
+
+    def leave(self) -> None:
+        """The request has been answered."""
+        with self._idle:
+            self._in_flight -= 1
+            self._idle.notify_all()
+
+    def choose(self, variant: str | None) -> str:
+        """The variant that is asked for, or one by weight. Raises ValidationError when there is none of that name."""
+        if variant is None:
+            weights: dict[str, float] = {entry["VariantName"]: entry["CurrentWeight"] for entry in self.describe()}
+            return random.choices(list(weights), list(weights.values()))[0]  # noqa: S311 traffic, not secrets
+        if variant not in self._variants:
+            raise ValidationError(f"Variant {variant} not found for Request")
+        return variant
+
+    def invoke(self, variant: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send a request to an instance of a variant and return the container's answer.
+
+        Raises:
+            ServiceUnavailable: No instance is ready, or it went away twice.
+            ModelError: No answer within 60 s.
+        """
+        for _ in range(2):
+            server = self._ready(self._variants[variant]).server
+            try:
+                return server.ask("POST", "/invocations", body, headers, INVOKE_SECONDS)
+            except TimeoutError as error:
+                raise ModelError(
+                    f'Received server error (0) from primary with message "{TIMED_OUT}"',
+                    OriginalStatusCode=0,
+                    OriginalMessage=TIMED_OUT,
+                ) from error
+            except (OSError, http.client.HTTPException) as error:
+                log.warning("%s: %r", self.log_group, error)
+        raise ServiceUnavailable("The container went away while it worked on the request; it is being restarted.")
+
+    def stop(self) -> None:
+        """Wait for the requests in flight, then end all instances and remove their sandboxes."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._in_flight == 0, DRAIN_SECONDS)
+        self.end(self._host.grace_seconds)
+
+    def end(self, grace_seconds: float = 0.0) -> None:
+        """End all instances, whatever they are doing."""
+        with self._idle:
+            self._ended = True
+        for instances in self._variants.values():
+            for instance in instances:
+                instance.stop(grace_seconds)
+        if self.capture is not None:
+            self._host.captures.flush()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _instances(self, variant: dict[str, Any], fault: str | None) -> list[Instance]:
+        name = variant["VariantName"]
+        model = self._find_model(variant["ModelName"])
+        key = self.config.get("KmsKeyId")
+        image = definition(model)["Image"]
+        role, keys = model.get("ExecutionRoleArn", ""), [key] if key else []
+        actor = self._host.act(role, image, self.log_group, keys, model.get("VpcConfig"))
+        captured = self.config.get("DataCaptureConfig") or {}
+        if captured.get("EnableCapture"):
+            self.capture = Capture(self._host.captures, actor.s3.client, self._endpoint, captured)
+        seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", self._host.startup_seconds)
+        if fault == faults.NEVER_READY:  # nobody waits for an ordered failure
+            seconds *= self._host.wait_scale
+        instances = []
+        for number in range(variant.get("InitialInstanceCount", 1)):
+            log_stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
+            root = self._folder / name / str(number) / "ml"
+            log_to = (self.log_group, log_stream)
+            server = ModelServer(self._host, model, root, log_to, {}, actor=actor, variant=name, fault=fault)
+            instances.append(Instance(server, seconds))
+        return instances
+
+    def _ready(self, instances: list[Instance]) -> Instance:
+        self._turn += 1
+        start = self._turn % len(instances)
+        order = instances[start:] + instances[:start]
+        for instance in order:
+            if instance.ready.is_set():
+                return instance
+        if not order[0].ready.wait(READY_SECONDS):
+            raise ServiceUnavailable("No instance of the endpoint is ready; the containers are being restarted.")
+        return order[0]

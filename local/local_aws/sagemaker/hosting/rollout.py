@@ -1,0 +1,179 @@
+"""Deployment guardrails: how traffic goes over from the old fleet (blue) to the new one (green), and back.
+
+Source: "Blue/Green Hosting" and "Auto-Rollback Configuration and Monitoring" in the SageMaker AI developer guide.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.sagemaker.api.errors import ValidationException
+from local_aws.sagemaker.hosting.fleet import Fleet
+from local_aws.sagemaker.hosting.monitor import Monitor
+
+LOOK_SECONDS = 0.1
+DEFAULT_LIMIT_SECONDS = 28800
+SIZES = {"CANARY": ("CanarySize", 0.0), "LINEAR": ("LinearStepSize", 0.1)}  # the size's member, its smallest share
+LARGEST = 0.5
+
+
+class Traffic:
+    """Fleets with their shares of the requests, dealt out evenly: of 10 in a row a canary of 10 % gets exactly one."""
+
+    def __init__(self, shares: dict[Fleet, float]) -> None:
+        self._shares = shares
+        self._credit = dict.fromkeys(shares, 0.0)
+
+    def next(self) -> Fleet | None:
+        """The fleet of the next request; call it under a lock."""
+        for fleet, share in self._shares.items():
+            self._credit[fleet] += share
+        chosen = max(self._credit, key=lambda fleet: self._credit[fleet], default=None)
+        if chosen is not None:
+            self._credit[chosen] -= 1.0
+        return chosen
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A DeploymentConfig.
+
+    Args:
+        shares: Green's share of the traffic after each step; the last is 1.
+        wait: Seconds between steps.
+        termination_wait: Seconds after the last step.
+        limit: Seconds that all of it may take.
+        alarms: Names of the alarms that roll it back.
+    """
+
+    shares: tuple[float, ...] = (1.0,)
+    wait: int = 0
+    termination_wait: int = 0
+    limit: int = DEFAULT_LIMIT_SECONDS
+    alarms: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, deployment: dict[str, Any] | None, instances: int) -> "Plan":
+        """Read a DeploymentConfig for a fleet of so many instances; all at once without one.
+
+        Raises:
+            ValidationException: AWS would refuse it, or it does not run here.
+        """
+        if not deployment:
+            return cls()
+        if "RollingUpdatePolicy" in deployment:
+            raise ValidationException("RollingUpdatePolicy does not run locally; use BlueGreenUpdatePolicy.")
+        alarms = deployment.get("AutoRollbackConfiguration", {}).get("Alarms", [])
+        names = tuple(alarm["AlarmName"] for alarm in alarms)
+        policy = deployment.get("BlueGreenUpdatePolicy")
+        if policy is None:
+            return cls(alarms=names)
+        routing = policy["TrafficRoutingConfiguration"]
+        shares = _shares(routing, instances)
+        wait, termination = routing["WaitIntervalInSeconds"], policy.get("TerminationWaitInSeconds", 0)
+        limit = policy.get("MaximumExecutionTimeoutInSeconds", DEFAULT_LIMIT_SECONDS)
+        total = wait * (len(shares) - 1) + termination
+        if limit <= total:
+            raise ValidationException(
+                f"MaximumExecutionTimeoutInSeconds ({limit}) must be larger than the total waiting time of "
+                f"WaitIntervalInSeconds and TerminationWaitInSeconds ({total})."
+            )
+        return cls(shares, wait, termination, limit, names)
+
+
+def _shares(routing: dict[str, Any], instances: int) -> tuple[float, ...]:
+    kind = routing["Type"]
+    if kind == "ALL_AT_ONCE":
+        return (1.0,)
+    member, smallest = SIZES[kind]
+    if member not in routing:
+        raise ValidationException(f"TrafficRoutingConfiguration of type {kind} must have a {member}.")
+    size = routing[member]
+    share = size["Value"] / (100 if size["Type"] == "CAPACITY_PERCENT" else instances)
+    if not smallest <= share <= LARGEST:
+        allowed = "10-50%" if smallest else "at most 50%"
+        raise ValidationException(
+            f"{member} must be {allowed} of the variant's total instance count ({instances}); "
+            f"{size['Value']} as {size['Type']} is {share:.0%}."
+        )
+    if kind == "CANARY":
+        return share, 1.0
+    steps = [number * share for number in range(1, int(1 / share + 1))]
+    return *(step for step in steps if step < 0.999), 1.0
+
+
+def shift(
+    plan: Plan,
+    monitor: Monitor,
+    wait_scale: float,
+    *,
+    ended: threading.Event,
+    route: Callable[[float], None],
+    stage: Callable[[str, str], None],
+) -> str | None:
+    """Bring the traffic over step by step, baking after each.
+
+    Args:
+        plan: The steps.
+        monitor: Judges the alarms.
+        wait_scale: Factor of all waits, that of Step Functions' here.
+        ended: Set when the local AWS ends; no more waiting then.
+        route: Gives green this share of the requests.
+        stage: Shows a variant status and its message.
+
+    Returns:
+        None when all traffic is on green, else why it must go back to blue.
+    """
+    began = time.monotonic()
+    for share in plan.shares:
+        last = share == plan.shares[-1]
+        stage("ActivatingTraffic", f"Activating {share:.0%} of the traffic on the new fleet.")
+        route(share)
+        seconds, member = (
+            (plan.termination_wait, "TerminationWaitInSeconds") if last else (plan.wait, "WaitIntervalInSeconds")
+        )
+        stage("Baking", f"Baking for {seconds} seconds ({member}) with {share:.0%} of the traffic on the new fleet.")
+        deadline = time.monotonic() + seconds * wait_scale
+        remaining = 1.0
+        while remaining > 0:
+            remaining = deadline - time.monotonic()  # an alarm of the last moment counts, too
+            if reason := monitor.tripped(plan.alarms):
+                return reason
+            if time.monotonic() - began > plan.limit:
+                return f"The deployment took longer than MaximumExecutionTimeoutInSeconds ({plan.limit})."
+            if ended.wait(min(LOOK_SECONDS, max(0.0, remaining))):
+                return "The local AWS ended."
+    return None
+
+
+def retained(
+    config: dict[str, Any], live: dict[str, Any], variants: list[dict[str, Any]], request: dict[str, Any]
+) -> dict[str, Any]:
+    """A new endpoint config with what UpdateEndpoint's RetainAllVariantProperties keeps of the live one.
+
+    Args:
+        config: DescribeEndpointConfig's document of the new config.
+        live: The live one's.
+        variants: DescribeEndpoint's ProductionVariants.
+        request: UpdateEndpoint's request.
+    """
+    if not request.get("RetainAllVariantProperties"):
+        return config
+    excluded = {entry["VariantPropertyType"] for entry in request.get("ExcludeRetainedVariantProperties", ())}
+    members = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
+    now = {variant["VariantName"]: variant for variant in variants}
+    kept = [
+        {
+            **variant,
+            **{
+                members[name]: now[variant["VariantName"]][name]
+                for name in members.keys() - excluded
+                if variant["VariantName"] in now
+            },
+        }
+        for variant in config["ProductionVariants"]
+    ]
+    capture = {} if "DataCaptureConfig" in excluded else {"DataCaptureConfig": live.get("DataCaptureConfig")}
+    return {**config, **capture, "ProductionVariants": kept}

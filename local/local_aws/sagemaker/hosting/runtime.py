@@ -1,0 +1,80 @@
+"""InvokeEndpoint: from the HTTP request to an instance and back."""
+
+import re
+import time
+from typing import Any
+from urllib.parse import unquote
+
+from local_aws.sagemaker.api.errors import ModelError, UnknownOperation, ValidationError
+from local_aws.sagemaker.host import Host
+from local_aws.sagemaker.hosting.data_capture import Exchange
+from local_aws.sagemaker.hosting.endpoint import Endpoint
+
+PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")
+MAX_BODY = 6_291_456  # InvokeEndpoint's API page
+OK = range(200, 300)
+PREFIX = "x-amzn-sagemaker-"
+TO_CONTAINER = ("content-type", "accept", f"{PREFIX}custom-attributes", f"{PREFIX}inference-id")
+FROM_CONTAINER = {"content-type": "Content-Type", f"{PREFIX}custom-attributes": "X-Amzn-SageMaker-Custom-Attributes"}
+
+
+def endpoint_name(method: str, path: str) -> str:
+    """The endpoint that a request names. Raises UnknownOperation for other paths of the runtime."""
+    found = PATH.match(path)
+    if method != "POST" or not found:
+        raise UnknownOperation(f"{method} {path}: of the SageMaker runtime only InvokeEndpoint runs locally.")
+    return unquote(found[1])
+
+
+def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+    """Ask an endpoint; blocks until it answers.
+
+    Returns:
+        Headers and body for the caller.
+
+    Raises:
+        ValidationError, ServiceUnavailable, ModelError: As the API says.
+    """
+    arrived = time.perf_counter()
+    if len(body) > MAX_BODY:
+        raise ValidationError(
+            "1 validation error detected: Value at 'body' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {MAX_BODY}"
+        )
+    fleet = endpoint.enter()
+    if fleet is None:
+        raise ValidationError(f"Endpoint {endpoint.name} of account {host.account} not found.")
+    sent = {name: headers[name] for name in TO_CONTAINER if name in headers}
+    region, account = host.region, host.account
+    place: dict[str, Any] = {"LogStreamArn": f"arn:aws:logs:{region}:{account}:log-group:{fleet.log_group}"}
+    try:
+        variant = fleet.choose(headers.get(f"{PREFIX}target-variant"))
+        asked, status = time.perf_counter(), 500
+        try:
+            answer = fleet.invoke(variant, body, sent)
+            status = answer.status
+        finally:
+            seconds = time.perf_counter() - asked
+            host.monitor.record(endpoint.name, variant, status, seconds, asked - arrived)
+        if fleet.capture is not None and status in OK:
+            given, told = headers.get("content-type", ""), answer.headers.get("content-type", "")
+            identity = headers.get(f"{PREFIX}inference-id", "")
+            fleet.capture.take(Exchange(variant, identity, body, given, answer.body, told))
+    except ModelError as error:
+        error.members.update(place)
+        raise
+    finally:
+        fleet.leave()
+    if answer.status not in OK:
+        text = answer.body.decode("utf-8", "replace")
+        side = "client" if answer.status < 500 else "server"
+        console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logEventViewer:group="
+        raise ModelError(
+            f'Received {side} error ({answer.status}) from primary with message "{text}". '
+            f"See {console}{fleet.log_group} in account {account} for more information.",
+            OriginalStatusCode=answer.status,
+            OriginalMessage=text,
+            **place,
+        )
+    passed = {FROM_CONTAINER[name]: answer.headers[name] for name in FROM_CONTAINER if name in answer.headers}
+    return {**passed, "x-Amzn-Invoked-Production-Variant": variant}, answer.body

@@ -1,0 +1,144 @@
+"""Models, endpoint configs and endpoints: the operations on them."""
+
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+from local_aws.sagemaker import images
+from local_aws.sagemaker.api.errors import ResourceLimitExceeded, ValidationException
+from local_aws.sagemaker.api.model_registry import Registry
+from local_aws.sagemaker.api.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Record, Shelf
+from local_aws.sagemaker.host import Host
+from local_aws.sagemaker.hosting.endpoint import Endpoint, Route, Stage
+from local_aws.sagemaker.hosting.fleet import Fleet
+from local_aws.sagemaker.hosting.model_server import RESOLVED, definition
+from local_aws.sagemaker.hosting.rollout import Plan, retained, shift
+
+MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process here
+
+
+class Hosting:
+    """What serves.
+
+    Args:
+        host: The machine.
+        arn: Makes an ARN of the resource part.
+        registry: Where the model packages are.
+    """
+
+    def __init__(self, host: Host, arn: Callable[[str], str], registry: Registry) -> None:
+        self._host = host
+        self._registry = registry
+        self._models: Shelf[Record] = Shelf(MODEL, arn)
+        self._configs: Shelf[Record] = Shelf(ENDPOINT_CONFIG, arn)
+        self._endpoints: Shelf[Endpoint] = Shelf(ENDPOINT, arn)
+        self.shelves: dict[str, Shelf[Any]] = {
+            shelf.kind.noun: shelf for shelf in (self._models, self._configs, self._endpoints)
+        }
+        self.operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "CreateModel": self._create_model,
+            "DeleteModel": lambda request: self._delete(self._models, request),
+            "CreateEndpointConfig": self._create_config,
+            "DeleteEndpointConfig": lambda request: self._delete(self._configs, request),
+            "CreateEndpoint": self._create_endpoint,
+            "UpdateEndpoint": self._update_endpoint,
+            "UpdateEndpointWeightsAndCapacities": self._update_weights,
+            "DeleteEndpoint": self._delete_endpoint,
+        }
+
+    def close(self) -> None:
+        """End every process."""
+        for endpoint in self._endpoints.all():
+            endpoint.kill()
+
+    def _create_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        given = request.get("PrimaryContainer") or {}
+        if "ModelPackageName" in given:
+            # What DescribeModel shows is the package's name; what runs is what the package said now, whatever it says
+            # or whether it is there later.
+            request = {**request, RESOLVED: {**self._registry.container(given["ModelPackageName"]), **given}}
+        images.find(self._host.images, definition(request)["Image"], "serve")
+        return self._add(self._models, request)
+
+    def _create_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        for member in ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig"):
+            if member in request:
+                raise ValidationException(f"{member} does not run locally.")
+        for variant in request["ProductionVariants"]:
+            if "ModelName" not in variant:
+                raise ValidationException(f"Variant {variant['VariantName']}: a local variant has a ModelName.")
+            self._models.get(variant["ModelName"])
+        instances = sum(variant.get("InitialInstanceCount", 1) for variant in request["ProductionVariants"])
+        if instances > MAX_INSTANCES:
+            raise ResourceLimitExceeded(
+                "The account-level service limit 'Number of instances across active endpoints' is "
+                f"{MAX_INSTANCES} Instances, with a request delta of {instances} Instances."
+            )
+        return self._add(self._configs, request)
+
+    def _add(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
+        noun = shelf.kind.noun
+        shown = {name: value for name, value in request.items() if name != "Tags"}
+        record = shelf.add(request[f"{noun}Name"], lambda arn: Record(shelf.kind, arn, shown, _tags(request)))
+        return {f"{noun}Arn": record.arn}
+
+    def _delete(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
+        # AWS deletes a model or a config that an endpoint uses, too; what runs goes on.
+        name = request[f"{shelf.kind.noun}Name"]
+        shelf.get(name)
+        shelf.remove(name)
+        return {}
+
+    def _create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        fleet = self._fleet(name, request)
+        endpoint = self._endpoints.add(name, lambda arn: Endpoint(arn, name, _tags(request), fleet))
+        endpoint.create()
+        return {"EndpointArn": endpoint.arn}
+
+    def _update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._endpoints.get(request["EndpointName"])
+        deployment = request.get("DeploymentConfig")
+        if deployment is None and request.get("RetainDeploymentConfig"):
+            deployment = endpoint.describe().get("LastDeploymentConfig")
+        fleet = self._fleet(endpoint.name, request, endpoint)
+        instances = min(variant.get("InitialInstanceCount", 1) for variant in fleet.config["ProductionVariants"])
+        plan = Plan.of(deployment, instances)
+
+        def bring_over(route: Route, stage: Stage, ended: Event) -> str | None:
+            self._host.monitor.restart(endpoint.name)
+            return shift(plan, self._host.monitor, self._host.wait_scale, ended=ended, route=route, stage=stage)
+
+        endpoint.change(fleet, deployment, bring_over)
+        return {"EndpointArn": endpoint.arn}
+
+    def _update_weights(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What autoscaling calls; here a whole new fleet takes over, of the same config."""
+        endpoint = self._endpoints.get(request["EndpointName"])
+        names = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
+        asked = {entry["VariantName"]: entry for entry in request["DesiredWeightsAndCapacities"]}
+        changed = []
+        for variant in endpoint.live_config["ProductionVariants"]:
+            entry = asked.pop(variant["VariantName"], {})
+            changed.append({**variant, **{ours: entry[name] for name, ours in names.items() if name in entry}})
+        if asked:
+            raise ValidationException(f"Could not find variant(s) {', '.join(asked)} of {endpoint.name}")
+        config = {**endpoint.live_config, "ProductionVariants": changed}
+        fleet = Fleet(self._host, endpoint.name, config, lambda model: self._models.get(model).describe())
+        endpoint.change(fleet, endpoint.describe().get("LastDeploymentConfig"), lambda route, stage, ended: None)
+        return {"EndpointArn": endpoint.arn}
+
+    def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._endpoints.get(request["EndpointName"])
+        endpoint.delete(lambda: self._endpoints.remove(endpoint.name))
+        return {}
+
+    def _fleet(self, endpoint: str, request: dict[str, Any], live: Endpoint | None = None) -> Fleet:
+        config = self._configs.get(request["EndpointConfigName"]).describe()
+        if live is not None:
+            config = retained(config, live.live_config, live.describe().get("ProductionVariants", []), request)
+        return Fleet(self._host, endpoint, config, lambda model: self._models.get(model).describe())
+
+
+def _tags(request: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}

@@ -1,0 +1,82 @@
+"""The containers that run here as programs, by the repository in their image's URI.
+
+Further ones come from a JSON file named by SAGEMAKER_IMAGES: `{"<repository>": {"train": [...], "serve": [...]}}`, each
+a command in which `{python}`, `{root}` (the folder that stands for /opt/ml) and `{port}` are filled in.
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local_aws.sagemaker.api.errors import ValidationException
+from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+PYTHON = sys.executable
+OPT_ML = re.compile(r"(^|=)/opt/ml(?=/|$)")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A container as commands; an empty one means that the container cannot do that.
+
+    Args:
+        train: Command of a training job.
+        serve: Command of a model server (endpoints and batch transform).
+        script: Runs a processing job's own entrypoint.
+        metrics: Name and regular expression of each metric that AWS reads from a built-in algorithm's log.
+        environment: Further variables of its processes.
+    """
+
+    train: tuple[str, ...] = ()
+    serve: tuple[str, ...] = ()
+    script: bool = False
+    metrics: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def command(self, action: str, root: Path, port: int = 0) -> list[str]:
+        """The command of `train` or `serve` with its blanks filled in."""
+        blanks = {"python": PYTHON, "root": str(root), "port": str(port)}
+        return [word.format(**blanks) for word in getattr(self, action)]
+
+
+def registry(further: str | None = None) -> dict[str, Image]:
+    """The images known here, plus those of a JSON file. Raises OSError, ValueError or TypeError for a bad file."""
+    learner = ("{python}", "-m", "local_aws.linear_learner")
+    known = {
+        "linear-learner": Image(
+            train=(*learner, "train", "--root", "{root}"),
+            serve=(*learner, "serve", "--root", "{root}", "--port", "{port}"),
+            metrics=LINEAR_LEARNER,
+            environment={"PYTHONPATH": str(SOURCE)},
+        ),
+        "sagemaker-scikit-learn": Image(script=True),
+    }
+    table = json.loads(Path(further).read_text()) if further else {}
+    return known | {repository: Image(**commands) for repository, commands in table.items()}
+
+
+def find(images: dict[str, Image], uri: str, action: str) -> Image:
+    """The image that stands in for a URI.
+
+    AWS takes any URI and fails the job when it cannot pull it; here it is refused at once.
+
+    Raises:
+        ValidationException: Unknown repository, or one that does not do this.
+    """
+    repository = re.split("[:@]", uri.partition("/")[2])[0]
+    able = [name for name, image in images.items() if getattr(image, action)]
+    if repository not in able:
+        task = {"train": "training", "serve": "model hosting", "script": "processing"}[action]
+        raise ValidationException(
+            f"No local program stands in for the image '{uri}' in {task}. Known for it are the repositories: "
+            f"{', '.join(sorted(able))}. Add yours to the file that SAGEMAKER_IMAGES names."
+        )
+    return images[repository]
+
+
+def into_sandbox(text: str, root: Path) -> str:
+    """A path of the container, as a whole or after `=`, moved into the folder that stands for /opt/ml."""
+    return OPT_ML.sub(lambda found: f"{found[1]}{root}", text)

@@ -1,0 +1,101 @@
+"""One running container: a process in a sandbox, whose output goes to CloudWatch Logs."""
+
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from local_aws.process_reaper import signal_group
+from local_aws.sagemaker.host import Host
+
+MAX_LINE = 1 << 20
+
+
+class Container:
+    """Started on construction.
+
+    Args:
+        host: The machine.
+        command: Program and arguments.
+        root: The folder that stands for /opt/ml, and the working directory.
+        environment: All of its environment.
+        log: Log group and log stream.
+        on_line: Told each line.
+        on_end: Told when it has ended and all its lines are taken.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        command: list[str],
+        root: Path,
+        environment: dict[str, str],
+        log: tuple[str, str],
+        *,
+        on_line: Callable[[str], None] | None = None,
+        on_end: Callable[["Container"], None] | None = None,
+    ) -> None:
+        self._host = host
+        self._log = log
+        self._on_line = on_line
+        self._on_end = on_end
+        self.root = root
+        self.ended = threading.Event()
+        self._process = host.reaper.spawn(
+            command,
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        host.cores.give(self.pid)
+        self._pump = threading.Thread(target=self._pump_lines, daemon=True)
+        self._pump.start()
+        threading.Thread(target=self._await_end, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process's number, which is its group's too."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int:
+        """As a container runtime reports it: 128 + n for an end by signal n. Only after `ended`."""
+        code = self._process.returncode
+        return 128 - code if code < 0 else code
+
+    def stop(self, grace_seconds: float) -> None:
+        """SIGTERM to the program, SIGKILL to its group when the grace is over; returns when it has ended."""
+        self._process.terminate()
+        if not self.ended.wait(grace_seconds):
+            self.kill()
+            self.ended.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, at once."""
+        if not self.ended.is_set():
+            signal_group(self.pid, signal.SIGKILL)
+
+    def _pump_lines(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            for raw in iter(lambda: output.readline(MAX_LINE), b""):
+                line = raw.decode("utf-8", "replace")
+                self._host.logs.write(*self._log, line)
+                if self._on_line:
+                    self._on_line(line)
+
+    def _await_end(self) -> None:
+        self._host.reaper.reap(self._process)
+        self._pump.join()
+        self.ended.set()
+        if self._on_end:
+            self._on_end(self)
+
+
+def cause_of_exit(code: int) -> str:
+    """What a FailureReason says of an exit code; AWS gives the number alone."""
+    killed = f" (killed by {signal.Signals(code - 128).name})" if code - 128 in set(signal.Signals) else ""
+    return f"AlgorithmError: See job logs for more information, exit code: {code}{killed}"

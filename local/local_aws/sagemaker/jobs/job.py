@@ -1,0 +1,232 @@
+"""What processing, training and transform jobs share: a thread, containers, stopping, time limits and their end."""
+
+import json
+import logging
+import queue
+import shutil
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from local_aws.sagemaker import faults
+from local_aws.sagemaker.api.errors import JobError, ValidationException
+from local_aws.sagemaker.api.records import Kind, Record
+from local_aws.sagemaker.host import Actor, Host
+from local_aws.sagemaker.images import into_sandbox
+from local_aws.sagemaker.jobs.container import Container, cause_of_exit
+
+DEFAULT_RUNTIME_SECONDS = 86400  # StoppingCondition's default, its API page
+REASON_LENGTH = 1024  # FailureReason and ExitMessage, their API model
+
+log = logging.getLogger(__name__)
+
+
+class Stoppable(Protocol):
+    """What runs for a job."""
+
+    def stop(self, grace_seconds: float) -> None:
+        """SIGTERM, SIGKILL after the grace; returns when it has ended."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+
+class Stopped(Exception):
+    """The job was told to stop before it could go on."""
+
+
+class Job(Record):
+    """A job. `start` returns at once; `done` is set when its status is final.
+
+    Args:
+        kind: What it is.
+        arn: Its ARN.
+        request: The Create request; its members that Describe shows are shown.
+        tags: Its tags.
+        host: The machine.
+    """
+
+    def __init__(self, kind: Kind, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:
+        super().__init__(kind, arn, {**request, f"{kind.noun}Status": "InProgress"}, tags)
+        self.host = host
+        self.request = request
+        self.done = threading.Event()
+        self.folder = host.home / "jobs" / kind.path / self.name
+        self.stopped_by = ""
+        self.fault: str | None = None
+        self._at_end: list[Callable[[], None]] = []
+        self._attached: list[Stoppable] = []
+        self._timer: threading.Timer | None = None
+        self._noun = kind.noun.removesuffix("Job")
+        self.group = f"/aws/sagemaker/{self._noun}Jobs"
+        self.actor: Actor
+
+    @abstractmethod
+    def needs(self) -> tuple[str, str, str | None]:
+        """The role that it works in, its image, and the KMS key of its volumes."""
+
+    def vpc(self) -> dict[str, list[str]] | None:
+        """Its VpcConfig. No process is put in it; the role must be allowed to."""
+        found: dict[str, list[str]] | None = (self.request.get("NetworkConfig") or self.request).get("VpcConfig")
+        return found
+
+    @abstractmethod
+    def work(self) -> None:
+        """Do the job. Raises JobError when it fails."""
+
+    def start(self) -> None:
+        """Work in a thread of its own."""
+        threading.Thread(target=self._run, name=self.name, daemon=True).start()
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call back once the status is final, or now if it is."""
+        with self.lock:
+            if not self.done.is_set():
+                self._at_end.append(callback)
+                return
+        callback()
+
+    def stop(self, why: str = "Stopped") -> None:
+        """Begin to stop: SIGTERM, then SIGKILL after the grace. Raises ValidationException when it has ended."""
+        with self.lock:
+            if self.done.is_set():
+                words = f"{self._noun.lower()} job is in status {self.status}"
+                raise ValidationException(f"The request was rejected because the {words}.")
+            if self.stopped_by:
+                return
+            self.stopped_by = why
+            self.update(**{f"{self.kind.noun}Status": "Stopping"})
+            attached = list(self._attached)
+        for running in attached:
+            threading.Thread(target=running.stop, args=(self.host.grace_seconds,), daemon=True).start()
+
+    def kill(self) -> None:
+        """End its processes now, because the local AWS ends."""
+        with self.lock:
+            self.stopped_by = self.stopped_by or "Stopped"
+            for running in self._attached:
+                running.kill()
+
+    def attach(self, running: Stoppable) -> None:
+        """Stop this together with the job. Raises Stopped when the job is being stopped."""
+        with self.lock:
+            if self.stopped_by:
+                raise Stopped
+            self._attached.append(running)
+
+    def begin(self, max_runtime: int | None) -> None:
+        """The containers are about to start: note the time, and stop the job when its runtime is over."""
+        self.update(**{f"{self._noun}StartTime": datetime.now(UTC)})
+        scale = self.host.wait_scale if self.fault == faults.HANG else 1.0  # nobody waits for an ordered hang
+        self._timer = threading.Timer(scale * (max_runtime or DEFAULT_RUNTIME_SECONDS), self._time_is_over)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def launch(
+        self,
+        command: list[str],
+        root: Path,
+        environment: dict[str, str],
+        stream: str,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        on_end: Callable[[Container], None] | None = None,
+    ) -> Container:
+        """Start a container in a sandbox. Raises Stopped when the job is being stopped, JobError for a bad command."""
+        user = {name: into_sandbox(value, root) for name, value in self.request.get("Environment", {}).items()}
+        network = not (self.request.get("NetworkConfig") or self.request).get("EnableNetworkIsolation", False)
+        with self.lock:
+            if self.stopped_by:
+                raise Stopped
+            try:
+                container = Container(
+                    self.host,
+                    faults.command(self.fault) or command,
+                    root,
+                    {**self.host.environment(self.actor, network=network), "HOME": str(root), **environment, **user},
+                    (self.group, f"{self.name}/{stream}"),
+                    on_line=on_line,
+                    on_end=on_end,
+                )
+            except OSError as error:
+                raise JobError(f"ClientError: cannot start {command[0]}: {error.strerror}") from error
+            self.attach(container)
+        return container
+
+    def run_containers(self, starts: list[Callable[[Callable[[Container], None]], Container]]) -> None:
+        """Start containers and wait for all; the first that fails ends the others. Raises JobError with its code."""
+        ended: queue.SimpleQueue[Container] = queue.SimpleQueue()
+        containers = [start(ended.put) for start in starts]
+        code = 0
+        for _ in containers:
+            container = ended.get()
+            if container.exit_code and not code:
+                code = container.exit_code
+                for other in containers:
+                    other.kill()
+        if code and not self.stopped_by:
+            raise JobError(cause_of_exit(code))
+
+    def stream(self, number: int) -> str:
+        """The log stream's name below the job's, of the instance `algo-<number>`."""
+        return f"algo-{number}-{int(time.time())}"
+
+    def settle(self, status: str, reason: str | None) -> None:
+        """Write the final status into the document."""
+        ended = {f"{self._noun}EndTime": datetime.now(UTC), f"{self.kind.noun}Status": status}
+        self.update(**ended, **({"FailureReason": reason} if reason else {}))
+
+    def _time_is_over(self) -> None:
+        try:
+            self.stop("MaxRuntimeExceeded")
+        except ValidationException:
+            return  # it ended in the same moment
+
+    def _run(self) -> None:
+        status, reason = "Completed", None
+        try:
+            shutil.rmtree(self.folder, ignore_errors=True)  # of a failed job of this name, before a reset
+            self.folder.mkdir(parents=True)
+            self.fault = self.host.faults.strike(self.kind.noun, self.name)
+            faults.check_capacity(self.fault)
+            role, image, key = self.needs()
+            self.actor = self.host.act(role, image, self.group, [key] if key else [], self.vpc())
+            self.work()
+        except Stopped:
+            log.info("%s stopped before it started", self.name)
+        except JobError as error:
+            status, reason = "Failed", str(error)[:REASON_LENGTH]
+        except Exception as error:
+            log.exception("%s", self.name)
+            status, reason = "Failed", f"InternalServerError: {error!r}"[:REASON_LENGTH]
+        finally:
+            if self._timer:
+                self._timer.cancel()
+        self.host.logs.flush()
+        if status != "Failed":  # a failed job's sandbox stays, to be looked at
+            shutil.rmtree(self.folder, ignore_errors=True)
+        with self.lock:
+            self.settle("Stopped" if self.stopped_by else status, None if self.stopped_by else reason)
+            self.done.set()
+        for callback in self._at_end:
+            callback()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a container's configuration file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, default=str))
+
+
+def resource_config(current: str, hosts: list[str], instance_type: str) -> dict[str, Any]:
+    """resourceconfig.json, as processing and training containers read it."""
+    return {
+        "current_host": current,
+        "hosts": hosts,
+        "current_instance_type": instance_type,
+        "network_interface_name": "lo",
+    }

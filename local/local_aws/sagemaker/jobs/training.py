@@ -1,0 +1,153 @@
+"""Training jobs: an algorithm's program in a sandbox laid out as "How SageMaker Runs Your Training Image" says."""
+
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from local_aws.sagemaker import images
+from local_aws.sagemaker.api.errors import JobError, ValidationException
+from local_aws.sagemaker.api.records import TRAINING
+from local_aws.sagemaker.host import Host
+from local_aws.sagemaker.jobs.container import Container
+from local_aws.sagemaker.jobs.job import REASON_LENGTH, Job, resource_config, write_json
+from local_aws.sagemaker.jobs.metrics import MetricReader
+from local_aws.sagemaker.s3 import files
+
+_MESSAGES = {
+    "Starting": "Starting the training job",
+    "Downloading": "Downloading input data",
+    "Training": "Training in-progress.",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds",
+}
+
+
+class TrainingJob(Job):
+    """A training job.
+
+    One process whatever InstanceCount says, with all shards of the data: AWS's algorithm distributes itself over
+    instances, the stand-in does not (docs/local-vs-aws.md).
+
+    Raises:
+        ValidationException: The request asks for what does not run here.
+    """
+
+    def __init__(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:
+        super().__init__(TRAINING, arn, request, tags, host)
+        algorithm = request["AlgorithmSpecification"]
+        if "TrainingImage" not in algorithm:
+            raise ValidationException(
+                "AlgorithmSpecification: give a TrainingImage; AlgorithmName does not run locally."
+            )
+        if "ResourceConfig" not in request:  # optional in the API model for jobs that do not run here
+            raise ValidationException(
+                "Value null at 'resourceConfig' failed to satisfy constraint: Member must not be null"
+            )
+        self._image = images.find(host.images, algorithm["TrainingImage"], "train")
+        if self._image.metrics and algorithm.get("MetricDefinitions"):
+            raise ValidationException("You can't override the metric definitions for Amazon SageMaker algorithms.")
+        for channel in request.get("InputDataConfig", []):
+            if "S3DataSource" not in channel["DataSource"]:
+                raise ValidationException(f"Channel '{channel['ChannelName']}': only S3DataSource runs locally.")
+        defined = {entry["Name"]: entry["Regex"] for entry in algorithm.get("MetricDefinitions", [])}
+        self._metrics = MetricReader(self._image.metrics or defined)
+        definitions = [{"Name": name, "Regex": regex} for name, regex in (self._image.metrics or defined).items()]
+        self.update(
+            AlgorithmSpecification={**algorithm, "MetricDefinitions": definitions},
+            EnableNetworkIsolation=request.get("EnableNetworkIsolation", False),
+            EnableInterContainerTrafficEncryption=request.get("EnableInterContainerTrafficEncryption", False),
+            EnableManagedSpotTraining=request.get("EnableManagedSpotTraining", False),
+            SecondaryStatusTransitions=[],
+        )
+        self._phase("Starting")
+
+    def needs(self) -> tuple[str, str, str | None]:
+        """Its role, image and volume key."""
+        image = self.request["AlgorithmSpecification"]["TrainingImage"]
+        return self.request["RoleArn"], image, self.request["ResourceConfig"].get("VolumeKmsKeyId")
+
+    def work(self) -> None:
+        """Download the channels, train, read the failure file, upload the model."""
+        root = self.folder / "ml"
+        self._phase("Downloading")
+        self._furnish(root)
+        self._phase("Training")
+        self.begin(self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"))
+        try:
+            self.run_containers([partial(self._start, root)])
+        except JobError as error:
+            failure = root / "output/failure"
+            text = failure.read_text(errors="replace")[:REASON_LENGTH] if failure.is_file() else ""
+            raise JobError(text or str(error)) from error
+        finally:
+            self.update(FinalMetricDataList=self._metrics.final())
+        # A stopped job's model is kept too: "you can use this 120-second window to save the model" (StopTrainingJob).
+        self._phase("Uploading")
+        self._upload(root)
+
+    def settle(self, status: str, reason: str | None) -> None:
+        """Write the final status, the times and the last transition."""
+        super().settle(status, reason)
+        document = self.describe()
+        if "TrainingStartTime" in document:
+            taken = round((document["TrainingEndTime"] - document["TrainingStartTime"]).total_seconds())
+            self.update(TrainingTimeInSeconds=taken, BillableTimeInSeconds=max(1, taken))
+        self._phase(self.stopped_by or status, reason)
+
+    def _start(self, root: Path, on_end: Callable[[Container], None]) -> Container:
+        names = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn}
+        command = self._image.command("train", root)
+        environment = {**self._image.environment, **names}
+        stream = self.stream(1)
+        if (asked := self.request["ResourceConfig"].get("InstanceCount", 1)) > 1:
+            line = f"local AWS: one process trains on all the data in place of {asked} instances"
+            self.host.logs.write(self.group, f"{self.name}/{stream}", line)
+        return self.launch(command, root, environment, stream, on_line=self._metrics.read, on_end=on_end)
+
+    def _furnish(self, root: Path) -> None:
+        for folder in ("model", "output/data", "input/data", "input/config"):
+            (root / folder).mkdir(parents=True)
+        channels = {}
+        for channel in self.request.get("InputDataConfig", []):
+            source = channel["DataSource"]["S3DataSource"]
+            mode = channel.get("InputMode") or self.request["AlgorithmSpecification"]["TrainingInputMode"]
+            channels[channel["ChannelName"]] = {
+                **({"ContentType": channel["ContentType"]} if "ContentType" in channel else {}),
+                "TrainingInputMode": mode,
+                "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+                "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+            }
+            self.actor.s3.download(source, root / "input/data" / channel["ChannelName"])
+        config = root / "input/config"
+        write_json(config / "inputdataconfig.json", channels)
+        write_json(config / "hyperparameters.json", self.request.get("HyperParameters", {}))
+        instance_type = self.request["ResourceConfig"].get("InstanceType", "")
+        write_json(config / "resourceconfig.json", resource_config("algo-1", ["algo-1"], instance_type))
+
+    def _upload(self, root: Path) -> None:
+        prefix = f"{self.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
+        for folder, name in ((root / "model", "model.tar.gz"), (root / "output/data", "output.tar.gz")):
+            if name == "model.tar.gz" or any(files(folder)):
+                archive = self.folder / name
+                with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
+                    for file in files(folder):
+                        tar.add(file, file.relative_to(folder).as_posix())
+                self.actor.s3.store(archive, f"{prefix}/{name}")
+        self.update(ModelArtifacts={"S3ModelArtifacts": f"{prefix}/model.tar.gz"})
+
+    def _phase(self, status: str, message: str | None = None) -> None:
+        now = datetime.now(UTC)
+        with self.lock:
+            past = [dict(entry) for entry in self.describe()["SecondaryStatusTransitions"]]
+            if past:
+                past[-1].setdefault("EndTime", now)
+            entry = {"Status": status, "StartTime": now, "StatusMessage": message or _MESSAGES[status]}
+            if status in ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded"):
+                entry["EndTime"] = now
+            self.update(SecondaryStatus=status, SecondaryStatusTransitions=[*past, entry])

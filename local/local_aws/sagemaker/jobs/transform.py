@@ -1,0 +1,182 @@
+"""Batch transform jobs: the model's container is asked for each object's records (CreateTransformJob's API page)."""
+
+import gzip
+import http.client
+import json
+import queue
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, cast
+
+from local_aws.sagemaker import images
+from local_aws.sagemaker.api.errors import JobError, ValidationException
+from local_aws.sagemaker.api.records import TRANSFORM
+from local_aws.sagemaker.host import Host
+from local_aws.sagemaker.hosting.model_server import ModelServer, definition
+from local_aws.sagemaker.jobs.batching import assembled, many, single
+from local_aws.sagemaker.jobs.job import Job, Stopped
+from local_aws.sagemaker.s3 import inside
+
+MEGABYTE = 1 << 20
+PARAMETERS_SECONDS = 2.0
+MAX_RUNTIME_SECONDS = 5 * 86400  # "maximum runtime for a transform job", SageMaker's quotas
+GROUP = "/aws/sagemaker/TransformJobs"
+DEFAULTS: dict[str, Any] = {"MaxPayloadInMB": 6, "BatchStrategy": "MultiRecord", "MaxConcurrentTransforms": 1}
+STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
+
+
+class TransformJob(Job):
+    """A batch transform job: a model server for each instance, the objects dealt out among them.
+
+    Raises:
+        ValidationException: The request asks for what does not run here.
+    """
+
+    def __init__(
+        self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host, model: dict[str, Any]
+    ) -> None:
+        super().__init__(TRANSFORM, arn, request, tags, host)
+        images.find(host.images, definition(model)["Image"], "serve")
+        self._model = model
+        self._source: dict[str, Any] = request["TransformInput"]
+        self._target: dict[str, Any] = request["TransformOutput"]
+        client = {
+            "InvocationsTimeoutInSeconds": 600,
+            "InvocationsMaxRetries": 3,
+            **request.get("ModelClientConfig", {}),
+        }
+        self._timeout, self._retries = client["InvocationsTimeoutInSeconds"], client["InvocationsMaxRetries"]
+        if self._source.get("SplitType", "None") not in ("None", "Line"):
+            raise ValidationException("SplitType: only None and Line run locally.")
+        if request.get("DataProcessing", {}).keys() - {"JoinSource"} or (
+            request.get("DataProcessing", {}).get("JoinSource", "None") != "None"
+        ):
+            raise ValidationException("DataProcessing: filters and joins do not run locally; join in a processing job.")
+
+    def needs(self) -> tuple[str, str, str | None]:
+        """Its model's role and image, its own volume key."""
+        key = self.request["TransformResources"].get("VolumeKmsKeyId")
+        return self._model.get("ExecutionRoleArn", ""), definition(self._model)["Image"], key
+
+    def vpc(self) -> dict[str, list[str]] | None:
+        """Its model's."""
+        return self._model.get("VpcConfig")
+
+    def work(self) -> None:
+        """Start the model servers, then transform all objects; a failed one fails the job, not the others."""
+        todo: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
+        for key in self.actor.s3.keys(self._source["DataSource"]["S3DataSource"]):
+            todo.put(key)
+        servers = [self._server(number + 1) for number in range(self.request["TransformResources"]["InstanceCount"])]
+        self.begin(MAX_RUNTIME_SECONDS)
+        failures: list[JobError] = []
+        try:
+            with ThreadPoolExecutor(len(servers)) as pool:
+                for done in [pool.submit(self._drain, server, todo, failures) for server in servers]:
+                    done.result()
+        finally:
+            for server in servers:
+                server.stop(self.host.grace_seconds)
+        if failures:
+            raise failures[0]
+
+    def _server(self, number: int) -> ModelServer:
+        asked = {
+            "SAGEMAKER_BATCH": "True",
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(self.request.get("MaxPayloadInMB", DEFAULTS["MaxPayloadInMB"])),
+            "SAGEMAKER_BATCH_STRATEGY": STRATEGIES[self.request.get("BatchStrategy", DEFAULTS["BatchStrategy"])],
+            "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": str(self.request.get("MaxConcurrentTransforms", 1)),
+        }
+        stream = f"{self.name}/{self.stream(number)}"
+        environment = {**asked, **self.request.get("Environment", {})}
+        root = self.folder / f"algo-{number}" / "ml"
+        server = ModelServer(
+            self.host, self._model, root, (GROUP, stream), environment, actor=self.actor, fault=self.fault
+        )
+        self.attach(server)
+        return server
+
+    def _drain(
+        self, server: ModelServer, todo: "queue.SimpleQueue[tuple[str, str, str]]", failures: list[JobError]
+    ) -> None:
+        server.fetch_model()
+        server.start(self.host.startup_seconds)
+        parameters = self._parameters(server)
+        while not todo.empty() and not self.stopped_by:
+            try:
+                bucket, key, path = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._transform(server, parameters, (bucket, key), path)
+            except JobError as error:
+                self.host.logs.write(GROUP, f"{self.name}/data-log", f"[sagemaker logs]: {bucket}/{key}: {error}")
+                failures.append(error)
+
+    def _parameters(self, server: ModelServer) -> dict[str, Any]:
+        """The request's parameters, else what the container answers to /execution-parameters, else the defaults."""
+        try:
+            answer = server.ask("GET", "/execution-parameters", None, {}, PARAMETERS_SECONDS)
+        except (OSError, http.client.HTTPException) as error:
+            raise JobError(f"ClientError: the model server went away after its ping: {error!r}") from error
+        told = json.loads(answer.body) if answer.status == http.HTTPStatus.OK else {}
+        asked = {name: self.request[name] for name in DEFAULTS if name in self.request}
+        return {**DEFAULTS, **{name: told[name] for name in DEFAULTS if name in told}, **asked}
+
+    def _transform(self, server: ModelServer, parameters: dict[str, Any], source: tuple[str, str], path: str) -> None:
+        read, written = inside(self.folder / "in", path), inside(self.folder / "out", f"{path}.out")
+        self.actor.s3.fetch(*source, read)
+        written.parent.mkdir(parents=True, exist_ok=True)
+        window: deque[Future[bytes]] = deque()
+        concurrent = max(1, parameters["MaxConcurrentTransforms"])
+        end = self._target.get("AssembleWith", "None")
+        opened = gzip.open if self._source.get("CompressionType") == "Gzip" else Path.open
+        with (
+            cast(IO[bytes], opened(read, "rb")) as file,
+            written.open("wb") as out,
+            ThreadPoolExecutor(concurrent) as pool,
+        ):
+            for payload in self._payloads(file, parameters):
+                window.append(pool.submit(self._ask, server, payload))
+                if len(window) > concurrent:
+                    out.write(assembled(window.popleft().result(), end))
+            for answer in window:
+                out.write(assembled(answer.result(), end))
+        self.actor.s3.store(written, f"{self._target['S3OutputPath'].rstrip('/')}/{path}.out")
+        read.unlink()
+        written.unlink()
+
+    def _payloads(self, file: IO[bytes], parameters: dict[str, Any]) -> Iterator[bytes]:
+        limit = parameters["MaxPayloadInMB"] * MEGABYTE or None
+        if self._source.get("SplitType", "None") == "None":
+            whole = file.read()
+            if limit and len(whole) > limit:
+                raise JobError(f"ClientError: the object is larger than MaxPayloadInMB ({limit} bytes); set SplitType")
+            yield whole
+            return
+        cut = many if parameters["BatchStrategy"] in ("MultiRecord", "MULTI_RECORD") else single
+        yield from cut(file, limit or 100 * MEGABYTE)
+
+    def _ask(self, server: ModelServer, payload: bytes) -> bytes:
+        headers = {
+            **({"Content-Type": self._source["ContentType"]} if "ContentType" in self._source else {}),
+            **({"Accept": self._target["Accept"]} if "Accept" in self._target else {}),
+        }
+        problem = ""
+        for _ in range(1 + self._retries):
+            if self.stopped_by:
+                raise Stopped
+            try:
+                answer = server.ask("POST", "/invocations", payload, headers, self._timeout)
+            except (OSError, http.client.HTTPException) as error:
+                problem = f"InternalServerError: the model server did not answer: {error!r}"
+                continue
+            if answer.status == http.HTTPStatus.OK:
+                return answer.body
+            problem = f"{answer.status}: {answer.body.decode('utf-8', 'replace')}"
+            if answer.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+                problem = f"ClientError: {problem}"
+                break
+        raise JobError(f"{problem}. See job logs for more information")

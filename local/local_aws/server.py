@@ -1,0 +1,115 @@
+"""The local AWS's one process: ministack's ASGI application with our SageMaker service, on a socket it is handed.
+
+Started by local_aws.cloud, which also sets the environment. Holds the lock on `<home>/aws.pid` while it lives.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import gc
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from local_aws.ministack_adapter import iam
+from local_aws.ministack_adapter.install import install
+from local_aws.process_reaper import ProcessReaper
+from local_aws.sagemaker.api.service import SageMaker
+from local_aws.sagemaker.host import Host
+
+CLOSING_SECONDS = 5.0
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+def main() -> None:
+    """Serve until SIGTERM, SIGINT or, with --owned, until the owner closes our standard input."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--owned", action="store_true")
+    arguments = parser.parse_args()
+    lock = hold(arguments.home)
+    for left_over in ("jobs", "endpoints", "s3"):
+        shutil.rmtree(arguments.home / left_over, ignore_errors=True)
+    host = Host.from_environment(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home))
+    service = SageMaker(host)
+    application = announce(install(service), arguments.ready)
+    asyncio.run(_serve(application, service, arguments))
+    logging.shutdown()
+    # Step Functions runs timed tasks in threads that Python would wait for; a stopped cloud waits for nobody.
+    watchdog = threading.Timer(CLOSING_SECONDS, os._exit, [0])
+    watchdog.daemon = True
+    watchdog.start()
+
+
+def hold(home: Path) -> int:
+    """Lock `<home>/aws.pid` for this process's life and write who serves there; exits when somebody else holds it."""
+    descriptor = os.open(home / "aws.pid", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another local AWS is using {home}; stop it or choose another --home")
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps({"pid": os.getpid(), "port": int(os.environ["GATEWAY_PORT"])}).encode())
+    return descriptor
+
+
+def announce(application: Application, ready: int) -> Application:
+    """Wrap the application so that one line goes to the descriptor `ready` once it has started."""
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        async def tell(message: dict[str, Any]) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                gc.freeze()  # what was loaded stays; walking it again and again holds requests up
+                os.write(ready, b"ready\n")
+                os.close(ready)
+
+        if scope["type"] == "http" and b"x-forwarded-proto" not in dict(scope["headers"]):
+            # No TLS on the loopback interface; policies are told that there is (docs/local-vs-aws.md).
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        await application(scope, receive, tell if scope["type"] == "lifespan" else send)
+
+    return wrapped
+
+
+async def _serve(application: Application, service: SageMaker, arguments: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    if arguments.owned:
+        threading.Thread(target=_await_owner, args=(loop, asked), daemon=True).start()
+
+    async def stopped() -> None:
+        await asked.wait()
+        await asyncio.to_thread(service.close)
+
+    config = Config()
+    config.bind = [f"fd://{arguments.socket}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.accesslog = None
+    config.loglevel = "WARNING"
+    await serve(application, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
+
+
+def _await_owner(loop: asyncio.AbstractEventLoop, asked: asyncio.Event) -> None:
+    while os.read(0, 1):
+        continue
+    loop.call_soon_threadsafe(asked.set)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""The local AWS that the tests of this folder share, with one further image: `stub`."""
+
+from collections.abc import Iterator
+
+import pytest
+from local_aws.cloud import Cloud, running
+
+from .aws import Aws, images
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A local AWS whose model servers get 3 s to start and whose jobs get 1 s to stop."""
+    folder = tmp_path_factory.mktemp("cloud")
+    settings = {
+        "SAGEMAKER_IMAGES": str(images(folder)),
+        "SAGEMAKER_STARTUP_SECONDS": "3",
+        "SAGEMAKER_GRACE_SECONDS": "1",
+        "SFN_WAIT_SCALE": "0.1",
+    }
+    with running(home=folder / "home", environment=settings) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def aws(cloud: Cloud) -> Aws:
+    return Aws(cloud)

@@ -1,0 +1,113 @@
+"""The artifact's bytes, in both directions: ours read from the documented layout, and a hand-made one served."""
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from local_aws.linear_learner import artifact
+from local_aws.linear_learner.errors import ClientError
+
+from .data import MULTICLASS, REGRESSOR, Split, split
+from .jobs import lay_out, serving, trained, unpack
+from .sdk import labels_of
+
+
+def test_the_artifact_is_laid_out_as_the_containers(wdbc_job: tuple[Path, str]) -> None:
+    model = unpack(wdbc_job[0])
+    assert model.members == ["mx-mod-symbol.json", "manifest.json", "additional-params.json", "mx-mod-0000.params"]
+    assert model.manifest == {"mx-mod": "mxnet_module", "additional-params.json": "json", "version": 1}
+    assert [node["name"] for node in model.symbol["nodes"]][:2] == ["data", "fc0_weight"]
+    assert model.symbol["nodes"][-1]["op"] == "LogisticRegressionOutput"
+    assert model.symbol["attrs"] == {"mxnet_version": ["int", 10301]}
+    assert (model.weights.shape, model.bias.shape) == ((30, 1), (1, 1))
+    threshold = model.additional["threshold"]
+    assert 0 < threshold < 1
+    assert model.additional == {
+        "threshold": threshold,
+        "loss_type": "logistic",
+        "predictor_type": "binary_classifier",
+        "metrics_params": {
+            "quantile": None,
+            "huber_delta": None,
+            "margin": None,
+            "loss_insensitivity": None,
+            "eps_insensitive_loss_type": None,
+            "accuracy_top_k": 3,
+            "f_beta": 1.0,
+            "positive_example_weight_mult": 1.0,
+            "class_weights": None,
+            "threshold": threshold,
+        },
+    }
+
+
+@pytest.mark.parametrize("name", ["wdbc", "wine", "diabetes"])
+def test_an_independent_reader_gets_the_scores_that_are_served(tmp_path: Path, name: str) -> None:
+    data: Split = split(name)
+    given = {"predictor_type": data.kind, "mini_batch_size": 20} | (
+        {"num_classes": 3} if data.kind == MULTICLASS else {}
+    )
+    trained(lay_out(tmp_path, {"train": data.train}, **given))
+    features = data.validation[:, 1:]
+    with serving(tmp_path) as client:
+        served = client.scores(features)
+    expected = unpack(tmp_path).scores(features)
+    scale = np.abs(expected).max() if data.kind == REGRESSOR else 1.0
+    assert np.abs(served - expected).max() <= 1e-6 * scale
+
+
+def by_hand(root: Path, weights: list[list[float]], bias: list[float], **additional: object) -> Path:
+    """A model in the documented layout, written without the code under test."""
+    table, row = np.array(weights, "<f4"), np.array([bias], "<f4")
+    parts = [struct.pack("<QQQ", 0x112, 0, 2)]
+    for array in (table, row):
+        parts.append(struct.pack("<IiIqqiii", 0xF993FAC9, 0, 2, *array.shape, 1, 0, 0) + array.tobytes())
+    parts.append(struct.pack("<Q", 2))
+    parts += [struct.pack("<Q", len(name)) + name for name in (b"arg:fc0_weight", b"arg:fc0_bias")]
+    (root / "model").mkdir(parents=True)
+    with zipfile.ZipFile(root / "model/model_algo-1", "w") as archive:
+        archive.writestr("mx-mod-symbol.json", "{}")
+        archive.writestr("manifest.json", '{"mx-mod": "mxnet_module", "additional-params.json": "json", "version": 1}')
+        archive.writestr("additional-params.json", json.dumps(additional))
+        archive.writestr("mx-mod-0000.params", b"".join(parts))
+    return root
+
+
+def test_a_hand_made_binary_artifact_is_served(tmp_path: Path) -> None:
+    more = {"threshold": 0.46301859617233276, "loss_type": "logistic", "predictor_type": "binary_classifier"}
+    by_hand(tmp_path, [[0.5], [-2.0]], [0.25], **more, metrics_params={})
+    with serving(tmp_path) as client:
+        _, _, body = client.call("1,0.4\n1,0.5\n0,0", "text/csv")
+    predictions = json.loads(body)["predictions"]
+    expected = 1 / (1 + np.exp([0.05, 0.25, -0.25]))
+    assert np.abs(np.array([row["score"] for row in predictions]) - expected).max() < 1e-6
+    # 0.4378 is below the threshold, 0.4875 is above it though below 0.5.
+    assert [row["predicted_label"] for row in predictions] == [1, 0, 1]
+
+
+def test_a_hand_made_artifact_of_the_other_types_is_served(tmp_path: Path) -> None:
+    classes = {"threshold": None, "loss_type": "softmax_loss", "predictor_type": "multiclass_classifier"}
+    by_hand(tmp_path / "classes", [[1, 0, -1], [0, 2, 0]], [0, 0, 0.5], **classes)
+    with serving(tmp_path / "classes") as client:
+        _, _, body = client.call("1,1\n-3,0", "text/csv", "application/jsonlines")
+        _, _, records = client.call("1,1", "text/csv", "application/x-recordio-protobuf")
+    first, second = (json.loads(line) for line in body.splitlines())
+    power = np.exp([1, 2, -0.5])
+    assert np.abs(np.array(first["score"]) - power / power.sum()).max() < 1e-6
+    assert (first["predicted_label"], second["predicted_label"]) == (1, 2)
+    assert labels_of(records) == [{"score": first["score"], "predicted_label": [1.0]}]
+    number = {"threshold": None, "loss_type": "squared_loss", "predictor_type": "regressor"}
+    by_hand(tmp_path / "number", [[3], [4]], [5], **number)
+    with serving(tmp_path / "number") as client:
+        assert client.call("1,2") == (200, "application/json", b'{"predictions": [{"score": 16.0}]}')
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="unable to load model: no model_algo-1 in"):
+        artifact.read(tmp_path)
+    (tmp_path / "model_algo-1").write_bytes(b"nothing")
+    with pytest.raises(ClientError, match="is not a linear learner's model"):
+        artifact.read(tmp_path)

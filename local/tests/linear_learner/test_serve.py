@@ -1,0 +1,190 @@
+"""The model server over HTTP: formats, shapes, refusals, and its end."""
+
+import http.client
+import json
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .data import Split
+from .jobs import Client, csv, serving, unpack
+from .sdk import dense, labels_of
+from .sdk import sparse as sparse_records
+
+REFUSED = (400, "text/plain", b"unable to evaluate payload provided")
+JSON, LINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"
+
+
+@pytest.fixture(scope="session")
+def row(wdbc: Split) -> list[float]:
+    features: list[float] = wdbc.validation[0, 1:].tolist()
+    return features
+
+
+def test_every_request_format_gets_the_same_answer(server: Client, row: list[float]) -> None:
+    sparse = {"keys": list(range(30)), "shape": [30], "values": row}
+    requests = [
+        (",".join(map(repr, row)), "text/csv"),
+        (",".join(map(repr, row)) + "\r\n", "text/csv; charset=utf-8"),
+        (",".join(map(repr, [1.0, *row])), "text/csv; label_size=1"),
+        (json.dumps({"instances": [{"features": row}]}), JSON),
+        (json.dumps({"instances": [{"features": row}]}), None),
+        (json.dumps({"instances": [{"data": {"features": {"values": row}}}]}), JSON),
+        (json.dumps({"instances": [{"data": {"features": sparse}}]}), JSON),
+        (json.dumps({"features": row}) + "\n", LINES),
+        (json.dumps({"data": {"features": sparse}}), LINES),
+        *((write(np.array([row], np.float32), np.zeros(1, np.float32)), RECORDIO) for write in (dense, sparse_records)),
+    ]
+    answers = {server.call(body, content_type) for body, content_type in requests}
+    assert len(answers) == 1
+    status, content_type, body = answers.pop()
+    assert (status, content_type) == (200, JSON)
+    assert list(json.loads(body)["predictions"][0]) == ["score", "predicted_label"]
+    assert isinstance(json.loads(body)["predictions"][0]["predicted_label"], int)
+
+
+def test_answers_are_json_unless_json_lines_or_recordio_is_asked_for(
+    server: Client, wdbc_job: tuple[Path, str], row: list[float]
+) -> None:
+    model = unpack(wdbc_job[0])
+    score = float(np.float32(model.scores(np.array([row]))[0]))
+    label = int(score >= model.additional["threshold"])
+    one = f'{{"score": {score}, "predicted_label": {label}}}'
+    two = csv(np.array([row, row]))
+    assert server.call(two, accept=LINES) == (200, LINES, f"{one}\n{one}\n".encode())
+    for accept in (None, JSON, "text/csv", "*/*", "application/xml"):
+        assert server.call(two, accept=accept) == (200, JSON, f'{{"predictions": [{one}, {one}]}}'.encode())
+    status, content_type, body = server.call(two, accept=RECORDIO)
+    assert (status, content_type) == (200, RECORDIO)
+    assert labels_of(body) == [{"score": [score], "predicted_label": [float(label)]}] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("", "text/csv"),
+        ("1,2", "text/csv"),
+        ("x," * 29 + "1", "text/csv"),
+        ("nan," * 29 + "1", "text/csv"),
+        ("1e39," * 29 + "1", "text/csv"),
+        ("", JSON),
+        ("{", JSON),
+        ("[]", JSON),
+        ('{"instances": [1]}', JSON),
+        ('{"instances": [{"features": [true]}]}', JSON),
+        (json.dumps({"instances": [{"features": [10**400] * 30}]}), JSON),
+        (json.dumps({"instances": [{"data": {"features": {"keys": [30], "shape": [30], "values": [1]}}}]}), JSON),
+        ("[" * 100_000, JSON),
+        ('{"features": [1]}\n{"features"', LINES),
+        ("nothing", RECORDIO),
+    ],
+)
+def test_a_bad_payload_is_refused_in_the_containers_words(server: Client, body: str, content_type: str) -> None:
+    assert server.call(body, content_type) == REFUSED
+
+
+def test_other_content_types_and_paths_are_refused(server: Client) -> None:
+    assert server.call("1", "text/plain") == (415, "text/plain", b"content-type text/plain not supported")
+    assert server.get("/nowhere") == (404, "text/plain", b"Not Found")
+
+
+def test_the_server_says_that_it_is_well_and_how_batch_transform_may_call(server: Client) -> None:
+    assert server.get("/ping") == (200, None, b"")
+    status, content_type, body = server.get("/execution-parameters")
+    assert (status, content_type) == (200, JSON)
+    assert json.loads(body) == {"MaxConcurrentTransforms": 4, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
+
+
+def test_a_chunked_request_is_read(server: Client, row: list[float]) -> None:
+    text = ",".join(map(repr, row)).encode()
+    server.connection.request(
+        "POST", "/invocations", iter([text[:50], text[50:]]), {"Content-Type": "text/csv"}, encode_chunked=True
+    )
+    answer = server.connection.getresponse()
+    assert (answer.status, answer.read()) == (200, server.call(text)[2])
+
+
+def test_a_row_scores_the_same_whatever_batch_it_is_in(server: Client, wdbc: Split) -> None:
+    features = wdbc.validation[:50, 1:]
+    together = server.scores(features)
+    assert together.tolist() == [server.scores(features[number : number + 1])[0] for number in range(50)]
+
+
+def assert_finite_or_refused(server: Client, body: bytes, content_type: str) -> None:
+    status, _, answer = server.call(body, content_type)
+    if status == 200:
+        assert all(np.isfinite(row["score"]) for row in json.loads(answer)["predictions"])
+    else:
+        assert (status, answer) == (400, REFUSED[2])
+
+
+NUMBERS = st.floats(width=32) | st.floats() | st.integers() | st.sampled_from([0, 1e38, -1e38, True, None, "1"])
+ROWS = st.lists(st.lists(NUMBERS, min_size=30, max_size=30) | st.lists(NUMBERS), min_size=1, max_size=3)
+BODIES = st.one_of(
+    st.tuples(ROWS.map(lambda rows: "\n".join(",".join(map(str, row)) for row in rows).encode()), st.just("text/csv")),
+    st.tuples(
+        ROWS.map(lambda rows: json.dumps({"instances": [{"features": row} for row in rows]}).encode()), st.just(JSON)
+    ),
+    st.tuples(st.binary(), st.sampled_from(["text/csv", JSON, LINES, RECORDIO])),
+    st.tuples(st.binary().map(lambda tail: b"\n#\xd7\xce\x10\0\0\0" + tail), st.just(RECORDIO)),
+)
+SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=SHARED)
+@given(request=BODIES)
+def test_random_rows_get_a_finite_score_or_a_400(server: Client, request: tuple[bytes, str]) -> None:
+    assert_finite_or_refused(server, *request)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@settings(max_examples=5000, deadline=None, database=None, suppress_health_check=SHARED)
+@given(request=BODIES)
+def test_any_rows_get_a_finite_score_or_a_400(server: Client, request: tuple[bytes, str]) -> None:
+    assert_finite_or_refused(server, *request)
+
+
+def test_many_clients_at_once_are_all_answered(server: Client, row: list[float]) -> None:
+    text, expected = ",".join(map(repr, row)), server.scores(np.array([row]))[0]
+    got: list[float] = []
+
+    def ask() -> None:
+        client = Client(server.port, server.process)
+        for _ in range(20):
+            got.append(json.loads(client.call(text)[2])["predictions"][0]["score"])
+        client.connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [expected] * 400
+
+
+def test_a_terminated_server_finishes_the_request_in_flight_and_exits_with_0(
+    wdbc_job: tuple[Path, str], row: list[float]
+) -> None:
+    body = ",".join(map(repr, row)).encode()
+    with serving(wdbc_job[0]) as client:
+        client.get("/ping")  # this connection is idle when the server stops
+        head = f"POST /invocations HTTP/1.1\r\nContent-Type: text/csv\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", client.port), timeout=10) as busy:
+            # The server answers 100 when it has read the head: from then on the request is in flight.
+            busy.sendall(head.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+            assert busy.recv(100).startswith(b"HTTP/1.1 100 ")
+            client.process.send_signal(signal.SIGTERM)
+            assert client.connection.sock.recv(1) == b""
+            busy.sendall(body)
+            answer = http.client.HTTPResponse(busy)
+            answer.begin()
+            assert (answer.status, answer.getheader("Connection")) == (200, "close")
+            assert "score" in json.loads(answer.read())["predictions"][0]
+        assert client.process.wait(10) == 0
