@@ -8,6 +8,12 @@ from local_aws.cloud import Cloud, running
 from .aws import Aws, images
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """One xdist worker runs the tests that share a local AWS."""
+    if "cloud" in getattr(item, "fixturenames", ()) and item.config.pluginmanager.hasplugin("xdist"):
+        item.add_marker(pytest.mark.xdist_group("local"))
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A local AWS whose model servers get 3 s to start and whose jobs get 1 s to stop."""

@@ -79,7 +79,7 @@ def test_it_ends_when_the_process_that_owns_it_is_killed(tmp_path: Path) -> None
 
 
 def test_in_the_foreground_ctrl_c_stops_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "local_aws.cloud", "start", "--foreground", "--port", "0", "--home", str(tmp_path)]
+    command = [sys.executable, "-m", "local_aws", "start", "--foreground", "--port", "0", "--home", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("local AWS on http://127.0.0.1:")
@@ -90,7 +90,7 @@ def test_in_the_foreground_ctrl_c_stops_it(tmp_path: Path) -> None:
 
 def test_the_commands_start_tell_and_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = ["--home", str(tmp_path)]
-    command = [sys.executable, "-m", "local_aws.cloud"]
+    command = [sys.executable, "-m", "local_aws"]
     started = subprocess.run([*command, "start", "--port", "0", *home], capture_output=True, text=True, check=True)
     cloud = find(tmp_path)
     assert cloud is not None

@@ -107,9 +107,12 @@ def _refused(key: str, need: Need) -> str | None:
 def _trusts(role: str, service: str) -> bool:
     document = (_module(IAM)._roles.get(role.rpartition("/")[2]) or {}).get("AssumeRolePolicyDocument", "{}")
     statements = (json.loads(document) if isinstance(document, str) else document).get("Statement", [])
-    principals = [statement["Principal"] for statement in statements if statement["Effect"] == "Allow"]
-    services = [principal.get("Service", []) for principal in principals if isinstance(principal, dict)]
-    return any(service in ([named] if isinstance(named, str) else named) for named in services)
+    allowed = [entry["Principal"] for entry in _list(statements) if entry["Effect"] == "Allow"]
+    return any(service in _list(principal.get("Service", [])) for principal in allowed if isinstance(principal, dict))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _register(role: str, credentials: Credentials) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -59,6 +60,13 @@ def trained(root: Path) -> str:
         code = train.run(root)
     assert code == 0, log.getvalue()[-2000:]
     return log.getvalue()
+
+
+def command(root: Path) -> subprocess.CompletedProcess[str]:
+    """Train in a process of its own, as a job does: without the user's settings of OpenBLAS."""
+    program = [sys.executable, "-m", "local_aws.linear_learner", "train", "--root", str(root)]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    return subprocess.run(program, cwd=PROJECT, env=own, capture_output=True, text=True, check=False)
 
 
 def refused(root: Path) -> str:

@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +9,12 @@ import pytest
 from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER, MetricReader
 
 from .data import Split, split
-from .jobs import PROJECT, csv, lay_out, refused, trained, unpack
+from .jobs import command, csv, lay_out, refused, trained, unpack
 
 BINARY = {"predictor_type": "binary_classifier", "mini_batch_size": 20}
 RANDOM = np.random.default_rng(0)
 TINY = np.column_stack([np.arange(60) % 2, RANDOM.normal(size=(60, 3)) + (np.arange(60) % 2)[:, None]])
 COUNT = np.column_stack([np.arange(60) % 3, TINY[:, 1:]])
-
-
-def command(root: Path) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "local_aws.linear_learner", "train", "--root", str(root)]
-    return subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
 def test_the_command_leaves_a_model_and_nothing_else(tmp_path: Path) -> None:
