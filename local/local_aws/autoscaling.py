@@ -11,7 +11,12 @@ import botocore.session
 
 from local_aws.iam import AccessError, Need
 from local_aws.sagemaker.api import shapes
-from local_aws.sagemaker.api.errors import AccessDeniedException, ServiceError, UnknownOperation, ValidationException
+from local_aws.sagemaker.api.errors import (
+    AccessDeniedException,
+    ServiceError,
+    UnknownOperationException,
+    ValidationException,
+)
 from local_aws.sagemaker.api.service import Request, Response, SageMaker, access_key, parse, refuse
 
 NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
@@ -22,8 +27,6 @@ Document = dict[str, Any]
 
 class ObjectNotFoundException(ServiceError):
     """There is no such scalable target."""
-
-    code = "ObjectNotFoundException"
 
 
 def needs(operation: str, request: Document, arn: Callable[[str, str], str]) -> Iterator[Need]:
@@ -49,11 +52,7 @@ def needs(operation: str, request: Document, arn: Callable[[str, str], str]) -> 
 
 
 class Autoscaling:
-    """The service.
-
-    Args:
-        sagemaker: Has the variants.
-    """
+    """The service, for the variants of `sagemaker`'s endpoints."""
 
     def __init__(self, sagemaker: SageMaker) -> None:
         self._sagemaker = sagemaker
@@ -87,7 +86,7 @@ class Autoscaling:
 
     def _check(self, key: str, name: str, request: Document) -> None:
         if name not in self._operations:
-            raise UnknownOperation(f"The local Application Auto Scaling knows {', '.join(self._operations)}.")
+            raise UnknownOperationException(f"The local Application Auto Scaling knows {', '.join(self._operations)}.")
         shapes.check(self._model.operation_model(name).input_shape, request)
         if (request["ServiceNamespace"], request.get("ScalableDimension", DIMENSION)) != (NAMESPACE, DIMENSION):
             raise ValidationException(f"Locally only {DIMENSION} is scalable.")

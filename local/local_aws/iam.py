@@ -42,11 +42,9 @@ class AccessError(Exception):
 class Access:
     """IAM as services use it.
 
-    Args:
-        refused: The caller's ARN when IAM refuses a need of the caller with this access key, else None.
-        trusts: Whether a role exists and its trust policy names a service.
-        register: Makes credentials valid for a role's session.
-        decisions: The file of decisions; one JSON line for each role, action, resource and outcome.
+    `refused` returns the caller's ARN when IAM refuses a need of the owner of an access key, `trusts` whether a role
+    exists and trusts a service; `register` makes credentials valid for a role's session. `decisions` is the file of
+    decisions, one JSON line for each role, action, resource and outcome.
     """
 
     def __init__(

@@ -21,8 +21,7 @@ REAP_SECONDS = 1.0
 class ProcessReaper:
     """The server's side: starts children that cannot outlive it.
 
-    Args:
-        held_files: Descriptors that the reaper keeps open until its work is done (the lock that says "running").
+    The reaper keeps `held_files` open until it ends; one is the lock that says "running".
     """
 
     def __init__(self, held_files: tuple[int, ...] = ()) -> None:

@@ -9,24 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 from local_aws.sagemaker.api.errors import ServiceError, ValidationException
+from local_aws.sagemaker.api.records import tags_of
 from local_aws.sagemaker.api.service import SageMaker
 
 Properties = dict[str, Any]
 Created = tuple[str, dict[str, Any]]
 Handlers = dict[str, Callable[..., Any]]
+RANDOM = ("AWS::Budgets::Budget", "AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup")
 GROUP = ("ModelPackageGroupName", "ModelPackageGroupDescription", "Tags")
 
 
 def handlers(
     service: SageMaker, put_composite: Callable[[Properties], None], delete_composite: Callable[[str], None]
 ) -> dict[str, Handlers]:
-    """The handlers by type.
-
-    Args:
-        service: Where model package groups are.
-        put_composite: CloudWatch's PutCompositeAlarm.
-        delete_composite: CloudWatch's DeleteAlarms of one name.
-    """
+    """The handlers by type; the last two arguments are CloudWatch's PutCompositeAlarm and DeleteAlarms of one name."""
 
     def create_composite(logical_id: str, properties: Properties, stack_name: str) -> Created:
         name = properties.get("AlarmName") or f"{stack_name}-{logical_id}"
@@ -40,9 +36,7 @@ def handlers(
             "create": create_composite,
             "delete": lambda physical_id, properties: delete_composite(physical_id),
         },
-        "AWS::Budgets::Budget": _placeholder(lambda properties: str(uuid.uuid4())),
-        "AWS::CodeDeploy::Application": _placeholder(lambda properties: str(uuid.uuid4())),
-        "AWS::CodeDeploy::DeploymentGroup": _placeholder(lambda properties: str(uuid.uuid4())),
+        **dict.fromkeys(RANDOM, _placeholder(lambda properties: str(uuid.uuid4()))),
         "AWS::EC2::FlowLog": _placeholder(lambda properties: f"fl-{uuid.uuid4().hex[:17]}"),
         "AWS::WAFv2::WebACLAssociation": _placeholder(
             lambda properties: f"{properties['ResourceArn']}|{properties['WebACLArn']}"
@@ -73,7 +67,7 @@ def _model_package_group(service: SageMaker) -> Handlers:
     def update(arn: str, before: Properties, after: Properties, stack_name: str) -> Created:
         group = service.shelves["ModelPackageGroup"].find(arn)
         group.update(ModelPackageGroupDescription=after.get("ModelPackageGroupDescription"))
-        group.tags = {tag["Key"]: tag["Value"] for tag in after.get("Tags", [])}
+        group.tags = tags_of(after)
         return shown(arn)
 
     def delete(arn: str, properties: Properties) -> None:

@@ -28,6 +28,8 @@ from local_aws.sagemaker.jobs.job import Job
 
 Arn = Callable[[str, str], str]
 Document = dict[str, Any]
+Failure = Callable[[str, str], Exception]
+"""ministack's exception of a failed task, of an error and a cause."""
 SDK_NAMES = {"sfn": "states"}
 """IAM's name of a service where the integration has another."""
 REFUSALS = {
@@ -39,18 +41,18 @@ REFUSALS = {
     "sagemaker": "SageMaker.AmazonSageMakerException",
 }
 """Optimised integrations name a refusal that the API does not model after the service's class in the SDK for Java 1."""
-SDK_CLASSES = {"cloudwatch": "CloudWatch", "sfn": "Sfn", "s3": "S3", "dynamodb": "DynamoDb", "sagemaker": "SageMaker",
-               "applicationautoscaling": "ApplicationAutoScaling"}  # fmt: skip
+SDK_CLASSES = {
+    "cloudwatch": "CloudWatch",
+    "sfn": "Sfn",
+    "s3": "S3",
+    "dynamodb": "DynamoDb",
+    "sagemaker": "SageMaker",
+    "applicationautoscaling": "ApplicationAutoScaling",
+}
 
 
 def needs(resource: str, parameters: dict[str, Any], arn: Arn) -> tuple[str, list[Need]]:
-    """The error's name and what the role must be allowed.
-
-    Args:
-        resource: The task's, as `arn:aws:states:::aws-sdk:s3:getObject`.
-        parameters: The task's.
-        arn: Makes an ARN of a service and its resource part.
-    """
+    """The error's name and what the role must be allowed; `arn` makes an ARN of a service and its resource part."""
     *_, service, called = resource.removesuffix(":2").split(":")
     action, _, pattern = called.partition(".")
     if ":aws-sdk:" in resource:
@@ -130,21 +132,8 @@ PLAIN = (*SYNC, "createEndpoint", "createEndpointConfig", "createModel", "update
 MAX_PAYLOAD = 262_144  # Step Functions' quotas page
 
 
-class TaskFailure(Exception):
-    """A task's error, as Retry and Catch see it."""
-
-    def __init__(self, error: str, cause: str) -> None:
-        super().__init__(f"{error}: {cause}")
-        self.error = error
-        self.cause = cause
-
-
 class Call:
-    """A task under way; `cancel` when its execution is stopped or its time is over.
-
-    Args:
-        execution: The execution's ARN.
-    """
+    """A task that waits; `cancel` ends the wait when its execution is stopped or its time is over."""
 
     def __init__(self, execution: str) -> None:
         self.execution = execution
@@ -157,7 +146,7 @@ class Call:
         self.wake.set()
 
 
-def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
+def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Call, fail: Failure) -> dict[str, Any]:
     """Run `arn:aws:states:::sagemaker:<action>[.sync]`.
 
     Returns:
@@ -165,17 +154,17 @@ def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Cal
         does not show their form.
 
     Raises:
-        TaskFailure: The API refused, the job failed or was stopped, or the resource is unknown.
+        fail: The API refused, the job failed or was stopped, or the resource is unknown.
     """
     action, _, pattern = resource.rsplit(":", maxsplit=1)[-1].partition(".")
     if action not in PLAIN or pattern not in ("", "sync") or (pattern and action not in SYNC):
         known = ", ".join(f"{name}[.sync]" if name in SYNC else name for name in PLAIN)
-        raise TaskFailure("States.Runtime", f"{resource} does not run locally. Known are: {known}.")
+        raise fail("States.Runtime", f"{resource} does not run locally. Known are: {known}.")
     operation = action[0].upper() + action[1:]
     if strange := unknown_members(service.host.model.operation_model(operation).input_shape, parameters):
         listed = ", ".join(f'The field "{name}" is not supported by Step Functions' for name in strange)
         text = json.dumps(parameters)
-        raise TaskFailure("States.Runtime", f"The Parameters '{text}' could not be used to start the Task: [{listed}]")
+        raise fail("States.Runtime", f"The Parameters '{text}' could not be used to start the Task: [{listed}]")
     request = parameters
     if pattern:
         tags = {"MANAGED_BY_AWS": "STARTED_BY_STEP_FUNCTIONS", "AWS_STEP_FUNCTIONS_EXECUTION_ARN": call.execution}
@@ -184,11 +173,13 @@ def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Cal
     try:
         answer = service.call(operation, request)
     except ServiceError as error:
-        raise task_failure(error) from error
-    return _await_job(service, action, parameters, call) if pattern else answer
+        raise task_failure(error, fail) from error
+    return _await_job(service, action, parameters, call, fail) if pattern else answer
 
 
-def _await_job(service: SageMaker, action: str, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
+def _await_job(
+    service: SageMaker, action: str, parameters: dict[str, Any], call: Call, fail: Failure
+) -> dict[str, Any]:
     noun = action.removeprefix("create")
     job: Job = service.shelves[noun].get(parameters[f"{noun}Name"])
     job.when_done(call.wake.set)
@@ -206,32 +197,30 @@ def _await_job(service: SageMaker, action: str, parameters: dict[str, Any], call
     # How AWS treats a job that ends Stopped, by StopXJob or by MaxRuntimeInSeconds, is documented nowhere. A job that
     # was cut off has not done its work: here it fails the task like a failed one.
     if not call.cancelled and document[f"{noun}Status"] != "Completed":
-        raise TaskFailure("States.TaskFailed", json.dumps(document))
+        raise fail("States.TaskFailed", json.dumps(document))
     return document
 
 
-def task_failure(error: ServiceError) -> TaskFailure:
+def task_failure(error: ServiceError, fail: Failure) -> Exception:
     """An API error as an optimised integration names it: by its class in the SDK for Java 1."""
     modeled = f"{error.code.removesuffix('Exception')}Exception" if error.code in MODELED_ERRORS else ""
     details = (
         f"Service: AmazonSageMaker; Status Code: {error.status}; Error Code: {error.code}; Request ID: {uuid.uuid4()}"
     )
-    return TaskFailure(
-        f"SageMaker.{modeled or 'AmazonSageMakerException'}", f"{error.message} ({details}; Proxy: null)"
-    )
+    return fail(f"SageMaker.{modeled or 'AmazonSageMakerException'}", f"{error.message} ({details}; Proxy: null)")
 
 
-def get_object(client: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Run `aws-sdk:s3:getObject`; Body is the object as a string. Raises TaskFailure."""
+def get_object(client: Any, parameters: dict[str, Any], fail: Failure) -> dict[str, Any]:
+    """Run `aws-sdk:s3:getObject`; Body is the object as a string. Raises `fail`."""
     try:
         found = client.get_object(**parameters)
         body = found["Body"].read(MAX_PAYLOAD + 1)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         named = f"{code}Exception" if code.startswith("NoSuch") else "S3Exception"
-        raise TaskFailure(f"S3.{named}", error.response["Error"]["Message"]) from error
+        raise fail(f"S3.{named}", error.response["Error"]["Message"]) from error
     if len(body) > MAX_PAYLOAD:
-        raise TaskFailure("States.DataLimitExceeded", f"The object has more than {MAX_PAYLOAD} bytes.")
+        raise fail("States.DataLimitExceeded", f"The object has more than {MAX_PAYLOAD} bytes.")
     keep = ("ContentLength", "ContentType", "ETag", "VersionId", "Metadata")
     modified = found["LastModified"].astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return {**{name: found[name] for name in keep if name in found}, "Body": body.decode(), "LastModified": modified}
@@ -274,15 +263,7 @@ TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
 
 @dataclass(frozen=True)
 class Engine:
-    """ministack's Step Functions.
-
-    Args:
-        failure: The exception of a task's failure, made of an error and a cause.
-        find: An execution by its ARN.
-        time_out: Ends an execution as TIMED_OUT.
-        start, stop, describe: StartExecution, StopExecution and DescribeExecution.
-        tokens: Tasks that wait for a callback, by their token.
-    """
+    """ministack's Step Functions: its exception, executions by ARN, three operations, and tasks by callback token."""
 
     failure: type[Any]
     find: Callable[[str], dict[str, Any]]
@@ -294,16 +275,11 @@ class Engine:
 
 
 class CallbackError(Exception):
-    """A Lambda failed that was to call back; ministack swallows its own exception of that and waits on."""
+    """A Lambda that should call back has failed; ministack catches its own exception here and waits."""
 
 
 class Executions:
-    """Executions under way, and the jobs and executions that their tasks wait for.
-
-    Args:
-        service: SageMaker, which runs the jobs.
-        engine: ministack's Step Functions.
-    """
+    """Executions that run, and the jobs and executions that their tasks wait for."""
 
     def __init__(self, service: SageMaker, engine: Engine) -> None:
         self._service = service
@@ -336,10 +312,7 @@ class Executions:
     def sagemaker(self, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Run a `sagemaker:…` task."""
         with self._call() as call:
-            try:
-                return run(self._service, resource, parameters, call)
-            except TaskFailure as failure:
-                raise self._failure(failure.error, failure.cause) from failure
+            return run(self._service, resource, parameters, call, self._failure)
 
     def nested(self, original: Callable[..., Any], resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Run `states:startExecution`; with `.sync` or `.sync:2` wait for the child, and stop it with the task.
@@ -393,11 +366,7 @@ class Executions:
         """Run an `aws-sdk:…` task; ministack lacks s3:getObject."""
         if not resource.endswith(":aws-sdk:s3:getObject"):
             return original(resource, parameters)
-        client = self._service.host.client("s3", Credentials())
-        try:
-            return get_object(client, parameters)
-        except TaskFailure as failure:
-            raise self._failure(failure.error, failure.cause) from failure
+        return get_object(self._service.host.client("s3", Credentials()), parameters, self._failure)
 
     def allowed(self, original: Callable[..., Any], resource: str, parameters: dict[str, Any], *more: Any) -> Any:
         """Run a task if its execution still runs and the state machine's role may do what it asks for."""

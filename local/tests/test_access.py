@@ -50,8 +50,13 @@ def test_a_wrong_signature_is_refused(aws: Aws) -> None:
     iam.create_user(UserName=name)
     iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(EVERYTHING))
     key = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
-    client = boto3.client("sagemaker", "us-east-1", endpoint_url=aws.cloud.endpoint_url, aws_access_key_id=key,
-                          aws_secret_access_key="not the secret")  # fmt: skip
+    client = boto3.client(
+        "sagemaker",
+        "us-east-1",
+        endpoint_url=aws.cloud.endpoint_url,
+        aws_access_key_id=key,
+        aws_secret_access_key="not the secret",
+    )
     with pytest.raises(ClientError, match=r"InvalidSignatureException|SignatureDoesNotMatch"):
         client.list_models()
 
@@ -94,8 +99,10 @@ def test_a_job_in_a_vpc_needs_network_interfaces(aws: Aws, action: str) -> None:
 
 def test_interfaces_may_be_bound_to_the_subnets(aws: Aws) -> None:
     arn = f"arn:aws:ec2:us-east-1:{ACCOUNT[-12:]}:subnet"
-    bound = [f"ec2:{action}" for action in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface",
-                                            "DeleteNetworkInterfacePermission")]  # fmt: skip
+    bound = [
+        f"ec2:{action}"
+        for action in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission")
+    ]
     for subnets, status in (([f"{arn}/subnet-0", f"{arn}/subnet-1"], "Completed"), ([f"{arn}/subnet-0"], "Failed")):
         own = {**EVERYTHING, "Action": bound, "Condition": {"ArnEquals": {"ec2:Subnet": subnets}}}
         request = aws.training_request(label="x") | {"VpcConfig": VPC}
@@ -127,8 +134,13 @@ def test_an_encrypted_object_needs_its_key_too(aws: Aws) -> None:
 def test_a_bucket_for_tls_only_denies_what_came_by_plain_http(aws: Aws) -> None:
     bucket = unique("bucket")
     aws.s3.create_bucket(Bucket=bucket)
-    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}}}  # fmt: skip
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
     aws.s3.put_bucket_policy(Bucket=bucket, Policy=policy(deny))
     client = user(aws, "s3", EVERYTHING)
     client.put_object(Bucket=bucket, Key="k", Body=b"v")
@@ -139,8 +151,16 @@ def test_a_bucket_for_tls_only_denies_what_came_by_plain_http(aws: Aws) -> None:
         client.put_object(Bucket=bucket, Key="k", Body=b"v")
 
 
-@pytest.mark.parametrize("action", ["sagemaker:CreateTrainingJob", "sagemaker:AddTags", "sagemaker:DescribeTrainingJob",
-                                    "events:PutRule", "iam:PassRole"])  # fmt: skip
+@pytest.mark.parametrize(
+    "action",
+    [
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:AddTags",
+        "sagemaker:DescribeTrainingJob",
+        "events:PutRule",
+        "iam:PassRole",
+    ],
+)
 def test_a_sync_task_needs_all_that_step_functions_documents(aws: Aws, action: str) -> None:
     role = aws.role(unique("role"), ["states"], but(action))
     execution = execute(aws, {"Resource": SYNC, "Parameters": aws.training_request()}, role=role)
@@ -152,16 +172,51 @@ def test_a_sync_task_needs_all_that_step_functions_documents(aws: Aws, action: s
 @pytest.mark.parametrize(
     ("resource", "parameters", "action", "error"),
     [
-        ("lambda:invoke", {"FunctionName": "none", "Payload": {}}, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
-        ("lambda:invoke.waitForTaskToken", {"FunctionName": "none", "Payload": {}}, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
-        ("sns:publish", {"TopicArn": "arn:aws:sns:us-east-1:123456789012:none", "Message": "x"}, "sns:Publish", "SNS.AmazonSNSException"),
-        ("events:putEvents", {"Entries": [{"Source": "x", "DetailType": "x", "Detail": {}}]}, "events:PutEvents", "EventBridge.AmazonEventBridgeException"),
-        ("dynamodb:getItem", {"TableName": "none", "Key": {"a": {"S": "b"}}}, "dynamodb:GetItem", "DynamoDB.AmazonDynamoDBException"),
+        (
+            "lambda:invoke",
+            {"FunctionName": "none", "Payload": {}},
+            "lambda:InvokeFunction",
+            "Lambda.AWSLambdaException",
+        ),
+        (
+            "lambda:invoke.waitForTaskToken",
+            {"FunctionName": "none", "Payload": {}},
+            "lambda:InvokeFunction",
+            "Lambda.AWSLambdaException",
+        ),
+        (
+            "sns:publish",
+            {"TopicArn": "arn:aws:sns:us-east-1:123456789012:none", "Message": "x"},
+            "sns:Publish",
+            "SNS.AmazonSNSException",
+        ),
+        (
+            "events:putEvents",
+            {"Entries": [{"Source": "x", "DetailType": "x", "Detail": {}}]},
+            "events:PutEvents",
+            "EventBridge.AmazonEventBridgeException",
+        ),
+        (
+            "dynamodb:getItem",
+            {"TableName": "none", "Key": {"a": {"S": "b"}}},
+            "dynamodb:GetItem",
+            "DynamoDB.AmazonDynamoDBException",
+        ),
         ("aws-sdk:s3:getObject", {"Bucket": "things", "Key": "none"}, "s3:GetObject", "S3.S3Exception"),
-        ("aws-sdk:sfn:describeExecution", {"ExecutionArn": "arn:aws:states:us-east-1:123456789012:execution:a:b"}, "states:DescribeExecution", "Sfn.SfnException"),
-        ("aws-sdk:sagemaker:describeEndpoint", {"EndpointName": "none"}, "sagemaker:DescribeEndpoint", "SageMaker.SageMakerException"),
+        (
+            "aws-sdk:sfn:describeExecution",
+            {"ExecutionArn": "arn:aws:states:us-east-1:123456789012:execution:a:b"},
+            "states:DescribeExecution",
+            "Sfn.SfnException",
+        ),
+        (
+            "aws-sdk:sagemaker:describeEndpoint",
+            {"EndpointName": "none"},
+            "sagemaker:DescribeEndpoint",
+            "SageMaker.SageMakerException",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_task_needs_what_it_calls(
     aws: Aws, resource: str, parameters: dict[str, Any], action: str, error: str
 ) -> None:

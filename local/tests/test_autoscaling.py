@@ -120,9 +120,13 @@ def test_an_update_keeps_the_instances_that_were_scaled(aws: Aws) -> None:
 
 @pytest.mark.parametrize(
     "action",
-    ["application-autoscaling:RegisterScalableTarget", "iam:CreateServiceLinkedRole", "cloudwatch:PutMetricAlarm",
-     "sagemaker:UpdateEndpointWeightsAndCapacities"],
-)  # fmt: skip
+    [
+        "application-autoscaling:RegisterScalableTarget",
+        "iam:CreateServiceLinkedRole",
+        "cloudwatch:PutMetricAlarm",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+    ],
+)
 def test_what_aws_tries_in_the_callers_name_must_be_allowed(aws: Aws, action: str) -> None:
     client = user(aws, "application-autoscaling", but(action))
     code, message = refused(client, "register_scalable_target", **target("any"), MinCapacity=1, MaxCapacity=2)
@@ -130,8 +134,10 @@ def test_what_aws_tries_in_the_callers_name_must_be_allowed(aws: Aws, action: st
 
 
 def test_a_caller_may_be_bound_to_variants(aws: Aws) -> None:
-    keys = {"application-autoscaling:service-namespace": "sagemaker",
-            "application-autoscaling:scalable-dimension": "sagemaker:variant:DesiredInstanceCount"}  # fmt: skip
+    keys = {
+        "application-autoscaling:service-namespace": "sagemaker",
+        "application-autoscaling:scalable-dimension": "sagemaker:variant:DesiredInstanceCount",
+    }
     for namespace, code in (("sagemaker", "ObjectNotFoundException"), ("ecs", "AccessDeniedException")):
         condition = {"StringEquals": keys | {"application-autoscaling:service-namespace": namespace}}
         action = "application-autoscaling:DeregisterScalableTarget"

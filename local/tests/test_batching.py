@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from local_aws.sagemaker.api.errors import JobError
-from local_aws.sagemaker.jobs.batching import assembled, many, records, single
+from local_aws.sagemaker.jobs.transform import assembled, many, records, single
 
 
 def test_records_are_the_lines_whatever_the_chunks_and_line_ends() -> None:
@@ -15,12 +15,7 @@ def test_records_are_the_lines_whatever_the_chunks_and_line_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "expected"),
-    [
-        (5, [b"aa\nbb", b"cc\ndd"]),
-        (4, [b"aa", b"bb", b"cc", b"dd"]),
-        (100, [b"aa\nbb\ncc\ndd"]),
-    ],
+    ("limit", "expected"), [(5, [b"aa\nbb", b"cc\ndd"]), (4, [b"aa", b"bb", b"cc", b"dd"]), (100, [b"aa\nbb\ncc\ndd"])]
 )
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_payloads_hold_as_many_lines_as_fit(limit: int, expected: list[bytes], end: bytes) -> None:

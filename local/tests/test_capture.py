@@ -25,9 +25,7 @@ def capturing(aws: Aws, percentage: int = 100, **members: Any) -> str:
         **members,
     }
     aws.sagemaker.create_endpoint_config(
-        EndpointConfigName=name,
-        ProductionVariants=[{**variant, "InitialInstanceCount": 1}],
-        DataCaptureConfig=config,
+        EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}], DataCaptureConfig=config
     )
     aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     aws.settled(name)
@@ -61,11 +59,14 @@ def test_a_record_holds_the_request_the_answer_and_the_callers_id(aws: Aws) -> N
         "captureData": {
             "endpointInput": {"observedContentType": "text/csv", "mode": "INPUT", "data": "1\n2", "encoding": "CSV"},
             "endpointOutput": {
-                "observedContentType": "text/csv", "mode": "OUTPUT", "data": "m:1\nm:2", "encoding": "CSV",
+                "observedContentType": "text/csv",
+                "mode": "OUTPUT",
+                "data": "m:1\nm:2",
+                "encoding": "CSV",
             },
         },
         "eventVersion": "0",
-    }  # fmt: skip
+    }
     assert event.keys() == {"eventId", "inferenceId", "inferenceTime"}
     assert event["inferenceId"] == "row-7"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["inferenceTime"])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from local_aws.sagemaker.cores import Cores
+from local_aws.sagemaker.host import Cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="affinity is Linux's")
 

@@ -71,8 +71,10 @@ def test_approval_description_and_metadata_change(aws: Aws) -> None:
     )
     found = aws.sagemaker.describe_model_package(ModelPackageName=arn)
     assert (found["ModelApprovalStatus"], found["ApprovalDescription"], found["CustomerMetadataProperties"]) == (
-        "Approved", "better by 0.02", {"data": "2", "parent": "none"},
-    )  # fmt: skip
+        "Approved",
+        "better by 0.02",
+        {"data": "2", "parent": "none"},
+    )
     assert found["LastModifiedTime"] > found["CreationTime"]
 
 
@@ -103,16 +105,19 @@ def test_a_group_is_described_listed_and_deleted_once_it_is_empty(aws: Aws) -> N
     listed = aws.sagemaker.list_model_package_groups(NameContains=name)["ModelPackageGroupSummaryList"]
     assert [entry["ModelPackageGroupArn"] for entry in listed] == [found["ModelPackageGroupArn"]]
     assert refused(aws, "create_model_package_group", ModelPackageGroupName=name) == (
-        "ValidationException", f"Model Package Group already exists: {found['ModelPackageGroupArn']}",
-    )  # fmt: skip
+        "ValidationException",
+        f"Model Package Group already exists: {found['ModelPackageGroupArn']}",
+    )
     assert refused(aws, "delete_model_package_group", ModelPackageGroupName=name) == (
-        "ConflictException", "Model Package Group cannot be deleted as it still contains Model Packages.",
-    )  # fmt: skip
+        "ConflictException",
+        "Model Package Group cannot be deleted as it still contains Model Packages.",
+    )
     aws.sagemaker.delete_model_package(ModelPackageName=arn)
     aws.sagemaker.delete_model_package_group(ModelPackageGroupName=name)
     assert refused(aws, "describe_model_package_group", ModelPackageGroupName=name) == (
-        "ValidationException", f"ModelPackageGroup {found['ModelPackageGroupArn']} does not exist.",
-    )  # fmt: skip
+        "ValidationException",
+        f"ModelPackageGroup {found['ModelPackageGroupArn']} does not exist.",
+    )
 
 
 def test_a_model_of_a_package_serves_what_was_registered(aws: Aws) -> None:
@@ -136,8 +141,9 @@ def test_what_is_missing_or_not_of_a_group_is_refused(aws: Aws) -> None:
     name = group(aws)
     missing = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{name.lower()}/7"
     assert refused(aws, "describe_model_package", ModelPackageName=missing) == (
-        "ValidationException", f"ModelPackage {missing} does not exist.",
-    )  # fmt: skip
+        "ValidationException",
+        f"ModelPackage {missing} does not exist.",
+    )
     assert refused(aws, "create_model_package", ModelPackageName=name)[1] == (
         "A local model package is a version in a group: give a ModelPackageGroupName."
     )
@@ -152,10 +158,16 @@ def test_a_stack_creates_and_deletes_what_ministack_does_not_know(aws: Aws) -> N
     alarm = {
         "Type": "AWS::CloudWatch::Alarm",
         "Properties": {
-            "AlarmName": f"{name}-child", "Namespace": "Made", "MetricName": "Up", "Statistic": "Sum", "Period": 60,
-            "EvaluationPeriods": 1, "Threshold": 1, "ComparisonOperator": "GreaterThanThreshold",
+            "AlarmName": f"{name}-child",
+            "Namespace": "Made",
+            "MetricName": "Up",
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanThreshold",
         },
-    }  # fmt: skip
+    }
     composite = {"AlarmName": f"{name}-any", "AlarmRule": f'ALARM("{name}-child")'}
     budget = {"BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": {"Amount": 10, "Unit": "USD"}}
     template = {
@@ -186,8 +198,9 @@ def test_a_stack_creates_and_deletes_what_ministack_does_not_know(aws: Aws) -> N
     stack = until(settled)
     arn = aws.sagemaker.describe_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupArn"]
     assert (stack["StackStatus"], {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}) == (
-        "CREATE_COMPLETE", {"Ref": arn, "Arn": arn},
-    )  # fmt: skip
+        "CREATE_COMPLETE",
+        {"Ref": arn, "Arn": arn},
+    )
     assert aws.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
     alarms = aws.client("cloudwatch").describe_alarms(AlarmNames=[f"{name}-any"], AlarmTypes=["CompositeAlarm"])
     assert [entry["AlarmRule"] for entry in alarms["CompositeAlarms"]] == [composite["AlarmRule"]]

@@ -98,8 +98,10 @@ def test_a_canary_takes_exactly_its_share_and_then_everything(aws: Aws) -> None:
     found = until(baking)
     old = found["EndpointConfigName"]
     assert (found["EndpointStatus"], old != new, found["PendingDeploymentSummary"]["EndpointConfigName"]) == (
-        "Updating", True, new,
-    )  # fmt: skip
+        "Updating",
+        True,
+        new,
+    )
     status = found["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"][0]
     assert status["StatusMessage"] == (
         "Baking for 30 seconds (WaitIntervalInSeconds) with 20% of the traffic on the new fleet."
@@ -179,9 +181,15 @@ def test_any_other_alarm_counts_by_its_state_and_a_missing_one_is_named(aws: Aws
     endpoint, cloudwatch = aws.endpoint("old"), aws.client("cloudwatch")
     name = unique("business")
     cloudwatch.put_metric_alarm(
-        AlarmName=name, Namespace="Shop", MetricName="Refunds", Statistic="Sum", Period=60, EvaluationPeriods=1,
-        Threshold=1, ComparisonOperator="GreaterThanThreshold",
-    )  # fmt: skip
+        AlarmName=name,
+        Namespace="Shop",
+        MetricName="Refunds",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="somebody says so")
     new = aws.endpoint_config("new")
     _, found = update(aws, endpoint, new, deployment("ALL_AT_ONCE", 0, name))
@@ -207,9 +215,14 @@ def test_endpoints_publish_their_metrics(aws: Aws) -> None:
 
     def total(metric: str, statistic: str = "Sum") -> float:
         points = aws.client("cloudwatch").get_metric_statistics(
-            Namespace="AWS/SageMaker", MetricName=metric, Dimensions=dimensions, StartTime=now - timedelta(minutes=5),
-            EndTime=now + timedelta(minutes=5), Period=3600, Statistics=[statistic],
-        )["Datapoints"]  # fmt: skip
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=dimensions,
+            StartTime=now - timedelta(minutes=5),
+            EndTime=now + timedelta(minutes=5),
+            Period=3600,
+            Statistics=[statistic],
+        )["Datapoints"]
         return float(sum(point[statistic] for point in points))
 
     until(lambda: True if total("Invocations") == 4 else None)
@@ -276,7 +289,7 @@ def test_shares_of_each_kind() -> None:
         ),
         ({"RollingUpdatePolicy": {}}, "RollingUpdatePolicy does not run locally; use BlueGreenUpdatePolicy."),
     ],
-)  # fmt: skip
+)
 def test_a_deployment_that_aws_refuses_is_refused(plan: dict[str, Any], refusal: str) -> None:
     with pytest.raises(ValidationException, match=refusal):
         Plan.of(plan, 3)

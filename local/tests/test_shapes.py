@@ -14,9 +14,7 @@ GOOD: dict[str, Any] = {
     "ProcessingJobName": "clean-up",
     "RoleArn": "arn:aws:iam::123456789012:role/anyone",
     "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["python3"]},
-    "ProcessingResources": {
-        "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10},
-    },
+    "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}},
     "Environment": {"COLOUR": "green"},
     "Tags": [{"Key": "owner", "Value": "büro/1 + 2"}],
 }
@@ -56,10 +54,7 @@ def test_a_good_request_passes() -> None:
             f"than or equal to 63; Value '{'a' * 64}' at 'processingJobName' failed to satisfy constraint: Member must "
             "satisfy regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
         ),
-        (
-            {"RoleArn": None},
-            "Value null at 'roleArn' failed to satisfy constraint: Member must not be null",
-        ),
+        ({"RoleArn": None}, "Value null at 'roleArn' failed to satisfy constraint: Member must not be null"),
         (
             {"StoppingCondition": {"MaxRuntimeInSeconds": 0}},
             "Value '0' at 'stoppingCondition.maxRuntimeInSeconds' failed to satisfy constraint: Member must have value "

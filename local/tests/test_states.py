@@ -85,11 +85,7 @@ def test_a_job_without_success_fails_the_task_with_its_description(aws: Aws, act
             "satisfy regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62} (Service: AmazonSageMaker; Status "
             "Code: 400; Error Code: ValidationException; Request ID: ",
         ),
-        (
-            {"Whim": 1},
-            "States.Runtime",
-            "The Parameters '{",
-        ),
+        ({"Whim": 1}, "States.Runtime", "The Parameters '{"),
     ],
 )
 def test_a_refused_request_fails_the_task_in_the_integrations_words(
@@ -243,8 +239,14 @@ def test_a_payload_over_256_kib_ends_the_execution_whatever_is_caught(aws: Aws) 
         execution = aws.states.start_execution(stateMachineArn=arn, input=value)["executionArn"]
         assert outcome(aws, execution)[:2] == ("FAILED", "States.DataLimitExceeded")
     aws.put("text/half", "7" * 200_000)
-    get = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:getObject", **caught, "Next": "Done",
-           "Parameters": {"Bucket": aws.bucket, "Key": "text/half"}, "ResultPath": "$.body"}  # fmt: skip
+    get = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:s3:getObject",
+        **caught,
+        "Next": "Done",
+        "Parameters": {"Bucket": aws.bucket, "Key": "text/half"},
+        "ResultPath": "$.body",
+    }
     arn = machine(aws, Get=get, Done={"Type": "Succeed"})
     execution = aws.states.start_execution(stateMachineArn=arn, input=value)["executionArn"]
     assert outcome(aws, execution)[:2] == ("FAILED", "States.DataLimitExceeded")

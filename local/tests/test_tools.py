@@ -66,10 +66,7 @@ def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.Ca
     import boto3  # noqa: PLC0415 the SDK wants sessions of its own
 
     boto = boto3.Session("test", "test", region_name="us-east-1")
-    clients = {
-        "sagemaker_client": aws.sagemaker,
-        "sagemaker_runtime_client": aws.runtime,
-    }
+    clients = {"sagemaker_client": aws.sagemaker, "sagemaker_runtime_client": aws.runtime}
     boto.client = lambda service, **_: aws.client(service)  # type: ignore[assignment]
     boto.resource = lambda service, **_: boto3.resource(  # type: ignore[assignment]
         service,

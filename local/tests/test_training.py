@@ -48,8 +48,12 @@ def test_a_job_reads_its_channels_and_leaves_a_model(aws: Aws) -> None:
     assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Completed"
     assert job["ModelArtifacts"] == {"S3ModelArtifacts": f"s3://things/trained/{name}/output/model.tar.gz"}
     assert [entry["Status"] for entry in job["SecondaryStatusTransitions"]] == [
-        "Starting", "Downloading", "Training", "Uploading", "Completed",
-    ]  # fmt: skip
+        "Starting",
+        "Downloading",
+        "Training",
+        "Uploading",
+        "Completed",
+    ]
     assert job["CreationTime"] <= job["TrainingStartTime"] <= job["TrainingEndTime"]
     with tarfile.open(fileobj=io.BytesIO(aws.read(f"trained/{name}/output/model.tar.gz"))) as archive:
         assert archive.getnames() == ["model.json"]
@@ -125,7 +129,7 @@ def test_metrics_are_read_from_the_log(aws: Aws) -> None:
     aws.sagemaker.create_training_job(**request)
     job = aws.wait("training", request["TrainingJobName"])
     assert [(entry["MetricName"], entry["Value"]) for entry in job["FinalMetricDataList"]] == [
-        ("validation:accuracy", pytest.approx(0.975)),
+        ("validation:accuracy", pytest.approx(0.975))
     ]
 
 

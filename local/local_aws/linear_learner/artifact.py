@@ -13,17 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Floats
-from local_aws.linear_learner.errors import ClientError
+from local_aws.linear_learner.common import ClientError, Floats
 from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, REGRESSOR, Value
 
 NAME = "model_algo-1"
-_SYMBOL, _MANIFEST, _ADDITIONAL, _ARRAYS = (
-    "mx-mod-symbol.json",
-    "manifest.json",
-    "additional-params.json",
-    "mx-mod-0000.params",
-)
+_SYMBOL, _MANIFEST = "mx-mod-symbol.json", "manifest.json"
+_ADDITIONAL, _ARRAYS = "additional-params.json", "mx-mod-0000.params"
 _LIST_MAGIC, _ARRAY_MAGICS = 0x112, (0xF993FAC9, 0xF993FACA)
 _TYPES = {0: "<f4", 1: "<f8"}
 _OUTPUTS = {BINARY: "LogisticRegressionOutput", MULTICLASS: "SoftmaxOutput", REGRESSOR: "LinearRegressionOutput"}
@@ -31,15 +26,9 @@ _OUTPUTS = {BINARY: "LogisticRegressionOutput", MULTICLASS: "SoftmaxOutput", REG
 
 @dataclass(frozen=True)
 class Model:
-    """A linear model on raw features.
+    """A linear model on raw features: weights (features, outputs) and bias (outputs,).
 
-    Args:
-        weights: (features, outputs).
-        bias: (outputs,).
-        predictor_type: binary_classifier, multiclass_classifier or regressor.
-        loss: The loss it was trained with.
-        threshold: The score from which a row is positive; None unless it is a binary classifier.
-        metrics: What the container keeps as metrics_params.
+    A row is positive from the score `threshold` on, None unless it is a binary classifier; `metrics` is metrics_params.
     """
 
     weights: Floats
@@ -91,11 +80,7 @@ def write(model: Model, folder: Path) -> Path:
 
 
 def read(folder: Path) -> Model:
-    """Read the model in `folder`.
-
-    Raises:
-        ClientError: There is none, or it is not one of the linear learner's.
-    """
+    """Read the model in `folder`. Raises ClientError: there is none, or it is not one of the linear learner's."""
     found = sorted(folder.glob("model_algo-*"))
     if not found:
         raise ClientError(f"unable to load model: no {NAME} in {folder}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Doubles, Floats
+from local_aws.linear_learner.common import Doubles, Floats
 
 CHUNK_BYTES = 8 << 20
 
@@ -39,12 +39,7 @@ class Scaler:
 
 
 class Cache:
-    """Rows of (label, features...) as float32 in an unlinked file.
-
-    Args:
-        folder: Where the file is made.
-        columns: 1 + features.
-    """
+    """Rows of (label, features...) as float32 in an unlinked file in `folder`; `columns` is 1 + features."""
 
     def __init__(self, folder: Path, columns: int) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by close)
@@ -67,10 +62,8 @@ class Cache:
     def batches(self, size: int, order: np.random.Generator | None = None, stride: int = 1) -> Iterator[Floats]:
         """The rows in batches of `size`, the last of them perhaps smaller; each is valid until the next is asked for.
 
-        Args:
-            size: Rows of a batch.
-            order: Shuffles the order of the chunks and the rows within each; without it the rows come as they are.
-            stride: Only every so many-th chunk.
+        `order` shuffles the order of the chunks and the rows within each; without it they come as they are.
+        With `stride` n only each n-th chunk is read.
         """
         rows = self.chunk_rows(size)
         starts = np.arange(0, self.rows, rows)[::stride]

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from local_aws.linear_learner import csv_text, recordio
-from local_aws.linear_learner.arrays import Floats
-from local_aws.linear_learner.errors import ClientError
+from local_aws.linear_learner.common import ClientError, Floats
 
 CHANNELS = ("train", "validation", "test")
 RECORDIO = "application/x-recordio-protobuf"
@@ -31,8 +30,7 @@ class Channel:
     def blocks(self) -> Iterator[Floats]:
         """Float32 arrays of (rows, 1 + features), the label first.
 
-        Raises:
-            ClientError: A row that cannot be read, or no rows at all.
+        Raises ClientError: a row that cannot be read, or no rows at all.
         """
         width = None
         for path in self.files:
@@ -52,11 +50,7 @@ class Channel:
 
 
 def open_channels(root: Path) -> dict[str, Channel]:
-    """The channels below `root`, by name.
-
-    Raises:
-        ClientError: An unknown channel or format, or no train channel.
-    """
+    """The channels below `root`, by name. Raises ClientError: an unknown channel or format, or no train channel."""
     description = root / "input/config/inputdataconfig.json"
     config: dict[str, dict[str, Any]] = json.loads(description.read_text()) if description.is_file() else {}
     data = root / "input/data"

@@ -12,8 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Doubles, Floats
-from local_aws.linear_learner.errors import ClientError
+from local_aws.linear_learner.common import ClientError, Doubles, Floats
 
 BLOCK_BYTES = 4 << 20
 PARSERS = 2
@@ -23,8 +22,7 @@ _LARGE = 1 << 16
 def parse(text: bytes) -> Floats:
     """(rows, columns) of one CSV text.
 
-    Raises:
-        ValueError: Not a table of finite numbers; `args` are the row, from 1, and what is wrong with it.
+    Raises ValueError: not a table of finite numbers; `args` are the row, from 1, and what is wrong with it.
     """
     if len(text) > _LARGE and (table := _by_arrow(text)) is not None:
         return table
@@ -58,8 +56,7 @@ def finite(values: Floats | Doubles) -> Floats:
 def blocks(stream: IO[bytes], path: Path) -> Iterator[Floats]:
     """The rows of one file, a few megabytes of text at a time.
 
-    Raises:
-        ClientError: In the container's words, then the row and the column.
+    Raises ClientError: in the container's words, then the row and the column.
     """
     seen = 0
     for text, attempt in _attempts(stream):

@@ -7,15 +7,10 @@ from typing import Any
 import numpy as np
 
 from local_aws.linear_learner import csv_text, recordio
-from local_aws.linear_learner.arrays import Floats
+from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.predict import Predictions
 
-CSV, JSON, JSON_LINES, RECORDIO = (
-    "text/csv",
-    "application/json",
-    "application/jsonlines",
-    "application/x-recordio-protobuf",
-)
+JSON, JSON_LINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"
 
 
 class UnsupportedContentType(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Floats
+from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.hyperparameters import AUTO, BINARY, MULTICLASS, REGRESSOR, Value
 
 # The first of each is a model's when it is trained alone.
@@ -78,15 +78,10 @@ def outputs(config: dict[str, Value]) -> int:
 
 
 def grid(config: dict[str, Value], rows: int, class_rows: Floats) -> Grid:
-    """The settings of each packed model, from a resolved configuration.
+    """The settings of each packed model, from a resolved configuration and the number of training rows.
 
-    What the user fixed is the same in all of them; when less is left to try than num_models, models differ in their
-    initial weights alone.
-
-    Args:
-        config: Resolved.
-        rows: Of the train channel.
-        class_rows: Training rows of each class; empty for a regressor.
+    The user's values are the same in all of them. With fewer combinations than num_models, models differ only in their
+    initial weights. `class_rows` are the training rows of each class; empty for a regressor.
     """
     weights: tuple[float, ...] = (1.0,)
     if config["predictor_type"] == BINARY:

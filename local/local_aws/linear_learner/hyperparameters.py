@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from local_aws.linear_learner.errors import ClientError
+from local_aws.linear_learner.common import ClientError
 
 Value = str | int | float | bool
 AUTO = "auto"
@@ -24,15 +24,8 @@ LOSSES = {
         "huber_loss",
     ),
 }
-CRITERIA = (
-    "accuracy",
-    "f1",
-    "f_beta",
-    "precision_at_target_recall",
-    "recall_at_target_precision",
-    "cross_entropy_loss",
-    "loss_function",
-)
+_TARGETS = ("precision_at_target_recall", "recall_at_target_precision")
+CRITERIA = ("accuracy", "f1", "f_beta", *_TARGETS, "cross_entropy_loss", "loss_function")
 MAX_CLASSES = 1_000_000
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -138,8 +131,7 @@ _INTERNAL = {"_tuning_objective_metric", "_log_level", "_kvstore", "_num_kv_serv
 def checked(given: Mapping[str, object]) -> dict[str, Value]:
     """Defaults merged with what was given, each as its own type; "auto" stays.
 
-    Raises:
-        ClientError: An unknown name, a value out of its range, or a required one missing.
+    Raises ClientError: an unknown name, a value out of its range, or a required one missing.
     """
     unknown = sorted(set(given) - set(RULES) - _INTERNAL)
     if unknown:

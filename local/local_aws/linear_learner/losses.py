@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Floats
+from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.hyperparameters import Value
 
 Objective: TypeAlias = Callable[[Floats, Floats], tuple[Floats, Floats]]

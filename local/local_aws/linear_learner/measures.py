@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Doubles, Floats
 from local_aws.linear_learner.cache import Cache
+from local_aws.linear_learner.common import Doubles, Floats
 from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Value
 from local_aws.linear_learner.packing import Pack
 from local_aws.linear_learner.selection import Histograms, f_score
@@ -36,14 +36,9 @@ def objective_name(config: dict[str, Value]) -> str:
 
 
 def measure(pack: Pack, cache: Cache, config: dict[str, Value], cut: float, unit: float) -> list[Metric]:
-    """All metrics of one model on one channel, which streams by once.
+    """All metrics of one model on one channel, which is read once.
 
-    Args:
-        pack: The model alone.
-        cache: The channel.
-        config: Resolved hyperparameters.
-        cut: The score before the sigmoid from which a row is positive.
-        unit: The label's scale: losses in it are reported in the label's own.
+    A row is positive from the score `cut`, before the sigmoid, on. Errors are multiplied by `unit`, the label's scale.
     """
     kind = config["predictor_type"]
     total = 0.0

@@ -7,7 +7,7 @@ import copy
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Doubles, Floats
+from local_aws.linear_learner.common import Doubles, Floats
 from local_aws.linear_learner.grid import Grid, outputs
 from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Value
 from local_aws.linear_learner.losses import objective
@@ -21,11 +21,7 @@ _LONGEST_GRADIENT = np.float32(10)
 class Pack:
     """`parameters` is (features + 1, outputs * models), the last row the biases; models vary fastest.
 
-    Args:
-        config: A resolved configuration.
-        grid: The models' own settings.
-        class_rows: Training rows of each class; empty for a regressor.
-        random: Where the initial weights come from.
+    The configuration is resolved. `class_rows` are the training rows of each class; empty for a regressor.
     """
 
     def __init__(self, config: dict[str, Value], grid: Grid, class_rows: Floats, random: np.random.Generator) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Counts, Floats
 from local_aws.linear_learner.artifact import Model
+from local_aws.linear_learner.common import Counts, Floats
 from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS
 
 

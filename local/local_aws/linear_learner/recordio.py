@@ -12,9 +12,8 @@ from typing import IO
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Floats
+from local_aws.linear_learner.common import ClientError, Floats
 from local_aws.linear_learner.csv_text import finite
-from local_aws.linear_learner.errors import ClientError
 
 MAGIC = 0xCED7230A
 BLOCK_BYTES = 4 << 20
@@ -36,8 +35,7 @@ class _Vector:
 def parse(payload: bytes, labelled: bool = False) -> Floats:
     """(rows, columns) of whole frames; with `labelled` the label is the first column.
 
-    Raises:
-        ValueError: `args` are the record's number, from 1, and what is wrong with it.
+    Raises ValueError: `args` are the record's number, from 1, and what is wrong with it.
     """
     table = _alike(payload, labelled)
     number, rows, at = 1, [], 0
@@ -58,8 +56,7 @@ def parse(payload: bytes, labelled: bool = False) -> Floats:
 def blocks(stream: IO[bytes], path: Path) -> Iterator[Floats]:
     """The rows of one file, label first, some megabytes at a time.
 
-    Raises:
-        ClientError: With the record's number and what is wrong with it.
+    Raises ClientError: with the record's number and what is wrong with it.
     """
     rest, seen = b"", 0
     while data := stream.read(BLOCK_BYTES):

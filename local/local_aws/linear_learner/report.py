@@ -4,16 +4,12 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 
-from local_aws.linear_learner.arrays import Doubles
+from local_aws.linear_learner.common import Doubles
 from local_aws.linear_learner.measures import Metric
 
 
 class Report:
-    """Prints to standard output.
-
-    Args:
-        host: This instance's name among those of the job, `algo-1`.
-    """
+    """Prints to standard output; `host` is this instance's name, `algo-1`."""
 
     def __init__(self, host: str) -> None:
         self._host = host

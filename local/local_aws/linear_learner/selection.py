@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local_aws.linear_learner.arrays import Counts, Doubles, Floats
+from local_aws.linear_learner.common import Counts, Doubles, Floats
 from local_aws.linear_learner.hyperparameters import Value
 
 CRITERION = "binary_classifier_model_selection_criteria"
@@ -58,12 +58,7 @@ class Histograms:
 
 
 def choose(counts: Counts, config: dict[str, Value]) -> Choice:
-    """The cut that is best by the criterion; among equally good ones, that nearest to 0.
-
-    Args:
-        counts: (label, bin) of one model.
-        config: A resolved configuration.
-    """
+    """The best cut by the criterion, of equals the nearest to 0; `counts` is (label, bin) of one model."""
     occupied = np.flatnonzero(counts.any(0))
     negative, positive = counts[:, occupied].astype(np.float64)
     # Cut k: positive from the k-th occupied bin on; after the last one nothing is positive.

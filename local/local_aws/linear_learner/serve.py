@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.linear_learner import artifact, formats
-from local_aws.linear_learner.errors import ContainerError
+from local_aws.linear_learner.common import ContainerError
 from local_aws.linear_learner.predict import predict
 
 MAX_BODY = 100 << 20
@@ -19,12 +19,7 @@ REFUSAL = b"unable to evaluate payload provided"
 
 
 class Server(ThreadingHTTPServer):
-    """A thread a connection; connections that are idle when it stops are closed, the others finish their request.
-
-    Args:
-        model: What it serves.
-        port: Where; 0 finds a free one.
-    """
+    """A thread per connection. At the end idle connections are closed, the others finish their request."""
 
     daemon_threads = False
     request_queue_size = 512

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from local_aws.linear_learner import artifact
-from local_aws.linear_learner.arrays import Floats
 from local_aws.linear_learner.cache import Cache, Scaler
 from local_aws.linear_learner.channels import Channel, open_channels
-from local_aws.linear_learner.errors import AlgorithmError, ClientError, ContainerError
+from local_aws.linear_learner.common import AlgorithmError, ClientError, ContainerError, Floats
 from local_aws.linear_learner.fit import Fitted, fit
 from local_aws.linear_learner.grid import grid, outputs, resolve
 from local_aws.linear_learner.hyperparameters import AUTO, BINARY, REGRESSOR, RULES, Value, checked
@@ -154,8 +153,7 @@ class _Classes:
 def _model(fitted: Fitted, scaler: Scaler, config: dict[str, Value]) -> artifact.Model:
     """The model on raw features: (x - shift) / scale goes into the weights, the label's scale too.
 
-    Raises:
-        AlgorithmError: A weight is too large for a float32.
+    Raises AlgorithmError: a weight is too large for a float32.
     """
     parameters = fitted.pack.parameters.astype(np.float64)
     weights = parameters[:-1] / scaler.scale[1:, None] * scaler.scale[0]

@@ -4,7 +4,6 @@ Closed here: ministack asks nobody for a key. S3, DynamoDB and SNS use a KMS key
 what a stack encrypts with a customer's key needs an action of KMS, too.
 """
 
-import importlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.iam import Access, Credentials, Need
+from local_aws.ministack_adapter import inner, wrap
 
 EVALUATOR, RESPONSES = "ministack.core.iam_evaluator", "ministack.core.responses"
 IAM, STS = "ministack.services.iam", "ministack.services.sts"
@@ -44,8 +44,7 @@ def access(home: Path) -> Access:
 
 def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
     """Record every decision, and ask for keys; `stack_types` are CloudFormation's handlers by type."""
-    evaluator = _module(EVALUATOR)
-    evaluator.enforce = partial(_enforce, recording, evaluator.enforce)
+    wrap(EVALUATOR, {"enforce": partial(_enforce, recording)})
     for kind in ENCRYPTED:
         handlers = stack_types[kind]
         handlers["create"] = partial(_note_key, handlers["create"], 1)
@@ -59,12 +58,8 @@ def _note_key(original: Any, place: int, *arguments: Any) -> Any:
     return made
 
 
-def _module(name: str) -> Any:
-    return importlib.import_module(name)
-
-
 def _account() -> str:
-    return str(_module(RESPONSES).get_account_id())
+    return str(inner(RESPONSES, "get_account_id")())
 
 
 def _enforce(  # noqa: PLR0917 the evaluator's own order
@@ -77,7 +72,7 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
     resource_arn: str = "*",
     service_context: dict[str, Any] | None = None,
 ) -> Any:
-    principal = _module(EVALUATOR).resolve_principal(key or "", _account())
+    principal = inner(EVALUATOR, "resolve_principal")(key or "", _account())
     role = getattr(principal, "arn", "").partition(":assumed-role/")[2].partition("/")[0]
     asked = [(action, service, resource_arn, service_context), *_of_keys(action, service, region, resource_arn)]
     for each in asked if getattr(principal, "policies", None) is not None else asked[:1]:
@@ -98,14 +93,14 @@ def _of_keys(action: str, service: str, region: str, resource: str) -> list[tupl
 
 def _refused(key: str, need: Need) -> str | None:
     service = need.action.partition(":")[0]
-    evaluator, region = _module(EVALUATOR), str(_module(RESPONSES).get_region())
-    evaluator.pin_request_origin("127.0.0.1", True)
-    denied = evaluator.enforce(key, need.action, service, region, need.resource, dict(need.context))
+    region = str(inner(RESPONSES, "get_region")())
+    inner(EVALUATOR, "pin_request_origin")("127.0.0.1", True)
+    denied = inner(EVALUATOR, "enforce")(key, need.action, service, region, need.resource, dict(need.context))
     return None if denied is None else str(getattr(denied, "principal_arn", "") or denied)
 
 
 def _trusts(role: str, service: str) -> bool:
-    document = (_module(IAM)._roles.get(role.rpartition("/")[2]) or {}).get("AssumeRolePolicyDocument", "{}")
+    document = (inner(IAM, "_roles").get(role.rpartition("/")[2]) or {}).get("AssumeRolePolicyDocument", "{}")
     statements = (json.loads(document) if isinstance(document, str) else document).get("Statement", [])
     allowed = [entry["Principal"] for entry in _list(statements) if entry["Effect"] == "Allow"]
     return any(service in _list(principal.get("Service", [])) for principal in allowed if isinstance(principal, dict))
@@ -123,4 +118,4 @@ def _register(role: str, credentials: Credentials) -> None:
         "SecretAccessKey": credentials.secret,
         "SessionToken": credentials.token,
     }
-    _module(STS).register_session(credentials.key, session)
+    inner(STS, "register_session")(credentials.key, session)

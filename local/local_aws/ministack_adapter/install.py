@@ -12,7 +12,7 @@ from typing import Any
 
 from local_aws import stack_types
 from local_aws.autoscaling import Autoscaling
-from local_aws.ministack_adapter import iam, s3
+from local_aws.ministack_adapter import iam, inner, s3, wrap
 from local_aws.sagemaker.api.errors import MODELED_ERRORS
 from local_aws.sagemaker.api.service import Request, SageMaker
 from local_aws.sagemaker.hosting import monitor
@@ -30,37 +30,29 @@ RAISED = "raised by the handler"
 KEPT = 2_000  # events of a log stream and streams of a function, so that memory stays flat
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     (APP, "app"): ("scope", "receive", "send"),
-    (APP, "SERVICE_REGISTRY"): dict,
-    (APP, "SERVICE_HANDLERS"): dict,
-    (APP, "_loaded_modules"): dict,
+    **{(APP, name): dict for name in ("SERVICE_REGISTRY", "SERVICE_HANDLERS", "_loaded_modules")},
+    **{(STATES, f"_AWS_SDK_{name}"): dict for name in ("SERVICE_MAP", "ERROR_PREFIX", "ERROR_CODE_OVERRIDES")},
+    (STATES, "_SERVICE_DISPATCH"): dict,
+    **{(STATES, name): object for name in ("_task_tokens", "_executions", "_state_machines")},
+    **{(STATES, f"_{name}_execution"): ("data",) for name in ("start", "stop", "describe")},
+    **{
+        (STATES, f"_invoke_{name}"): ("resource", "input_data")
+        for name in ("resource", "aws_sdk_integration", "nested_start_execution", "nested_start_execution_sync")
+    },
     (ROUTER, "SERVICE_PATTERNS"): dict,
     (RESPONSES, "get_region"): (),
-    (STATES, "_AWS_SDK_SERVICE_MAP"): dict,
-    (STATES, "_AWS_SDK_ERROR_PREFIX"): dict,
-    (STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES"): dict,
-    (STATES, "_SERVICE_DISPATCH"): dict,
     (STATES, "_ExecutionError"): ("error", "cause"),
     (STATES, "_execute_task"): ("state_def", "raw_input", "execution", "ctx"),
     (STATES, "_invoke_resource_with_timeout"): ("resource", "input_data", "timeout"),
-    (STATES, "_invoke_aws_sdk_integration"): ("resource", "input_data"),
-    (STATES, "_stop_execution"): ("data",),
     (STATES, "_fail_execution"): ("execution", "error", "cause"),
     (STATES, "_run_execution"): ("exec_arn",),
-    (STATES, "_start_execution"): ("data",),
     (STATES, "_add_event"): ("execution", "event_type", "details"),
     (STATES, "_error_matches"): ("error_equals", "error"),
     (STATES, "_validate_definition_jsonata"): ("definition_str",),
     (STATES, "_emit_execution_status_event"): ("execution",),
-    (STATES, "_invoke_resource"): ("resource", "input_data"),
     (STATES, "_invoke_with_callback"): ("resource", "input_data", "token", "state_def"),
-    (STATES, "_invoke_nested_start_execution"): ("resource", "input_data"),
-    (STATES, "_invoke_nested_start_execution_sync"): ("resource", "input_data"),
     (STATES, "_call_lambda"): ("func_ref", "event"),
-    (STATES, "_describe_execution"): ("data",),
-    (STATES, "_task_tokens"): object,
     (RUNTIME, "_PYTHON_WORKER_SCRIPT"): HANDLER_ERROR,
-    (STATES, "_executions"): object,
-    (STATES, "_state_machines"): object,
     (STATES, "now_iso"): (),
     (GATEWAY, "_import_rest_api"): ("spec", "base_data"),
     (GATEWAY, "_put_gateway_response"): ("api_id", "response_type", "data"),
@@ -109,7 +101,7 @@ class _Module:
 
     def __init__(self, service: SageMaker | Autoscaling) -> None:
         self._service = service
-        self._region: Callable[[], str] = _inner(RESPONSES, "get_region")
+        self._region: Callable[[], str] = inner(RESPONSES, "get_region")
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
@@ -128,54 +120,48 @@ class _Module:
 def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitable[None]]:
     """Register the service with ministack and return the ASGI application. Raises AdapterError."""
     check()
-    iam.install(service.host.access, _inner(STACKS, "_RESOURCE_HANDLERS"))
+    iam.install(service.host.access, inner(STACKS, "_RESOURCE_HANDLERS"))
     hosts = [r"api\.sagemaker\.", r"runtime\.sagemaker\."]
     _add("sagemaker", service, "SageMaker", host_patterns=hosts, path_patterns=[r"^/endpoints/"])
     _add("application-autoscaling", Autoscaling(service), "AnyScaleFrontendService")
-    _inner(STATES, "_AWS_SDK_ERROR_PREFIX").update(SDK_CLASSES)
+    inner(STATES, "_AWS_SDK_ERROR_PREFIX").update(SDK_CLASSES)
     # The SDK for Java names a modeled error's class after it and throws its base class for every other.
-    _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sagemaker"] = _SdkErrorNames()
-    _inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sfn"] = {"ExecutionDoesNotExist": "ExecutionDoesNotExistException"}
+    inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sagemaker"] = _SdkErrorNames()
+    inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sfn"] = {"ExecutionDoesNotExist": "ExecutionDoesNotExistException"}
     _mend_step_functions(service)
-    _inner(STACKS, "_RESOURCE_HANDLERS").update(
+    inner(STACKS, "_RESOURCE_HANDLERS").update(
         stack_types.handlers(
             service,
             put_composite=partial(_alarm_call, "_put_composite_alarm"),
             delete_composite=lambda name: _alarm_call("_delete_alarms", {"AlarmNames": [name]}),
         )
     )
-    gateway: Any = importlib.import_module(GATEWAY)
-    gateway._import_rest_api = partial(_import_rest_api, gateway._import_rest_api)
-    alarms: Any = importlib.import_module(ALARMS)
-    alarms._evaluate_alarm = partial(_judge_alarm, alarms._evaluate_alarm)
-    alarms._evict_old_metrics = partial(_evict_old_metrics, alarms._metrics)
-    logs: Any = importlib.import_module(LOGS)
-    logs._append_log_events = partial(_append_log_events, logs._append_log_events, logs._log_records)
-    functions: Any = importlib.import_module(LAMBDA)
-    functions._emit_lambda_logs = partial(_emit_lambda_logs, functions._emit_lambda_logs, logs._log_groups)
-    functions._execute_function_warm = partial(_execute_function, functions._execute_function_warm)
+    wrap(GATEWAY, {"_import_rest_api": _import_rest_api})
+    wrap(ALARMS, {"_evaluate_alarm": _judge_alarm, "_evict_old_metrics": _evict_old_metrics})
+    wrap(LOGS, {"_append_log_events": _append_log_events})
+    wrap(LAMBDA, {"_emit_lambda_logs": _emit_lambda_logs, "_execute_function_warm": _execute_function})
     runtime: Any = importlib.import_module(RUNTIME)
     runtime._PYTHON_WORKER_SCRIPT = _report_exceptions(runtime._PYTHON_WORKER_SCRIPT)
     s3.install(service.host.file_transfer)
-    return _inner(APP, "app")  # type: ignore[no-any-return]
+    return inner(APP, "app")  # type: ignore[no-any-return]
 
 
 def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: list[str]) -> None:
     """A service of JSON, found by what its targets begin with; `name` is botocore's, the states' has no dash."""
     module = _Module(service)
-    _inner(APP, "SERVICE_REGISTRY")[name] = {"module": name}
-    _inner(APP, "SERVICE_HANDLERS")[name] = module.handle_request
-    _inner(APP, "_loaded_modules")[name] = module
-    _inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
+    inner(APP, "SERVICE_REGISTRY")[name] = {"module": name}
+    inner(APP, "SERVICE_HANDLERS")[name] = module.handle_request
+    inner(APP, "_loaded_modules")[name] = module
+    inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
     called = {"target_prefix": target, "protocol": "json", "service_key": name}
-    _inner(STATES, "_AWS_SDK_SERVICE_MAP")[name.replace("-", "")] = called
+    inner(STATES, "_AWS_SDK_SERVICE_MAP")[name.replace("-", "")] = called
 
 
 def _import_rest_api(original: Callable[..., str], spec: dict[str, Any], base_data: Any = None) -> str:
     """API Gateway imports the gateway responses of an OpenAPI document, too; ministack leaves them out."""
     api_id = original(spec, base_data)
     for kind, response in spec.get("x-amazon-apigateway-gateway-responses", {}).items():
-        status, _, body = _inner(GATEWAY, "_put_gateway_response")(api_id, kind, response)
+        status, _, body = inner(GATEWAY, "_put_gateway_response")(api_id, kind, response)
         if status >= 300:
             raise ValueError(body.decode())
     return api_id
@@ -186,29 +172,26 @@ def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None
         original(alarm)
 
 
-def _evict_old_metrics(metrics: Any) -> None:
-    """A metric keeps its newest points; ministack looks at each one's age at every request, ever more under load."""
-    for points in list(metrics.values()):
+def _evict_old_metrics(original: Any) -> None:
+    """A metric keeps its newest points; ministack compares the age of each at every request, which slows it down."""
+    for points in list(inner(ALARMS, "_metrics").values()):
         del points[: -monitor.KEPT]
 
 
-def _append_log_events(
-    original: Callable[..., None], records: Any, stream: dict[str, Any], events: list[dict[str, Any]]
-) -> None:
+def _append_log_events(original: Callable[..., None], stream: dict[str, Any], events: list[dict[str, Any]]) -> None:
     original(stream, events)
+    records = inner(LOGS, "_log_records")
     for event in stream["events"][:-KEPT]:
         records.pop(event.get("eventId"), None)
     del stream["events"][:-KEPT]
 
 
-def _emit_lambda_logs(
-    original: Callable[..., None], groups: Any, func: dict[str, Any], *told: Any, **more: Any
-) -> None:
-    """A function keeps its newest streams: ministack opens one for each call, AWS one for each instance."""
-    original(func, *told, **more)
+def _emit_lambda_logs(original: Callable[..., None], func: dict[str, Any], *arguments: Any, **more: Any) -> None:
+    """A function keeps its newest streams: ministack opens one per call, AWS one per instance."""
+    original(func, *arguments, **more)
     config = func.get("config", func)
     group = config.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
-    streams = groups.get(group, {}).get("streams", {})
+    streams = inner(LOGS, "_log_groups").get(group, {}).get("streams", {})
     for name in list(streams)[:-KEPT]:
         streams.pop(name, None)
 
@@ -235,7 +218,7 @@ def _execute_function(original: Callable[..., dict[str, Any]], *arguments: Any) 
 
 
 def _alarm_call(name: str, request: dict[str, Any]) -> None:
-    status, _, body = _inner(ALARMS, name)({}, request, False, True)
+    status, _, body = inner(ALARMS, name)({}, request, False, True)
     if status >= 300:
         raise ValueError(body.decode())
 
@@ -276,13 +259,12 @@ def _mend_step_functions(service: SageMaker) -> None:
         "_error_matches": error_matches,
         "_validate_definition_jsonata": definition_problem,
     }
-    for name, wrapper in wrappers.items():
-        setattr(module, name, partial(wrapper, getattr(module, name)))
+    wrap(STATES, wrappers)
 
 
 def _states_call(name: str, request: dict[str, Any]) -> Any:
     """Call an operation by its name at the time of the call: it is wrapped by then."""
-    return _inner(STATES, name)(request)
+    return inner(STATES, name)(request)
 
 
 def _time_out(execution: dict[str, Any]) -> None:
@@ -290,7 +272,3 @@ def _time_out(execution: dict[str, Any]) -> None:
     execution.update(status="TIMED_OUT", stopDate=module.now_iso())
     module._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
     module._emit_execution_status_event(execution)
-
-
-def _inner(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.file_transfer import HEADER, LARGE, FileTransfer
+from local_aws.ministack_adapter import inner, wrap
 
 S3, RESPONSES = "ministack.services.s3", "ministack.core.responses"
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
@@ -45,7 +46,7 @@ _completed: ContextVar[tuple[dict[int, Any], Path]] = ContextVar("completed")
 
 @dataclass(frozen=True)
 class Stored:
-    """The bytes `start` to `stop` of a file, with their MD5 in hexadecimal when somebody needs it."""
+    """The bytes `start` to `stop` of a file, with their MD5 in hexadecimal when it is needed."""
 
     path: Path
     start: int
@@ -97,23 +98,19 @@ class Stored:
 
 
 class _Part(bytes):
-    """An uploaded part in a file: to ministack bytes with nothing in them, but with the length and digest they had."""
+    """An uploaded part in a file, of which ministack joins no bytes; `digest` is the part's MD5."""
 
     path: Path
-    size: int
     md5: str
 
     @classmethod
     def keep(cls, body: bytes, md5: str) -> "_Part":
         part = cls()
-        part.size, part.md5 = len(body), md5
+        part.md5 = md5
         with tempfile.NamedTemporaryFile(dir=_parts(), delete=False) as file:
             part.path = Path(file.name)
             file.write(body)
         return part
-
-    def __len__(self) -> int:
-        return self.size
 
     def digest(self) -> bytes:
         return bytes.fromhex(self.md5)
@@ -137,8 +134,7 @@ def install(file_transfer: FileTransfer) -> None:
         "_maybe_replicate": _assemble,
         "md5_hash": _md5_hash,
     }
-    for name, wrapper in wrappers.items():
-        setattr(module, name, partial(wrapper, getattr(module, name)))
+    wrap(S3, wrappers)
     module.hashlib = types.SimpleNamespace(**{**vars(hashlib), "md5": _md5})
 
 
@@ -161,7 +157,7 @@ def _answer(  # noqa: PLR0917 the order is ministack's
         return status, {**told, "Content-Length": "0"}, b""
     if len(answer) < LARGE:
         return status, told, answer.read()
-    return status, told, _module(RESPONSES).StreamingResponse(answer.stream())
+    return status, told, inner(RESPONSES, "StreamingResponse")(answer.stream())
 
 
 def _with_files(original: Any, *arguments: Any) -> Any:
@@ -175,7 +171,7 @@ def _with_files(original: Any, *arguments: Any) -> Any:
 
 def _body(original: Any, bucket: str, key: str, obj: dict[str, Any]) -> Any:
     if _as_file.get() and obj["size"] >= LARGE and obj.get("body") is None:
-        return Stored.of(Path(_module(S3)._object_disk_path(bucket, key)))
+        return Stored.of(Path(inner(S3, "_object_disk_path")(bucket, key)))
     return original(bucket, key, obj)
 
 
@@ -197,23 +193,25 @@ def _version_entry(original: Any, obj: Any, version_id: str, _data: Any) -> Any:
 def _keep_part(original: Any, bucket: str, key: str, body: bytes, *more: Any) -> Any:
     answer, query = original(bucket, key, body, *more), more[0]
     if answer[0] == HTTPStatus.OK:
-        part = _module(S3)._multipart_uploads[query["uploadId"][0]]["parts"][int(query["partNumber"][0])]
+        part = inner(S3, "_multipart_uploads")[query["uploadId"][0]]["parts"][int(query["partNumber"][0])]
         part["body"] = _Part.keep(body, part["etag"].strip('"'))
     return answer
 
 
 def _complete(original: Any, bucket: str, key: str, body: Any, *more: Any) -> Any:
-    upload = _module(S3)._multipart_uploads.get(more[0]["uploadId"][0], {"parts": {}})
+    query, headers = more[0], dict(more[1] or {})
+    headers.pop("x-amz-mp-object-size", None)  # ministack would compare it with the empty parts
+    upload = inner(S3, "_multipart_uploads").get(query["uploadId"][0], {"parts": {}})
     with tempfile.NamedTemporaryFile(dir=_parts()) as file:
         token = _completed.set((upload["parts"], Path(file.name)))
         try:
-            return original(bucket, key, body, *more)
+            return original(bucket, key, body, query, headers)
         finally:
             _completed.reset(token)
 
 
 def _assemble(original: Any, bucket: str, key: str, obj: dict[str, Any], data: Any, *tags: Any) -> None:
-    """The first to see a completed upload's object, which ministack has joined of empty parts: give it its file."""
+    """Give a completed upload's object its file; ministack has joined it of empty parts."""
     parts, path = _completed.get(({}, Path()))
     if parts:
         with path.open("wb") as file:
@@ -226,6 +224,8 @@ def _assemble(original: Any, bucket: str, key: str, obj: dict[str, Any], data: A
                     file.write(body)
         data = obj["body"] = Stored.of(path)
         obj["size"] = len(data)
+        for part in obj["parts"]:
+            part["Size"] = parts[part["PartNumber"]]["size"]
     original(bucket, key, obj, data, *tags)
 
 
@@ -238,10 +238,6 @@ def _md5(data: Any = b"", **options: Any) -> Any:
 
 
 def _parts() -> Path:
-    folder = Path(_module(S3).DATA_DIR, ".parts")
+    folder = Path(inner(S3, "DATA_DIR"), ".parts")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(name)

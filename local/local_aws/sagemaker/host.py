@@ -4,7 +4,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from local_aws.iam import Access, AccessError, Credentials
 from local_aws.process_reaper import ProcessReaper
 from local_aws.sagemaker.api import permissions
 from local_aws.sagemaker.api.errors import JobError
-from local_aws.sagemaker.cores import Cores
 from local_aws.sagemaker.faults import Faults
 from local_aws.sagemaker.hosting.data_capture import CaptureWriter
 from local_aws.sagemaker.hosting.monitor import Monitor
@@ -25,6 +26,21 @@ from local_aws.sagemaker.jobs.logs import LogWriter
 from local_aws.sagemaker.s3 import S3
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+
+class Cores:
+    """Assigns cores in turn, `each` per container; 0 assigns none. Linux only: elsewhere containers share all cores."""
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._turn = count()
+
+    def give(self, pid: int) -> None:
+        """Keep a process that has just started, and its threads to come, to its cores."""
+        if self._each and sys.platform == "linux":
+            cores, first = sorted(os.sched_getaffinity(0)), next(self._turn) * self._each
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(pid, {cores[(first + more) % len(cores)] for more in range(self._each)})
 
 
 @dataclass(frozen=True)
@@ -37,27 +53,11 @@ class Actor:
 
 @dataclass(frozen=True)
 class Host:
-    """The machine.
+    """The machine, and what the service uses on it.
 
-    Args:
-        home: Folder for sandboxes.
-        reaper: Starts children.
-        account: The account's 12 digits.
-        region: The one region that it serves.
-        endpoint_url: Where this local AWS answers.
-        images: Container programs by repository name.
-        startup_seconds: How long a model server may take to pass its ping (AWS: 4 minutes, or what the variant says).
-        grace_seconds: From SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page; a laptop waits less).
-        model: botocore's model of the SageMaker API.
-        access: IAM.
-        client: Makes a botocore client of a service with some credentials.
-        logs: Log groups.
-        captures: Data capture.
-        monitor: CloudWatch metrics and alarms.
-        faults: What goes wrong on order.
-        wait_scale: Factor of a deployment's waits, as of Step Functions' (SFN_WAIT_SCALE).
-        cores: What containers may use of the processor.
-        file_transfer: Large objects between sandboxes and S3.
+    A model server has `startup_seconds` to pass its ping (AWS: 4 minutes, or as the variant says), a process
+    `grace_seconds` from SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page). `wait_scale` is the factor of a
+    deployment's waits, that of Step Functions (SFN_WAIT_SCALE).
     """
 
     home: Path
@@ -144,11 +144,7 @@ class Host:
     def environment(self, actor: Actor, *, network: bool = True) -> dict[str, str]:
         """A container's clean environment; credentials and the endpoint only where it may use the network."""
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        aws = {
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            **actor.environment,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        aws = {"AWS_ENDPOINT_URL": self.endpoint_url, **actor.environment, "AWS_EC2_METADATA_DISABLED": "true"}
         return {
             **passed,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{passed.get('PATH', os.defpath)}",

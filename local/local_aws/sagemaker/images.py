@@ -22,12 +22,8 @@ OPT_ML = re.compile(r"(^|=)/opt/ml(?=/|$)")
 class Image:
     """A container as commands; an empty one means that the container cannot do that.
 
-    Args:
-        train: Command of a training job.
-        serve: Command of a model server (endpoints and batch transform).
-        script: Runs a processing job's own entrypoint.
-        metrics: Name and regular expression of each metric that AWS reads from a built-in algorithm's log.
-        environment: Further variables of its processes.
+    `script` runs a processing job's own entrypoint. `metrics` are names and regular expressions of the metrics that AWS
+    reads from a built-in algorithm's log.
     """
 
     train: tuple[str, ...] = ()

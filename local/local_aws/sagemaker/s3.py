@@ -16,12 +16,7 @@ CHUNK = 1 << 20
 
 
 class S3:
-    """S3 as jobs use it; every failure is a JobError in the words of a FailureReason.
-
-    Args:
-        client: A botocore client of S3.
-        file_transfer: How large objects change hands.
-    """
+    """S3 as jobs use it; every failure is a JobError with a FailureReason's wording."""
 
     def __init__(self, client: Any, file_transfer: FileTransfer) -> None:
         self.client = client

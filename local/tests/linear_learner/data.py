@@ -1,6 +1,9 @@
 """The data sets on which quality is measured: three that scikit-learn brings along, five generated ones."""
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +11,9 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
 BINARY, MULTICLASS, REGRESSOR = "binary_classifier", "multiclass_classifier", "regressor"
+HYPERPARAMETERS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("hyperparameters.toml").read_text(encoding="utf-8")
+)
 Table = NDArray[np.float64]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from local_aws.linear_learner import artifact
-from local_aws.linear_learner.errors import ClientError
+from local_aws.linear_learner.common import ClientError
 
 from .data import MULTICLASS, REGRESSOR, Split, split
 from .jobs import lay_out, serving, trained, unpack

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from local_aws.linear_learner.hyperparameters import CRITERIA, LOSSES, RULES
 
-from .data import BINARY, MULTICLASS, REGRESSOR, Table
+from .data import BINARY, HYPERPARAMETERS, MULTICLASS, REGRESSOR, Table
 from .jobs import Unpacked, lay_out, trained, unpack
 
 RANDOM = np.random.default_rng(0)
@@ -136,9 +136,15 @@ def test_penalties_shrink_the_weights(tmp_path: Path, kind: str) -> None:
 def test_weights_begin_as_the_init_hyperparameters_say(tmp_path: Path) -> None:
     table = np.column_stack([np.arange(40) % 2, RANDOM.normal(size=(40, 2000))])
     still = of_type(BINARY) | {
-        "optimizer": "sgd", "learning_rate": 1e-9, "num_models": 1, "epochs": 1, "mini_batch_size": 20,
-        "normalize_data": False, "unbias_data": False, "init_bias": 3,
-    }  # fmt: skip
+        "optimizer": "sgd",
+        "learning_rate": 1e-9,
+        "num_models": 1,
+        "epochs": 1,
+        "mini_batch_size": 20,
+        "normalize_data": False,
+        "unbias_data": False,
+        "init_bias": 3,
+    }
     uniform = model(tmp_path, table, **still, init_scale=0.2)
     assert 0.19 < np.abs(uniform.weights).max() <= 0.2
     assert uniform.weights.std() == pytest.approx(0.2 / 3**0.5, rel=0.05)
@@ -156,11 +162,14 @@ def test_without_a_bias_there_is_none(tmp_path: Path) -> None:
 def test_normalising_is_folded_into_weights_for_raw_features(tmp_path: Path, kind: str) -> None:
     table = np.column_stack([DATA[kind][:, 0], (X - X.mean(0)) / X.std(0) * [1, 2, 0.5, 1] + 0.3])
     scores = [
-        model(tmp_path, table, **of_type(kind), **dict.fromkeys(
-            ("normalize_data", "unbias_data", "normalize_label", "unbias_label"), flag
-        )).scores(table[:, 1:])
+        model(
+            tmp_path,
+            table,
+            **of_type(kind),
+            **dict.fromkeys(("normalize_data", "unbias_data", "normalize_label", "unbias_label"), flag),
+        ).scores(table[:, 1:])
         for flag in (True, False)
-    ]  # fmt: skip
+    ]
     assert np.abs(scores[0] - scores[1]).max() < 0.1 * np.ptp(scores[0])
 
 
@@ -199,59 +208,10 @@ def test_calibration_looks_at_no_more_rows_than_asked_for(tmp_path: Path) -> Non
     assert validation(log_of(tmp_path, table, **given))["binary_classification_accuracy"] > 0.6
 
 
-ALONE = {"num_models": 1, "optimizer": "adam"}
-SGD = {"num_models": 1, "optimizer": "sgd"}
-HEEDED: dict[str, tuple[str, dict[str, Any], Any]] = {
-    "predictor_type": (BINARY, {}, REGRESSOR),
-    "num_classes": (MULTICLASS, {}, 4),
-    "feature_dim": (BINARY, {}, 5),
-    "accuracy_top_k": (MULTICLASS, {}, 1),
-    "balance_multiclass_weights": (MULTICLASS, {}, True),
-    "beta_1": (BINARY, ALONE, 0.5),
-    "beta_2": (BINARY, ALONE, 0.5),
-    "bias_lr_mult": (BINARY, ALONE, 1),
-    "bias_wd_mult": (BINARY, ALONE | {"wd": 0.1}, 100),
-    "binary_classifier_model_selection_criteria": (BINARY, {}, "recall_at_target_precision"),
-    "early_stopping_patience": (BINARY, {"early_stopping_tolerance": 1}, 1),
-    "early_stopping_tolerance": (BINARY, {}, 1),
-    "epochs": (BINARY, ALONE, 1),
-    "f_beta": (BINARY, {}, 2),
-    "huber_delta": (REGRESSOR, {"loss": "huber_loss"}, 0.1),
-    "init_bias": (BINARY, ALONE, 5),
-    "init_method": (BINARY, ALONE, "normal"),
-    "init_scale": (BINARY, ALONE, 1),
-    "init_sigma": (BINARY, ALONE | {"init_method": "normal"}, 1),
-    "l1": (BINARY, ALONE, 0.1),
-    "learning_rate": (BINARY, ALONE, 0.001),
-    "loss": (BINARY, {}, "hinge_loss"),
-    "loss_insensitivity": (REGRESSOR, {"loss": "eps_insensitive_squared_loss"}, 1),
-    "lr_scheduler_factor": (BINARY, ALONE, 0.5),
-    "lr_scheduler_minimum_lr": (BINARY, ALONE, 0.3),
-    "lr_scheduler_step": (BINARY, ALONE, 100),
-    "margin": (BINARY, {"loss": "hinge_loss"}, 0.1),
-    "mini_batch_size": (BINARY, ALONE, 10),
-    "momentum": (BINARY, SGD, 0.9),
-    "normalize_data": (BINARY, ALONE, False),
-    "normalize_label": (REGRESSOR, ALONE, False),
-    "num_calibration_samples": (BINARY, {}, 3),
-    "num_models": (BINARY, {}, 1),
-    "num_point_for_scaler": (BINARY, ALONE, 10),
-    "optimizer": (BINARY, {}, "rmsprop"),
-    "positive_example_weight_mult": (BINARY, {}, 3),
-    "quantile": (REGRESSOR, {"loss": "quantile_loss"}, 0.9),
-    "target_precision": (BINARY, {"binary_classifier_model_selection_criteria": "recall_at_target_precision"}, 0.99),
-    "target_recall": (BINARY, {"binary_classifier_model_selection_criteria": "precision_at_target_recall"}, 0.99),
-    "unbias_data": (BINARY, ALONE, False),
-    "unbias_label": (REGRESSOR, ALONE, False),
-    "use_bias": (BINARY, {}, False),
-    "use_lr_scheduler": (BINARY, ALONE, False),
-    "wd": (BINARY, ALONE, 0.1),
-}
-
-
 @pytest.mark.parametrize("name", RULES)
 def test_no_hyperparameter_is_ignored(tmp_path: Path, name: str) -> None:
-    kind, base, value = HEEDED[name]
+    heeded = HYPERPARAMETERS["heeded"][name]
+    kind, base, value = heeded["predictor_type"], heeded["given"], heeded["value"]
     if name == "feature_dim":
         with pytest.raises(AssertionError, match="feature_dim is 5, but the rows of the train channel have 4 features"):
             log_of(tmp_path, DATA[kind], **of_type(kind), feature_dim=value)

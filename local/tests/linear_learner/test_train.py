@@ -194,14 +194,3 @@ def test_the_final_configuration_has_nothing_left_to_resolve_but_the_grid(wdbc_j
     config = json.loads(line.partition("Final configuration: ")[2])
     assert {name for name, value in config.items() if value == "auto"} == {"learning_rate", "wd", "l1"}
     assert (config["feature_dim"], config["num_models"], config["loss"]) == (30, 32, "logistic")
-
-
-def test_training_stops_early_when_nothing_improves(tmp_path: Path) -> None:
-    log = trained(lay_out(tmp_path, {"train": TINY}, **BINARY, epochs=200, early_stopping_patience=2))
-    assert log.count("#early_stopping_criteria_metric") < 200
-    assert "Early stop condition met." in log
-
-
-def test_feature_dim_is_checked(tmp_path: Path) -> None:
-    reason = refused(lay_out(tmp_path, {"train": TINY}, **BINARY, feature_dim=4))
-    assert reason == "ClientError: feature_dim is 4, but the rows of the train channel have 3 features"

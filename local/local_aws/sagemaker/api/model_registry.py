@@ -4,13 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 from local_aws.sagemaker.api.errors import ConflictException, ValidationException
-from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf
+from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf, tags_of
 
 COMPLETED: dict[str, list[Any]] = {"ValidationStatuses": [], "ImageScanStatuses": []}
 CHANGEABLE = (
-    "ModelApprovalStatus", "ModelPackageRegistrationType", "ApprovalDescription", "InferenceSpecification", "SourceUri",
-    "ModelCard", "ModelLifeCycle",
-)  # fmt: skip
+    "ModelApprovalStatus",
+    "ModelPackageRegistrationType",
+    "ApprovalDescription",
+    "InferenceSpecification",
+    "SourceUri",
+    "ModelCard",
+    "ModelLifeCycle",
+)
 
 
 class ModelPackage(Record):
@@ -24,11 +29,7 @@ class ModelPackage(Record):
 
 
 class Registry:
-    """Model package groups and model packages.
-
-    Args:
-        arn: Makes an ARN of the resource part.
-    """
+    """Model package groups and model packages; `arn` makes an ARN of a resource part."""
 
     def __init__(self, arn: Callable[[str], str]) -> None:
         self._groups: Shelf[Record] = Shelf(MODEL_PACKAGE_GROUP, arn)
@@ -47,13 +48,9 @@ class Registry:
         }
 
     def container(self, package: str) -> dict[str, Any]:
-        """The container that a model made of this package runs.
+        """The container that a model of this package (an ARN, or `<group>/<version>`) runs.
 
-        Args:
-            package: The package's ARN, or `<group>/<version>`.
-
-        Raises:
-            ValidationException: No such package, or one of several containers.
+        Raises ValidationException: no such package, or one of several containers.
         """
         document = self._packages.find(package).describe()
         containers = document.get("InferenceSpecification", {}).get("Containers", [])
@@ -73,9 +70,8 @@ class Registry:
     def _create_group(self, request: dict[str, Any]) -> dict[str, Any]:
         shown = {name: value for name, value in request.items() if name != "Tags"}
         document = {**shown, "ModelPackageGroupStatus": "Completed", "CreatedBy": {}, "LastVersion": 0}
-        tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
         group = self._groups.add(
-            request["ModelPackageGroupName"], lambda arn: Record(MODEL_PACKAGE_GROUP, arn, document, tags)
+            request["ModelPackageGroupName"], lambda arn: Record(MODEL_PACKAGE_GROUP, arn, document, tags_of(request))
         )
         return {"ModelPackageGroupArn": group.arn}
 

@@ -8,31 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from local_aws.iam import Need
+from local_aws.sagemaker.api.records import path
 
 SERVICE = "sagemaker.amazonaws.com"
 Arn = Callable[[str], str]
 Vpc = dict[str, list[str]]
-PATHS = {
-    "EndpointConfig": "endpoint-config",
-    "Endpoint": "endpoint",
-    "ModelPackageGroup": "model-package-group",
-    "ModelPackage": "model-package",
-    "Model": "model",
-    "ProcessingJob": "processing-job",
-    "TrainingJob": "training-job",
-    "TransformJob": "transform-job",
-}
-"""The resource part of an ARN by an operation's noun."""
+JOBS = ("ProcessingJob", "TrainingJob", "TransformJob")
+NOUNS = ("EndpointConfig", "Endpoint", "ModelPackageGroup", "ModelPackage", "Model", *JOBS)
 
 
 def of_caller(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Need]:
-    """What the caller of an operation must be allowed.
-
-    Args:
-        operation: As `CreateTrainingJob`; `InvokeEndpoint` with its EndpointName as the request.
-        request: The request.
-        arn: Makes an ARN of the resource part.
-    """
+    """What the caller of an operation must be allowed; `arn` makes an ARN of a resource part."""
     resources = list(_resources(operation, request, arn)) or ["*"]
     for resource in resources:
         yield Need(f"sagemaker:{operation}", resource)
@@ -57,10 +43,10 @@ def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[st
     if operation.startswith("List"):
         return
     operation = operation.removesuffix("WeightsAndCapacities")
-    noun = next((noun for noun in PATHS if operation.endswith(noun)), "")
+    noun = next((noun for noun in NOUNS if operation.endswith(noun)), "")
     name = request.get(f"{noun}Name") or request.get(f"{noun}Arn", "")
     if name:
-        yield name if name.startswith("arn:") else arn(f"{PATHS[noun]}/{name.lower()}")
+        yield name if name.startswith("arn:") else arn(f"{path(noun)}/{name.lower()}")
     if "EndpointConfigName" in request and operation in ("CreateEndpoint", "UpdateEndpoint"):
         yield arn(f"endpoint-config/{request['EndpointConfigName'].lower()}")
 
@@ -68,16 +54,11 @@ def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[st
 def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Iterator[Need]:
     """What Step Functions needs to follow and to stop a job ("Create and manage SageMaker AI jobs" in its guide).
 
-    AWS asks for the rule's when the machine is created and for Stop when a job is stopped; here all is asked at once.
-
-    Args:
-        operation: As `CreateTrainingJob`.
-        request: The request.
-        arn: Makes an ARN of SageMaker's resource part.
-        rule: Makes an ARN of EventBridge's resource part.
+    AWS checks the rule when the machine is created and Stop when a job is stopped; here all is checked at once.
+    `arn` and `rule` make ARNs of SageMaker's and of EventBridge's resource parts.
     """
     noun = operation.removeprefix("Create")
-    job = arn(f"{PATHS.get(noun, noun)}/{request.get(f'{noun}Name', '').lower()}")
+    job = arn(f"{path(noun)}/{request.get(f'{noun}Name', '').lower()}")
     for action in ("AddTags", "ListTags", f"Describe{noun}", f"Stop{noun}"):
         yield Need(f"sagemaker:{action}", job)
     managed = rule(f"rule/StepFunctionsGetEventsForSageMaker{noun}sRule")
@@ -88,14 +69,8 @@ def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Ite
 def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
     """What a role must be allowed beside its data.
 
-    AWS leaves out logs and metrics that the role may not write, and goes on; here the job fails, so that it is seen.
-
-    Args:
-        image: The container's image.
-        group: Its log group.
-        arn: Makes an ARN of a service and its resource part.
-        keys: KMS keys that volumes are encrypted with.
-        vpc: The VpcConfig, if there is one.
+    AWS goes on without logs and metrics that the role may not write; here the job fails, so that the gap is seen.
+    `group` is the log group, `keys` are the KMS keys of volumes.
     """
     registry, _, repository = image.partition("/")
     account, _, _, region, _ = registry.split(".", 4)

@@ -1,5 +1,6 @@
 """Resources as the API shows them: documents with a name, an ARN, tags and times, kept per kind."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,73 +10,61 @@ from typing import Any, Generic, TypeVar
 from local_aws.sagemaker.api.errors import ResourceInUse, ServiceError, ValidationException
 
 
+def path(noun: str) -> str:
+    """The resource part of an ARN: `processing-job` of ProcessingJob."""
+    return re.sub("(?<!^)(?=[A-Z])", "-", noun).lower()
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of resource.
 
-    Args:
-        noun: As in the operations' names.
-        path: The resource part of its ARN.
-        listed: The list's member in the answer of its List operation.
-        missing: AWS's wording when there is none of that name.
-        taken: AWS's wording when there is one already.
-        taken_error: The error that comes with it.
-        order: Its List operation's default SortOrder.
+    `listed` is the list's member in the answer of its List operation, `missing` and `taken` are AWS's wordings when
+    there is none or already one of a name, `order` is its List operation's default SortOrder.
     """
 
     noun: str
-    path: str
     listed: str
     missing: str
     taken: str
     taken_error: type[ServiceError] = ValidationException
     order: str = "Descending"
 
+    @property
+    def path(self) -> str:
+        """The resource part of its ARN."""
+        return path(self.noun)
 
-_JOB_TAKEN = "Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})"
-PROCESSING = Kind(
-    "ProcessingJob", "processing-job", "ProcessingJobSummaries", "Could not find requested job with name: {name}",
-    _JOB_TAKEN, ResourceInUse, "Ascending",
-)  # fmt: skip
-TRAINING = Kind(
-    "TrainingJob", "training-job", "TrainingJobSummaries", "Requested resource not found.",
-    "Training job names must be unique within an AWS account and region, and a training job with this name already "
-    "exists ({arn})", ResourceInUse, "Ascending",
-)  # fmt: skip
-TRANSFORM = Kind(
-    "TransformJob", "transform-job", "TransformJobSummaries", "Could not find requested job with name: {name}",
-    _JOB_TAKEN, ResourceInUse,
-)  # fmt: skip
-MODEL = Kind(
-    "Model", "model", "Models", 'Could not find model "{arn}".', 'Cannot create already existing model "{arn}".'
-)
-ENDPOINT_CONFIG = Kind(
-    "EndpointConfig", "endpoint-config", "EndpointConfigs", 'Could not find endpoint configuration "{arn}".',
-    'Cannot create already existing endpoint configuration "{arn}".',
-)  # fmt: skip
-ENDPOINT = Kind(
-    "Endpoint", "endpoint", "Endpoints", 'Could not find endpoint "{arn}".',
-    'Cannot create already existing endpoint "{arn}".',
-)  # fmt: skip
-MODEL_PACKAGE_GROUP = Kind(
-    "ModelPackageGroup", "model-package-group", "ModelPackageGroupSummaryList",
-    "ModelPackageGroup {arn} does not exist.", "Model Package Group already exists: {arn}", order="Ascending",
-)  # fmt: skip
-MODEL_PACKAGE = Kind(
-    "ModelPackage", "model-package", "ModelPackageSummaryList", "ModelPackage {arn} does not exist.",
-    "ModelPackage already exists: {arn}", order="Ascending",
-)  # fmt: skip
+
+def _job(noun: str, missing: str, order: str, names: str = "Job name", job: str = "a job") -> Kind:
+    taken = (
+        f"{names} must be unique within an AWS account and region, and {job} with this name already exists ({{arn}})"
+    )
+    return Kind(noun, f"{noun}Summaries", missing, taken, ResourceInUse, order)
+
+
+def _hosted(noun: str, words: str) -> Kind:
+    missing, taken = f'Could not find {words} "{{arn}}".', f'Cannot create already existing {words} "{{arn}}".'
+    return Kind(noun, f"{noun}s", missing, taken)
+
+
+def _package(noun: str, words: str) -> Kind:
+    taken = f"{words} already exists: {{arn}}"
+    return Kind(noun, f"{noun}SummaryList", f"{noun} {{arn}} does not exist.", taken, order="Ascending")
+
+
+PROCESSING = _job("ProcessingJob", "Could not find requested job with name: {name}", "Ascending")
+TRAINING = _job("TrainingJob", "Requested resource not found.", "Ascending", "Training job names", "a training job")
+TRANSFORM = _job("TransformJob", "Could not find requested job with name: {name}", "Descending")
+MODEL = _hosted("Model", "model")
+ENDPOINT_CONFIG = _hosted("EndpointConfig", "endpoint configuration")
+ENDPOINT = _hosted("Endpoint", "endpoint")
+MODEL_PACKAGE_GROUP = _package("ModelPackageGroup", "Model Package Group")
+MODEL_PACKAGE = _package("ModelPackage", "ModelPackage")
 
 
 class Record:
-    """One resource.
-
-    Args:
-        kind: What it is.
-        arn: Its ARN.
-        document: The members that its Describe operation shows.
-        tags: Its tags.
-    """
+    """One resource; `document` has the members that its Describe operation shows."""
 
     def __init__(self, kind: Kind, arn: str, document: dict[str, Any], tags: dict[str, str]) -> None:
         now = datetime.now(UTC)
@@ -107,16 +96,16 @@ class Record:
             self._document.update(members, LastModifiedTime=datetime.now(UTC))
 
 
+def tags_of(request: dict[str, Any]) -> dict[str, str]:
+    """A request's tags by their keys."""
+    return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+
+
 R = TypeVar("R", bound=Record)
 
 
 class Shelf(Generic[R]):
-    """The resources of one kind.
-
-    Args:
-        kind: What they are.
-        arn: Makes an ARN of the resource part.
-    """
+    """The resources of one kind; `arn` makes an ARN of a resource part."""
 
     def __init__(self, kind: Kind, arn: Callable[[str], str]) -> None:
         self.kind = kind
@@ -165,11 +154,9 @@ class Shelf(Generic[R]):
     def page(
         self, request: dict[str, Any], keep: Callable[[dict[str, Any]], bool] = lambda document: True
     ) -> dict[str, Any]:
-        """The answer of the kind's List operation: filtered, sorted, in pages of MaxResults (10 unless told).
+        """The answer of the kind's List operation: filtered, sorted, in pages of MaxResults (default 10).
 
-        Args:
-            request: The List request.
-            keep: A filter of this kind alone, over Describe's documents.
+        `keep` is a further filter over Describe's documents.
         """
         documents = [document for record in self.all() if keep(document := record.describe())]
         noun = self.kind.noun

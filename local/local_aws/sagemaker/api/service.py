@@ -6,22 +6,14 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from local_aws.iam import AccessError
 from local_aws.sagemaker import faults
-from local_aws.sagemaker.api import permissions, shapes
-from local_aws.sagemaker.api.errors import (
-    AccessDeniedException,
-    ResourceLimitExceeded,
-    SerializationException,
-    ServiceError,
-    UnknownOperation,
-    ValidationError,
-    ValidationException,
-)
+from local_aws.sagemaker.api import errors, permissions, shapes
 from local_aws.sagemaker.api.model_registry import Registry
-from local_aws.sagemaker.api.records import PROCESSING, TRAINING, TRANSFORM, Kind, Record, Shelf
+from local_aws.sagemaker.api.records import PROCESSING, TRAINING, TRANSFORM, Kind, Record, Shelf, tags_of
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting import runtime
 from local_aws.sagemaker.hosting.service import Hosting
@@ -48,11 +40,7 @@ class Request:
 
 
 class SageMaker:
-    """The service.
-
-    Args:
-        host: The machine it runs on.
-    """
+    """The service."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -67,8 +55,8 @@ class SageMaker:
             "CreateProcessingJob": lambda request: self._create_job(PROCESSING, ProcessingJob, request),
             "CreateTrainingJob": lambda request: self._create_job(TRAINING, TrainingJob, request),
             "CreateTransformJob": lambda request: self._create_job(TRANSFORM, self._transform_job, request),
-            **{f"Stop{noun}": self._stop_job(shelf) for noun, shelf in self._jobs.items()},
-            **{f"Describe{noun}": self._describe(shelf) for noun, shelf in self.shelves.items()},
+            **{f"Stop{noun}": partial(self._stop_job, shelf) for noun, shelf in self._jobs.items()},
+            **{f"Describe{noun}": partial(self._describe, shelf) for noun, shelf in self.shelves.items()},
             **{f"List{noun}s": shelf.page for noun, shelf in self.shelves.items()},
             **self._deployments.operations,
             **registry.operations,
@@ -84,7 +72,7 @@ class SageMaker:
             if name == faults.TARGET:
                 return self.host.faults.answer(request.body)
             if request.region != self.host.region:
-                raise ValidationException(
+                raise errors.ValidationException(
                     f"This local AWS runs SageMaker in {self.host.region} only; the request is for {request.region}."
                 )
             key = access_key(request.headers)
@@ -96,19 +84,18 @@ class SageMaker:
             self.allow(key, "InvokeEndpoint", {"EndpointName": runtime.endpoint_name(request.method, request.path)})
             loop = asyncio.get_running_loop()
             return 200, *await loop.run_in_executor(self._pool, self._invoke, request)
-        except ServiceError as error:
+        except errors.ServiceError as error:
             return refuse(error, wrapped=bool(name))
 
     def call(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
         """Run a control plane operation on a request as JSON has it; the answer is as JSON writes it.
 
-        Raises:
-            ServiceError: The refusal.
+        Raises ServiceError: the refusal.
         """
         operation = self._operations.get(name)
         if operation is None:
             known = ", ".join(sorted(self._operations))
-            raise UnknownOperation(f"The local SageMaker does not know '{name}'. It knows: {known}.")
+            raise errors.UnknownOperationException(f"The local SageMaker does not know '{name}'. It knows: {known}.")
         model = self.host.model.operation_model(name)
         shapes.check(model.input_shape, request)
         self.host.faults.refuse(name, request)
@@ -121,14 +108,14 @@ class SageMaker:
         try:
             self.host.access.check(key, permissions.of_caller(name, request, self._arn))
         except AccessError as error:
-            raise AccessDeniedException(str(error)) from error
+            raise errors.AccessDeniedException(str(error)) from error
 
     def _try_role(self, role: str | None) -> None:
         if role is not None:
             try:
                 self.host.access.act(role, permissions.SERVICE)
             except AccessError as error:
-                raise ValidationException(str(error)) from error
+                raise errors.ValidationException(str(error)) from error
 
     def close(self) -> None:
         """End every process."""
@@ -152,12 +139,12 @@ class SageMaker:
         shelf = self._jobs[kind.noun]
         running = sum(not job.done.is_set() for job in shelf.all())
         if running >= MAX_RUNNING_JOBS:
-            raise ResourceLimitExceeded(
+            raise errors.ResourceLimitExceeded(
                 f"The account-level service limit 'Number of {kind.noun}s running at the same time' is "
                 f"{MAX_RUNNING_JOBS} jobs, with current utilization of {running} jobs and a request delta of 1 jobs."
             )
         shown = {name: value for name, value in request.items() if name != "Tags"}
-        job = shelf.add(request[f"{kind.noun}Name"], lambda arn: make(arn, shown, _tags(request), self.host))
+        job = shelf.add(request[f"{kind.noun}Name"], lambda arn: make(arn, shown, tags_of(request), self.host))
         job.start()
         return {f"{kind.noun}Arn": job.arn}
 
@@ -165,26 +152,20 @@ class SageMaker:
         model = self.shelves["Model"].get(request["ModelName"]).describe()
         return TransformJob(arn, request, tags, host, model)
 
-    def _stop_job(self, shelf: Shelf[Job]) -> Operation:
-        def stop(request: dict[str, Any]) -> dict[str, Any]:
-            shelf.get(request[f"{shelf.kind.noun}Name"]).stop()
-            return {}
+    def _stop_job(self, shelf: Shelf[Job], request: dict[str, Any]) -> dict[str, Any]:
+        shelf.get(request[f"{shelf.kind.noun}Name"]).stop()
+        return {}
 
-        return stop
-
-    def _describe(self, shelf: Shelf[Any]) -> Operation:
-        def describe(request: dict[str, Any]) -> dict[str, Any]:
-            return dict(shelf.get(request[f"{shelf.kind.noun}Name"]).describe())
-
-        return describe
+    def _describe(self, shelf: Shelf[Any], request: dict[str, Any]) -> dict[str, Any]:
+        return dict(shelf.get(request[f"{shelf.kind.noun}Name"]).describe())
 
     def _invoke(self, request: Request) -> tuple[dict[str, str], bytes]:
         name = runtime.endpoint_name(request.method, request.path)
         self.host.faults.refuse("InvokeEndpoint", {"EndpointName": name})
         try:
             endpoint = self.shelves["Endpoint"].get(name)
-        except ValidationException:
-            raise ValidationError(f"Endpoint {name} of account {self.host.account} not found.") from None
+        except errors.ValidationException:
+            raise errors.ValidationError(f"Endpoint {name} of account {self.host.account} not found.") from None
         return runtime.invoke(endpoint, self.host, request.headers, request.body)
 
     def _tagged(self, request: dict[str, Any]) -> Record:
@@ -193,11 +174,11 @@ class SageMaker:
         for record in records:
             if record.arn == arn:
                 return record
-        raise ValidationException(f"Could not find resource with ARN {arn}.")
+        raise errors.ValidationException(f"Could not find resource with ARN {arn}.")
 
     def _add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         record = self._tagged(request)
-        record.tags.update(_tags(request))
+        record.tags.update(tags_of(request))
         return self._list_tags(request)
 
     def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -210,10 +191,6 @@ class SageMaker:
         return {}
 
 
-def _tags(request: dict[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
-
-
 def access_key(headers: dict[str, str]) -> str:
     """The access key that a request is signed with."""
     return headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
@@ -224,13 +201,13 @@ def parse(body: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(body or b"{}")
     except ValueError as error:
-        raise SerializationException(f"The request is not JSON: {error}") from error
+        raise errors.SerializationException(f"The request is not JSON: {error}") from error
     if not isinstance(parsed, dict):
-        raise SerializationException("The request must be a JSON object")
+        raise errors.SerializationException("The request must be a JSON object")
     return parsed
 
 
-def refuse(error: ServiceError, wrapped: bool) -> Response:
+def refuse(error: errors.ServiceError, wrapped: bool) -> Response:
     """The HTTP answer of a refusal; `wrapped` as the JSON protocol has it."""
     name = {"__type": error.code, "message": error.message} if wrapped else {"Message": error.message}
     headers = {

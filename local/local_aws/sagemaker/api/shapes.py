@@ -23,18 +23,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "timestamp": (int, float),
 }
 _JAVA_CLASSES = {
-    r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s",
-    r"\p{M}": r"\W", r"\p{S}": r"\W", r"\p{P}": r"\W",
-}  # fmt: skip
+    r"\p{Alnum}": "a-zA-Z0-9",
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r"\s",
+    r"\p{M}": r"\W",
+    r"\p{S}": r"\W",
+    r"\p{P}": r"\W",
+}
 
 
 def check(shape: Any, value: Any) -> None:
-    """Check a request.
-
-    Raises:
-        SerializationException: A value has another JSON type than the model's.
-        ValidationException: All other faults, together.
-    """
+    """Check a request. Raises SerializationException for a value of another JSON type, else ValidationException."""
     faults = _faults(shape, value, "")
     if faults:
         plural = "s" if len(faults) > 1 else ""

@@ -3,9 +3,7 @@
 import base64
 import json
 import logging
-import queue
 import threading
-import time
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_aws.sagemaker.jobs.logs import BatchWriter
 from local_aws.sagemaker.s3 import split
 
 GATHER_SECONDS = 1.0
@@ -37,48 +36,22 @@ class Exchange:
     answer_type: str
 
 
-class CaptureWriter:
-    """One thread that writes what all endpoints capture."""
+class CaptureWriter(BatchWriter[tuple[Target, datetime, dict[str, Any]]]):
+    """One thread that writes the captured records of all endpoints."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[Target, datetime, dict[str, Any]] | threading.Event] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="capture", daemon=True).start()
+        super().__init__("capture", GATHER_SECONDS, MAX_BATCH)
 
-    def put(self, target: Target, at: datetime, record: dict[str, Any]) -> None:
-        """Take a record for a client of S3 and a URI; returns at once."""
-        self._queue.put((target, at, record))
-
-    def flush(self, timeout: float = 10.0) -> None:
-        """Wait until all records taken so far are in S3."""
-        written = threading.Event()
-        self._queue.put(written)
-        written.wait(timeout)
-
-    def _run(self) -> None:
-        while True:
-            batches, waiting = self._gather()
-            for (client, folder), entries in batches.items():
-                try:
-                    self._write(client, folder, entries)
-                except (BotoCoreError, ClientError):  # AWS, too, loses what it cannot write, and says so in a log alone
-                    log.exception("data capture of %s", folder)
-            if waiting is not None:
-                waiting.set()
-
-    def _gather(self) -> tuple[dict[Target, list[tuple[datetime, str]]], threading.Event | None]:
+    def write_all(self, entries: list[tuple[Target, datetime, dict[str, Any]]]) -> None:
+        """Write one file per target."""
         batches: defaultdict[Target, list[tuple[datetime, str]]] = defaultdict(list)
-        deadline = 0.0
-        for _ in range(MAX_BATCH):
-            try:
-                entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if batches else None)
-            except queue.Empty:
-                break
-            if isinstance(entry, threading.Event):
-                return batches, entry
-            deadline = deadline or time.monotonic() + GATHER_SECONDS
-            target, at, record = entry
+        for target, at, record in entries:
             batches[target].append((at, json.dumps(record)))
-        return batches, None
+        for (client, folder), lines in batches.items():
+            try:
+                self._write(client, folder, lines)
+            except (BotoCoreError, ClientError):  # AWS, too, loses what it cannot write, and says so in a log alone
+                log.exception("data capture of %s", folder)
 
     def _write(self, client: Any, folder: str, entries: list[tuple[datetime, str]]) -> None:
         first = entries[0][0]
@@ -89,14 +62,7 @@ class CaptureWriter:
 
 
 class Capture:
-    """The data capture of one fleet.
-
-    Args:
-        writer: Writes the records.
-        client: A botocore client of S3 in the role of the endpoint's model.
-        endpoint: The endpoint's name.
-        config: DataCaptureConfig.
-    """
+    """The data capture of one fleet; `client` is of S3, in the role of the endpoint's model."""
 
     def __init__(self, writer: CaptureWriter, client: Any, endpoint: str, config: dict[str, Any]) -> None:
         self._writer = writer
@@ -126,7 +92,7 @@ class Capture:
         given = {"inferenceId": exchange.inference_id} if exchange.inference_id else {}
         event = {"eventId": str(uuid.uuid4()), **given, "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
         record = {"captureData": captured, "eventMetadata": event, "eventVersion": "0"}
-        self._writer.put((self._client, f"{self._folder}/{exchange.variant}"), now, record)
+        self._writer.put(((self._client, f"{self._folder}/{exchange.variant}"), now, record))
 
     def _side(self, mode: str, body: bytes, content_type: str) -> dict[str, str]:
         encoding = self._encodings.get(content_type.partition(";")[0].strip(), "BASE64")

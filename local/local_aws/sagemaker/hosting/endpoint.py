@@ -15,19 +15,13 @@ from local_aws.sagemaker.hosting.rollout import Traffic
 REASON_LENGTH = 1024
 Route = Callable[[float], None]
 Stage = Callable[[str, str], None]
+Shift = Callable[[Route, Stage, Event], str | None]
 
 log = logging.getLogger(__name__)
 
 
 class Endpoint(Record):
-    """An endpoint. Its traffic goes to one fleet, or to two while an update shifts it, exchanged at once under a lock.
-
-    Args:
-        arn: Its ARN.
-        name: Its name.
-        tags: Its tags.
-        fleet: The fleet to start with.
-    """
+    """An endpoint. Its traffic goes to one fleet, or to two during an update; a lock guards each change."""
 
     def __init__(self, arn: str, name: str, tags: dict[str, str], fleet: Fleet) -> None:
         document = {"EndpointName": name, "EndpointStatus": "Creating", "EndpointConfigName": fleet.name}
@@ -45,15 +39,10 @@ class Endpoint(Record):
         """The endpoint config that serves; empty when none does."""
         return self._fleets[0].config if self._fleets else {}
 
-    def change(
-        self, fleet: Fleet, deployment: dict[str, Any] | None, shift: Callable[[Route, Stage, Event], str | None]
-    ) -> None:
+    def change(self, fleet: Fleet, deployment: dict[str, Any] | None, shift: Shift) -> None:
         """Replace the fleet in the background.
 
-        Args:
-            fleet: The new one.
-            deployment: The DeploymentConfig, shown once it has succeeded.
-            shift: Brings the traffic over; the reason when it has to go back.
+        `shift` moves the traffic and returns a reason to move it back. `deployment` is shown once it has succeeded.
 
         Raises:
             ValidationException: The endpoint is not InService.
@@ -72,8 +61,7 @@ class Endpoint(Record):
     def delete(self, forget: Callable[[], None]) -> None:
         """Take the traffic away and end the fleet in the background, then `forget` the endpoint.
 
-        Raises:
-            ValidationException: It is being created or changed.
+        Raises ValidationException: it is being created or changed.
         """
         with self.lock:
             if self.status not in ("InService", "Failed"):
@@ -106,12 +94,7 @@ class Endpoint(Record):
             return
         self._route(fleet, EndpointStatus="InService")
 
-    def _change(
-        self,
-        green: Fleet,
-        deployment: dict[str, Any] | None,
-        shift: Callable[[Route, Stage, Event], str | None],
-    ) -> None:
+    def _change(self, green: Fleet, deployment: dict[str, Any] | None, shift: Shift) -> None:
         blue = self._fleets[0]
         reason = self._start(green)
         if reason is None:

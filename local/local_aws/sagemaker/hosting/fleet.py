@@ -30,12 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Instance:
-    """One instance of a variant; a process that dies is started again.
-
-    Args:
-        server: Its model server.
-        startup_seconds: Its time to pass the ping.
-    """
+    """One instance of a variant; a process that dies is started again."""
 
     def __init__(self, server: ModelServer, startup_seconds: float) -> None:
         self.server = server
@@ -77,13 +72,9 @@ class Instance:
 
 
 class Fleet:
-    """All instances of one endpoint config.
+    """All instances of one endpoint config (DescribeEndpointConfig's document).
 
-    Args:
-        host: The machine.
-        endpoint: The endpoint's name.
-        config: DescribeEndpointConfig's document.
-        find_model: DescribeModel's document of a model's name; raises ServiceError.
+    `find_model` returns DescribeModel's document by name and raises ServiceError.
     """
 
     def __init__(
@@ -109,20 +100,15 @@ class Fleet:
 
     def describe(self) -> list[dict[str, Any]]:
         """The variants as DescribeEndpoint shows them."""
-        shown = []
-        for variant in self.config["ProductionVariants"]:
-            count = len(self._variants[variant["VariantName"]])
-            weight = variant.get("InitialVariantWeight", 1.0)
-            shown.append(
-                {
-                    "VariantName": variant["VariantName"],
-                    "CurrentWeight": weight,
-                    "DesiredWeight": weight,
-                    "CurrentInstanceCount": count,
-                    "DesiredInstanceCount": count,
-                }
-            )
-        return shown
+        counts = {name: len(instances) for name, instances in self._variants.items()}
+        return [
+            {
+                "VariantName": (name := variant["VariantName"]),
+                **dict.fromkeys(("CurrentWeight", "DesiredWeight"), variant.get("InitialVariantWeight", 1.0)),
+                **dict.fromkeys(("CurrentInstanceCount", "DesiredInstanceCount"), counts[name]),
+            }
+            for variant in self.config["ProductionVariants"]
+        ]
 
     def start(self) -> None:
         """Start all instances and return when each has passed its ping. Raises JobError, as FailureReason words it."""
@@ -167,9 +153,7 @@ class Fleet:
     def invoke(self, variant: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Send a request to an instance of a variant and return the container's answer.
 
-        Raises:
-            ServiceUnavailable: No instance is ready, or it went away twice.
-            ModelError: No answer within 60 s.
+        Raises ServiceUnavailable when no instance is ready, or one went away twice; ModelError after 60 s.
         """
         for _ in range(2):
             server = self._ready(self._variants[variant]).server

@@ -41,17 +41,9 @@ def definition(model: dict[str, Any]) -> dict[str, Any]:
 
 
 class ModelServer:
-    """One instance of a model.
+    """One instance of a model (DescribeModel's document) in the sandbox `root`, which it makes.
 
-    Args:
-        host: The machine.
-        model: DescribeModel's document.
-        root: Its sandbox, made here.
-        log: Log group and log stream.
-        actor: The model's role at work.
-        environment: Variables on top of the model's.
-        variant: The production variant, for an endpoint's.
-        fault: What goes wrong on order.
+    `log` is a log group and a log stream; `environment` overrides the model's; `fault` is an injected fault.
     """
 
     def __init__(
@@ -139,9 +131,7 @@ class ModelServer:
     ) -> Answer:
         """One HTTP request, over a kept connection unless `fresh`.
 
-        Raises:
-            TimeoutError: No answer in time.
-            OSError, http.client.HTTPException: The process is gone or talks no HTTP.
+        Raises TimeoutError without an answer in time, OSError or http.client.HTTPException when the process is gone.
         """
         with self._lock:
             kept = self._idle.pop() if self._idle and not fresh else None

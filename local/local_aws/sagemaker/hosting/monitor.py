@@ -37,11 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Monitor:
-    """What endpoints report.
-
-    Args:
-        client: A botocore client of CloudWatch.
-    """
+    """Metrics and alarms of endpoints; `client` is of CloudWatch."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -53,14 +49,10 @@ class Monitor:
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
     def record(self, endpoint: str, variant: str, status: int, model_seconds: float, overhead_seconds: float) -> None:
-        """Take in one invocation ("Monitor SageMaker AI with CloudWatch").
+        """Count one invocation ("Monitor SageMaker AI with CloudWatch").
 
-        Args:
-            endpoint: Its name.
-            variant: The variant that was asked.
-            status: The container's HTTP status; 500 when it gave none. AWS does not say how it counts those.
-            model_seconds: From sending the request to the container until its answer was read.
-            overhead_seconds: The rest.
+        `status` is the container's HTTP status, 500 when it gave none: AWS does not document how it counts those.
+        `model_seconds` is the time from the request to the container until its answer, `overhead_seconds` the rest.
         """
         values = {
             "Invocations": 1.0,

@@ -38,14 +38,9 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Plan:
-    """A DeploymentConfig.
+    """A DeploymentConfig: green's share of the traffic after each step, the last 1, and the seconds between steps.
 
-    Args:
-        shares: Green's share of the traffic after each step; the last is 1.
-        wait: Seconds between steps.
-        termination_wait: Seconds after the last step.
-        limit: Seconds that all of it may take.
-        alarms: Names of the alarms that roll it back.
+    `termination_wait` are the seconds after the last step, `limit` those of the whole; `alarms` roll it back.
     """
 
     shares: tuple[float, ...] = (1.0,)
@@ -58,8 +53,7 @@ class Plan:
     def of(cls, deployment: dict[str, Any] | None, instances: int) -> "Plan":
         """Read a DeploymentConfig for a fleet of so many instances; all at once without one.
 
-        Raises:
-            ValidationException: AWS would refuse it, or it does not run here.
+        Raises ValidationException: AWS would refuse it, or it does not run here.
         """
         if not deployment:
             return cls()
@@ -113,18 +107,11 @@ def shift(
     route: Callable[[float], None],
     stage: Callable[[str, str], None],
 ) -> str | None:
-    """Bring the traffic over step by step, baking after each.
+    """Move the traffic step by step, with a wait after each.
 
-    Args:
-        plan: The steps.
-        monitor: Judges the alarms.
-        wait_scale: Factor of all waits, that of Step Functions' here.
-        ended: Set when the local AWS ends; no more waiting then.
-        route: Gives green this share of the requests.
-        stage: Shows a variant status and its message.
+    `route` gives green its share of the requests, `stage` shows a variant status and its message, `ended` ends waits.
 
-    Returns:
-        None when all traffic is on green, else why it must go back to blue.
+    Returns None when all traffic is on green, else why it must go back to blue.
     """
     began = time.monotonic()
     for share in plan.shares:
@@ -153,11 +140,7 @@ def retained(
 ) -> dict[str, Any]:
     """A new endpoint config with what UpdateEndpoint's RetainAllVariantProperties keeps of the live one.
 
-    Args:
-        config: DescribeEndpointConfig's document of the new config.
-        live: The live one's.
-        variants: DescribeEndpoint's ProductionVariants.
-        request: UpdateEndpoint's request.
+    `config` and `live` are DescribeEndpointConfig's documents, `variants` is DescribeEndpoint's ProductionVariants.
     """
     if not request.get("RetainAllVariantProperties"):
         return config

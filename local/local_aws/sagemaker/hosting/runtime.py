@@ -5,7 +5,7 @@ import time
 from typing import Any
 from urllib.parse import unquote
 
-from local_aws.sagemaker.api.errors import ModelError, UnknownOperation, ValidationError
+from local_aws.sagemaker.api.errors import ModelError, UnknownOperationException, ValidationError
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.data_capture import Exchange
 from local_aws.sagemaker.hosting.endpoint import Endpoint
@@ -19,21 +19,17 @@ FROM_CONTAINER = {"content-type": "Content-Type", f"{PREFIX}custom-attributes": 
 
 
 def endpoint_name(method: str, path: str) -> str:
-    """The endpoint that a request names. Raises UnknownOperation for other paths of the runtime."""
+    """The endpoint that a request names. Raises UnknownOperationException for other paths of the runtime."""
     found = PATH.match(path)
     if method != "POST" or not found:
-        raise UnknownOperation(f"{method} {path}: of the SageMaker runtime only InvokeEndpoint runs locally.")
+        raise UnknownOperationException(f"{method} {path}: of the SageMaker runtime only InvokeEndpoint runs locally.")
     return unquote(found[1])
 
 
 def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-    """Ask an endpoint; blocks until it answers.
+    """Ask an endpoint and return headers and body for the caller, once it answers.
 
-    Returns:
-        Headers and body for the caller.
-
-    Raises:
-        ValidationError, ServiceUnavailable, ModelError: As the API says.
+    Raises ValidationError, ServiceUnavailable or ModelError, as the API does.
     """
     arrived = time.perf_counter()
     if len(body) > MAX_BODY:

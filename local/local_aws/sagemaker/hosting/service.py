@@ -7,7 +7,7 @@ from typing import Any
 from local_aws.sagemaker import images
 from local_aws.sagemaker.api.errors import ResourceLimitExceeded, ValidationException
 from local_aws.sagemaker.api.model_registry import Registry
-from local_aws.sagemaker.api.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Record, Shelf
+from local_aws.sagemaker.api.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Record, Shelf, tags_of
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.endpoint import Endpoint, Route, Stage
 from local_aws.sagemaker.hosting.fleet import Fleet
@@ -18,13 +18,7 @@ MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process her
 
 
 class Hosting:
-    """What serves.
-
-    Args:
-        host: The machine.
-        arn: Makes an ARN of the resource part.
-        registry: Where the model packages are.
-    """
+    """Models, endpoint configs and endpoints; `arn` makes an ARN of a resource part."""
 
     def __init__(self, host: Host, arn: Callable[[str], str], registry: Registry) -> None:
         self._host = host
@@ -79,7 +73,7 @@ class Hosting:
     def _add(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
         noun = shelf.kind.noun
         shown = {name: value for name, value in request.items() if name != "Tags"}
-        record = shelf.add(request[f"{noun}Name"], lambda arn: Record(shelf.kind, arn, shown, _tags(request)))
+        record = shelf.add(request[f"{noun}Name"], lambda arn: Record(shelf.kind, arn, shown, tags_of(request)))
         return {f"{noun}Arn": record.arn}
 
     def _delete(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +86,7 @@ class Hosting:
     def _create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointName"]
         fleet = self._fleet(name, request)
-        endpoint = self._endpoints.add(name, lambda arn: Endpoint(arn, name, _tags(request), fleet))
+        endpoint = self._endpoints.add(name, lambda arn: Endpoint(arn, name, tags_of(request), fleet))
         endpoint.create()
         return {"EndpointArn": endpoint.arn}
 
@@ -138,7 +132,3 @@ class Hosting:
         if live is not None:
             config = retained(config, live.live_config, live.describe().get("ProductionVariants", []), request)
         return Fleet(self._host, endpoint, config, lambda model: self._models.get(model).describe())
-
-
-def _tags(request: dict[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}

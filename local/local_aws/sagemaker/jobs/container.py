@@ -13,16 +13,10 @@ MAX_LINE = 1 << 20
 
 
 class Container:
-    """Started on construction.
+    """A container, started on construction in `root`, which stands for /opt/ml.
 
-    Args:
-        host: The machine.
-        command: Program and arguments.
-        root: The folder that stands for /opt/ml, and the working directory.
-        environment: All of its environment.
-        log: Log group and log stream.
-        on_line: Told each line.
-        on_end: Told when it has ended and all its lines are taken.
+    `environment` is all of its environment, `log` its log group and stream. `on_line` is called with each line,
+    `on_end` after the last.
     """
 
     def __init__(

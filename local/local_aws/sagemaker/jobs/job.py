@@ -40,15 +40,7 @@ class Stopped(Exception):
 
 
 class Job(Record):
-    """A job. `start` returns at once; `done` is set when its status is final.
-
-    Args:
-        kind: What it is.
-        arn: Its ARN.
-        request: The Create request; its members that Describe shows are shown.
-        tags: Its tags.
-        host: The machine.
-    """
+    """A job. `start` returns at once; `done` is set when its status is final."""
 
     def __init__(self, kind: Kind, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:
         super().__init__(kind, arn, {**request, f"{kind.noun}Status": "InProgress"}, tags)

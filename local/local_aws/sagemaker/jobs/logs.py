@@ -4,68 +4,87 @@ import logging
 import queue
 import threading
 import time
-from itertools import groupby
-from typing import Any
+from itertools import accumulate, groupby
+from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 MAX_EVENT = 250_000  # PutLogEvents takes 256 KiB an event, 1 MiB and 10,000 events a call
-MAX_BATCH = 800_000
+MAX_BATCH, MAX_EVENTS = 700_000, 5_000
 GATHER_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
 
-class LogWriter:
-    """One thread that writes what all containers say, in order.
+Line = tuple[tuple[str, str], int, str]
+"""Group and stream, milliseconds since 1970, text."""
+Entry = TypeVar("Entry")
 
-    Args:
-        client: A botocore client of CloudWatch Logs.
-    """
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._known: set[tuple[str, str]] = set()
-        self._queue: queue.SimpleQueue[tuple[tuple[str, str], int, str] | threading.Event] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="logs", daemon=True).start()
+class BatchWriter(Generic[Entry]):
+    """A thread that writes entries in the order of `put`, those of `seconds` or `most` of them at once."""
 
-    def write(self, group: str, stream: str, line: str) -> None:
-        """Take one line; returns at once."""
-        text = line.rstrip("\r\n") or " "  # an event must not be empty
-        self._queue.put(((group, stream), int(time.time() * 1000), text[:MAX_EVENT]))
+    def __init__(self, name: str, seconds: float, most: int) -> None:
+        self._seconds, self._most = seconds, most
+        self._queue: queue.SimpleQueue[Entry | threading.Event] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def put(self, entry: Entry) -> None:
+        """Take one entry; returns at once."""
+        self._queue.put(entry)
 
     def flush(self, timeout: float = 10.0) -> None:
-        """Wait until all lines taken so far can be read."""
+        """Wait until all entries taken so far are written."""
         written = threading.Event()
         self._queue.put(written)
         written.wait(timeout)
 
+    def write_all(self, entries: list[Entry]) -> None:
+        """Write a batch; it logs what it cannot write."""
+        raise NotImplementedError
+
     def _run(self) -> None:
         while True:
-            entries, waiting = self._gather()
-            for target, events in groupby(sorted(entries, key=lambda entry: entry[0]), key=lambda entry: entry[0]):
+            entries: list[Entry] = []
+            waiting, deadline = None, 0.0
+            while waiting is None and len(entries) < self._most:
                 try:
-                    self._put(target, [{"timestamp": at, "message": text} for _, at, text in events])
-                except (BotoCoreError, ClientError):  # the local AWS is ending; what was said is lost
-                    log.exception("%s %s", *target)
-            for written in waiting:
-                written.set()
+                    entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if entries else None)
+                except queue.Empty:
+                    break
+                deadline = deadline or time.monotonic() + self._seconds
+                if isinstance(entry, threading.Event):
+                    waiting = entry
+                else:
+                    entries.append(entry)
+            self.write_all(entries)
+            if waiting is not None:
+                waiting.set()
 
-    def _gather(self) -> tuple[list[tuple[tuple[str, str], int, str]], list[threading.Event]]:
-        entries: list[tuple[tuple[str, str], int, str]] = []
-        size, deadline = 0, 0.0
-        while True:
+
+class LogWriter(BatchWriter[Line]):
+    """One thread that writes the output of all containers, in order; `client` is of CloudWatch Logs."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._known: set[tuple[str, str]] = set()
+        super().__init__("logs", GATHER_SECONDS, MAX_EVENTS)
+
+    def write(self, group: str, stream: str, line: str) -> None:
+        """Take one line; returns at once."""
+        text = line.rstrip("\r\n") or " "  # an event must not be empty
+        self.put(((group, stream), int(time.time() * 1000), text[:MAX_EVENT]))
+
+    def write_all(self, entries: list[Line]) -> None:
+        """Write the lines, one call per stream and MAX_BATCH bytes."""
+        for target, lines in groupby(sorted(entries, key=lambda entry: entry[0]), key=lambda entry: entry[0]):
+            events = [{"timestamp": at, "message": text} for _, at, text in lines]
+            ends = list(accumulate(len(str(event["message"])) for event in events))
             try:
-                entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if entries else None)
-            except queue.Empty:
-                return entries, []
-            if isinstance(entry, threading.Event):
-                return entries, [entry]
-            deadline = deadline or time.monotonic() + GATHER_SECONDS
-            entries.append(entry)
-            size += len(entry[2])
-            if size > MAX_BATCH or len(entries) >= 5000:
-                return entries, []
+                for _, batch in groupby(zip(ends, events, strict=True), key=lambda pair: pair[0] // MAX_BATCH):
+                    self._put(target, [event for _, event in batch])
+            except (BotoCoreError, ClientError):  # the local AWS ends; these lines are lost
+                log.exception("%s %s", *target)
 
     def _put(self, target: tuple[str, str], events: list[dict[str, Any]]) -> None:
         group, stream = target

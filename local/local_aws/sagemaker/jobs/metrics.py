@@ -38,11 +38,7 @@ LINEAR_LEARNER = _linear_learner()
 
 
 class MetricReader:
-    """Keeps the last value of each metric while a log passes by.
-
-    Args:
-        definitions: Name to regular expression with one group.
-    """
+    """Keeps the last value of each metric of a log; definitions are names with regular expressions of one group."""
 
     def __init__(self, definitions: dict[str, str]) -> None:
         self._patterns = {name: re.compile(pattern) for name, pattern in definitions.items()}

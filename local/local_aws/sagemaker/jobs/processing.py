@@ -18,8 +18,7 @@ OPT_ML = Path("/opt/ml")
 class ProcessingJob(Job):
     """A processing job: one process for each instance.
 
-    Raises:
-        ValidationException: The request asks for what does not run here.
+    Raises ValidationException: the request asks for what does not run here.
     """
 
     def __init__(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:

@@ -4,8 +4,9 @@ import gzip
 import http.client
 import json
 import queue
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, cast
@@ -15,7 +16,6 @@ from local_aws.sagemaker.api.errors import JobError, ValidationException
 from local_aws.sagemaker.api.records import TRANSFORM
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.model_server import ModelServer, definition
-from local_aws.sagemaker.jobs.batching import assembled, many, single
 from local_aws.sagemaker.jobs.job import Job, Stopped
 from local_aws.sagemaker.s3 import inside
 
@@ -24,14 +24,15 @@ PARAMETERS_SECONDS = 2.0
 MAX_RUNTIME_SECONDS = 5 * 86400  # "maximum runtime for a transform job", SageMaker's quotas
 GROUP = "/aws/sagemaker/TransformJobs"
 DEFAULTS: dict[str, Any] = {"MaxPayloadInMB": 6, "BatchStrategy": "MultiRecord", "MaxConcurrentTransforms": 1}
+CHUNK = 1 << 18
+_PERHAPS_EMPTY = re.compile(rb"\n\s")
 STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
 
 
 class TransformJob(Job):
     """A batch transform job: a model server for each instance, the objects dealt out among them.
 
-    Raises:
-        ValidationException: The request asks for what does not run here.
+    Raises ValidationException: the request asks for what does not run here.
     """
 
     def __init__(
@@ -180,3 +181,47 @@ class TransformJob(Job):
                 problem = f"ClientError: {problem}"
                 break
         raise JobError(f"{problem}. See job logs for more information")
+
+
+def records(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The non-empty lines of a stream, without their line ends."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.rstrip(b"\r") for line in lines if line.strip())
+    if rest.strip():
+        yield rest
+
+
+def single(file: IO[bytes], limit: int) -> Iterator[bytes]:
+    """Each record of an object as a payload (SingleRecord). Raises JobError for one longer than `limit` bytes."""
+    for record in records(iter(lambda: file.read(CHUNK), b"")):
+        if len(record) > limit:
+            raise _too_long(len(record), limit)
+        yield record
+
+
+def many(file: IO[bytes], limit: int) -> Iterator[bytes]:
+    """An object as payloads of as many records as fit into `limit` bytes (MultiRecord), cut without a look at each.
+
+    Raises JobError: a record is longer than the limit.
+    """
+    rest = b""
+    while text := rest + file.read(limit + 1 - len(rest)):
+        cut = text.rfind(b"\n") if len(text) > limit else len(text)
+        if cut < 0:
+            raise _too_long(len((text + file.readline()).rstrip(b"\r\n")), limit)
+        payload, rest = text[:cut].strip(b"\n"), text[cut + 1 :]
+        if b"\r" in payload or payload[:1].isspace() or _PERHAPS_EMPTY.search(payload):
+            payload = b"\n".join(records([payload]))
+        if payload.strip():
+            yield payload
+
+
+def _too_long(length: int, limit: int) -> JobError:
+    return JobError(f"ClientError: a record of {length} bytes is larger than MaxPayloadInMB ({limit} bytes)")
+
+
+def assembled(answer: bytes, assemble_with: str) -> bytes:
+    """An answer as it goes into the output object: AssembleWith Line ends each with a line end, None adds nothing."""
+    return answer + b"\n" if assemble_with == "Line" and not answer.endswith(b"\n") else answer

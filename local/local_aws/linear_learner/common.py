@@ -1,4 +1,13 @@
-"""What a user reads in FailureReason: his faults are a ClientError, the others an AlgorithmError."""
+"""Types of arrays, and the errors of which FailureReason shows the text."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
+Counts: TypeAlias = NDArray[np.int64]
 
 
 class ContainerError(Exception):
