@@ -60,7 +60,7 @@ class Cloud:
 
 
 def find(home: Path) -> Cloud | None:
-    """The local AWS that lives in this home folder, if one does."""
+    """The local AWS that runs with this home folder, if there is one."""
     try:
         descriptor = os.open(home / "aws.pid", os.O_RDWR)
     except FileNotFoundError:
@@ -101,8 +101,16 @@ def launch(
             raise CloudError(f"port {port} on 127.0.0.1 is taken ({error.strerror}): choose another --port") from error
         listener.listen(128)
         port = listener.getsockname()[1]
-        ready, told = os.pipe()
-        command = [sys.executable, "-m", "local_aws.server", "--socket", str(listener.fileno()), "--ready", str(told)]
+        ready, done = os.pipe()
+        command = [
+            sys.executable,
+            "-m",
+            "local_aws.server",
+            "--socket",
+            str(listener.fileno()),
+            "--ready",
+            str(done),
+        ]
         with (home / "aws.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, "--home", str(home.resolve()), *(["--owned"] if owned else [])],
@@ -111,10 +119,10 @@ def launch(
                 stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(listener.fileno(), told),
+                pass_fds=(listener.fileno(), done),
                 start_new_session=True,
             )
-    os.close(told)
+    os.close(done)
     cloud = Cloud(process.pid, port, home)
     try:
         _await_ready(ready, cloud, progress)
@@ -220,7 +228,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _start(chosen: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         cloud, process = launch(chosen.port, chosen.home, owned=chosen.foreground, progress=True)
         print(f"local AWS on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})", flush=True)

@@ -1,7 +1,7 @@
-"""Files that change hands between a job's sandbox and S3 on one machine.
+"""Transfer of large files between a job's sandbox and S3 by links.
 
-The request is made as any other, so that S3 checks, versions and tells what it always does; only its bytes stay where
-they are. A token that is valid for the length of the request names the file, so no other caller can name one.
+The request is made as any other, so S3 checks, versions and publishes as always; only the bytes are not sent. A token
+names the file and is valid during the request, so that no other caller can name a file.
 """
 
 import secrets
@@ -25,7 +25,7 @@ class Offer:
 
 
 class FileTransfer:
-    """The offers that stand."""
+    """The files that requests may name now."""
 
     def __init__(self) -> None:
         self._offers: dict[str, Offer] = {}
@@ -41,12 +41,12 @@ class FileTransfer:
             del self._offers[token]
 
     def find(self, token: str) -> Offer | None:
-        """What a token offers, if it does."""
+        """The file of a token, if it is valid."""
         return self._offers.get(token)
 
 
-def teach(client: Any) -> None:
-    """A botocore client of S3 then takes a token as `LocalFile` of GetObject and PutObject."""
+def accept_tokens(client: Any) -> None:
+    """Let a botocore client of S3 take a token as `LocalFile` of GetObject and PutObject."""
     for operation in ("GetObject", "PutObject"):
         client.meta.events.register(f"before-parameter-build.s3.{operation}", _take)
         client.meta.events.register(f"before-call.s3.{operation}", _send)

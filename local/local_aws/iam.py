@@ -1,4 +1,4 @@
-"""Who may do what: callers are checked by IAM, services act in the roles they are given, decisions are kept."""
+"""IAM: checks callers, lets services act in roles, and records decisions."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class Credentials:
 
 
 class AccessError(Exception):
-    """IAM says no; the message has AWS's words."""
+    """IAM refuses; the message has AWS's words."""
 
 
 class Access:

@@ -1,9 +1,9 @@
 """Ends every child of the local AWS once the local AWS is gone, even by kill -9.
 
 The server starts one reaper and alone holds the write end of its standard input. Each child runs in a process group
-of its own, whose number the server tells the reaper. When the server dies, however it dies, the kernel closes the pipe,
-the reaper reads the end of file and kills what is left: the named groups, and the server's own group, where ministack's
-Lambda workers live. Unlike Linux's parent-death signal this works on macOS too.
+of its own, whose number the server sends to the reaper. At the server's end, whatever its cause, the kernel closes the
+pipe. The reaper reads the end of file and kills the groups that it knows and the server's own group, that of
+ministack's Lambda workers. Unlike Linux's parent-death signal this works on macOS too.
 """
 
 import os
@@ -37,8 +37,8 @@ class ProcessReaper:
         """Start a child in a process group of its own. Raises OSError when the program cannot be started."""
         process: subprocess.Popen[bytes] = subprocess.Popen(command, start_new_session=True, **options)
         try:
-            self._tell("+", process.pid)
-        except OSError:  # without a reaper nothing may start
+            self._send("+", process.pid)
+        except OSError:  # without a reaper no child may start
             process.kill()
             raise
         return process
@@ -47,10 +47,10 @@ class ProcessReaper:
         """Wait for a child's end, kill what it left behind in its group, and return its exit code."""
         code = process.wait()
         signal_group(process.pid, signal.SIGKILL)
-        self._tell("-", process.pid)
+        self._send("-", process.pid)
         return code
 
-    def _tell(self, sign: str, group: int) -> None:
+    def _send(self, sign: str, group: int) -> None:
         assert self._process.stdin is not None
         with self._lock:
             self._process.stdin.write(f"{sign}{group}\n".encode())

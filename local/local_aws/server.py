@@ -1,6 +1,6 @@
 """The local AWS's one process: ministack's ASGI application with our SageMaker service, on a socket it is handed.
 
-Started by local_aws.cloud, which also sets the environment. Holds the lock on `<home>/aws.pid` while it lives.
+Started by local_aws.cloud, which also sets the environment. Holds the lock on `<home>/aws.pid` until it ends.
 """
 
 import argparse
@@ -47,14 +47,14 @@ def main() -> None:
     application = announce(install(service), arguments.ready)
     asyncio.run(_serve(application, service, arguments))
     logging.shutdown()
-    # Step Functions runs timed tasks in threads that Python would wait for; a stopped cloud waits for nobody.
+    # Step Functions runs timed tasks in threads that Python would wait for; a stopped server does not.
     watchdog = threading.Timer(CLOSING_SECONDS, os._exit, [0])
     watchdog.daemon = True
     watchdog.start()
 
 
 def hold(home: Path) -> int:
-    """Lock `<home>/aws.pid` for this process's life and write who serves there; exits when somebody else holds it."""
+    """Lock `<home>/aws.pid` until this process ends and write its pid and port; exits when another process holds it."""
     descriptor = os.open(home / "aws.pid", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,17 +69,17 @@ def announce(application: Application, ready: int) -> Application:
     """Wrap the application so that one line goes to the descriptor `ready` once it has started."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        async def tell(message: dict[str, Any]) -> None:
+        async def notify(message: dict[str, Any]) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
-                gc.freeze()  # what was loaded stays; walking it again and again holds requests up
+                gc.freeze()  # what was loaded stays; walking it again and again delays requests
                 os.write(ready, b"ready\n")
                 os.close(ready)
 
         if scope["type"] == "http" and b"x-forwarded-proto" not in dict(scope["headers"]):
-            # No TLS on the loopback interface; policies are told that there is (docs/local-vs-aws.md).
+            # No TLS on the loopback interface; policies see TLS (docs/local-vs-aws.md).
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
-        await application(scope, receive, tell if scope["type"] == "lifespan" else send)
+        await application(scope, receive, notify if scope["type"] == "lifespan" else send)
 
     return wrapped
 

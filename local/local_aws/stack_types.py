@@ -74,7 +74,7 @@ def _model_package_group(service: SageMaker) -> Handlers:
         try:
             service.call("DeleteModelPackageGroup", {"ModelPackageGroupName": arn})
         except ValidationException:
-            return  # somebody has deleted it already
+            return  # it is deleted already
         except ServiceError as error:  # not empty: the stack's deletion fails, as on AWS
             raise ValueError(error.message) from error
 

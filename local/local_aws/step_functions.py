@@ -141,7 +141,7 @@ class Call:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """End the wait; the job is told to stop, as AWS does with best effort."""
+        """End the wait; the job is stopped, as AWS does with best effort."""
         self.cancelled = True
         self.wake.set()
 

@@ -6,6 +6,7 @@ import sys
 import tarfile
 import threading
 import uuid
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from local_aws.cloud import Cloud
 
 STUB = "123456789012.dkr.ecr.us-east-1.amazonaws.com/stub:1"
 SCIKIT = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 ROLE = "arn:aws:iam::123456789012:role/anyone"
 T = TypeVar("T")
 
@@ -43,10 +46,10 @@ class Aws:
 
     def __post_init__(self) -> None:
         with suppress(ClientError):  # it is there
-            self.role("anyone", ["sagemaker", "states"], {"Effect": "Allow", "Action": "*", "Resource": "*"})
+            self.role("anyone", ["sagemaker", "states"], EVERYTHING)
 
     def client(self, service: str, **config: Any) -> Any:
-        return boto3.client(
+        return boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.cloud.endpoint_url,
             region_name="us-east-1",
@@ -140,17 +143,28 @@ class Aws:
         self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
         return name
 
-    def endpoint_config(self, label: str, count: int = 1, **environment: str) -> str:
-        name = self.model(label, **environment)
+    def serve(self, name: str, model: str = "", count: int = 1, wait: bool = True, **config: Any) -> str:
+        """An endpoint of this name and of a config of the same name for a model, `name` unless given."""
+        self.config(name, model or name, count, **config)
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        if wait:
+            self.settled(name)
+        return name
+
+    def config(self, name: str, model: str, count: int = 1, **members: Any) -> str:
+        """An endpoint config of one variant; `members` are the config's, InstanceType is the variant's."""
         variant = {
             "VariantName": "AllTraffic",
-            "ModelName": name,
+            "ModelName": model,
             "InitialInstanceCount": count,
-            "InstanceType": "ml.t2.medium",
-            "InitialVariantWeight": 1.0,
+            "InstanceType": members.pop("InstanceType", "ml.t2.medium"),
         }
-        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **members)
         return name
+
+    def endpoint_config(self, label: str, count: int = 1, **environment: str) -> str:
+        name = self.model(label, **environment)
+        return self.config(name, name, count)
 
     def endpoint(self, label: str, count: int = 1, **environment: str) -> str:
         """A live endpoint of such a model."""
@@ -159,6 +173,22 @@ class Aws:
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
         self.settled(name)
         return name
+
+    def function(self, *lines: str) -> str:
+        """A Lambda that runs these lines with `event`; its ARN."""
+        code, name = io.BytesIO(), unique("function")
+        with zipfile.ZipFile(code, "w") as archive:
+            body = "".join(f"    {line}\n" for line in lines)
+            head = "import boto3, json, os\nclass LeaseHeld(Exception): ...\ndef handle(event, context):\n"
+            archive.writestr("handler.py", head + body)
+        made = self.client("lambda").create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=self.role(unique("role"), ["lambda"], EVERYTHING),
+            Handler="handler.handle",
+            Code={"ZipFile": code.getvalue()},
+        )
+        return str(made["FunctionArn"])
 
     def settled(self, endpoint: str) -> dict[str, Any]:
         """The endpoint's description once nothing is under way."""
@@ -195,6 +225,14 @@ def packed(name: str, text: str) -> bytes:
         entry.size = len(text)
         tar.addfile(entry, io.BytesIO(text.encode()))
     return archive.getvalue()
+
+
+def refused(call: Callable[..., Any], **request: Any) -> tuple[str, str]:
+    """Code and message of the refusal of a call."""
+    with pytest.raises(ClientError) as caught:
+        call(**request)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
 
 
 def unique(word: str) -> str:

@@ -7,12 +7,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from .aws import ROLE, Aws, policy, unique
-from .test_states import SYNC, execute, outcome
+from .aws import EVERYTHING, ROLE, Aws, policy, refused, unique
+from .test_states import NESTED, SYNC, execute, machine, outcome
 
 pytestmark = pytest.mark.cloud
 ACCOUNT = "arn:aws:iam::123456789012"
-EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def but(*actions: str) -> dict[str, Any]:
@@ -37,11 +36,9 @@ def test_a_caller_needs_the_operation_and_may_not_pass_any_role(aws: Aws) -> Non
         (user(aws, "sagemaker", but("sagemaker:CreateTrainingJob")), "sagemaker:CreateTrainingJob", arn),
         (user(aws, "sagemaker", but("iam:PassRole")), "iam:PassRole", ROLE),
     ):
-        with pytest.raises(ClientError) as refused:
-            client.create_training_job(**request)
-        error = refused.value.response["Error"]
-        assert error["Code"] == "AccessDeniedException"
-        assert f"is not authorized to perform: {action} on resource: {resource} because" in error["Message"]
+        code, message = refused(client.create_training_job, **request)
+        assert code == "AccessDeniedException"
+        assert f"is not authorized to perform: {action} on resource: {resource} because" in message
     user(aws, "sagemaker", EVERYTHING).create_training_job(**request)
 
 
@@ -159,71 +156,55 @@ def test_a_bucket_for_tls_only_denies_what_came_by_plain_http(aws: Aws) -> None:
         "sagemaker:DescribeTrainingJob",
         "events:PutRule",
         "iam:PassRole",
+        "states:StartExecution",
+        "states:DescribeExecution",
+        "states:StopExecution",
+        "events:PutTargets",
+        "events:DescribeRule",
     ],
 )
 def test_a_sync_task_needs_all_that_step_functions_documents(aws: Aws, action: str) -> None:
     role = aws.role(unique("role"), ["states"], but(action))
-    execution = execute(aws, {"Resource": SYNC, "Parameters": aws.training_request()}, role=role)
-    status, error, cause = outcome(aws, execution)
-    assert (status, error) == ("FAILED", "SageMaker.AmazonSageMakerException")
+    if action.startswith(("states", "events")):
+        child = machine(aws, Done={"Type": "Pass", "End": True})
+        task, expected = (
+            {"Resource": NESTED, "Parameters": {"StateMachineArn": child}},
+            "StepFunctions.AWSStepFunctions",
+        )
+    else:
+        task, expected = {"Resource": SYNC, "Parameters": aws.training_request()}, "SageMaker.AmazonSageMaker"
+    status, error, cause = outcome(aws, execute(aws, task, role=role))
+    assert (status, error) == ("FAILED", f"{expected}Exception")
     assert f"is not authorized to perform: {action} on resource" in cause
 
 
+FUNCTION = {"FunctionName": "none", "Payload": {}}
+EVENT = {"Source": "x", "DetailType": "x", "Detail": {}}
+EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:a:b"
+
+
 @pytest.mark.parametrize(
-    ("resource", "parameters", "action", "error"),
+    ("resource", "parameters", "expected"),
     [
-        (
-            "lambda:invoke",
-            {"FunctionName": "none", "Payload": {}},
-            "lambda:InvokeFunction",
-            "Lambda.AWSLambdaException",
-        ),
-        (
-            "lambda:invoke.waitForTaskToken",
-            {"FunctionName": "none", "Payload": {}},
-            "lambda:InvokeFunction",
-            "Lambda.AWSLambdaException",
-        ),
-        (
-            "sns:publish",
-            {"TopicArn": "arn:aws:sns:us-east-1:123456789012:none", "Message": "x"},
-            "sns:Publish",
-            "SNS.AmazonSNSException",
-        ),
-        (
-            "events:putEvents",
-            {"Entries": [{"Source": "x", "DetailType": "x", "Detail": {}}]},
-            "events:PutEvents",
-            "EventBridge.AmazonEventBridgeException",
-        ),
-        (
-            "dynamodb:getItem",
-            {"TableName": "none", "Key": {"a": {"S": "b"}}},
-            "dynamodb:GetItem",
-            "DynamoDB.AmazonDynamoDBException",
-        ),
-        ("aws-sdk:s3:getObject", {"Bucket": "things", "Key": "none"}, "s3:GetObject", "S3.S3Exception"),
-        (
-            "aws-sdk:sfn:describeExecution",
-            {"ExecutionArn": "arn:aws:states:us-east-1:123456789012:execution:a:b"},
-            "states:DescribeExecution",
-            "Sfn.SfnException",
-        ),
+        ("lambda:invoke", FUNCTION, "lambda:InvokeFunction Lambda.AWSLambda"),
+        ("lambda:invoke.waitForTaskToken", FUNCTION, "lambda:InvokeFunction Lambda.AWSLambda"),
+        ("sns:publish", {"TopicArn": "arn:aws:sns:::none", "Message": "arn:x"}, "sns:Publish SNS.AmazonSNS"),
+        ("events:putEvents", {"Entries": [EVENT]}, "events:PutEvents EventBridge.AmazonEventBridge"),
+        ("dynamodb:getItem", {"TableName": "none", "Key": {}}, "dynamodb:GetItem DynamoDB.AmazonDynamoDB"),
+        ("aws-sdk:s3:getObject", {"Bucket": "things", "Key": "none"}, "s3:GetObject S3.S3"),
+        ("aws-sdk:sfn:describeExecution", {"ExecutionArn": EXECUTION}, "states:DescribeExecution Sfn.Sfn"),
         (
             "aws-sdk:sagemaker:describeEndpoint",
             {"EndpointName": "none"},
-            "sagemaker:DescribeEndpoint",
-            "SageMaker.SageMakerException",
+            "sagemaker:DescribeEndpoint SageMaker.SageMaker",
         ),
     ],
 )
-def test_a_task_needs_what_it_calls(
-    aws: Aws, resource: str, parameters: dict[str, Any], action: str, error: str
-) -> None:
-    role = aws.role(unique("role"), ["states"], but(action))
+def test_a_task_needs_what_it_calls(aws: Aws, resource: str, parameters: dict[str, Any], expected: str) -> None:
+    action, error = expected.split()
     task = {"Resource": f"arn:aws:states:::{resource}", "Parameters": parameters}
-    status, found, cause = outcome(aws, execute(aws, task, role=role))
-    assert (status, found) == ("FAILED", error)
+    status, found, cause = outcome(aws, execute(aws, task, role=aws.role(unique("role"), ["states"], but(action))))
+    assert (status, found) == ("FAILED", f"{error}Exception")
     assert f"is not authorized to perform: {action} on resource" in cause
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .aws import Aws
+from .aws import Aws, refused
 from .test_access import but, user
 
 pytestmark = pytest.mark.cloud
@@ -30,15 +30,8 @@ def target(endpoint: str) -> dict[str, str]:
 
 def live(aws: Aws, instance_type: str = "ml.m5.large") -> str:
     """An endpoint on such an instance."""
-    config = aws.endpoint_config("scaled")
-    (variant,) = aws.sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    name = f"{config}-live"
-    aws.sagemaker.create_endpoint_config(
-        EndpointConfigName=name, ProductionVariants=[{**variant, "InstanceType": instance_type}]
-    )
-    aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    aws.settled(name)
-    return name
+    name = aws.model("scaled")
+    return aws.serve(name, InstanceType=instance_type)
 
 
 def shown(scaling: Any, place: dict[str, str]) -> tuple[list[tuple[int, int]], list[float]]:
@@ -64,13 +57,6 @@ def test_a_target_and_its_policy_are_kept_changed_and_taken_away(aws: Aws, scali
     assert shown(scaling, place) == ([], [])
 
 
-def refused(scaling: Any, operation: str, **request: Any) -> tuple[str, str]:
-    with pytest.raises(scaling.exceptions.ClientError) as caught:
-        getattr(scaling, operation)(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
 def test_bounds_and_variants_that_cannot_be_are_refused(aws: Aws, scaling: Any) -> None:
     name = live(aws)
     wrong: dict[str, tuple[dict[str, Any], str]] = {
@@ -84,21 +70,21 @@ def test_bounds_and_variants_that_cannot_be_are_refused(aws: Aws, scaling: Any) 
     bounds = {"MinCapacity": 1, "MaxCapacity": 2}
     for case, (given, words) in wrong.items():
         request = given if case == "without bounds" else bounds | given
-        code, message = refused(scaling, "register_scalable_target", **request)
+        code, message = refused(scaling.register_scalable_target, **request)
         assert (code, words in message) == ("ValidationException", True), message
     assert shown(scaling, target(name)) == ([], [])
 
 
 def test_burstable_instances_are_refused(aws: Aws, scaling: Any) -> None:
     code, message = refused(
-        scaling, "register_scalable_target", **target(live(aws, "ml.t2.medium")), MinCapacity=1, MaxCapacity=2
+        scaling.register_scalable_target, **target(live(aws, "ml.t2.medium")), MinCapacity=1, MaxCapacity=2
     )
     assert (code, "ml.t2.medium is burstable" in message) == ("ValidationException", True)
 
 
 @pytest.mark.parametrize(("operation", "more"), [("put_scaling_policy", POLICY), ("deregister_scalable_target", {})])
 def test_what_was_not_registered_has_no_policy(scaling: Any, operation: str, more: dict[str, Any]) -> None:
-    code, message = refused(scaling, operation, **target("nothing"), **more)
+    code, message = refused(getattr(scaling, operation), **target("nothing"), **more)
     assert (code, "endpoint/nothing/variant/AllTraffic" in message) == ("ObjectNotFoundException", True)
 
 
@@ -113,7 +99,7 @@ def test_an_update_keeps_the_instances_that_were_scaled(aws: Aws) -> None:
     assert aws.settled(name)["ProductionVariants"][0]["DesiredInstanceCount"] == 2
     other = [{"VariantName": "Other", "DesiredInstanceCount": 2}]
     code, message = refused(
-        aws.sagemaker, "update_endpoint_weights_and_capacities", EndpointName=name, DesiredWeightsAndCapacities=other
+        aws.sagemaker.update_endpoint_weights_and_capacities, EndpointName=name, DesiredWeightsAndCapacities=other
     )
     assert (code, message) == ("ValidationException", f"Could not find variant(s) Other of {name}")
 
@@ -129,7 +115,7 @@ def test_an_update_keeps_the_instances_that_were_scaled(aws: Aws) -> None:
 )
 def test_what_aws_tries_in_the_callers_name_must_be_allowed(aws: Aws, action: str) -> None:
     client = user(aws, "application-autoscaling", but(action))
-    code, message = refused(client, "register_scalable_target", **target("any"), MinCapacity=1, MaxCapacity=2)
+    code, message = refused(client.register_scalable_target, **target("any"), MinCapacity=1, MaxCapacity=2)
     assert (code, f"is not authorized to perform: {action} on" in message) == ("AccessDeniedException", True)
 
 
@@ -143,4 +129,4 @@ def test_a_caller_may_be_bound_to_variants(aws: Aws) -> None:
         action = "application-autoscaling:DeregisterScalableTarget"
         bound = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition}
         client = user(aws, "application-autoscaling", bound)
-        assert refused(client, "deregister_scalable_target", **target("any"))[0] == code
+        assert refused(client.deregister_scalable_target, **target("any"))[0] == code

@@ -15,8 +15,6 @@ KEY = re.compile(r"^\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-[0-9a-f]{8}(-[0-9a-f]{4
 
 def capturing(aws: Aws, percentage: int = 100, **members: Any) -> str:
     """A live endpoint that captures."""
-    name, model = unique("captured"), aws.model("m")
-    variant = {"VariantName": "AllTraffic", "ModelName": model, "InstanceType": "ml.t2.medium"}
     config = {
         "EnableCapture": True,
         "InitialSamplingPercentage": percentage,
@@ -24,12 +22,7 @@ def capturing(aws: Aws, percentage: int = 100, **members: Any) -> str:
         "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
         **members,
     }
-    aws.sagemaker.create_endpoint_config(
-        EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}], DataCaptureConfig=config
-    )
-    aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    aws.settled(name)
-    return name
+    return aws.serve(unique("captured"), aws.model("m"), DataCaptureConfig=config)
 
 
 def captured(aws: Aws, endpoint: str) -> list[dict[str, Any]]:

@@ -1,13 +1,11 @@
 """Starting and stopping: nothing is left behind, whatever ends the local AWS."""
 
-import io
 import os
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
-import zipfile
 from pathlib import Path
 
 import boto3
@@ -15,14 +13,14 @@ import psutil
 import pytest
 from local_aws.cloud import CloudError, find, launch, main, running, stop
 
-from .aws import ROLE, Aws, images, unique, until
+from .aws import Aws, images, unique, until
 
 pytestmark = pytest.mark.cloud
 
 
 def family(pid: int) -> list[psutil.Process]:
     """All processes that descend from this one, found before it dies."""
-    return psutil.Process(pid).children(recursive=True)
+    return list(psutil.Process(pid).children(recursive=True))
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -33,17 +31,7 @@ def busy(aws: Aws) -> list[psutil.Process]:
     """Start a job, an endpoint and a Lambda worker; the server's children then."""
     aws.endpoint("any", count=2)
     aws.train(action="hang", deaf="true")
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("handler.py", "def handle(event, context):\n    return event\n")
-    aws.client("lambda").create_function(
-        FunctionName="echo",
-        Runtime="python3.12",
-        Role=ROLE,
-        Handler="handler.handle",
-        Code={"ZipFile": code.getvalue()},
-    )
-    aws.client("lambda").invoke(FunctionName="echo", Payload=b"{}")
+    aws.client("lambda").invoke(FunctionName=aws.function("return event"), Payload=b"{}")
     # ProcessReaper, two model servers, the job, the Lambda worker.
     return until(lambda: children if len(children := family(aws.cloud.pid)) >= 5 else None)
 

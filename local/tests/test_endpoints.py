@@ -10,15 +10,10 @@ from typing import Any
 import psutil
 import pytest
 
-from .aws import Aws, packed, unique, until
+from .aws import Aws, packed, refused, unique, until
 
 pytestmark = pytest.mark.cloud
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
-
-
-def error(caught: "pytest.ExceptionInfo[Any]") -> tuple[str, str]:
-    found = caught.value.response["Error"]
-    return found["Code"], found["Message"]
 
 
 def test_a_model_is_served_and_deleted(aws: Aws) -> None:
@@ -46,9 +41,8 @@ def test_a_model_is_served_and_deleted(aws: Aws) -> None:
     aws.sagemaker.delete_endpoint(EndpointName=name)
     aws.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 0.05})
     until(lambda: not server.is_running() or None)
-    with pytest.raises(aws.runtime.exceptions.ValidationError) as caught:
-        aws.invoke(name, "1")
-    assert error(caught) == ("ValidationError", f"Endpoint {name} of account 123456789012 not found.")
+    found = refused(aws.invoke, endpoint=name, body="1")
+    assert found == ("ValidationError", f"Endpoint {name} of account 123456789012 not found.")
 
 
 def test_an_update_under_load_loses_no_request(aws: Aws) -> None:
@@ -115,7 +109,7 @@ def test_an_update_that_fails_ends_in_service_with_the_old_config_and_a_reason(
 ) -> None:
     name = aws.endpoint("good")
     old = aws.sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
-    target = aws.endpoint_config("broken", **({"PING": "never"} if fault == "ping" else {}))
+    target = aws.endpoint_config("broken", PING="never" if fault == "ping" else "")
     if fault == "data":
         aws.s3.delete_object(Bucket=aws.bucket, Key=f"models/{target}/model.tar.gz")
     if fault == "model":
@@ -137,9 +131,8 @@ def test_an_endpoint_that_cannot_start_is_failed_and_can_only_be_deleted(aws: Aw
     config = aws.endpoint_config("broken", PING="never")
     aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
     assert aws.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating"
-    with pytest.raises(aws.sagemaker.exceptions.ClientError) as caught:
-        aws.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
-    assert error(caught) == ("ValidationException", f'Cannot update in-progress endpoint "{ARN}:endpoint/{name}".')
+    found = refused(aws.sagemaker.update_endpoint, EndpointName=name, EndpointConfigName=config)
+    assert found == ("ValidationException", f'Cannot update in-progress endpoint "{ARN}:endpoint/{name}".')
     with pytest.raises(aws.sagemaker.exceptions.ClientError):
         aws.sagemaker.delete_endpoint(EndpointName=name)
 
@@ -199,7 +192,9 @@ def test_an_error_of_the_container_is_a_model_error(aws: Aws, body: bytes, statu
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
     group = f"/aws/sagemaker/Endpoints/{name}"
     assert response["LogStreamArn"] == f"arn:aws:logs:us-east-1:123456789012:log-group:{group}"
-    assert error(caught)[1].startswith(f'Received {side} error ({status}) from primary with message "{text}". See ')
+    assert response["Error"]["Message"].startswith(
+        f'Received {side} error ({status}) from primary with message "{text}". See '
+    )
 
 
 def test_a_body_above_the_limit_is_refused(aws: Aws) -> None:
@@ -235,35 +230,24 @@ def test_what_is_missing_or_taken_is_named_as_aws_names_it(aws: Aws) -> None:
     sagemaker = aws.sagemaker
     variant = {"VariantName": "v", "ModelName": "no", "InitialInstanceCount": 1, "InstanceType": "ml.t2.medium"}
     again = [{**variant, "ModelName": config}]
-    refusals = [
-        (sagemaker.describe_endpoint, {"EndpointName": "no"}, f'Could not find endpoint "{ARN}:endpoint/no".'),
-        (sagemaker.delete_endpoint, {"EndpointName": "no"}, f'Could not find endpoint "{ARN}:endpoint/no".'),
-        (
-            sagemaker.update_endpoint,
-            {"EndpointName": "no", "EndpointConfigName": config},
-            f'Could not find endpoint "{ARN}:endpoint/no".',
-        ),
+    missing = 'Could not find {} "' + ARN + ':{}/no".'
+    endpoint, model = missing.format("endpoint", "endpoint"), missing.format("model", "model")
+    exists = f'Cannot create already existing endpoint configuration "{ARN}:endpoint-config/{config}".'
+    named = {"EndpointName": "no"}
+    for call, arguments, message in (
+        (sagemaker.describe_endpoint, named, endpoint),
+        (sagemaker.delete_endpoint, named, endpoint),
+        (sagemaker.update_endpoint, {**named, "EndpointConfigName": config}, endpoint),
         (
             sagemaker.create_endpoint,
-            {"EndpointName": "no", "EndpointConfigName": "no"},
-            f'Could not find endpoint configuration "{ARN}:endpoint-config/no".',
+            {**named, "EndpointConfigName": "no"},
+            missing.format("endpoint configuration", "endpoint-config"),
         ),
-        (
-            sagemaker.create_endpoint_config,
-            {"EndpointConfigName": "no", "ProductionVariants": [variant]},
-            f'Could not find model "{ARN}:model/no".',
-        ),
-        (
-            sagemaker.create_endpoint_config,
-            {"EndpointConfigName": config, "ProductionVariants": again},
-            f'Cannot create already existing endpoint configuration "{ARN}:endpoint-config/{config}".',
-        ),
-        (sagemaker.delete_model, {"ModelName": "no"}, f'Could not find model "{ARN}:model/no".'),
-    ]
-    for call, arguments, message in refusals:
-        with pytest.raises(sagemaker.exceptions.ClientError) as caught:
-            call(**arguments)
-        assert error(caught) == ("ValidationException", message)
+        (sagemaker.create_endpoint_config, {"EndpointConfigName": "no", "ProductionVariants": [variant]}, model),
+        (sagemaker.create_endpoint_config, {"EndpointConfigName": config, "ProductionVariants": again}, exists),
+        (sagemaker.delete_model, {"ModelName": "no"}, model),
+    ):
+        assert refused(call, **arguments) == ("ValidationException", message)
 
 
 def test_too_many_instances_are_refused(aws: Aws) -> None:

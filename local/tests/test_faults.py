@@ -103,11 +103,7 @@ def test_a_training_job_writes_no_model_and_nothing_can_be_served_of_it(aws: Aws
     name = aws.model("empty")
     container = aws.sagemaker.describe_model(ModelName=name)["PrimaryContainer"] | {"ModelDataUrl": url}
     aws.sagemaker.create_model(ModelName=f"{name}-2", PrimaryContainer=container, ExecutionRoleArn=ROLE)
-    variant = {"VariantName": "AllTraffic", "ModelName": f"{name}-2", "InstanceType": "ml.t2.medium"}
-    aws.sagemaker.create_endpoint_config(
-        EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
-    )
-    aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    aws.serve(name, f"{name}-2", wait=False)
 
     def ended() -> dict[str, Any] | None:
         found = aws.sagemaker.describe_endpoint(EndpointName=name)
@@ -168,25 +164,17 @@ def test_a_new_fleet_does_not_come_up_and_the_old_one_serves(aws: Aws, fault: st
     assert aws.invoke(endpoint, "1") == "old:1"
 
 
-def test_a_new_fleet_answers_500(aws: Aws) -> None:
+@pytest.mark.parametrize(("fault", "statuses"), [("Answers500", [424]), ("DiesAtRequest", [424, 503])])
+def test_a_new_fleet_fails_after_the_switch(aws: Aws, fault: str, statuses: list[int]) -> None:
     endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
-    order(aws, "Endpoint", "Answers500", name=endpoint)
-    aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new)
-    assert aws.settled(endpoint)["EndpointConfigName"] == new
-    with pytest.raises(aws.runtime.exceptions.ModelError) as caught:
-        aws.invoke(endpoint, "1")
-    assert caught.value.response["OriginalStatusCode"] == 500
-
-
-def test_a_new_fleet_dies_after_the_switch(aws: Aws) -> None:
-    endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
-    order(aws, "Endpoint", "DiesAtRequest", name=new)
+    order(aws, "Endpoint", fault, name=new)
     aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new)
     assert aws.settled(endpoint)["EndpointConfigName"] == new
     runtime = aws.client("sagemaker-runtime", retries={"total_max_attempts": 1})
     with pytest.raises(runtime.exceptions.ClientError) as caught:
         runtime.invoke_endpoint(EndpointName=endpoint, Body=b"1")
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (424, 503)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in statuses
+    assert caught.value.response.get("OriginalStatusCode", 500) == 500
 
 
 @pytest.mark.parametrize(

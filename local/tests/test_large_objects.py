@@ -3,6 +3,7 @@
 import hashlib
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -21,7 +22,7 @@ def upload(aws: Aws, key: str, body: bytes = BODY) -> str:
     """In parts; its URI."""
     asked = {"Bucket": aws.bucket, "Key": key}
     identity = aws.s3.create_multipart_upload(**asked)["UploadId"]
-    parts = []
+    parts: list[dict[str, Any]] = []
     for number, start in reversed(list(enumerate(range(0, len(body), PART), 1))):
         piece = body[start : start + PART]
         made = aws.s3.upload_part(**asked, UploadId=identity, PartNumber=number, Body=piece)

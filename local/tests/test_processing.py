@@ -1,12 +1,13 @@
 """Processing jobs: the caller's own program in its sandbox."""
 
 import json
+from functools import partial
 from typing import Any
 
 import psutil
 import pytest
 
-from .aws import ROLE, SCIKIT, Aws, unique
+from .aws import ROLE, SCIKIT, Aws, refused, unique
 
 pytestmark = pytest.mark.cloud
 
@@ -196,13 +197,9 @@ time.sleep(600)
     ],
 )
 def test_what_does_not_run_here_is_refused(aws: Aws, members: dict[str, Any], refusal: str) -> None:
-    with pytest.raises(aws.sagemaker.exceptions.ClientError) as caught:
-        submit(aws, "", **members)
-    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": refusal}
+    assert refused(partial(submit, aws, ""), **members) == ("ValidationException", refusal)
 
 
 def test_a_job_that_is_not_there_is_named(aws: Aws) -> None:
-    with pytest.raises(aws.sagemaker.exceptions.ClientError) as caught:
-        aws.sagemaker.describe_processing_job(ProcessingJobName="nothing")
-    message = "Could not find requested job with name: nothing"
-    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": message}
+    found = refused(aws.sagemaker.describe_processing_job, ProcessingJobName="nothing")
+    assert found == ("ValidationException", "Could not find requested job with name: nothing")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .aws import ROLE, STUB, Aws, packed, unique, until
+from .aws import ROLE, STUB, Aws, packed, refused, unique, until
 
 pytestmark = pytest.mark.cloud
 
@@ -27,13 +27,6 @@ def package(aws: Aws, group_name: str, **members: Any) -> str:
         ModelPackageGroupName=group_name, InferenceSpecification=specification, **members
     )
     return str(answer["ModelPackageArn"])
-
-
-def refused(aws: Aws, operation: str, **request: Any) -> tuple[str, str]:
-    with pytest.raises(aws.sagemaker.exceptions.ClientError) as caught:
-        getattr(aws.sagemaker, operation)(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def test_versions_count_up_in_their_group(aws: Aws) -> None:
@@ -104,17 +97,17 @@ def test_a_group_is_described_listed_and_deleted_once_it_is_empty(aws: Aws) -> N
     assert (found["ModelPackageGroupDescription"], found["ModelPackageGroupStatus"]) == ("all models", "Completed")
     listed = aws.sagemaker.list_model_package_groups(NameContains=name)["ModelPackageGroupSummaryList"]
     assert [entry["ModelPackageGroupArn"] for entry in listed] == [found["ModelPackageGroupArn"]]
-    assert refused(aws, "create_model_package_group", ModelPackageGroupName=name) == (
+    assert refused(aws.sagemaker.create_model_package_group, ModelPackageGroupName=name) == (
         "ValidationException",
         f"Model Package Group already exists: {found['ModelPackageGroupArn']}",
     )
-    assert refused(aws, "delete_model_package_group", ModelPackageGroupName=name) == (
+    assert refused(aws.sagemaker.delete_model_package_group, ModelPackageGroupName=name) == (
         "ConflictException",
         "Model Package Group cannot be deleted as it still contains Model Packages.",
     )
     aws.sagemaker.delete_model_package(ModelPackageName=arn)
     aws.sagemaker.delete_model_package_group(ModelPackageGroupName=name)
-    assert refused(aws, "describe_model_package_group", ModelPackageGroupName=name) == (
+    assert refused(aws.sagemaker.describe_model_package_group, ModelPackageGroupName=name) == (
         "ValidationException",
         f"ModelPackageGroup {found['ModelPackageGroupArn']} does not exist.",
     )
@@ -127,12 +120,7 @@ def test_a_model_of_a_package_serves_what_was_registered(aws: Aws) -> None:
         ModelName=name, PrimaryContainer={"ModelPackageName": arn}, ExecutionRoleArn=ROLE, EnableNetworkIsolation=True
     )
     assert aws.sagemaker.describe_model(ModelName=name)["PrimaryContainer"] == {"ModelPackageName": arn}
-    variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.t2.medium"}
-    aws.sagemaker.create_endpoint_config(
-        EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
-    )
-    aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    aws.settled(name)
+    aws.serve(name)
     assert aws.invoke(name, "1") == "registered:1"
     aws.sagemaker.delete_endpoint(EndpointName=name)
 
@@ -140,15 +128,15 @@ def test_a_model_of_a_package_serves_what_was_registered(aws: Aws) -> None:
 def test_what_is_missing_or_not_of_a_group_is_refused(aws: Aws) -> None:
     name = group(aws)
     missing = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{name.lower()}/7"
-    assert refused(aws, "describe_model_package", ModelPackageName=missing) == (
+    assert refused(aws.sagemaker.describe_model_package, ModelPackageName=missing) == (
         "ValidationException",
         f"ModelPackage {missing} does not exist.",
     )
-    assert refused(aws, "create_model_package", ModelPackageName=name)[1] == (
+    assert refused(aws.sagemaker.create_model_package, ModelPackageName=name)[1] == (
         "A local model package is a version in a group: give a ModelPackageGroupName."
     )
     tags = [{"Key": "a", "Value": "b"}]
-    assert refused(aws, "create_model_package", ModelPackageGroupName=name, Tags=tags)[1] == (
+    assert refused(aws.sagemaker.create_model_package, ModelPackageGroupName=name, Tags=tags)[1] == (
         "A versioned model package cannot have tags: tag its group."
     )
 
@@ -207,4 +195,4 @@ def test_a_stack_creates_and_deletes_what_ministack_does_not_know(aws: Aws) -> N
     stack_id = stack["StackId"]
     stacks.delete_stack(StackName=name)
     until(lambda: stacks.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE" or None)
-    assert refused(aws, "describe_model_package_group", ModelPackageGroupName=name)[0] == "ValidationException"
+    assert refused(aws.sagemaker.describe_model_package_group, ModelPackageGroupName=name)[0] == "ValidationException"

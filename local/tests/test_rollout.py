@@ -241,7 +241,7 @@ def test_retained_variant_properties_keep_the_instance_count(aws: Aws) -> None:
     assert found["ProductionVariants"][0]["CurrentInstanceCount"] == 2
     excluded = [{"VariantPropertyType": "DesiredInstanceCount"}]
     last = aws.endpoint_config("last", count=1)
-    more = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}
+    more: dict[str, Any] = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}
     _, found = update(aws, endpoint, last, None, **more)
     assert found["ProductionVariants"][0]["CurrentInstanceCount"] == 1
 

@@ -2,11 +2,12 @@
 
 import gzip
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
-from .aws import Aws, unique
+from .aws import Aws, refused, unique
 
 pytestmark = pytest.mark.cloud
 
@@ -140,19 +141,16 @@ def test_a_stopped_job_ends_stopped(aws: Aws) -> None:
     ],
 )
 def test_what_does_not_run_here_is_refused(aws: Aws, members: dict[str, Any], refusal: str) -> None:
-    with pytest.raises(aws.sagemaker.exceptions.ClientError) as caught:
-        transform(aws, "none", **members)
-    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": refusal}
+    assert refused(partial(transform, aws, "none"), **members) == ("ValidationException", refusal)
 
 
 def test_a_model_that_is_not_there_is_named(aws: Aws) -> None:
-    with pytest.raises(aws.sagemaker.exceptions.ClientError) as caught:
-        aws.sagemaker.create_transform_job(
-            TransformJobName=unique("transform"),
-            ModelName="nothing",
-            TransformInput={"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/k"}}},
-            TransformOutput={"S3OutputPath": "s3://b/out"},
-            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
-        )
-    arn = "arn:aws:sagemaker:us-east-1:123456789012:model/nothing"
-    assert caught.value.response["Error"]["Message"] == f'Could not find model "{arn}".'
+    found = refused(
+        aws.sagemaker.create_transform_job,
+        TransformJobName=unique("transform"),
+        ModelName="nothing",
+        TransformInput={"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/k"}}},
+        TransformOutput={"S3OutputPath": "s3://b/out"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    assert found[1] == 'Could not find model "arn:aws:sagemaker:us-east-1:123456789012:model/nothing".'

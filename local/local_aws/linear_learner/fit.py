@@ -176,7 +176,7 @@ def minimise(pack: Pack, rows: Floats, start: Floats) -> Floats:
 
 
 def _two_loops(gradient: Doubles, moves: list[Doubles], turns: list[Doubles]) -> Doubles:
-    """The inverse Hessian, as the history tells it, times the gradient; columns are models."""
+    """The inverse Hessian, estimated from the history, times the gradient; columns are models."""
     result = gradient.copy()
     weights = []
     for move, turn in zip(reversed(moves), reversed(turns), strict=True):

@@ -50,7 +50,7 @@ def resolve(config: dict[str, Value], features: int, rows: int) -> dict[str, Val
         step = hundred if factor == AUTO else max(1, round(steps * math.log(float(factor)) / math.log(ANNEALED)))
     if factor == AUTO:
         factor = ANNEALED ** (int(step) / max(steps, int(step)))
-    room = MAX_WEIGHTS // ((features + 1) * outputs(config))
+    most = MAX_WEIGHTS // ((features + 1) * outputs(config))
     auto: dict[str, Value] = {
         "feature_dim": features,
         "optimizer": "adam",
@@ -62,7 +62,7 @@ def resolve(config: dict[str, Value], features: int, rows: int) -> dict[str, Val
         "lr_scheduler_step": step,
         "lr_scheduler_factor": factor,
         "lr_scheduler_minimum_lr": 1e-5,
-        "num_models": max(1, min(PACKED, room)),
+        "num_models": max(1, min(PACKED, most)),
         "num_calibration_samples": 10_000_000,
         "normalize_data": True,
         "normalize_label": regressor,

@@ -41,7 +41,7 @@ class Report:
         self._print([f"#progress_metric: host={self._host}, completed {done} % of epochs"])
 
     def criterion(self, epoch: int, name: str, value: float, improved: bool) -> None:
-        """What early stopping looks at, and whether it is content."""
+        """The criterion of early stopping, and whether it improved."""
         line = f"#early_stopping_criteria_metric: host={self._host}, epoch={epoch}, criteria={name}, value={value:.12g}"
         self._print([line, *([f"Epoch {epoch}: Loss improved. Updating best model"] if improved else [])])
 

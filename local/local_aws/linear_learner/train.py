@@ -26,9 +26,9 @@ SEED = 0
 
 
 def run(root: Path) -> int:
-    """Train; returns the exit code. A failure is told on standard output and in `output/failure`."""
+    """Train; returns the exit code. A failure is written to standard output and to `output/failure`."""
     try:
-        # What runs away is told at the end, once: by its loss or by its weights.
+        # A model that diverges is reported once, at the end: by its loss or by its weights.
         with ExitStack() as caches, np.errstate(over="ignore", invalid="ignore"):
             _train(root, caches)
     except Exception as error:

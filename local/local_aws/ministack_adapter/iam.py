@@ -1,7 +1,7 @@
-"""ministack's IAM by its inner names: the evaluator decides for our services too, and says what it decided.
+"""ministack's IAM: its evaluator decides for our services too, and each decision is recorded.
 
-Closed here: ministack asks nobody for a key. S3, DynamoDB and SNS use a KMS key in their caller's name, so each call on
-what a stack encrypts with a customer's key needs an action of KMS, too.
+ministack does not check KMS keys. S3, DynamoDB and SNS use a key in their caller's name, so each call on a
+resource that a stack encrypts with a customer's key needs an action of KMS, too.
 """
 
 import json

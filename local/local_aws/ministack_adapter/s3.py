@@ -1,4 +1,4 @@
-"""ministack's S3 by its inner names: what is large stays in files, from the parts of its upload to the answer.
+"""ministack's S3: large objects stay in files, from the parts of an upload to the answer.
 
 ministack takes every body for bytes. Here the body of a large object is a `Stored`, the parts of an upload wait in
 files, and a job's file is linked in or out (local/file_transfer.py) instead of sent.
@@ -146,18 +146,18 @@ def _answer(  # noqa: PLR0917 the order is ministack's
         body = Stored.of(offer.path, offer.md5)
     token = _as_file.set(method == "GET")
     try:
-        status, told, answer = original(method, bucket, key, headers, body, query)
+        status, headers_, answer = original(method, bucket, key, headers, body, query)
     finally:
         _as_file.reset(token)
     if not isinstance(answer, Stored):
-        return status, told, answer
+        return status, headers_, answer
     if offer:
         answer.link(offer.path)
         offer.path.chmod(0o444)  # it is the object's own file
-        return status, {**told, "Content-Length": "0"}, b""
+        return status, {**headers_, "Content-Length": "0"}, b""
     if len(answer) < LARGE:
-        return status, told, answer.read()
-    return status, told, inner(RESPONSES, "StreamingResponse")(answer.stream())
+        return status, headers_, answer.read()
+    return status, headers_, inner(RESPONSES, "StreamingResponse")(answer.stream())
 
 
 def _with_files(original: Any, *arguments: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.file_transfer import LARGE, FileTransfer, teach
+from local_aws.file_transfer import LARGE, FileTransfer, accept_tokens
 from local_aws.sagemaker.api.errors import JobError
 
 CHUNK = 1 << 20
@@ -20,8 +20,8 @@ class S3:
 
     def __init__(self, client: Any, file_transfer: FileTransfer) -> None:
         self.client = client
-        self._handover = file_transfer
-        teach(client)
+        self._transfer = file_transfer
+        accept_tokens(client)
 
     def keys(self, source: dict[str, Any]) -> list[tuple[str, str, str]]:
         """Bucket, key and the path below the prefix of each object that an S3DataSource or S3Input names, in key order.
@@ -70,7 +70,7 @@ class S3:
         """Copy one object to a file; a large one is linked, for reading only. Raises JobError."""
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # what another input has linked there must not be written over
-        with self._handover.offer(target) as token:
+        with self._transfer.offer(target) as token:
             body = self._open(bucket, key, f"s3://{bucket}/{key}", LocalFile=token)
             if target.exists():
                 body.read()  # nothing, but it frees the connection
@@ -90,7 +90,7 @@ class S3:
             self.store(file, f"{uri.rstrip('/')}/{file.relative_to(folder).as_posix()}")
 
     def store(self, file: Path, uri: str) -> None:
-        """Copy one file to a URI; a large one is linked, and nobody may write to it any more. Raises JobError."""
+        """Copy one file to a URI; a large one is linked and becomes read-only. Raises JobError."""
         bucket, key = split(uri)
         try:
             with file.open("rb") as body:
@@ -98,7 +98,7 @@ class S3:
                     self.client.put_object(Bucket=bucket, Key=key, Body=body)
                     return
                 digest = hashlib.file_digest(body, "md5").hexdigest()
-            with self._handover.offer(file, digest) as token:
+            with self._transfer.offer(file, digest) as token:
                 self.client.put_object(Bucket=bucket, Key=key, LocalFile=token)
         except (ClientError, BotoCoreError) as error:
             raise JobError(f'ClientError: Failed to upload to "{uri}": {error}') from error

@@ -1,5 +1,6 @@
 """The SageMaker SDK's own writer and reader of recordio-protobuf, the second opinion on ours."""
 
+import importlib
 import io
 import warnings
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from sagemaker.amazon.common import read_recordio, write_numpy_to_dense_tensor, write_spmatrix_to_sparse_tensor
+    common: Any = importlib.import_module("sagemaker.amazon.common")
     from sagemaker.amazon.record_pb2 import Record
 
 Array = NDArray[np.floating[Any]]
@@ -18,19 +19,19 @@ Array = NDArray[np.floating[Any]]
 
 def dense(features: Array, labels: Array) -> bytes:
     file = io.BytesIO()
-    write_numpy_to_dense_tensor(file, features, labels)
+    common.write_numpy_to_dense_tensor(file, features, labels)
     return file.getvalue()
 
 
 def sparse(features: Array, labels: Array) -> bytes:
     file = io.BytesIO()
-    write_spmatrix_to_sparse_tensor(file, scipy.sparse.csr_matrix(features), labels)
+    common.write_spmatrix_to_sparse_tensor(file, scipy.sparse.csr_matrix(features), labels)
     return file.getvalue()
 
 
 def labels_of(data: bytes) -> list[dict[str, list[float]]]:
     """The labels of each record by name."""
-    records = [Record.FromString(record) for record in read_recordio(_Readable(data))]
+    records = [Record.FromString(record) for record in common.read_recordio(_Readable(data))]
     return [{name: list(value.float32_tensor.values) for name, value in r.label.items()} for r in records]
 
 

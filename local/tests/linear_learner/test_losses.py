@@ -1,14 +1,18 @@
 """Each loss against its formula and its derivative against finite differences."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from local_aws.linear_learner.hyperparameters import LOSSES, checked
 from local_aws.linear_learner.losses import objective
 
+from .data import Table
+
 RANDOM = np.random.default_rng(0)
 Z = RANDOM.normal(size=(50, 1, 4)) * 3
 PARAMETERS = {"quantile": "0.2", "huber_delta": "0.7", "loss_insensitivity": "0.3", "margin": "1.5"}
-FORMULAS = {
+FORMULAS: dict[str, Callable[[Table, Table], Table]] = {
     "logistic": lambda z, y: np.log1p(np.exp(np.where(y == 1, -z, z))),
     "hinge_loss": lambda z, y: np.maximum(0, 1.5 - np.where(y == 1, z, -z)),
     "squared_loss": lambda z, y: (z - y) ** 2,
@@ -28,7 +32,7 @@ def test_a_loss_is_its_formula_and_its_derivative_points_along_it(kind: str, nam
     y = RANDOM.normal(size=50) if kind == "regressor" else RANDOM.integers(0, 3 if classes else 2, 50)
     labels = y.astype(np.float32)
 
-    def formula(z: np.ndarray) -> np.ndarray:
+    def formula(z: Table) -> Table:
         if classes:
             return np.asarray(np.log(np.exp(z).sum(1)) - z[np.arange(50), y])
         return np.asarray(FORMULAS[name](z[:, 0], labels[:, None].astype(float)))

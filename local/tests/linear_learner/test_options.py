@@ -187,7 +187,9 @@ def test_the_schedule_lowers_the_rate_to_its_minimum(tmp_path: Path) -> None:
 
 def test_training_stops_when_nothing_improves_by_the_tolerance(tmp_path: Path) -> None:
     given = of_type(REGRESSOR) | {"early_stopping_tolerance": 1e9, "early_stopping_patience": 2, "epochs": 50}
-    assert log_of(tmp_path, DATA[REGRESSOR], **given).count("#progress_metric") == 3
+    log = log_of(tmp_path, DATA[REGRESSOR], **given)
+    assert log.count("#progress_metric") == 3
+    assert "Early stop condition met." in log
 
 
 @pytest.mark.parametrize(("asked", "models"), [("auto", 32), ("1", 1), ("40", 40)])

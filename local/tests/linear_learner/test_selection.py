@@ -1,9 +1,12 @@
 """Thresholds and the choice of a model against what trying every cut gives."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from local_aws.linear_learner.hyperparameters import checked
 from local_aws.linear_learner.selection import Histograms, choose
+from numpy.typing import NDArray
 from sklearn.metrics import fbeta_score, precision_score, recall_score, roc_auc_score
 
 RANDOM = np.random.default_rng(0)
@@ -21,8 +24,8 @@ def chosen(criterion: str, **more: str) -> tuple[float, float, float]:
     return choice.cut, choice.value, choice.error
 
 
-def best(value: object) -> float:
-    return max(value(cut <= SCORES) for cut in SCORES)  # type: ignore[operator]
+def best(value: Callable[[NDArray[np.bool_]], float]) -> float:
+    return float(max(value(cut <= SCORES) for cut in SCORES))
 
 
 def test_the_accuracy_of_the_cut_is_what_it_says_and_within_an_error_of_the_best() -> None:

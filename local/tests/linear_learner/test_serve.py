@@ -29,7 +29,7 @@ def row(wdbc: Split) -> list[float]:
 
 def test_every_request_format_gets_the_same_answer(server: Client, row: list[float]) -> None:
     sparse = {"keys": list(range(30)), "shape": [30], "values": row}
-    requests = [
+    requests: list[tuple[bytes | str, str | None]] = [
         (",".join(map(repr, row)), "text/csv"),
         (",".join(map(repr, row)) + "\r\n", "text/csv; charset=utf-8"),
         (",".join(map(repr, [1.0, *row])), "text/csv; label_size=1"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER, MetricReader
 
-from .data import Split, split
+from .data import Split, Table, split
 from .jobs import command, csv, lay_out, refused, trained, unpack
 
 BINARY = {"predictor_type": "binary_classifier", "mini_batch_size": 20}
@@ -136,7 +136,7 @@ def test_a_fault_of_ours_is_an_algorithm_error(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_that_is_not_finite_is_not_saved(
-    tmp_path: Path, features: np.ndarray, given: dict[str, float], reason: str
+    tmp_path: Path, features: Table, given: dict[str, float], reason: str
 ) -> None:
     done = command(lay_out(tmp_path, {"train": features}, predictor_type="regressor", mini_batch_size=20, **given))
     assert (done.returncode, done.stderr) == (1, "")

@@ -1,4 +1,4 @@
-"""What SageMaker asks IAM: of who calls an operation, and of the role in which a job or an endpoint works.
+"""The actions that SageMaker requires: of the caller of an operation, and of the role of a job or an endpoint.
 
 Actions and resources are the Service Authorization Reference's; what a role needs is what the Developer Guide's "How to
 use SageMaker execution roles" lists for CreateTrainingJob, CreateProcessingJob and CreateModel.
@@ -106,6 +106,6 @@ def _of_interfaces(vpc: Vpc, arn: Callable[[str, str], str]) -> Iterator[Need]:
 
 
 def of_volume(key: str) -> Iterator[Need]:
-    """What whoever has volumes encrypted with a key needs of it."""
+    """What the role of encrypted volumes needs of their key."""
     yield Need("kms:DescribeKey", key)
     yield Need("kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"})

@@ -197,7 +197,7 @@ class Fleet:
         if captured.get("EnableCapture"):
             self.capture = Capture(self._host.captures, actor.s3.client, self._endpoint, captured)
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", self._host.startup_seconds)
-        if fault == faults.NEVER_READY:  # nobody waits for an ordered failure
+        if fault == faults.NEVER_READY:  # tests need not wait
             seconds *= self._host.wait_scale
         instances = []
         for number in range(variant.get("InitialInstanceCount", 1)):

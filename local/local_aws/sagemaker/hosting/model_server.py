@@ -17,7 +17,7 @@ from local_aws.sagemaker.s3 import split
 
 PING_SECONDS = 2.0  # "How your container should respond to health check (ping) requests"
 RESOLVED = "ResolvedContainer"  # a model's container when it comes of a model package; no member of DescribeModel
-ATTEMPTS = 2  # the free port may be taken by somebody else before the server binds it
+ATTEMPTS = 2  # another process may take the free port before the server binds it
 
 
 @dataclass(frozen=True)

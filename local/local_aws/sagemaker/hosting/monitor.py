@@ -89,7 +89,7 @@ class Monitor:
         return None
 
     def _judge(self, alarm: dict[str, Any]) -> dict[str, Any]:
-        """The alarm with its state of now, which CloudWatch is told when it is another."""
+        """The alarm with its current state; a new state is set in CloudWatch, too."""
         if alarm.get("Namespace") != NAMESPACE:
             return alarm
         place = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}

@@ -53,9 +53,9 @@ def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes)
             seconds = time.perf_counter() - asked
             host.monitor.record(endpoint.name, variant, status, seconds, asked - arrived)
         if fleet.capture is not None and status in OK:
-            given, told = headers.get("content-type", ""), answer.headers.get("content-type", "")
+            sent_type, type_ = headers.get("content-type", ""), answer.headers.get("content-type", "")
             identity = headers.get(f"{PREFIX}inference-id", "")
-            fleet.capture.take(Exchange(variant, identity, body, given, answer.body, told))
+            fleet.capture.take(Exchange(variant, identity, body, sent_type, answer.body, type_))
     except ModelError as error:
         error.members.update(place)
         raise

@@ -36,7 +36,7 @@ class Stoppable(Protocol):
 
 
 class Stopped(Exception):
-    """The job was told to stop before it could go on."""
+    """The job was stopped before its next step."""
 
 
 class Job(Record):
@@ -113,7 +113,7 @@ class Job(Record):
     def begin(self, max_runtime: int | None) -> None:
         """The containers are about to start: note the time, and stop the job when its runtime is over."""
         self.update(**{f"{self._noun}StartTime": datetime.now(UTC)})
-        scale = self.host.wait_scale if self.fault == faults.HANG else 1.0  # nobody waits for an ordered hang
+        scale = self.host.wait_scale if self.fault == faults.HANG else 1.0  # tests need not wait
         self._timer = threading.Timer(scale * (max_runtime or DEFAULT_RUNTIME_SECONDS), self._time_is_over)
         self._timer.daemon = True
         self._timer.start()

@@ -95,7 +95,7 @@ class LogWriter(BatchWriter[Line]):
             try:
                 self._client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
                 return
-            except self._client.exceptions.ResourceNotFoundException:  # somebody has deleted it
+            except self._client.exceptions.ResourceNotFoundException:  # it was deleted
                 self._known.discard(target)
 
     def _create(self, group: str, stream: str) -> None:

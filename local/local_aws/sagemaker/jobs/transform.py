@@ -122,9 +122,9 @@ class TransformJob(Job):
             answer = server.ask("GET", "/execution-parameters", None, {}, PARAMETERS_SECONDS)
         except (OSError, http.client.HTTPException) as error:
             raise JobError(f"ClientError: the model server went away after its ping: {error!r}") from error
-        told = json.loads(answer.body) if answer.status == http.HTTPStatus.OK else {}
+        own = json.loads(answer.body) if answer.status == http.HTTPStatus.OK else {}
         asked = {name: self.request[name] for name in DEFAULTS if name in self.request}
-        return {**DEFAULTS, **{name: told[name] for name in DEFAULTS if name in told}, **asked}
+        return {**DEFAULTS, **{name: own[name] for name in DEFAULTS if name in own}, **asked}
 
     def _transform(self, server: ModelServer, parameters: dict[str, Any], source: tuple[str, str], path: str) -> None:
         read, written = inside(self.folder / "in", path), inside(self.folder / "out", f"{path}.out")
