@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from local_aws.linear_learner import artifact
+from local_aws.linear_learner.predict import predict
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -13,8 +15,6 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.figures import Figure
 from bench.training import train_on
-from local_aws.linear_learner import artifact
-from local_aws.linear_learner.predict import predict
 
 DATA = "the data"
 BASELINE = "scikit-learn's LogisticRegression"

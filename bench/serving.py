@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from local_aws.linear_learner import artifact
 from sklearn.datasets import load_breast_cancer
 
 from bench.figures import Figure
 from bench.process import BASELINES, PROJECT, BenchError, in_turn, start, timed
 from bench.training import train_on
-from local_aws.linear_learner import artifact
 
 ROWS, BATCHES = 1000, 10
 CONNECTIONS = 4

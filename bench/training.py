@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from local_aws.linear_learner import artifact, predict
 from numpy.typing import NDArray
 
 from bench import data
 from bench.columns import FEATURES
 from bench.figures import Figure
 from bench.process import BASELINES, Run, in_turn, least_disturbed, run
-from local_aws.linear_learner import artifact, predict
 
 PARSING = "parsing CSV, one core"
 SCIKIT = "pandas.read_csv, StandardScaler, one LogisticRegression"

@@ -10,13 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from local_aws.linear_learner import artifact
+
 from bench import data
 from bench.deployment import Deployment
 from bench.figures import Figure
 from bench.jobs import pinned, run_job
 from bench.process import BASELINES, BenchError, in_turn, run
 from bench.serving import export
-from local_aws.linear_learner import artifact
 
 FILES = 8
 PREFIX = "runs/bench"

@@ -83,7 +83,9 @@ def test_a_lambda_imports_nothing_outside_its_folder(function: str) -> None:
 
 
 def test_only_the_adapter_uses_the_embedded_aws_by_its_inner_names() -> None:
-    users = {path.parent.name for path in modules("local/local_aws") if "ministack." in path.read_text(encoding="utf-8")}
+    users = {
+        path.parent.name for path in modules("local/local_aws") if "ministack." in path.read_text(encoding="utf-8")
+    }
     assert users == {"ministack_adapter"}
 
 

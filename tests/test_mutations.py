@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests import iam_report
 from ops import rollback, runs
+from tests import iam_report
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 from tests.deployments.world import World
 from tests.lambdas.predict.signed import Consumer
@@ -125,7 +125,9 @@ def test_every_used_statement_is_needed(live: Deployed) -> None:
             for at, statement in enumerate(document["Statement"]):
                 number += 1
                 if not any(
-                    iam_report.allows(grant, each) for grant in iam_report.grants({role: [statement]}) for each in decisions
+                    iam_report.allows(grant, each)
+                    for grant in iam_report.grants({role: [statement]})
+                    for each in decisions
                 ):
                     continue  # reviewed, by `make iam`
                 with without(iam, role, policy, document, at):

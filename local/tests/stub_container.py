@@ -30,54 +30,56 @@ def train(root: Path) -> None:
     (root / "model/model.json").write_text(json.dumps({"label": hyperparameters.get("label", "none")}))
 
 
+class Handler(BaseHTTPRequestHandler):
+    label = ""
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        if self.path == "/ping":
+            self.reply(503 if os.environ.get("PING") == "never" else 200, b"")
+        elif self.path == "/execution-parameters" and "PARAMETERS" in os.environ:
+            self.reply(200, os.environ["PARAMETERS"].encode())
+        else:
+            self.reply(404, b"")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if b"bad" in body:
+            self.reply(400, b"unable to evaluate payload provided")
+        elif body == b"break" or "BROKEN" in os.environ:
+            self.reply(500, b"Internal Server Error")
+        elif body == b"die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif body == b"pid":
+            self.reply(200, str(os.getpid()).encode())
+        else:
+            time.sleep(float(os.environ.get("DELAY", "0")))
+            lines = [f"{self.label}:{line}".encode() for line in body.decode().splitlines()]
+            self.reply(200, b"\n".join(lines))
+
+    def reply(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", self.headers.get("Accept", "text/plain"))
+        custom = self.headers.get("X-Amzn-SageMaker-Custom-Attributes")
+        if custom:
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", custom)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """No access log."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 def serve(root: Path, port: int) -> None:
-    label = json.loads((root / "model/model.json").read_text())["label"]
+    label = Handler.label = json.loads((root / "model/model.json").read_text())["label"]
     print(f"serving {label} as {os.getpid()}", flush=True)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            if self.path == "/ping":
-                self.reply(503 if os.environ.get("PING") == "never" else 200, b"")
-            elif self.path == "/execution-parameters" and "PARAMETERS" in os.environ:
-                self.reply(200, os.environ["PARAMETERS"].encode())
-            else:
-                self.reply(404, b"")
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if b"bad" in body:
-                self.reply(400, b"unable to evaluate payload provided")
-            elif body == b"break" or "BROKEN" in os.environ:
-                self.reply(500, b"Internal Server Error")
-            elif body == b"die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            elif body == b"pid":
-                self.reply(200, str(os.getpid()).encode())
-            else:
-                time.sleep(float(os.environ.get("DELAY", "0")))
-                lines = [f"{label}:{line}".encode() for line in body.decode().splitlines()]
-                self.reply(200, b"\n".join(lines))
-
-        def reply(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Type", self.headers.get("Accept", "text/plain"))
-            custom = self.headers.get("X-Amzn-SageMaker-Custom-Attributes")
-            if custom:
-                self.send_header("X-Amzn-SageMaker-Custom-Attributes", custom)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """No access log."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
     server = Server(("127.0.0.1", port), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-
 from local_aws.cloud import running
+
 from ops import rollback, runs
 from ops.account import NothingToDo
 from tests.conftest import wait_for
