@@ -1,49 +1,34 @@
-"""The programs that run inside SageMaker jobs: `python3 jobs.zip COMMAND …`, or this folder by its name."""
-
-from __future__ import annotations
+"""The programs that run inside SageMaker jobs: `python -m pipeline.jobs COMMAND …`, or `python3 jobs.zip COMMAND …`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-import drift
-import evaluate
-import merge
-import preprocess
-from heap import large_arrays_apart
-from problems import JobError
+from .drift.job import drift
+from .evaluate.job import evaluate
+from .preprocess.job import preprocess
+from .preprocess.merge import merge
+from .shared.errors import JobError
+from .shared.malloc_settings import map_large_arrays
 
 MESSAGE_BYTES = 1024
 """The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
 container")."""
+COMMANDS = {"preprocess": preprocess, "merge": merge, "evaluate": evaluate, "drift": drift}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one program; return 0, or 1 after saying what is wrong on stderr and in the message file."""
-    chosen = _parser().parse_args(arguments)
-    large_arrays_apart()
+    """Run one program; return 0, or 1 after writing the error to stderr and to the message file."""
+    options = vars(_parser().parse_args(arguments))
+    command, message = options.pop("command"), options.pop("message")
+    map_large_arrays()
     try:
-        if chosen.command == "preprocess":
-            preprocess.run(chosen.settings, chosen.input, chosen.output, chosen.resources)
-        elif chosen.command == "merge":
-            merge.run(chosen.settings, chosen.run, chosen.output)
-        elif chosen.command == "drift":
-            drift.run(
-                chosen.settings,
-                captured=chosen.data_capture,
-                window=chosen.window,
-                baseline=chosen.baseline,
-                evaluation=chosen.evaluation,
-                output=chosen.output,
-            )
-        else:
-            champion = chosen.predictions / "champion"
-            evaluate.run(chosen.settings, chosen.predictions / "challenger", chosen.labels, chosen.output, champion if champion.is_dir() and any(champion.iterdir()) else None)
+        COMMANDS[command](**options)
     except JobError as error:
-        _tell(str(error), chosen.message)
+        _report(str(error), message)
         return 1
     except Exception as error:
-        _tell(f"{chosen.command} failed, {type(error).__name__}: {error}", chosen.message)
+        _report(f"{command} failed, {type(error).__name__}: {error}", message)
         raise
     return 0
 
@@ -54,28 +39,27 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--settings", type=Path, required=True, help="settings JSON, or a directory holding it alone")
     shared.add_argument("--output", type=Path, required=True, help="directory to write to")
-    shared.add_argument("--message", type=Path, help="file for the one-line message when something is wrong")
-    preparing = commands.add_parser("preprocess", parents=[shared], help="check and split the data")
-    preparing.add_argument("--input", type=Path, required=True, help="directory with CSV or Parquet files")
-    preparing.add_argument("--resources", type=Path, help="resourceconfig.json, when this is one of several instances")
-    merging = commands.add_parser("merge", parents=[shared], help="make one result of those of several instances")
-    merging.add_argument("--run", type=Path, required=True, help="directory with what preprocess wrote on every one")
-    evaluating = commands.add_parser("evaluate", parents=[shared], help="measure predictions against labels")
-    evaluating.add_argument("--predictions", type=Path, required=True, help="directory with the transform's .out files")
-    evaluating.add_argument("--labels", type=Path, required=True, help="directory with labels .jsonl files")
-    evaluating.add_argument("--champion", type=Path, help="the champion's predictions of the same rows, to compare")
-    drifting = commands.add_parser("drift", parents=[shared], help="compare captured requests with the baseline")
-    for name, what in (
+    shared.add_argument("--message", type=Path, help="file for the one-line message on failure")
+    command = commands.add_parser("preprocess", parents=[shared], help="check and split the data")
+    command.add_argument("--input", dest="source", type=Path, required=True, help="directory with CSV or Parquet files")
+    command.add_argument("--resources", type=Path, help="resourceconfig.json, when this is one of several instances")
+    command = commands.add_parser("merge", parents=[shared], help="merge the results of several instances")
+    command.add_argument("--run", type=Path, required=True, help="directory with the output of preprocess on each")
+    command = commands.add_parser("evaluate", parents=[shared], help="measure predictions against labels")
+    command.add_argument("--predictions", type=Path, required=True, help="directory with challenger/ and champion/")
+    command.add_argument("--labels", type=Path, required=True, help="directory with labels .jsonl files")
+    command = commands.add_parser("drift", parents=[shared], help="compare captured requests with the baseline")
+    for name, content in (
         ("data-capture", "the endpoint's data capture"),
-        ("window", "window.json and truth.csv"),
+        ("window", "window.json and ground_truth.csv"),
         ("baseline", "baseline.json of the live model's run"),
         ("evaluation", "profile.json of the live model's run"),
     ):
-        drifting.add_argument(f"--{name}", type=Path, required=True, help=f"directory with {what}")
+        command.add_argument(f"--{name}", type=Path, required=True, help=f"directory with {content}")
     return parser
 
 
-def _tell(message: str, file: Path | None) -> None:
+def _report(message: str, file: Path | None) -> None:
     line = " ".join(message.split())
     print(line, file=sys.stderr)
     if file is not None:

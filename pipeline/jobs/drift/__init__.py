@@ -1,0 +1,1 @@
+"""Compare captured requests with the data that the live model was trained on."""

@@ -1,0 +1,184 @@
+"""The rows, answers and inference ids of an endpoint's data capture, in batches."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
+from ..shared.arrow import Floats, to_numpy
+from ..shared.json_lines import BLOCK_BYTES, Block, read_blocks
+from ..shared.settings import JobSettings
+
+_SIDE = pa.struct([("data", pa.string()), ("encoding", pa.string())])
+_EVENT = pa.struct([(name, pa.string()) for name in ("eventId", "inferenceId", "inferenceTime")])
+_RECORD = pa.schema(
+    [("captureData", pa.struct([("endpointInput", _SIDE), ("endpointOutput", _SIDE)])), ("eventMetadata", _EVENT)]
+)
+Request = tuple[str, str, int]
+"""Inference id, time and number of rows."""
+
+
+@dataclass(frozen=True)
+class CapturedRows:
+    """Rows in the order of their files; a value that was left out or is no number is NaN."""
+
+    features: Floats
+    """Shape (rows, features)."""
+    scores: Floats
+    """Shape (rows,), or (rows, classes) for multiclass."""
+    classes: Floats
+    """Shape (rows,): predicted class numbers; NaN for regression."""
+    keys: NDArray[np.bytes_]
+    """Shape (rows,): `row_key` of inference id and number of the row in its request, from 1."""
+    times: NDArray[np.str_]
+    """Shape (rows,): the time of each answer, ISO 8601 in UTC: as text in the order of time."""
+    requests: int
+    unreadable: int
+    """Records that have no row of this model's width, or no answer to each."""
+
+
+def row_key(inference: str, row: int) -> bytes:
+    """Return both values in one that can be sorted."""
+    return f"{inference},{row}".encode("utf-8", "surrogatepass")
+
+
+def read_data_capture(directory: Path, settings: JobSettings) -> Iterator[CapturedRows]:
+    """Yield every `.jsonl` file under a directory, sorted by path, in batches; the last may be empty.
+
+    A record that cannot be read is counted.
+    """
+    held: list[bytes] = []
+    for block in read_blocks(directory, ".jsonl"):
+        held.append(block.text if block.text.endswith(b"\n") else block.text + b"\n")
+        if sum(map(len, held)) >= BLOCK_BYTES:
+            yield _batch(b"".join(held), settings)
+            held.clear()
+    yield _batch(b"".join(held), settings)
+
+
+def _batch(text: bytes, settings: JobSettings) -> CapturedRows:
+    # Text that pyarrow cannot read as a whole is read record by record, as one may be unreadable alone.
+    block = Block("", 1, text)
+    return _by_columns(block, settings) or _by_record(block, settings)
+
+
+def _by_columns(block: Block, settings: JobSettings) -> CapturedRows | None:
+    columns = block.columns(_RECORD)
+    if columns is None:
+        return None
+    (inputs, input_encodings), (outputs, output_encodings) = (side.flatten() for side in columns[0].flatten())
+    event, inference, times = columns[1].flatten()
+    encodings = set(pc.unique(input_encodings).to_pylist() + pc.unique(output_encodings).to_pylist())
+    if any(column.null_count for column in (inputs, outputs, event, times)) or not encodings <= {"CSV", "JSON"}:
+        return None
+    given, answers = inputs.to_pylist(), _answers_of_all(outputs.to_pylist(), settings)
+    features = _numbers("\n".join(given).encode(), settings)
+    if answers is None or features is None:
+        return None
+    counts, scores, classes = answers
+    if [text.rstrip("\n").count("\n") + 1 for text in given] != counts or len(features) != sum(counts):
+        return None
+    names = pc.coalesce(inference, event).to_pylist()
+    return _captured(features, scores, classes, list(zip(names, times.to_pylist(), counts, strict=True)), 0)
+
+
+def _answers_of_all(texts: list[str], settings: JobSettings) -> tuple[list[int], Floats, Floats] | None:
+    """Return the number of answers per request, and the scores and classes of all of them."""
+    width = settings.score_width
+    score = pa.list_(pa.float64()) if width else pa.float64()
+    answer = pa.struct([("score", score), ("predicted_label", pa.float64())])
+    found = Block("", 1, "\n".join(texts).encode()).columns(pa.schema([("predictions", pa.list_(answer))]))
+    if found is None or found[0].null_count:
+        return None
+    scores, classes = found[0].flatten().flatten()
+    if width:
+        if scores.null_count or (to_numpy(scores.value_lengths()) != width).any():
+            return None
+        scores = scores.flatten()
+    if scores.null_count or classes.null_count not in (0, len(classes)):
+        return None
+    shaped = to_numpy(scores).reshape((-1, width) if width else -1)
+    return to_numpy(found[0].value_lengths()).tolist(), shaped, _filled(classes)
+
+
+def _numbers(text: bytes, settings: JobSettings) -> Floats | None:
+    names = list(settings.features)
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            pa_csv.ReadOptions(column_names=names),
+            pa_csv.ParseOptions(quote_char=False),
+            pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
+        )
+    except pa.ArrowInvalid:
+        return None
+    features = np.column_stack([_filled(pa.concat_arrays(column.chunks)) for column in table.columns])
+    features[~np.isfinite(features)] = np.nan
+    return features
+
+
+def _filled(column: pa.Array) -> Floats:
+    return to_numpy(pc.fill_null(column, float("nan")))
+
+
+def _by_record(block: Block, settings: JobSettings) -> CapturedRows:
+    features: list[list[float]] = []
+    scores: list[Any] = []
+    classes: list[float] = []
+    requests: list[Request] = []
+    unreadable, width = 0, settings.score_width
+    for _, _, record in block.documents():
+        try:
+            data = record["captureData"]
+            lines = [line for line in _text(data["endpointInput"]).splitlines() if line.strip()]
+            rows = [[_number(cell) for cell in line.split(",")] for line in lines]
+            answers = list(json.loads(_text(data["endpointOutput"]))["predictions"])
+            if len(rows) != len(answers) or any(len(row) != len(settings.features) for row in rows):
+                raise ValueError("rows of another width, or not an answer to each")
+            found = [answer["score"] for answer in answers]
+            if width and any(len(score) != width for score in found):
+                raise ValueError("not a score per class")
+            labels = [float(answer.get("predicted_label", "nan")) for answer in answers]
+            event = record["eventMetadata"]
+            request = event.get("inferenceId", event["eventId"]), event["inferenceTime"], len(rows)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            unreadable += 1
+            continue
+        features += rows
+        scores += found
+        classes += labels
+        requests.append(request)
+    table = np.array(features, dtype=float).reshape(-1, len(settings.features))
+    shaped = np.array(scores, dtype=float).reshape((-1, width) if width else -1)
+    return _captured(table, shaped, np.array(classes, dtype=float), requests, unreadable)
+
+
+def _captured(
+    features: Floats, scores: Floats, classes: Floats, requests: list[Request], unreadable: int
+) -> CapturedRows:
+    keys = [row_key(name, row) for name, _, count in requests for row in range(1, count + 1)]
+    counts = np.array([count for _, _, count in requests], np.int64)
+    times = np.repeat(np.array([at for _, at, _ in requests], np.str_), counts)
+    total = len(requests) + unreadable
+    return CapturedRows(features, scores, classes, np.array(keys, np.bytes_), times, total, unreadable)
+
+
+def _text(side: dict[str, Any]) -> str:
+    data = side["data"]
+    return base64.b64decode(data).decode("utf-8") if side["encoding"] == "BASE64" else str(data)
+
+
+def _number(cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        return float("nan")
+    return value if np.isfinite(value) else float("nan")

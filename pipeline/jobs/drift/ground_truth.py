@@ -1,0 +1,89 @@
+"""Ground truth, which arrives late, joined with the answers that were captured: the live model's quality."""
+
+import csv
+import math
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..shared.arrow import Floats
+from ..shared.documents import LiveQuality
+from ..shared.metrics import GROUPS, Predictions, measure_of, random_groups
+from ..shared.settings import JobSettings
+from .data_capture import CapturedRows, row_key
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Labels by row; the last one counts where a row has several."""
+
+    keys: NDArray[np.bytes_]
+    """Shape (rows,): `row_key`s, ascending."""
+    labels: Floats
+    """Shape (rows,): the class number, or the value for regression."""
+    unknown: int
+    """Labels that the settings do not know."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The true labels and the answers of rows: shape (rows,), the scores (rows, classes) for multiclass."""
+
+    labels: Floats
+    scores: Floats
+    classes: Floats
+
+
+def read_ground_truth(file: Path, settings: JobSettings) -> GroundTruth:
+    """Return the labels of a CSV with the columns inference_id, row and label."""
+    numbers = {name: float(number) for number, name in enumerate(settings.classes)}
+    names: list[bytes] = []
+    labels, unknown = array("d"), 0
+    with file.open(encoding="utf-8", newline="") as lines:
+        for line in csv.DictReader(lines):
+            label = numbers.get(line["label"], math.nan) if settings.classes else float(line["label"])
+            if math.isnan(label):
+                unknown += 1
+            else:
+                names.append(row_key(line["inference_id"], int(line["row"])))
+                labels.append(label)
+    keys = np.array(names, np.bytes_)
+    order = np.argsort(keys, kind="stable")
+    ascending = keys[order]
+    last = np.append(ascending[1:] != ascending[:-1], True)[: len(order)]
+    return GroundTruth(ascending[last], np.array(labels)[order[last]], unknown)
+
+
+def join(truth: GroundTruth, batch: CapturedRows) -> Joined:
+    """Return the rows of a batch whose label is known."""
+    places = np.searchsorted(truth.keys, batch.keys)
+    known = places < len(truth.keys)
+    known[known] = truth.keys[places[known]] == batch.keys[known]
+    return Joined(truth.labels[places[known]], batch.scores[known], batch.classes[known])
+
+
+def quality(truth: GroundTruth, batches: list[Joined], settings: JobSettings, minimum: int) -> LiveQuality:
+    """Return the metrics of all batches, and the quality gate's thresholds that they break.
+
+    There are no metrics when every label is the same, and no breach below `minimum` joined rows.
+    """
+    labels = np.concatenate([batch.labels for batch in batches])
+    rows, metrics = len(labels), {}
+    if rows and labels.min() != labels.max():
+        classes = np.concatenate([batch.classes for batch in batches]) if settings.classes else None
+        answers = Predictions(np.concatenate([batch.scores for batch in batches]), classes)
+        groups = random_groups(rows)
+        measured = measure_of(settings.predictor_type, labels, answers, groups)(
+            np.ones((1, rows if groups is None else GROUPS))
+        )
+        metrics = {name: float(value[0]) for name, value in measured.items() if math.isfinite(value[0])}
+    return {
+        "truths": len(truth.keys),
+        "joined": rows,
+        "unknown": truth.unknown,
+        "metrics": metrics,
+        "breaches": [f"live {breach}" for breach in settings.gate.breaches(metrics)] if rows >= minimum else [],
+    }

@@ -1,0 +1,174 @@
+"""Captured requests of a window against the data that the live model was trained on -> drift.json and summary.json."""
+
+import json
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..shared.documents import Baseline, Distribution, Drift, DriftReport, DriftSummary, MetricDatum, Profile
+from ..shared.errors import DriftInputError
+from ..shared.settings import DriftSettings, JobSettings, read_settings
+from .data_capture import CapturedRows, read_data_capture
+from .ground_truth import Joined, join, quality, read_ground_truth
+from .histogram import Counts, Histogram, histogram
+from .psi import measure, psi, psi_limit
+
+WORST = 20
+"""Features that get a CloudWatch metric of their own, each of which costs money; drift.json has all."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The counts of a window's rows; those of batches add up."""
+
+    rows: int
+    requests: int
+    unreadable: int
+    features: tuple[Histogram, ...]
+    score: Histogram | None
+    """None where the live model's profile has no scores to compare with: multiclass."""
+    classes: Counts
+    """Rows by predicted class."""
+
+    def __add__(self, other: "Seen") -> "Seen":
+        return Seen(
+            rows=self.rows + other.rows,
+            requests=self.requests + other.requests,
+            unreadable=self.unreadable + other.unreadable,
+            features=tuple(one + more for one, more in zip(self.features, other.features, strict=True)),
+            score=self.score + other.score if self.score and other.score else None,
+            classes=self.classes + other.classes,
+        )
+
+
+def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, evaluation: Path, output: Path) -> None:
+    """Compare the window's rows with the baseline, and its answers with the ground truth; write both documents.
+
+    Args:
+        settings: The settings document.
+        data_capture: Holds the endpoint's `.jsonl` files.
+        window: Holds window.json and ground_truth.csv.
+        baseline: Holds baseline.json of the run that trained the live model.
+        evaluation: Holds profile.json of the same run.
+        output: Where drift.json and summary.json are written.
+
+    Raises:
+        JobError: the settings or one of these documents cannot be read.
+    """
+    wanted = read_settings(settings)
+    span, reference = _read(window / "window.json"), _read(baseline / "baseline.json")
+    profile = _read(evaluation / "profile.json")
+    truth = read_ground_truth(window / "ground_truth.csv", wanted)
+    joined: list[Joined] = []
+
+    def seen(batch: CapturedRows) -> Seen:
+        joined.append(join(truth, batch))
+        return count(batch, span["since"], reference, profile, wanted)
+
+    total = reduce(add, map(seen, read_data_capture(data_capture, wanted)))
+    report: DriftReport = {**span, **compare(total, reference, profile, wanted)}
+    report["quality"] = quality(truth, joined, wanted, wanted.drift.minimum_rows)
+    report["breaches"] += report["quality"]["breaches"]
+    if report["breaches"]:
+        report["verdict"] = "drift"
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "drift.json").write_text(json.dumps(report), encoding="utf-8")
+    (output / "summary.json").write_text(json.dumps(summary(report)), encoding="utf-8")
+    print(f"{report['rows']} rows since {span['since']}: {report['verdict']}")
+    print("\n".join(report["breaches"]))
+
+
+def count(batch: CapturedRows, since: str, reference: Baseline, profile: Profile, settings: JobSettings) -> Seen:
+    """Return the counts of the rows of a batch that were answered at `since` or later."""
+    rows = batch.times >= since
+    classes = batch.classes[rows]
+    return Seen(
+        rows=int(rows.sum()),
+        requests=batch.requests,
+        unreadable=batch.unreadable,
+        features=tuple(
+            histogram(reference["features"][name], values)
+            for name, values in zip(settings.features, batch.features[rows].T, strict=True)
+        ),
+        score=histogram(profile["score"], batch.scores[rows])
+        if "score" in profile and batch.scores.ndim == 1
+        else None,
+        classes=np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ()))),
+    )
+
+
+def compare(seen: Seen, reference: Baseline, profile: Profile, settings: JobSettings) -> DriftReport:
+    """Return the verdict, each breach as a phrase, and the distances of every feature, the scores and the labels."""
+    thresholds = settings.drift
+    report: DriftReport = {"rows": seen.rows, "requests": seen.requests, "unreadable": seen.unreadable}
+    report |= {"verdict": "none", "breaches": [], "features": {}, "predictions": {}}
+    if seen.rows < thresholds.minimum_rows:
+        return {**report, "verdict": "not enough data", "wanted": thresholds.minimum_rows}
+    # Bonferroni: each distance of each column is one more chance to be wrong.
+    each = thresholds.significance / (2 * len(settings.features) + 3)
+    for name, values in zip(settings.features, seen.features, strict=True):
+        report["features"][name] = _feature(reference["features"][name], values, thresholds, each)
+    if seen.score:
+        report["predictions"] = measure(profile["score"], seen.score, thresholds, each)
+    if "labels" in profile:
+        expected, actual = np.array(list(profile["labels"].values()), float), seen.classes.astype(float)
+        index, highest = psi(expected, actual), max(thresholds.psi, psi_limit(expected, actual, each))
+        reasons = [f"PSI {index:.3g} is above {highest:.3g}"] if index > highest else []
+        counts = dict(zip(profile["labels"], actual.tolist(), strict=True))
+        report["labels"] = {"counts": counts, "psi": index, "reasons": reasons}
+    found = {"predictions": report["predictions"], "labels": report.get("labels", {}), **report["features"]}
+    report["breaches"] = [f"{name}: {reason}" for name, of in found.items() for reason in of.get("reasons", [])]
+    report["verdict"] = "drift" if report["breaches"] else "none"
+    return report
+
+
+def _feature(reference: Distribution, seen: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
+    missing = 1 - seen.count / seen.rows
+    if not seen.count:
+        return {"psi": 0.0, "ks": 0.0, "missing": missing, "out_of_range": 0.0, "reasons": ["every value is missing"]}
+    outside = seen.outside / seen.count
+    found = measure(reference, seen, thresholds, significance)
+    for description, share, highest in (
+        ("missing", missing, thresholds.missing),
+        ("outside the range of the training data", outside, thresholds.out_of_range),
+    ):
+        if share > highest:
+            found["reasons"].append(f"{share:.3g} of the values are {description}, above {highest:g}")
+    return {**found, "missing": missing, "out_of_range": outside}
+
+
+def summary(report: DriftReport) -> DriftSummary:
+    """Return the document that the state machine reads; its metrics have the form that PutMetricData takes."""
+    features = report["features"]
+    figures = {"Rows": report["rows"], "Breaches": len(report["breaches"]), "Unreadable": report["unreadable"]}
+    if features:
+        figures |= {
+            "LargestPSI": max(found["psi"] for found in features.values()),
+            "LargestKS": max(found["ks"] for found in features.values()),
+            "LargestMissingRate": max(found["missing"] for found in features.values()),
+            "LargestOutOfRangeRate": max(found["out_of_range"] for found in features.values()),
+        }
+    if report.get("labels"):
+        figures["LabelPSI"] = report["labels"]["psi"]
+    figures |= {f"Live_{name}": value for name, value in report["quality"]["metrics"].items()}
+    metrics: list[MetricDatum] = [{"MetricName": name, "Value": value} for name, value in figures.items()]
+    for name in sorted(features, key=lambda name: -features[name]["psi"])[:WORST]:
+        dimensions = [{"Name": "Feature", "Value": name}]
+        metrics.append({"MetricName": "FeaturePSI", "Value": features[name]["psi"], "Dimensions": dimensions})
+    reason = "; ".join(report["breaches"][:10]) or f"{report['verdict']}: {report['rows']} rows"
+    return {"verdict": report["verdict"], "drifted": bool(report["breaches"]), "reason": reason, "metrics": metrics}
+
+
+def _read(path: Path) -> Any:
+    """Return a document; the caller gives it its type."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DriftInputError(f"{path}: {error}: did the run that trained the live model write it?") from error
+    if not isinstance(document, dict):
+        raise DriftInputError(f"{path}: not an object")
+    return document

@@ -1,0 +1,65 @@
+"""Distances between distributions (PSI, KS), and the limits that samples of one distribution stay below."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from ..shared.arrow import Floats
+from ..shared.documents import Distribution, Drift
+from ..shared.settings import DriftSettings
+from .histogram import Histogram
+
+
+def psi(expected: Floats, actual: Floats) -> float:
+    """Return the population stability index of two tables of counts; half a row is added to each, so none is empty."""
+    before = (expected + 0.5) / (expected + 0.5).sum()
+    after = (actual + 0.5) / (actual + 0.5).sum()
+    return float(((after - before) * np.log(after / before)).sum())
+
+
+def psi_limit(expected: Floats, actual: Floats, significance: float) -> float:
+    """Return the index that samples of these sizes of one distribution stay below, except for `significance`.
+
+    The index is then nearly (1/n + 1/m) times a chi-square variable (Yurdakul and Naranjo, "Statistical properties of
+    the population stability index", 2020); its quantile is Wilson and Hilferty's.
+    """
+    free = max(1, len(expected) - 1)
+    normal = NormalDist().inv_cdf(1 - significance)
+    quantile = free * (1 - 2 / (9 * free) + normal * math.sqrt(2 / (9 * free))) ** 3
+    return float(quantile * (1 / expected.sum() + 1 / actual.sum()))
+
+
+def ks(percentiles: Floats, seen: Histogram) -> float:
+    """Return the Kolmogorov-Smirnov distance of values from a distribution known by its 99 percentiles.
+
+    At the k-th percentile the share of values up to it lies between k and k + 1 hundredths: the distance from there.
+    Both sides of each percentile count, since where percentiles repeat the distribution has a step.
+    """
+    places, farthest = np.unique(percentiles), 0.0
+    for counted, known in (
+        (seen.below, np.searchsorted(percentiles, places, side="left") / 100),
+        (seen.up_to, np.searchsorted(percentiles, places, side="right") / 100),
+    ):
+        share = counted / seen.count
+        farthest = max(farthest, float(np.maximum(known - share, share - known - 0.01).max()))
+    return farthest
+
+
+def ks_limit(before: int, after: int, significance: float) -> float:
+    """Return the distance that two samples of one distribution stay below (Smirnov's limit)."""
+    return math.sqrt(-math.log(significance / 2) / 2 * (1 / before + 1 / after))
+
+
+def measure(reference: Distribution, seen: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
+    """Return {psi, ks, reasons} of values, at least one, against the reference of their histogram."""
+    expected, actual = np.array(reference["bins"]["counts"], float), seen.bins.astype(float)
+    index, distance = psi(expected, actual), ks(np.array(reference["percentiles"]), seen)
+    highest = max(thresholds.psi, psi_limit(expected, actual, significance))
+    farthest = max(thresholds.ks, ks_limit(int(expected.sum()), seen.count, significance))
+    reasons = []
+    if index > highest:
+        reasons.append(f"PSI {index:.3g} is above {highest:.3g}")
+    if distance > farthest:
+        reasons.append(f"KS {distance:.3g} is above {farthest:.3g}")
+    return {"psi": index, "ks": distance, "reasons": reasons}

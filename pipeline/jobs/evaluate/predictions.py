@@ -1,0 +1,140 @@
+"""The predictions of a transform job, and the labels of the same rows, line by line."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..shared.arrow import to_numpy
+from ..shared.errors import PredictionsError, place, shortened
+from ..shared.json_lines import Block, read_blocks
+from ..shared.metrics import Numbers, Predictions, RowsByFile
+from ..shared.settings import JobSettings
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The true labels, in the order of the hold-out."""
+
+    values: Numbers
+    """Shape (rows,): the class number, or the value for regression."""
+    rows_by_file: RowsByFile
+
+
+def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
+    """Read every `.out` file under a directory, sorted by path.
+
+    Raises:
+        PredictionsError: no file, or a line that is not JSON with a finite score (one per class for multiclass) and, for
+            classes, a predicted_label that is a class number.
+    """
+    columns = [_Column("score", width=settings.score_width)]
+    if settings.classes:
+        columns.append(_Column("predicted_label", classes=len(settings.classes)))
+    (scores, *classes), rows = _read(directory, ".out", columns)
+    return Predictions(scores, classes[0] if classes else None, rows)
+
+
+def read_labels(directory: Path, settings: JobSettings) -> Labels:
+    """Read every `.jsonl` file of labels under a directory, sorted by path.
+
+    Raises:
+        PredictionsError: no file, a line that is not JSON with a label, or labels that no metric is defined for.
+    """
+    (labels,), rows = _read(directory, ".jsonl", [_Column("label", classes=len(settings.classes))])
+    if not len(labels) or labels.min() == labels.max():
+        raise PredictionsError(f"{directory}: every one of the {len(labels)} labels is the same: nothing to measure")
+    return Labels(labels, rows)
+
+
+@dataclass(frozen=True)
+class _Column:
+    key: str
+    classes: int = 0
+    """A class number from 0 to below this; 0: any finite number."""
+    width: int = 0
+    """The length of the list of numbers on each line; 0: a number."""
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        return pa.list_(pa.float64()) if self.width else pa.float64()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        # Class numbers are read as fractions: containers of 2019 answered 0.0, later ones 0.
+        return np.min_scalar_type(-self.classes) if self.classes else np.dtype(np.float64)
+
+    def array(self, column: pa.Array) -> Numbers | None:
+        """Return the values; None when a line lacks a valid one."""
+        if column.null_count:
+            return None
+        if self.width:
+            lengths, column = column.value_lengths(), column.flatten()
+            if column.null_count or (to_numpy(lengths) != self.width).any():
+                return None
+        values = to_numpy(column)
+        if not np.isfinite(values).all() or (self.classes and not np.isin(values, np.arange(self.classes)).all()):
+            return None
+        return values.astype(self.dtype).reshape((-1, self.width) if self.width else -1)
+
+    def value(self, where: str, document: dict[str, Any]) -> list[float]:
+        """Return the value of one line, or its values.
+
+        Raises:
+            PredictionsError: it is not valid.
+        """
+        found: Any = document.get(self.key)
+        if self.classes:
+            if type(found) not in (int, float) or found not in range(self.classes):
+                text, last = shortened(json.dumps(found)), self.classes - 1
+                raise PredictionsError(f"{where}: {self.key} is {text}, want a class from 0 to {last}")
+            return [float(found)]
+        if self.width and (not isinstance(found, list) or len(found) != self.width):
+            raise PredictionsError(
+                f"{where}: {self.key} must be a list of {self.width} numbers: is it this model's answer?"
+            )
+        numbers: list[float] = found if self.width else [found]
+        for number in numbers:
+            if type(number) not in (int, float) or not math.isfinite(number):
+                text = shortened(json.dumps(number))
+                raise PredictionsError(f"{where}: {self.key} is {text}, a finite number is wanted")
+        return numbers
+
+
+def _read(directory: Path, suffix: str, columns: list[_Column]) -> tuple[list[Numbers], RowsByFile]:
+    parts: list[list[Numbers]] = []
+    rows: RowsByFile = {}
+    for block in read_blocks(directory, suffix):
+        parts.append(_fast(block, columns) or _line_by_line(block, columns))
+        rows[block.file] = rows.get(block.file, 0) + len(parts[-1][0])
+    if not parts:
+        raise PredictionsError(f"{directory}: no file whose name ends in {suffix}: did the job before this one end?")
+    return [np.concatenate(column) for column in zip(*parts, strict=True)], rows
+
+
+def _fast(block: Block, columns: list[_Column]) -> list[Numbers] | None:
+    found = block.columns(pa.schema([(column.key, column.arrow_type) for column in columns]))
+    if found is None:
+        return None
+    arrays = [column.array(values) for column, values in zip(columns, found, strict=True)]
+    return None if any(array is None for array in arrays) else arrays  # type: ignore[return-value]
+
+
+def _line_by_line(block: Block, columns: list[_Column]) -> list[Numbers]:
+    """Read a block that has a fault, or blank lines, with an error that names the line."""
+    kept: list[list[list[float]]] = [[] for _ in columns]
+    for number, line, document in block.documents():
+        where = place(block.file, number)
+        if not isinstance(document, dict):
+            text = shortened(line.decode("utf-8", "backslashreplace").strip())
+            raise PredictionsError(f"{where}: {text} is not a JSON object: run the job before this one again")
+        for column, values in zip(columns, kept, strict=True):
+            values.append(column.value(where, document))
+    return [
+        np.array(values, column.dtype).reshape((-1, column.width) if column.width else -1)
+        for column, values in zip(columns, kept, strict=True)
+    ]

@@ -1,0 +1,60 @@
+"""Every file of the data, whatever its format: valid rows out, bad ones to the quarantine."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from ..shared.errors import DataFileError
+from ..shared.settings import JobSettings
+from .csv_reader import read_csv
+from .parallel_map import parallel_map
+from .parquet_reader import read_parquet
+from .quarantine import Quarantine
+from .records import LINE_BITS, Records
+from .validation import Rows
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+NO_FILE = f"no file whose name ends in {', '.join(SUFFIXES)}: upload one under the data prefix"
+BLOCKS_IN_MEMORY = 128
+"""A block of text is this part of the memory: each of those under way needs some six times its size."""
+
+
+class DataFiles:
+    """The files under a directory, sorted by path."""
+
+    def __init__(self, root: Path, settings: JobSettings) -> None:
+        self.settings = settings
+        self.files = sorted(path for path in root.rglob("*") if path.name.lower().endswith(SUFFIXES) and path.is_file())
+        self.names = [str(file.relative_to(root)) for file in self.files]
+        self.rows = [0] * len(self.files)
+        """Rows read of each file so far, bad ones too."""
+
+    def records(self, quarantine: Quarantine) -> Iterator[Records]:
+        """Yield the rows of every file, in order.
+
+        Raises:
+            DataFileError: a file that is empty or unreadable, a column missing or unknown, or more bad rows than the
+                limit: a value that is not a finite number, an unknown label, too many or too few values.
+        """
+        for number, rows, records in parallel_map(self._read, self._blocks()):
+            self.rows[number] += len(rows.labels) + len(rows.bad)
+            quarantine.add(rows.bad)
+            if len(records):
+                yield records
+        for name, count in zip(self.names, self.rows, strict=True):
+            if not count:
+                raise DataFileError(f"{name}: a header and no rows: add rows or remove the file")
+
+    def _read(self, block: tuple[int, Callable[[], Rows]]) -> tuple[int, Rows, Records]:
+        number, read = block
+        rows = read()
+        places = rows.lines | number << LINE_BITS
+        return number, rows, Records.of(rows.features, rows.labels, places, self.settings.salt)
+
+    def _blocks(self) -> Iterator[tuple[int, Callable[[], Rows]]]:
+        read_text = partial(read_csv, known=set())
+        size = max(1, self.settings.memory_bytes // BLOCKS_IN_MEMORY)
+        for number, (file, name) in enumerate(zip(self.files, self.names, strict=True)):
+            read_file = read_parquet if file.suffix.lower() == ".parquet" else read_text
+            for read in read_file(file, name, size, self.settings):
+                yield number, read

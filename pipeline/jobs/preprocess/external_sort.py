@@ -1,0 +1,91 @@
+"""An external distribution sort of rows by their keys: in memory while they fit, else on disk.
+
+The first pass writes runs, each divided into buckets by the highest bits of the rows' keys, the last bucket first. The
+second takes some buckets at a time off the end of every run, so what is read needs no disk any more (Knuth, "The Art of
+Computer Programming", vol. 3, section 5.4).
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from ..shared.arrow import Floats
+from .records import Numbers, Records
+
+SORT_IN_MEMORY = 8
+"""Rows are held and sorted by this part of the memory: a sort needs two copies, and their text."""
+BUCKET_BITS = 12
+
+
+class ExternalSort:
+    """Rows of `width` words; holds at most `memory` bytes of them, and the last rows added."""
+
+    def __init__(self, folder: Path, width: int, memory: int) -> None:
+        self._folder, self._width, self._memory = folder, width, memory
+        self._held: list[Floats] = []
+        self._bytes = 0
+        self._disk: Path | None = None
+        self._runs: list[tuple[Path, Numbers]] = []
+        """Of each run, how many rows are in the buckets before each, and in all."""
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "ExternalSort":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, records: Records) -> None:
+        """Take rows, in any order."""
+        self._held.append(records.words)
+        self._bytes += records.words.nbytes
+        if self._bytes > self._memory:
+            self._write_run()
+
+    def groups(self) -> Iterator[Records]:
+        """Yield all rows, some buckets at a time, in the order of their keys from group to group; once."""
+        if self._disk is None:
+            if self._held:
+                yield Records(self._taken())
+            return
+        if self._held:
+            self._write_run()
+        before = np.sum([rows for _, rows in self._runs], axis=0)
+        most, first = self._memory // (8 * self._width), 0
+        while before[first] < before[-1]:
+            last = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
+            if rows := before[last] - before[first]:
+                yield self._loaded(first, last, rows)
+            first = last
+
+    def _taken(self) -> Floats:
+        words = np.concatenate(self._held)
+        self._held, self._bytes = [], 0
+        return words
+
+    def _write_run(self) -> None:
+        if self._disk is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)
+            self._disk = Path(self._stack.enter_context(made))
+        rows = Records(self._taken())
+        buckets = (rows.keys >> np.uint64(64 - BUCKET_BITS)).astype(np.uint16)
+        order = np.argsort(buckets, kind="stable")
+        run = self._disk / f"{len(self._runs):06}"
+        self._runs.append((run, np.searchsorted(buckets[order], np.arange((1 << BUCKET_BITS) + 1))))
+        run.write_bytes(rows.words[order[::-1]].data)
+
+    def _loaded(self, first: int, last: int, rows: int) -> Records:
+        words = np.empty((rows, self._width))
+        at = 0
+        for run, before in self._runs:
+            rest, count = int(before[-1] - before[last]), int(before[last] - before[first])
+            with run.open("r+b") as file:
+                file.seek(8 * self._width * rest)
+                file.readinto(words[at : at + count].data)
+                file.truncate(8 * self._width * rest)
+            at += count
+        return Records(words)

@@ -1,0 +1,114 @@
+"""Raw data -> train, validation and hold-out in the formats that the algorithm reads, and a baseline of the data."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..shared.errors import DataFileError
+from ..shared.settings import JobSettings, read_settings
+from .atomic_output import atomic_output
+from .baseline import Moments, in_sample
+from .data_files import NO_FILE, DataFiles
+from .external_sort import SORT_IN_MEMORY, ExternalSort
+from .parallel_map import parallel_map
+from .quarantine import Quarantine, check_limit
+from .records import Records, place_of
+from .split import Conflicts, distinct, split
+from .split_writer import SplitWriter, texts_of
+from .summary import Index, Summary, count_labels, label_conflict
+
+ROWS_AT_A_TIME = 8192
+
+
+def preprocess(settings: Path, source: Path, output: Path, resources: Path | None = None) -> None:
+    """Check every .csv, .csv.gz and .parquet file under `source`, and write the parts and the baseline to `output`.
+
+    Two passes: the first reads and checks all rows, the second takes them in the order of their keys
+    (external_sort.py), so memory does not grow with the data. Bad rows within the limit go to
+    quarantine/quarantine.jsonl.
+
+    With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
+    merge.py makes the checks that need every row, and shards/ holds what it needs for them.
+
+    Raises:
+        JobError: the settings or the data are not usable, or the disk is full; nothing is left written then.
+    """
+    wanted = read_settings(settings)
+    with atomic_output(output):
+        files = DataFiles(source, wanted)
+        if resources is not None:
+            host = json.loads(resources.read_text(encoding="utf-8"))["current_host"]
+            summary = write_parts(files, output, host)
+            summary.save(output / "shards")
+            print(f"{host}: {summary.read} rows in {len(summary.files)} file(s), {summary.kept} of them kept")
+        elif files.files:
+            write_parts(files, output, "").finish(output, wanted)
+        else:
+            raise DataFileError(f"{source}: {NO_FILE}")
+
+
+def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
+    """Read the rows, write those of the parts and of the quarantine, and return a summary of them.
+
+    Raises:
+        DataFileError: the data are not usable.
+    """
+    settings = files.settings
+    ending = f"-{host}" if host else ""
+    quarantine = Quarantine(output / "quarantine" / f"quarantine{ending}.jsonl", settings.bad_rows)
+    memory = max(1, settings.memory_bytes // SORT_IN_MEMORY)
+    with ExternalSort(output / "train", 3 + len(settings.features), memory) as rows_by_key:
+        for records in files.records(quarantine):
+            rows_by_key.add(records)
+        if not host:
+            check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
+        summary = Summary(
+            host=host,
+            files=files.names,
+            read=sum(files.rows),
+            refused=quarantine.count,
+            faults=quarantine.first,
+            moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
+            counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
+        )
+        writer = SplitWriter(output, host, settings.content_type)
+        with closing(writer), Index.writer(output / "shards", host) as index:
+            blocks = _blocks(rows_by_key, summary, index, settings)
+            for part, rows, texts, moments in parallel_map(partial(_written, settings), blocks):
+                writer.write(part, texts, rows)
+                summary.moments += moments
+        summary.shards = writer.shards
+    return summary
+
+
+def _blocks(
+    rows_by_key: ExternalSort, summary: Summary, index: Callable[[Records], None], settings: JobSettings
+) -> Iterator[tuple[str, Records]]:
+    """Yield every row to keep, some of a part at a time; raise LabelConflictError at the end if labels conflict."""
+    found: list[Conflicts] = []
+    for group in rows_by_key.groups():
+        rows, conflicts = distinct(group, settings)
+        if conflicts.count:
+            found.append(conflicts)
+        if found:
+            continue
+        index(rows)
+        summary.sample.append(rows[in_sample(rows, summary.read, settings)])
+        for part, of_part in split(rows, settings):
+            summary.counts[part] += count_labels(of_part.labels, settings)
+            for start in range(0, len(of_part), ROWS_AT_A_TIME):
+                yield part, of_part[start : start + ROWS_AT_A_TIME]
+    if found:
+        pair = found[0].first[np.argsort(found[0].first.places)]
+        one, other = [place_of(summary.files, place) for place in pair.places.tolist()]
+        count = sum(conflicts.count for conflicts in found)
+        raise label_conflict((one, pair.labels[0]), (other, pair.labels[1]), count, settings)
+
+
+def _written(settings: JobSettings, block: tuple[str, Records]) -> tuple[str, int, list[bytes], Moments]:
+    part, rows = block
+    return part, len(rows), texts_of(part, rows, settings), Moments.of(rows.words[:, 2:])

@@ -1,0 +1,64 @@
+"""RecordIO-wrapped protobuf, which the linear learner's training reads: half the bytes of CSV, and no text to parse.
+
+A frame is u32 0xCED7230A, u32 length, a `aialgs.data.Record` of one Float32 tensor each of features and label, zeros up
+to a multiple of 4 ("Common data formats for training"; field numbers of `sagemaker.amazon.record_pb2`). All frames of a
+table have the same length, so a frame is found by its number.
+"""
+
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..shared.arrow import Floats
+
+CONTENT_TYPE = "application/x-recordio-protobuf"
+MAGIC = struct.pack("<I", 0xCED7230A)
+_FEATURES, _LABEL, _FLOAT32 = 1, 2, 2
+
+
+def frames(labels: NDArray[Any], features: Floats) -> bytes:
+    """Return a frame per row, of labels (rows,) and features (rows, width); numbers beyond Float32 become infinite."""
+    with np.errstate(over="ignore"):
+        parts = [features.astype("<f4"), np.reshape(labels, (-1, 1)).astype("<f4")]
+    frame, starts = _frame(features.shape[1])
+    table = np.tile(np.frombuffer(frame, np.uint8), (len(labels), 1))
+    for start, values in zip(starts, parts, strict=True):
+        table[:, start : start + 4 * values.shape[1]] = values.view(np.uint8)
+    return table.tobytes()
+
+
+def features_of(framed: bytes, width: int) -> Floats:
+    """Return the features (rows, width) of what `frames` made."""
+    frame, (start, _) = _frame(width)
+    table = np.frombuffer(framed, np.uint8).reshape(-1, len(frame))[:, start : start + 4 * width]
+    return np.ascontiguousarray(table).view("<f4").astype(np.float64)
+
+
+def split(framed: bytes, rows: int) -> list[bytes]:
+    """Return each frame of a file with this number of rows."""
+    size = len(framed) // rows
+    return [framed[start : start + size] for start in range(0, len(framed), size)]
+
+
+def _frame(width: int) -> tuple[bytes, tuple[int, int]]:
+    """Return a frame of zeros, and where its features and its label begin."""
+    features, label = (_field(part, _entry(4 * size)) for part, size in ((_FEATURES, width), (_LABEL, 1)))
+    record = features + label
+    head = MAGIC + struct.pack("<I", len(record))
+    first = len(head) + len(features)
+    return head + record + bytes(-len(record) % 4), (first - 4 * width, first + len(label) - 4)
+
+
+def _entry(size: int) -> bytes:
+    """Return an entry of a map from names to tensors: "values", and `size` bytes of zeros."""
+    return _field(1, b"values") + _field(2, _field(_FLOAT32, _field(1, bytes(size))))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Return a field of protobuf's wire type 2: its tag, its length as a varint, its bytes."""
+    length, digits = len(content), b""
+    while length > 127:
+        digits, length = digits + bytes([length & 127 | 128]), length >> 7
+    return bytes([number << 3 | 2]) + digits + bytes([length]) + content

@@ -1,0 +1,142 @@
+"""The summary of the rows that an instance has read: enough to check and describe those of all instances together."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..shared.arrow import Floats
+from ..shared.errors import LabelConflictError
+from ..shared.settings import JobSettings
+from .baseline import Moments, baseline
+from .records import Keys, Records
+from .split import check_enough
+
+COLUMNS = {"keys": np.uint64, "places": np.int64, "labels": np.float64}
+
+
+@dataclass
+class Summary:
+    """Counts and statistics, added up while rows are processed."""
+
+    host: str
+    files: list[str]
+    read: int
+    refused: int
+    faults: list[str]
+    """The faults of the first bad rows."""
+    moments: Moments
+    """Of the label and the features of each row kept."""
+    counts: dict[str, NDArray[np.int64]]
+    """Rows kept by part and class."""
+    sample: list[Records] = field(default_factory=list)
+    shards: list[tuple[str, int, int]] = field(default_factory=list)
+    """Part, number and rows of each file of a part, in the order of the rows' keys."""
+
+    @property
+    def kept(self) -> int:
+        """Rows that are in a part."""
+        return sum(int(count.sum()) for count in self.counts.values())
+
+    def save(self, folder: Path) -> None:
+        """Write it to HOST.json and HOST.sample.npy."""
+        folder.mkdir(parents=True, exist_ok=True)
+        none = np.empty((0, 2 + len(self.moments.mean)))
+        np.save(folder / f"{self.host}.sample.npy", np.concatenate([none, *(rows.words for rows in self.sample)]))
+        document = {**vars(self), "sample": None}
+        document["moments"] = {name: np.array(value).tolist() for name, value in vars(self.moments).items()}
+        document["counts"] = {part: counts.tolist() for part, counts in self.counts.items()}
+        (folder / f"{self.host}.json").write_text(json.dumps(document), encoding="utf-8")
+
+    @staticmethod
+    def load(file: Path) -> "Summary":
+        """Return what `save` wrote to HOST.json and beside it."""
+        document = json.loads(file.read_text(encoding="utf-8"))
+        count = document["moments"].pop("count")
+        document["moments"] = Moments(count, **{name: np.array(value) for name, value in document["moments"].items()})
+        document["counts"] = {part: np.array(counts) for part, counts in document["counts"].items()}
+        document["sample"] = [Records(np.load(file.with_suffix(".sample.npy")))]
+        return Summary(**document)
+
+    def finish(self, output: Path, settings: JobSettings) -> None:
+        """Write baseline/baseline.json, and print the counts of rows.
+
+        Raises:
+            TooFewRowsError: there are too few rows in a class or a part.
+        """
+        read = f"{self.read} rows in {len(self.files)} file(s)"
+        check_enough(self.counts, f"{read}, first {self.files[0]}", settings)
+        sizes = {part: int(count.sum()) for part, count in self.counts.items()}
+        dropped = self.read - self.refused - self.kept
+        rows = {"read": self.read, "refused": self.refused, "duplicates_dropped": dropped, **sizes}
+        labels = np.sum(list(self.counts.values()), axis=0)
+        sample = Records(np.concatenate([records.words for records in self.sample]))
+        document = baseline(rows, labels, self.moments, sample, settings)
+        (output / "baseline").mkdir(parents=True, exist_ok=True)
+        (output / "baseline" / "baseline.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        refused = f"{self.refused} of them refused, " if self.refused else ""
+        counted = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        print(f"{read}, {refused}each different one once: {counted}")
+
+
+@dataclass(frozen=True)
+class Index:
+    """Key, place and label of every row that an instance keeps, in the order of keys; read from disk as needed."""
+
+    keys: Keys
+    places: NDArray[np.int64]
+    labels: Floats
+
+    @staticmethod
+    @contextmanager
+    def writer(folder: Path, host: str) -> Iterator[Callable[[Records], None]]:
+        """Return a function that appends rows; without a host it does nothing."""
+        if not host:
+            yield lambda _: None
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((folder / f"{host}.{name}").open("wb")) for name in COLUMNS}
+
+            def append(rows: Records) -> None:
+                for name, file in files.items():
+                    file.write(np.ascontiguousarray(getattr(rows, name)).data)
+
+            yield append
+
+    @staticmethod
+    def load(folder: Path, host: str) -> "Index":
+        """Return what `writer` wrote."""
+        columns: dict[str, NDArray[Any]] = {}
+        for name, kind in COLUMNS.items():
+            file = folder / f"{host}.{name}"
+            # An empty file cannot be mapped.
+            columns[name] = np.memmap(file, kind, "r") if file.stat().st_size else np.empty(0, kind)
+        return Index(**columns)
+
+    def __getitem__(self, rows: slice) -> "Index":
+        """Return some of the rows."""
+        return Index(self.keys[rows], self.places[rows], self.labels[rows])
+
+
+def count_labels(labels: Floats, settings: JobSettings) -> NDArray[np.int64]:
+    """Return how many rows each class has (shape (classes,)), or one count of all for regression."""
+    if not settings.classes:
+        return np.array([len(labels)])
+    return np.bincount(labels.astype(np.int64), minlength=len(settings.classes))
+
+
+def label_conflict(
+    one: tuple[str, float], other: tuple[str, float], count: int, settings: JobSettings
+) -> LabelConflictError:
+    """Return the error for two rows, given their places and labels, with the same features and different labels."""
+    labels = [settings.classes[int(label)] for _, label in (one, other)]
+    return LabelConflictError(
+        f'{one[0]} and {other[0]}: the same features are labelled "{labels[0]}" and "{labels[1]}":'
+        f" correct one or remove both ({count} such in all)"
+    )

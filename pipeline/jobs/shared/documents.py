@@ -1,0 +1,164 @@
+"""The JSON documents that the jobs write and read."""
+
+from typing import Literal, TypedDict
+
+
+class Bins(TypedDict):
+    """Counts of values up to each edge, and of those above the last: one more count than edges."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class Distribution(TypedDict):
+    """The distribution of a column's values; `percentiles` are the 99 from 1 % to 99 %."""
+
+    count: int
+    mean: float
+    standard_deviation: float
+    minimum: float
+    maximum: float
+    percentiles: list[float]
+    bins: Bins
+
+
+class Quantiles(TypedDict):
+    """The rows that percentiles and bins are of, and the error of a percentile's rank, a share, at 99 % certainty."""
+
+    rows: int
+    rank_error: float
+
+
+class Baseline(TypedDict, total=False):
+    """baseline.json: `labels` are rows by class; regression has `target` instead."""
+
+    rows: dict[str, int]
+    quantiles: Quantiles
+    features: dict[str, Distribution]
+    labels: dict[str, int]
+    target: Distribution
+
+
+class ScoreHistogram(TypedDict):
+    """Counts between edges, by the true label (`error` for regression)."""
+
+    edges: list[float]
+    counts: dict[str, list[int]]
+
+
+class Profile(TypedDict, total=False):
+    """profile.json: the answers on the hold-out. `labels` are rows by predicted class; multiclass has no `score`."""
+
+    labels: dict[str, int]
+    score: Distribution
+    histogram: ScoreHistogram
+
+
+class Metric(TypedDict):
+    """A metric of all rows, and its standard deviation over resamples of them."""
+
+    value: float
+    standard_deviation: float
+
+
+class Comparison(TypedDict):
+    """Challenger against champion; `difference` and its `interval` are positive where the challenger is better."""
+
+    metric: str
+    challenger: float
+    champion: float
+    difference: float
+    interval: list[float]
+    confidence: float
+
+
+class Decision(TypedDict):
+    """The quality gate's decision, and the reason as a sentence."""
+
+    accepted: bool
+    reason: str
+
+
+ConfusionMatrix = dict[str, dict[str, int]]
+"""{actual class: {predicted class: rows}}."""
+Curve = dict[str, list[float]]
+"""Coordinates by the model-quality schema's keys."""
+Metrics = dict[str, Metric | ConfusionMatrix | Curve]
+
+
+class Evaluation(TypedDict, total=False):
+    """evaluation.json: the section of its predictor type, and `comparison` where there is a champion."""
+
+    rows: int
+    binary_classification_metrics: Metrics
+    multiclass_classification_metrics: Metrics
+    regression_metrics: Metrics
+    comparison: Comparison
+    decision: Decision
+
+
+class Window(TypedDict):
+    """window.json: the run that trained the live model, and the window's first and last time, ISO 8601 in UTC."""
+
+    run: str
+    since: str
+    until: str
+
+
+class Drift(TypedDict, total=False):
+    """How far a column's values moved: the population stability index, Kolmogorov-Smirnov's distance, and each breach.
+
+    Features have the shares `missing` and `out_of_range` of their values too, predicted classes their counts.
+    """
+
+    psi: float
+    ks: float
+    missing: float
+    out_of_range: float
+    counts: dict[str, float]
+    reasons: list[str]
+
+
+class LiveQuality(TypedDict):
+    """The live model's metrics by ground truth: `truths` labels, `joined` with as many rows, `unknown` ones aside."""
+
+    truths: int
+    joined: int
+    unknown: int
+    metrics: dict[str, float]
+    breaches: list[str]
+
+
+Verdict = Literal["none", "drift", "not enough data"]
+
+
+class DriftReport(Window, total=False):
+    """drift.json; `wanted` is the number of rows that are too few of when the verdict is `not enough data`."""
+
+    rows: int
+    requests: int
+    unreadable: int
+    verdict: Verdict
+    breaches: list[str]
+    features: dict[str, Drift]
+    predictions: Drift
+    labels: Drift
+    wanted: int
+    quality: LiveQuality
+
+
+class MetricDatum(TypedDict, total=False):
+    """A metric as CloudWatch's PutMetricData takes it."""
+
+    MetricName: str
+    Value: float
+    Dimensions: list[dict[str, str]]
+
+
+class DriftSummary(TypedDict):
+    """summary.json: what the drift state machine reads."""
+
+    verdict: Verdict
+    drifted: bool
+    reason: str
+    metrics: list[MetricDatum]

@@ -1,0 +1,125 @@
+"""The settings document, as the jobs need it; pipeline/config.py validates it and writes it."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingsError
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """Thresholds by metric; a challenger may be worse than the champion by `margin`, at this `confidence`."""
+
+    minimum: dict[str, float]
+    maximum: dict[str, float]
+    margin: float
+    confidence: float
+
+    def breaches(self, metrics: dict[str, float]) -> list[str]:
+        """Return a phrase for each metric that breaks its threshold; a metric that is missing breaks none."""
+        return [
+            f"{name} {metrics[name]:.4g} is {side} {threshold:g}"
+            for sign, side, thresholds in ((1, "below", self.minimum), (-1, "above", self.maximum))
+            for name, threshold in thresholds.items()
+            if name in metrics and sign * metrics[name] < sign * threshold
+        ]
+
+
+@dataclass(frozen=True)
+class BadRowLimit:
+    """The number of bad rows allowed per run: `count`, or `share` of all rows, whichever is more."""
+
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """Thresholds of the drift check."""
+
+    minimum_rows: int
+    psi: float
+    ks: float
+    missing: float
+    out_of_range: float
+    significance: float
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """The columns, the classes by number, the split, the quality gate and the limits."""
+
+    predictor_type: str
+    target: str
+    classes: tuple[str, ...]
+    """Labels by class number; empty for regression."""
+    id_columns: tuple[str, ...]
+    features: tuple[str, ...]
+    minimum_rows_per_class: int
+    shares: dict[str, float]
+    """train, validation and holdout, summing to 1."""
+    salt: str
+    mini_batch_size: int
+    content_type: str
+    """Of the files that training reads."""
+    gate: GateSettings
+    bad_rows: BadRowLimit
+    drift: DriftSettings
+    memory_bytes: int
+    """The memory that preprocessing may use, in addition to the libraries' own."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column a CSV must have: the features in their order, the target, the ids."""
+        return (*self.features, self.target, *self.id_columns)
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The columns that hold numbers: the features, and the target for regression."""
+        return self.features if self.classes else (*self.features, self.target)
+
+    @property
+    def score_width(self) -> int:
+        """The length of an answer's list of scores, one per class; 0 where the score is a number."""
+        return len(self.classes) if self.predictor_type == "multiclass_classifier" else 0
+
+
+def read_settings(path: Path) -> JobSettings:
+    """Return the settings from a JSON file, or from the one JSON file in a directory.
+
+    Raises:
+        SettingsError: not exactly one file, or not a settings document.
+    """
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if len(files) != 1:
+        raise SettingsError(f"{path}: {len(files)} JSON files, want exactly one: the pipeline's settings")
+    try:
+        return _settings_of(json.loads(files[0].read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{files[0]}: not the pipeline's settings ({type(error).__name__}: {error}):"
+            " write it with Settings.to_json()"
+        ) from error
+
+
+def _settings_of(document: dict[str, Any]) -> JobSettings:
+    data, split, training = document["data"], document["data"]["split"], document["training"]
+    pair = (data["negative_label"], data["positive_label"])
+    return JobSettings(
+        predictor_type=data["predictor_type"],
+        target=data["target"],
+        classes=pair if data["predictor_type"] == "binary_classifier" else tuple(data["labels"]),
+        id_columns=tuple(data["id_columns"]),
+        features=tuple(data["features"]),
+        minimum_rows_per_class=data["minimum_rows_per_class"],
+        shares={part: split[part] for part in ("train", "validation", "holdout")},
+        salt=split["salt"],
+        mini_batch_size=int(training["hyperparameters"].get("mini_batch_size", 1000)),
+        content_type=training["content_type"],
+        gate=GateSettings(**document["gate"]),
+        bad_rows=BadRowLimit(**data["bad_rows"]),
+        drift=DriftSettings(**{field.name: document["drift"][field.name] for field in fields(DriftSettings)}),
+        memory_bytes=int(document["processing"]["memory_mb"] * 2**20),
+    )
