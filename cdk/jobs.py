@@ -9,12 +9,10 @@ from constructs import Construct
 
 from cdk import assembly, permissions
 from cdk.data import DataStore
+from cdk.jobs_package import write_jobs
 from cdk.network import Network
 from pipeline import images
 from pipeline.config import Settings
-
-ROOT = Path(__file__).parent.parent
-
 
 class Jobs(Construct):
     """`role` is the jobs' and the endpoint's; `ports` are the parts that the state machines name in each job."""
@@ -24,8 +22,9 @@ class Jobs(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
-        program = assets.Asset(self, "Program", path=str(ROOT / "pipeline" / "jobs"), exclude=["**/__pycache__", ".*"])
-        document = assets.Asset(self, "Settings", path=str(_written(settings, assembly.folder(self))))
+        folder = assembly.folder(self)
+        program = assets.Asset(self, "Program", path=str(write_jobs(folder / "jobs-package")))
+        document = assets.Asset(self, "Settings", path=str(_written(settings, folder)))
         image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
         self._network = network
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))

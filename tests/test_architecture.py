@@ -54,12 +54,11 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("room", ALLOWED)
 def test_a_room_imports_only_what_it_may(room: str) -> None:
-    siblings = {path.stem for path in modules(room)} if room == "pipeline/jobs" else set()
     wrong = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in modules(room)
         for name in imported(path)
-        if name.split(".")[0] not in ALLOWED[room] | STANDARD | siblings
+        if name.split(".")[0] not in ALLOWED[room] | STANDARD
     }
     assert wrong == set()
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from job_settings import GateSettings, JobSettings, read_settings
+
+from pipeline.jobs.preprocess.data_files import DataFiles
+from pipeline.jobs.preprocess.quarantine import Quarantine
+from pipeline.jobs.preprocess.records import Records
+from pipeline.jobs.shared.settings import DriftSettings, GateSettings, JobSettings, read_settings
+
+DRIFT = DriftSettings(minimum_rows=200, psi=0.2, ks=0.1, missing=0.05, out_of_range=0.05, significance=0.001)
 
 DOCUMENT = {
     "data": {
@@ -24,8 +30,16 @@ DOCUMENT = {
     "processing": {"memory_mb": 512},
     "training": {"content_type": "text/csv", "hyperparameters": {"mini_batch_size": 5}},
     "gate": {"minimum": {"auc": 0.7}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
+    "drift": dataclasses.asdict(DRIFT),
 }
 HEADER = "customer,age,visits,bought"
+
+
+def read_rows(folder: Path, settings: JobSettings) -> tuple[Records, list[str]]:
+    """All rows of a folder, and the names of its files."""
+    files = DataFiles(folder, settings)
+    read = [records.words for records in files.records(Quarantine(folder / "quarantine.jsonl", settings.bad_rows))]
+    return Records(np.concatenate(read)), files.names
 
 
 @pytest.fixture

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from captured import Captured, read_captured, row_key
-from distributions import distribution
-from drift import Bounds, compare, look_at, run, summary
-from shift import ks, ks_by_chance, psi, psi_by_chance
-from tally import tally
 
 from pipeline.config import load
+from pipeline.jobs.drift.data_capture import CapturedRows, read_data_capture, row_key
+from pipeline.jobs.drift.histogram import histogram
+from pipeline.jobs.drift.job import compare, count, drift, summary
+from pipeline.jobs.drift.psi import ks, ks_limit, psi, psi_limit
+from pipeline.jobs.shared.distributions import distribution
 
 ROOT = Path(__file__).parents[3]
-BOUNDS = Bounds(minimum_rows=200, psi=0.2, ks=0.1, missing=0.05, out_of_range=0.05, significance=0.001)
 WINDOWS = 100
 
 
@@ -32,22 +31,22 @@ def wdbc():
 def captured(features, scores=None):
     rows = len(features)
     none = np.full(rows, math.nan)
-    keys, times = np.zeros(rows, np.int64), np.full(rows, "2026")
-    return Captured(features, none if scores is None else scores, none, keys, times, rows, 0)
+    keys, times = np.full(rows, b""), np.full(rows, "2026")
+    return CapturedRows(features, none if scores is None else scores, none, keys, times, rows, 0)
 
 
 def judged(rows, reference, wanted):
     """The comparison of a window that comes in two batches."""
-    one, two = (look_at(captured(half), "2026", reference, {}, wanted) for half in np.array_split(rows, 2))
-    return compare(one + two, reference, {}, settings=wanted, bounds=BOUNDS)
+    one, two = (count(captured(half), "2026", reference, {}, wanted) for half in np.array_split(rows, 2))
+    return compare(one + two, reference, {}, wanted)
 
 
 @pytest.fixture(scope="module")
-def look(wdbc):
+def look(wdbc, settings):
     """The verdict on a window of rows, against a baseline of the data."""
     names, data = wdbc
     reference = {"features": {name: distribution(column) for name, column in zip(names, data.T, strict=True)}}
-    wanted = dataclasses.make_dataclass("Wanted", ["features"])(names)
+    wanted = dataclasses.replace(settings, features=names)
     return lambda rows: judged(rows, reference, wanted)
 
 
@@ -74,10 +73,10 @@ def test_a_shift_of_half_a_standard_deviation_in_one_feature_is_caught_in_the_fi
 
 
 @pytest.mark.full
-def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from():
+def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from(settings):
     generator = np.random.default_rng(3)
     names = [f"f{number}" for number in range(30)]
-    wanted = dataclasses.make_dataclass("Wanted", ["features"])(names)
+    wanted = dataclasses.replace(settings, features=names)
     alarms = caught = 0
     for _ in range(WINDOWS):
         known, rows = generator.normal(size=(569, 30)), generator.normal(size=(1000, 30))
@@ -93,10 +92,9 @@ def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from():
 
 def test_fifty_requests_are_not_enough_data_however_far_they_moved(wdbc, look):
     rows = wdbc[1][:50] + 1e6
-    assert look(rows) == {
-        "rows": 50, "requests": 50, "unreadable": 0, "verdict": "not enough data", "breaches": [], "features": {},
-        "predictions": {}, "wanted": 200,
-    }  # fmt: skip
+    counted = {"rows": 50, "requests": 50, "unreadable": 0, "wanted": 200}
+    nothing = {"breaches": [], "features": {}, "predictions": {}}
+    assert look(rows) == {**counted, **nothing, "verdict": "not enough data"}
 
 
 def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, look):
@@ -121,16 +119,16 @@ def test_what_chance_gives_is_what_samples_show():
     generator, expected = np.random.default_rng(5), np.full(10, 100.0)
     drawn = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
     tables = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
-    above = np.mean([psi(a, b) > psi_by_chance(expected, b, 0.01) for a, b in zip(drawn, tables, strict=True)])
+    above = np.mean([psi(a, b) > psi_limit(expected, b, 0.01) for a, b in zip(drawn, tables, strict=True)])
     assert 0.005 < above < 0.02
 
 
 def test_the_distance_of_a_step_is_the_step():
     reference = distribution(np.repeat([0.0, 1.0], [300, 700]))
-    same, moved = (tally(reference, np.repeat([0.0, 1.0], [zeros, 1000 - zeros])) for zeros in (300, 600))
+    same, moved = (histogram(reference, np.repeat([0.0, 1.0], [zeros, 1000 - zeros])) for zeros in (300, 600))
     assert ks(np.array(reference["percentiles"]), same) == pytest.approx(0, abs=0.01)
     assert ks(np.array(reference["percentiles"]), moved) == pytest.approx(0.3, abs=0.011)
-    assert ks_by_chance(1000, 1000, 0.05) == pytest.approx(1.358 * math.sqrt(2 / 1000), rel=1e-3)
+    assert ks_limit(1000, 1000, 0.05) == pytest.approx(1.358 * math.sqrt(2 / 1000), rel=1e-3)
 
 
 def record(rows, answers, inference="", at="2026-07-31T10:00:00Z"):
@@ -145,11 +143,14 @@ def record(rows, answers, inference="", at="2026-07-31T10:00:00Z"):
 
 def test_records_are_read_row_by_row_and_unreadable_ones_are_counted(settings, tmp_path):
     lines = [
-        record([[30, 2], ["", 3]], [(0.9, 1), (0.2, 0)], "a"), "not json", record([[1]], [(0.5, 0)]),
-        record([[1, 2]], [(0.5, 0), (0.5, 0)]), record([[4, 5]], [(0.7, 1)], "b", "2026-08-01T00:00:00Z"),
-    ]  # fmt: skip
+        record([[30, 2], ["", 3]], [(0.9, 1), (0.2, 0)], "a"),
+        "not json",
+        record([[1]], [(0.5, 0)]),
+        record([[1, 2]], [(0.5, 0), (0.5, 0)]),
+        record([[4, 5]], [(0.7, 1)], "b", "2026-08-01T00:00:00Z"),
+    ]
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    (kept,) = read_captured(tmp_path, settings)
+    (kept,) = read_data_capture(tmp_path, settings)
     assert (kept.requests, kept.unreadable) == (5, 3)
     np.testing.assert_array_equal(kept.features, [[30, 2], [math.nan, 3], [4, 5]])
     assert kept.keys.tolist() == [row_key("a", 1), row_key("a", 2), row_key("b", 1)]
@@ -163,26 +164,26 @@ def test_records_read_by_columns_are_what_they_are_one_by_one(settings, tmp_path
     good = [record(rows, [(0.9, 1), (0.2, 0)], f"id-{number}" * (number % 2)) for number in range(5)]
     (tmp_path / "a.jsonl").write_text("\n".join(good[:2]))
     (tmp_path / "b.jsonl").write_text("\n".join(good[2:]) + "\n")
-    (whole,) = read_captured(tmp_path, settings)
+    (whole,) = read_data_capture(tmp_path, settings)
     (tmp_path / "c.jsonl").write_text("not json")
-    (slow,) = read_captured(tmp_path, settings)
+    (slow,) = read_data_capture(tmp_path, settings)
     assert (whole.requests, whole.unreadable, slow.requests, slow.unreadable) == (5, 0, 6, 1)
     for name in ("features", "scores", "classes", "keys", "times"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(slow, name))
-    monkeypatch.setattr("captured.BLOCK_BYTES", 1)
-    batches = list(read_captured(tmp_path, settings))
+    monkeypatch.setattr("pipeline.jobs.drift.data_capture.BLOCK_BYTES", 1)
+    batches = list(read_data_capture(tmp_path, settings))
     assert [len(batch.keys) for batch in batches] == [4, 6, 0, 0]
     np.testing.assert_array_equal(np.concatenate([batch.features for batch in batches]), whole.features)
 
 
-def test_late_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):
+def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):
     """The job as a whole: 400 answers of which half were wrong, and the truth of them."""
-    for name in ("captured", "window", "baseline", "evaluation"):
+    for name in ("data_capture", "window", "baseline", "evaluation"):
         (tmp_path / name).mkdir()
     generator = np.random.default_rng(6)
     rows = [[round(age, 3), round(visits, 3)] for age, visits in generator.normal(40, 10, (400, 2))]
     lines = [record([row], [(0.9, 1) if number % 2 else (0.1, 0)], f"id-{number}") for number, row in enumerate(rows)]
-    (tmp_path / "captured/a.jsonl").write_text("\n".join(lines))
+    (tmp_path / "data_capture/a.jsonl").write_text("\n".join(lines))
     features = {
         name: distribution(np.array(column))
         for name, column in zip(settings.features, zip(*rows, strict=True), strict=True)
@@ -191,27 +192,16 @@ def test_late_truth_is_joined_by_inference_id_and_row(settings_file, settings, t
     (tmp_path / "evaluation/profile.json").write_text(json.dumps({"labels": {"no": 50, "yes": 50}}))
     (tmp_path / "window/window.json").write_text(json.dumps({"run": "r", "since": "2026-07-31", "until": "2026-08-01"}))
     truth = [f"id-{number},1,{'yes' if number % 4 == 1 else 'no'}" for number in range(400)]
-    (tmp_path / "window/truth.csv").write_text(
+    (tmp_path / "window/ground_truth.csv").write_text(
         "\n".join(["inference_id,row,label", *truth, "id-x,1,yes", "id-1,1,perhaps"])
     )
-    settings_document = json.loads(settings_file.read_text())
-    settings_document["drift"] = dataclasses.asdict(BOUNDS)
-    settings_file.write_text(json.dumps(settings_document))
-    names = {
-        "captured": "captured",
-        "window": "window",
-        "baseline": "baseline",
-        "evaluation": "evaluation",
-        "output": "out",
-    }
-    run(settings_file, **{name: tmp_path / folder for name, folder in names.items()})
+    folders = {name: tmp_path / name for name in ("data_capture", "window", "baseline", "evaluation")}
+    drift(settings_file, **folders, output=tmp_path / "out")
     found = json.loads((tmp_path / "out/drift.json").read_text())
-    assert {key: found["quality"][key] for key in ("truths", "joined", "unknown")} == {
-        "truths": 401, "joined": 400, "unknown": 1,
-    }  # fmt: skip
+    assert [found["quality"][key] for key in ("truths", "joined", "unknown")] == [401, 400, 1]
     assert found["quality"]["metrics"]["accuracy"] == 0.75
     assert found["quality"]["metrics"]["recall"] == 1
     assert (found["rows"], found["labels"]["counts"]) == (400, {"no": 200, "yes": 200})
-    told = json.loads((tmp_path / "out/summary.json").read_text())
-    assert told == summary(found)
-    assert {"MetricName": "Live_accuracy", "Value": 0.75} in told["metrics"]
+    written = json.loads((tmp_path / "out/summary.json").read_text())
+    assert written == summary(found)
+    assert {"MetricName": "Live_accuracy", "Value": 0.75} in written["metrics"]

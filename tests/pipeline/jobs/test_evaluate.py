@@ -1,14 +1,17 @@
 import json
+import shutil
 
-import evaluate
 import numpy as np
 import pytest
-from bootstrap import Estimate
-from comparison import comparison
-from curves import curves
-from predictions import read_labels, read_predictions
-from problems import JobError, PredictionsError
 from sklearn import metrics as oracle
+
+from pipeline.jobs.evaluate.curves import curves
+from pipeline.jobs.evaluate.job import evaluate
+from pipeline.jobs.evaluate.predictions import read_labels, read_predictions
+from pipeline.jobs.evaluate.profile import profile
+from pipeline.jobs.shared.distributions import counts, distribution
+from pipeline.jobs.shared.errors import JobError, PredictionsError
+from pipeline.jobs.shared.metrics import Predictions
 
 
 def lines(path, documents):
@@ -30,7 +33,13 @@ def answered(tmp_path):
 
 
 def evaluated(root, settings_file, champion=None):
-    evaluate.run(settings_file, root / "new", root / "labels", root / "out", champion)
+    """The evaluation of root/new, compared with the folder `champion` if one is given."""
+    predictions = root / "predictions"
+    shutil.rmtree(predictions, ignore_errors=True)
+    for name, folder in (("challenger", "new"), ("champion", champion)):
+        if folder:
+            shutil.copytree(root / folder, predictions / name)
+    evaluate(settings_file, predictions, root / "labels", root / "out")
     return json.loads((root / "out/evaluation.json").read_text())
 
 
@@ -50,23 +59,15 @@ def test_the_evaluation_follows_the_model_quality_schema_and_stays_small(answere
 
 
 def test_the_comparison_is_paired_and_positive_when_the_challenger_is_better(answered, settings_file):
-    found = evaluated(answered, settings_file, answered / "old")["comparison"]
+    found = evaluated(answered, settings_file, "old")["comparison"]
     assert (found["metric"], found["confidence"]) == ("auc", 0.95)
     assert found["difference"] == pytest.approx(found["challenger"] - found["champion"])
     assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
 
 
 def test_a_model_compared_with_itself_differs_by_nothing(answered, settings_file):
-    found = evaluated(answered, settings_file, answered / "new")["comparison"]
+    found = evaluated(answered, settings_file, "new")["comparison"]
     assert (found["difference"], found["interval"]) == (0, [0, 0])
-
-
-def test_a_smaller_error_is_a_positive_difference():
-    new = {"rmse": Estimate(2.0, np.array([2.0, 2.1, 1.9]))}
-    old = {"rmse": Estimate(3.0, np.array([3.0, 3.1, 2.9]))}
-    found = comparison("regressor", new, old, 0.95)
-    assert found["difference"] == 1
-    assert found["interval"] == pytest.approx([1, 1])
 
 
 def test_multiclass_is_measured_from_a_score_a_class(tmp_path, multiclass):
@@ -96,10 +97,10 @@ def sharded(root, kind, name, sizes):
 
 
 def test_many_shards_are_one(answered, settings_file):
-    whole = evaluated(answered, settings_file, answered / "old")
+    whole = evaluated(answered, settings_file, "old")
     for kind, name in (("new", "holdout-{}.jsonl.out"), ("old", "holdout-{}.jsonl.out"), ("labels", "labels-{}.jsonl")):
         sharded(answered, kind, name, (70, 0, 100, 30))
-    assert evaluated(answered, settings_file, answered / "old") == whole
+    assert evaluated(answered, settings_file, "old") == whole
 
 
 MISMATCHED = {
@@ -127,11 +128,11 @@ def test_shards_that_do_not_go_together_are_named(answered, settings_file, answe
     sharded(answered, "labels", "labels-{}.jsonl", labels)
     with pytest.raises(PredictionsError) as error:
         evaluated(answered, settings_file)
-    assert str(error.value) == f"{answered / 'new'}: {message}"
+    assert str(error.value) == f"{answered / 'predictions/challenger'}: {message}"
 
 
 def test_a_fault_far_down_a_file_is_named_by_its_line(tmp_path, settings, monkeypatch):
-    monkeypatch.setattr("json_lines.BLOCK_BYTES", 100)
+    monkeypatch.setattr("pipeline.jobs.shared.json_lines.BLOCK_BYTES", 100)
     (tmp_path / "x.out").write_bytes(GOOD * 20 + b'{"score": "0.5", "predicted_label": 1}\n' + GOOD)
     with pytest.raises(PredictionsError) as error:
         read_predictions(tmp_path, settings)
@@ -197,7 +198,7 @@ def test_labels_of_one_class_cannot_be_measured(tmp_path, settings):
 
 def test_another_number_of_predictions_than_labels_is_refused(answered, settings_file):
     lines(answered / "new/more.out", [{"score": 0.5, "predicted_label": 1}])
-    with pytest.raises(PredictionsError, match=r"new: 201 predictions for 200 labels: both must come from the same"):
+    with pytest.raises(PredictionsError, match=r"challenger: 201 predictions for 200 labels: both must come from the same"):
         evaluated(answered, settings_file)
     assert not (answered / "out").exists()
 
@@ -215,3 +216,23 @@ def test_a_gate_on_a_metric_the_scores_do_not_give_is_refused(answered, settings
     lines(answered / "new/holdout.jsonl.out", margins)
     with pytest.raises(JobError, match="the gate asks for log_loss, which these scores do not give"):
         evaluated(answered, settings_file)
+
+
+def test_values_with_few_steps_have_no_empty_bins():
+    found = distribution(np.array([0.0] * 90 + [1.0] * 10))
+    assert found["bins"] == {"edges": [0.0], "counts": [90, 10]}
+    assert sum(found["bins"]["counts"]) == found["count"] == 100
+
+
+def test_a_value_at_an_edge_counts_below_it():
+    assert counts(np.array([1.0, 2.0, 2.0, 3.0]), np.array([2.0])) == [3, 1]
+
+
+def test_a_classifiers_profile_has_its_labels_and_a_histogram_by_the_true_label(settings):
+    labels, scores = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 0.3, 0.6, 1.0])
+    found = profile(labels, Predictions(scores, np.array([0.0, 0.0, 1.0, 1.0])), settings)
+    assert found["labels"] == {"no": 2, "yes": 2}
+    histogram = found["histogram"]
+    assert (histogram["edges"][0], histogram["edges"][-1], len(histogram["edges"])) == (0.0, 1.0, 41)
+    assert {name: sum(values) for name, values in histogram["counts"].items()} == {"no": 2, "yes": 2}
+    assert found["score"]["mean"] == scores.mean()

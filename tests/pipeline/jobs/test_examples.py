@@ -3,26 +3,22 @@
 import json
 from pathlib import Path
 
-import evaluate
 import numpy as np
-import preprocess
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.config import load
+from pipeline.jobs.evaluate.job import evaluate
+from pipeline.jobs.preprocess.job import preprocess
+from pipeline.jobs.shared.metric_names import SECTIONS
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {
     "breast_cancer": ROOT / "pipeline.toml",
     "wine": ROOT / "examples/wine/pipeline.toml",
     "diabetes": ROOT / "examples/diabetes/pipeline.toml",
-}
-SECTION = {
-    "binary_classifier": "binary_classification_metrics",
-    "multiclass_classifier": "multiclass_classification_metrics",
-    "regressor": "regression_metrics",
 }
 
 
@@ -40,7 +36,7 @@ def example(request, tmp_path):
     """Settings, evaluation of a linear model on the hold-out, and the golden rows' answers."""
     settings = load(SETTINGS[request.param])
     (tmp_path / "settings.json").write_text(settings.to_json())
-    preprocess.run(tmp_path / "settings.json", ROOT / "examples" / request.param, tmp_path)
+    preprocess(tmp_path / "settings.json", ROOT / "examples" / request.param, tmp_path)
     train = np.loadtxt(tmp_path / "train/train-00000.csv", delimiter=",")
     kind = settings.data.predictor_type
     estimator = Ridge() if kind == "regressor" else LogisticRegression(solver="newton-cg")
@@ -48,11 +44,11 @@ def example(request, tmp_path):
     holdout = [
         json.loads(line)["features"] for line in (tmp_path / "holdout/holdout-00000.jsonl").read_text().splitlines()
     ]
-    (tmp_path / "scored").mkdir()
+    (tmp_path / "scored/challenger").mkdir(parents=True)
     lines = [json.dumps(answer) + "\n" for answer in answers(kind, model, np.array(holdout))]
-    (tmp_path / "scored/holdout-00000.jsonl.out").write_text("".join(lines))
-    evaluate.run(tmp_path / "settings.json", tmp_path / "scored", tmp_path / "labels", tmp_path)
-    metrics = json.loads((tmp_path / "evaluation.json").read_text())[SECTION[kind]]
+    (tmp_path / "scored/challenger/holdout-00000.jsonl.out").write_text("".join(lines))
+    evaluate(tmp_path / "settings.json", tmp_path / "scored", tmp_path / "labels", tmp_path)
+    metrics = json.loads((tmp_path / "evaluation.json").read_text())[SECTIONS[kind]]
     golden = answers(kind, model, np.array([golden.row for golden in settings.endpoint.golden]))
     return settings, {name: metric.get("value") for name, metric in metrics.items()}, golden
 

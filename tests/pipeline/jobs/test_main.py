@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-JOBS = Path(__file__).parents[3] / "pipeline/jobs"
+from cdk.jobs_package import write_jobs
+
+ROOT = Path(__file__).parents[3]
 
 
-def jobs(program, *arguments, **options):
-    command = [sys.executable, *options.get("python", ()), program, *arguments]
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+def jobs(*arguments, python=("-m", "pipeline.jobs")):
+    command = [sys.executable, *python, *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 @pytest.fixture
@@ -21,8 +23,10 @@ def arguments(settings_file, folder, table, tmp_path):
 
 
 def test_one_zip_runs_on_its_own(arguments, tmp_path):
-    zipapp.create_archive(JOBS, tmp_path / "jobs.zip", filter=lambda path: path.suffix == ".py")
-    done = jobs(tmp_path / "jobs.zip", *arguments, python=["-P"])
+    package = write_jobs(tmp_path / "jobs-package")
+    assert {path.suffix for path in package.rglob("*") if path.is_file()} == {".py"}
+    zipapp.create_archive(package, tmp_path / "jobs.zip")
+    done = jobs(*arguments, python=["-I", tmp_path / "jobs.zip"])
     log = "60 rows in 1 file(s), each different one once: train 31, validation 20, holdout 9\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, log, "")
     assert (tmp_path / "out/train/train-00000.csv").exists()
@@ -32,19 +36,20 @@ def test_settings_may_be_the_one_file_in_a_directory(arguments, settings_file, t
     (tmp_path / "settings").mkdir()
     settings_file.rename(tmp_path / "settings/any.json")
     arguments[2] = tmp_path / "settings"
-    assert jobs(JOBS, *arguments).returncode == 0
+    assert jobs(*arguments).returncode == 0
 
 
 def test_neither_pandas_nor_scikit_learn_is_imported(arguments, tmp_path):
-    done = jobs(JOBS, *arguments, python=["-X", "importtime"])
+    done = jobs(*arguments, python=["-X", "importtime", "-m", "pipeline.jobs"])
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-    assert imported & {"pyarrow", "numpy", "pandas", "sklearn", "scipy"} == {"pyarrow", "numpy"}
+    heavy = {"pyarrow", "numpy", "pandas", "sklearn", "scipy", "stepfunctions", "sagemaker", "pydantic"}
+    assert imported & heavy == {"pyarrow", "numpy"}
 
 
 def test_bad_input_ends_with_1_and_one_line_on_stderr_and_in_the_message(arguments, folder, tmp_path):
     (folder / "shop.csv").write_text("customer,age,visits,bought\na,old,1,yes\n")
-    done = jobs(JOBS, *arguments, "--message", tmp_path / "deep/message")
+    done = jobs(*arguments, "--message", tmp_path / "deep/message")
     line = 'shop.csv, row 2, column "age": "old" is not a finite number: correct it or remove the row'
     assert (done.returncode, done.stdout, done.stderr) == (1, "", line + "\n")
     assert (tmp_path / "deep/message").read_text() == line
@@ -54,7 +59,7 @@ def test_the_message_holds_at_most_1_kib_of_whole_characters(arguments, folder, 
     deep = folder.joinpath(*["é" * 120] * 6)
     deep.mkdir(parents=True)
     (deep / "shop.csv").touch()
-    assert jobs(JOBS, *arguments, "--message", tmp_path / "message").returncode == 1
+    assert jobs(*arguments, "--message", tmp_path / "message").returncode == 1
     message = (tmp_path / "message").read_bytes()
     assert len(message) in (1023, 1024)
     assert set(message.decode()) == {"é", "/"}
@@ -62,7 +67,7 @@ def test_the_message_holds_at_most_1_kib_of_whole_characters(arguments, folder, 
 
 def test_a_failure_nobody_foresaw_leaves_a_message_and_its_traceback(arguments, tmp_path):
     (tmp_path / "out").write_text("a file where the directory should be")
-    done = jobs(JOBS, *arguments, "--message", tmp_path / "message")
+    done = jobs(*arguments, "--message", tmp_path / "message")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert (tmp_path / "message").read_text().startswith("preprocess failed, ")
@@ -71,7 +76,7 @@ def test_a_failure_nobody_foresaw_leaves_a_message_and_its_traceback(arguments, 
 @pytest.mark.parametrize("content", ["{", "{}", '{"data": []}'])
 def test_settings_that_the_pipeline_did_not_write_are_refused(arguments, settings_file, content):
     settings_file.write_text(content)
-    done = jobs(JOBS, *arguments)
+    done = jobs(*arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(f"{settings_file}: not the pipeline's settings (")
 
@@ -79,17 +84,19 @@ def test_settings_that_the_pipeline_did_not_write_are_refused(arguments, setting
 def test_a_settings_directory_without_settings_is_refused(arguments, tmp_path):
     (tmp_path / "empty").mkdir()
     arguments[2] = tmp_path / "empty"
-    done = jobs(JOBS, *arguments)
+    done = jobs(*arguments)
     assert done.stderr == f"{tmp_path}/empty: 0 JSON files, want exactly one: the pipeline's settings\n"
 
 
 def test_evaluate_runs_from_the_command_line(settings_file, tmp_path):
-    (tmp_path / "in").mkdir()
     rows = [(0.1, 0), (0.9, 1), (0.4, 0), (0.8, 1)]
-    (tmp_path / "in/x.out").write_text("".join(json.dumps({"score": s, "predicted_label": c}) + "\n" for s, c in rows))
+    for name in ("challenger", "champion"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        answers = [json.dumps({"score": score, "predicted_label": label}) for score, label in rows]
+        (tmp_path / "in" / name / "x.out").write_text("\n".join(answers))
     (tmp_path / "in/x.jsonl").write_text("".join(json.dumps({"row": "", "label": c}) + "\n" for _, c in rows))
-    inputs = ["--predictions", tmp_path / "in", "--labels", tmp_path / "in", "--champion", tmp_path / "in"]
-    done = jobs(JOBS, "evaluate", "--settings", settings_file, *inputs, "--output", tmp_path / "out")
+    inputs = ["--predictions", tmp_path / "in", "--labels", tmp_path / "in"]
+    done = jobs("evaluate", "--settings", settings_file, *inputs, "--output", tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("4 rows: auc 1.0000, accuracy 1.0000")
     document = json.loads((tmp_path / "out/evaluation.json").read_text())

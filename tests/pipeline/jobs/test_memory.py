@@ -1,6 +1,5 @@
 """Peak memory of the jobs as rows grow tenfold: the interpreter's own, and a few numbers a row."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -8,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributions import distribution
 
-from tests.pipeline.jobs.test_drift import BOUNDS, record
+from pipeline.jobs.shared.distributions import distribution
+from tests.pipeline.jobs.test_drift import record
 
 pytestmark = pytest.mark.full
-JOBS = Path(__file__).parents[3] / "pipeline/jobs"
+ROOT = Path(__file__).parents[3]
 MEASURED = """
 import runpy, sys
 try:
-    runpy.run_path(sys.argv.pop(1), run_name="__main__")
+    runpy.run_module("pipeline.jobs", run_name="__main__", alter_sys=True)
 finally:
     print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
@@ -27,7 +26,7 @@ def peak(command, **folders):
     """The job's largest resident memory, bytes."""
     options = [text for name, path in folders.items() for text in (f"--{name}", str(path))]
     ran = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(JOBS), command, *options], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEASURED, command, *options], capture_output=True, text=True, check=True, cwd=ROOT
     )
     return int(ran.stdout.split()[-1]) * 1024
 
@@ -36,16 +35,17 @@ def holdout(root, rows):
     generator = np.random.default_rng(1)
     labels = generator.integers(0, 2, rows)
     scores = np.clip(0.3 + 0.4 * labels + generator.normal(0, 0.3, rows), 0.01, 0.99)
-    for name in ("predictions", "champion", "labels"):
-        (root / name).mkdir(parents=True)
+    folders = [root / name for name in ("predictions/challenger", "predictions/champion", "labels")]
+    for folder in folders:
+        folder.mkdir(parents=True)
     lines = [f'{{"score":{score},"predicted_label":{score > 0.5:d}}}\n' for score in scores.tolist()]
     for shard in range(4):
         part = slice(shard * rows // 4, (shard + 1) * rows // 4)
-        for name in ("predictions", "champion"):
-            (root / name / f"holdout-{shard:05d}.jsonl.out").write_text("".join(lines[part]))
+        for folder in folders[:2]:
+            (folder / f"holdout-{shard:05d}.jsonl.out").write_text("".join(lines[part]))
         text = "".join(f'{{"row":"","label":{label}}}\n' for label in labels[part].tolist())
         (root / f"labels/labels-{shard:05d}.jsonl").write_text(text)
-    return {name: root / name for name in ("predictions", "champion", "labels")}
+    return {name: root / name for name in ("predictions", "labels")}
 
 
 def test_evaluate_keeps_a_few_numbers_a_row(tmp_path, settings_file):
@@ -57,9 +57,7 @@ def test_evaluate_keeps_a_few_numbers_a_row(tmp_path, settings_file):
     assert (large - small) / 1_800_000 < 120
 
 
-def test_drift_keeps_no_row_but_those_whose_truth_is_known(tmp_path, settings_file, settings):
-    document = json.loads(settings_file.read_text())
-    settings_file.write_text(json.dumps({**document, "drift": dataclasses.asdict(BOUNDS)}))
+def test_drift_keeps_no_row_but_those_whose_ground_truth_is_known(tmp_path, settings_file, settings):
     for name in ("window", "baseline", "evaluation"):
         (tmp_path / name).mkdir()
     known = distribution(np.random.default_rng(2).normal(40, 10, 1000))
@@ -75,8 +73,8 @@ def test_drift_keeps_no_row_but_those_whose_truth_is_known(tmp_path, settings_fi
                 rows = np.random.default_rng(number).normal(40, 10, (30, 2)).tolist()
                 file.write(record(rows, [(0.1 + 0.8 * (number % 2), number % 2)] * 30, f"id-{number}") + "\n")
                 truth.append(f"id-{number},1,{'yes' if number % 3 else 'no'}")
-        (tmp_path / "window/truth.csv").write_text("\n".join(truth))
+        (tmp_path / "window/ground_truth.csv").write_text("\n".join(truth))
         folders = {name: tmp_path / name for name in ("window", "baseline", "evaluation")}
-        peaks.append(peak("drift", settings=settings_file, output=tmp_path / "out", captured=captured, **folders))
+        peaks.append(peak("drift", settings=settings_file, output=tmp_path / "out", **{"data-capture": captured}, **folders))
     print(f"drift: {peaks[0] >> 20} and {peaks[1] >> 20} MiB")
     assert (peaks[1] - peaks[0]) / (45_000 * 30) < 20

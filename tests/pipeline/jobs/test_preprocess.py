@@ -6,22 +6,22 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import preprocess
 import pytest
-from csv_faults import LARGEST
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from problems import JobError, SplitError, TableError
-from records import row_keys
-from sources import Source
-from split import distinct
 
-from tests.pipeline.jobs.reading import read_rows
+from pipeline.jobs.preprocess.data_files import DataFiles
+from pipeline.jobs.preprocess.job import preprocess, write_parts
+from pipeline.jobs.preprocess.records import row_keys
+from pipeline.jobs.preprocess.split import distinct
+from pipeline.jobs.preprocess.validation import LARGEST
+from pipeline.jobs.shared.errors import JobError, LabelConflictError, TooFewRowsError
+from tests.pipeline.jobs.conftest import DOCUMENT, read_rows
 
 
 def run(settings_file, folder, out):
-    preprocess.run(settings_file, folder, out)
+    preprocess(settings_file, folder, out)
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
@@ -101,7 +101,7 @@ def test_rows_stay_in_their_part_when_more_rows_come(settings_file, folder, tabl
 
 def test_another_salt_gives_another_split(settings, folder, table):
     (folder / "shop.csv").write_text("\n".join(table))
-    rows = read_rows(folder, settings)
+    rows, _ = read_rows(folder, settings)
     assert (row_keys(list(rows.features.T), "1") != row_keys(list(rows.features.T), "2")).all()
 
 
@@ -118,22 +118,12 @@ number = st.floats(-LARGEST, LARGEST)
 @given(st.lists(st.tuples(number, number, number), max_size=20), st.randoms(use_true_random=False))
 def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(table, extra, random):
     base = [(*map(float, line.split(",")[1:3]), float(index)) for index, line in enumerate(table[1:])]
+    data = {"predictor_type": "regressor", "target": "t", "id_columns": [], "features": ["a", "b"]}
+    shares = {"train": 0.4, "validation": 0.3, "holdout": 0.3, "salt": "s"}
     document = {
-        "data": {
-            "predictor_type": "regressor",
-            "target": "t",
-            "positive_label": None,
-            "negative_label": None,
-            "labels": [],
-            "id_columns": [],
-            "features": ["a", "b"],
-            "minimum_rows_per_class": 3,
-            "bad_rows": {"count": 0, "share": 0},
-            "split": {"train": 0.4, "validation": 0.3, "holdout": 0.3, "salt": "s"},
-        },
-        "processing": {"memory_mb": 512},
+        **DOCUMENT,
+        "data": {**DOCUMENT["data"], **data, "split": shares},
         "training": {"content_type": "text/csv", "hyperparameters": {"mini_batch_size": 2}},
-        "gate": {"minimum": {"r2": 0}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
     }
     results = []
     for shuffled in (False, True):
@@ -145,7 +135,7 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
             (root / "settings.json").write_text(json.dumps(document))
             (root / "raw").mkdir()
             (root / "raw" / "t.csv").write_text("a,b,t\n" + "".join(f"{a!r},{b!r},{t!r}\n" for a, b, t in rows))
-            preprocess.run(root / "settings.json", root / "raw", root / "out")
+            preprocess(root / "settings.json", root / "raw", root / "out")
             results.append({path.name: path.read_bytes() for path in (root / "out").rglob("*.*")})
     assert results[0] == results[1]
     train, validation = (
@@ -163,13 +153,13 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
 def refused(settings, folder, lines, kind):
     (folder / "shop.csv").write_text("\n".join(lines))
     with pytest.raises(kind) as error, tempfile.TemporaryDirectory() as out:
-        preprocess.prepared(Source(folder, settings), Path(out), "").finish(Path(out), settings)
+        write_parts(DataFiles(folder, settings), Path(out), "").finish(Path(out), settings)
     return str(error.value)
 
 
 def test_the_same_features_with_two_labels_are_refused_with_both_places(settings, folder, table):
     lines = [*table, "x,1,2,yes", "y,3,4,no", "z,1.0,2.0,no"]
-    assert refused(settings, folder, lines, TableError) == (
+    assert refused(settings, folder, lines, LabelConflictError) == (
         'shop.csv, row 62 and shop.csv, row 64: the same features are labelled "yes" and "no": correct one or remove'
         " both (1 such in all)"
     )
@@ -177,14 +167,14 @@ def test_the_same_features_with_two_labels_are_refused_with_both_places(settings
 
 def test_repeated_measurements_with_other_values_stay_for_regression(regression, folder):
     (folder / "shop.csv").write_text("customer,age,visits,bought\na,1,2,3\nb,1,2,4\nc,1,2,3\n")
-    rows = read_rows(folder, regression)
-    kept, _ = distinct(rows.records, regression)
+    rows, _ = read_rows(folder, regression)
+    kept, _ = distinct(rows, regression)
     assert sorted(kept.labels) == [3, 4]
 
 
 def test_too_few_rows_of_a_class_are_refused(settings, folder, table):
     wanted = dataclasses.replace(settings, minimum_rows_per_class=10)
-    assert refused(wanted, folder, table[:13], SplitError) == (
+    assert refused(wanted, folder, table[:13], TooFewRowsError) == (
         '12 rows in 1 file(s), first shop.csv: 6 different rows for "no", at least 10 are wanted: add rows, or lower'
         " data.minimum_rows_per_class"
     )
@@ -192,7 +182,7 @@ def test_too_few_rows_of_a_class_are_refused(settings, folder, table):
 
 def test_a_part_without_a_class_is_refused(settings, folder, table):
     wanted = dataclasses.replace(settings, shares={"train": 0.98, "validation": 0.01, "holdout": 0.01})
-    assert refused(wanted, folder, table, SplitError) == (
+    assert refused(wanted, folder, table, TooFewRowsError) == (
         'validation has 0 rows for "no", at least 1 are wanted: add rows, enlarge data.split.validation or change'
         " data.split.salt"
     )
@@ -200,11 +190,11 @@ def test_a_part_without_a_class_is_refused(settings, folder, table):
 
 def test_a_mini_batch_larger_than_train_is_refused_before_training(settings, folder, table):
     wanted = dataclasses.replace(settings, mini_batch_size=1000)
-    assert " rows, less than one mini-batch of 1000: " in refused(wanted, folder, table, SplitError)
+    assert " rows, less than one mini-batch of 1000: " in refused(wanted, folder, table, TooFewRowsError)
 
 
 def test_nothing_is_written_when_a_row_is_wrong(settings_file, folder, table, tmp_path):
     (folder / "shop.csv").write_text("\n".join([*table, "x,1,two,yes"]))
     with pytest.raises(JobError):
-        preprocess.run(settings_file, folder, tmp_path / "out")
+        preprocess(settings_file, folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -6,20 +6,20 @@ import json
 import tempfile
 from pathlib import Path
 
-import merge
 import numpy as np
-import preprocess
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-import recordio
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from local_aws.linear_learner import recordio as local_recordio
-from problems import JobError, TableError, VolumeError
 
+from local.linear_learner import recordio as local_recordio
+from pipeline.jobs.preprocess import recordio
+from pipeline.jobs.preprocess.job import preprocess
+from pipeline.jobs.preprocess.merge import merge
+from pipeline.jobs.shared.errors import DataFileError, DiskFullError, JobError
 from tests.pipeline.jobs.conftest import DOCUMENT, HEADER
 
 TINY = 0.004
@@ -57,8 +57,8 @@ def on_instances(settings: Path, shards: list[Path], run: Path, out: Path) -> No
     for host, shard in zip(hosts, shards, strict=True):
         config = run.parent / f"{host}.json"
         config.write_text(json.dumps({"current_host": host, "hosts": hosts}))
-        preprocess.run(settings, shard, run, config)
-    merge.run(settings, run, out)
+        preprocess(settings, shard, run, config)
+    merge(settings, run, out)
     for file in run.rglob("*.*"):
         written = out / file.relative_to(run)
         if not written.exists():
@@ -84,8 +84,8 @@ def test_little_memory_and_several_instances_give_what_one_with_enough_does(tabl
             if shard != "b" or len(extra) % 2:  # an instance may get no file
                 some = lines[number::3] if len(extra) % 2 else lines[number // 2 :: 2]
                 (root / "raw" / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
-        preprocess.run(settings_of(root), root / "raw", root / "one")
-        preprocess.run(settings_of(root, TINY), root / "raw", root / "tiny")
+        preprocess(settings_of(root), root / "raw", root / "one")
+        preprocess(settings_of(root, TINY), root / "raw", root / "tiny")
         on_instances(settings_of(root, TINY), [root / "raw" / s for s in "abc"], root / "run", root / "merged")
         assert parts(root / "tiny") == parts(root / "one")
         wanted = {folder: sorted(rows) for folder, rows in parts(root / "one").items()}
@@ -107,7 +107,7 @@ def test_rows_that_instances_share_are_kept_once_and_the_rest_of_their_files_sta
         (folder / shard).mkdir()
         (folder / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
     settings = settings_of(tmp_path)
-    preprocess.run(settings, folder, tmp_path / "one")
+    preprocess(settings, folder, tmp_path / "one")
     on_instances(settings, [folder / "a", folder / "b"], tmp_path / "run", tmp_path / "merged")
     assert {name: sorted(rows) for name, rows in parts(tmp_path / "merged").items()} == {
         name: sorted(rows) for name, rows in parts(tmp_path / "one").items()
@@ -120,9 +120,9 @@ def test_recordio_holds_the_rows_of_csv_from_one_instance_or_several(folder, tab
     for shard, rows in (("a", table[1:41]), ("b", table[21:])):
         (folder / shard).mkdir()
         (folder / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
-    preprocess.run(settings_of(tmp_path), folder, tmp_path / "csv")
+    preprocess(settings_of(tmp_path), folder, tmp_path / "csv")
     settings = settings_of(tmp_path, content_type=recordio.CONTENT_TYPE)
-    preprocess.run(settings, folder, tmp_path / "one")
+    preprocess(settings, folder, tmp_path / "one")
     on_instances(settings, [folder / "a", folder / "b"], tmp_path / "run", tmp_path / "merged")
     wanted = parts(tmp_path / "csv")
     for out in (tmp_path / "one", tmp_path / "merged"):
@@ -141,7 +141,7 @@ def test_recordio_holds_the_rows_of_csv_from_one_instance_or_several(folder, tab
         (["x,1,2,yes", "z,1.0,2.0,no"], 0, 'a/a.csv, row 32 and b/b.csv, row 32: the same features are labelled "yes" and "no"'),
         (["x,one,2,yes", "z,two,2,no"], 1, '2 of 62 rows are wrong, more than data.bad_rows allows: a/a.csv, row 32, column "age": "one" is not'),
     ],
-    ids=["labels clash", "over budget"],
+    ids=["labels clash", "over the limit"],
 )  # fmt: skip
 def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
     folder, table, tmp_path, *, rows, count, message
@@ -151,7 +151,7 @@ def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
         shards.append(folder / shard)
         (folder / shard / shard).mkdir(parents=True)
         (folder / shard / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
-    with pytest.raises(TableError) as error:
+    with pytest.raises(DataFileError) as error:
         on_instances(
             settings_of(tmp_path, bad_rows={"count": count, "share": 0}), shards, tmp_path / "run", tmp_path / "merged"
         )
@@ -160,7 +160,7 @@ def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
 
 
 def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
-    """Some rows spoilt, and by line what is told of each."""
+    """Lines with some wrong rows, and by line the fault of each."""
     wrong = {
         5: ("w,old,1,yes", 'column "age": "old" is not a finite number: correct it or remove the row'),
         9: ("w,1,,yes", 'column "visits": empty, a finite number is wanted: fill it in or remove the row'),
@@ -176,13 +176,13 @@ def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
 
 
 @pytest.mark.parametrize("memory", [512, TINY])
-@pytest.mark.parametrize("budget", [{"count": 6, "share": 0}, {"count": 0, "share": 0.1}])
-def test_wrong_rows_within_the_budget_are_kept_aside_and_the_others_are_used(folder, table, tmp_path, memory, budget):
+@pytest.mark.parametrize("limit", [{"count": 6, "share": 0}, {"count": 0, "share": 0.1}])
+def test_wrong_rows_within_the_limit_are_kept_aside_and_the_others_are_used(folder, table, tmp_path, memory, limit):
     (folder / "shop.csv").write_text("\n".join(table))
-    preprocess.run(settings_of(tmp_path), folder, tmp_path / "right")
+    preprocess(settings_of(tmp_path), folder, tmp_path / "right")
     lines, wrong = with_wrong_rows(table)
     (folder / "shop.csv").write_text("\n".join(lines))
-    preprocess.run(settings_of(tmp_path, memory, bad_rows=budget), folder, tmp_path / "out")
+    preprocess(settings_of(tmp_path, memory, bad_rows=limit), folder, tmp_path / "out")
     assert parts(tmp_path / "out") == parts(tmp_path / "right")
     assert baseline(tmp_path / "out")["rows"] == {**baseline(tmp_path / "right")["rows"], "read": 66, "refused": 6}
     kept = [json.loads(line) for line in (tmp_path / "out/quarantine/quarantine.jsonl").read_text().splitlines()]
@@ -194,18 +194,18 @@ def test_wrong_rows_within_the_budget_are_kept_aside_and_the_others_are_used(fol
 
 
 @pytest.mark.parametrize(
-    ("budget", "message"),
+    ("limit", "message"),
     [
         ({"count": 5, "share": 0}, "at least 6 rows are wrong, more than data.bad_rows allows: shop.csv, row 5,"),
         ({"count": 2, "share": 0.05}, "6 of 66 rows are wrong, more than data.bad_rows allows: shop.csv, row 5,"),
         ({"count": 0, "share": 0}, 'shop.csv, row 5, column "age": "old" is not a finite number'),
     ],
 )
-def test_more_wrong_rows_than_the_budget_are_refused_and_nothing_is_left(folder, table, tmp_path, budget, message):
+def test_more_wrong_rows_than_the_limit_are_refused_and_nothing_is_left(folder, table, tmp_path, limit, message):
     lines, _ = with_wrong_rows(table)
     (folder / "shop.csv").write_text("\n".join(lines))
     with pytest.raises(JobError) as error:
-        preprocess.run(settings_of(tmp_path, bad_rows=budget), folder, tmp_path / "out")
+        preprocess(settings_of(tmp_path, bad_rows=limit), folder, tmp_path / "out")
     assert str(error.value).startswith(message)
     assert not (tmp_path / "out").exists()
 
@@ -217,7 +217,7 @@ def columns(table: list[str]) -> dict[str, list[str]]:
 @pytest.mark.parametrize("kind", ["gzip", "members", "parquet", "dictionary"])
 def test_other_formats_of_the_same_rows_give_the_same_result(folder, table, tmp_path, kind):
     (folder / "shop.csv").write_text("\n".join(table))
-    preprocess.run(settings_of(tmp_path), folder, tmp_path / "csv")
+    preprocess(settings_of(tmp_path), folder, tmp_path / "csv")
     text = (folder / "shop.csv").read_bytes()
     (folder / "shop.csv").unlink()
     if kind == "gzip":
@@ -229,7 +229,7 @@ def test_other_formats_of_the_same_rows_give_the_same_result(folder, table, tmp_
         if kind == "dictionary":
             rows = rows.set_column(3, "bought", rows["bought"].dictionary_encode())
         pq.write_table(rows, folder / "shop.parquet", row_group_size=7)
-    preprocess.run(settings_of(tmp_path, TINY), folder, tmp_path / "other")
+    preprocess(settings_of(tmp_path, TINY), folder, tmp_path / "other")
     assert parts(tmp_path / "other") == parts(tmp_path / "csv")
 
 
@@ -246,22 +246,22 @@ def test_other_formats_of_the_same_rows_give_the_same_result(folder, table, tmp_
 def test_a_wrong_parquet_file_is_refused_with_the_place(folder, tmp_path, change, message):
     right = {"customer": ["a", "b", "c"], "age": [1, 2, 3], "visits": [1.0, 2.0, 3.0], "bought": ["no", "yes", "no"]}
     pq.write_table(pa.table({**right, **change}), folder / "shop.parquet")
-    with pytest.raises(TableError) as error:
-        preprocess.run(settings_of(tmp_path), folder, tmp_path / "out")
+    with pytest.raises(DataFileError) as error:
+        preprocess(settings_of(tmp_path), folder, tmp_path / "out")
     assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize(("name", "content"), [("shop.csv.gz", b"not gzip"), ("shop.parquet", b"not parquet")])
 def test_a_file_that_is_not_what_its_name_says_is_named(folder, tmp_path, name, content):
     (folder / name).write_bytes(content)
-    with pytest.raises(TableError, match=f"^{name}: "):
-        preprocess.run(settings_of(tmp_path), folder, tmp_path / "out")
+    with pytest.raises(DataFileError, match=f"^{name}: "):
+        preprocess(settings_of(tmp_path), folder, tmp_path / "out")
 
 
-def test_a_full_disk_is_told_and_leaves_no_part_behind(folder, table, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_no_part_behind(folder, table, tmp_path):
     (folder / "shop.csv").write_text("\n".join(table))
     (tmp_path / "out/validation").mkdir(parents=True)
     (tmp_path / "out/validation/validation-00000.csv").symlink_to("/dev/full")
-    with pytest.raises(VolumeError, match=r"the disk is full: raise processing\.volume_gb"):
-        preprocess.run(settings_of(tmp_path), folder, tmp_path / "out")
+    with pytest.raises(DiskFullError, match=r"the disk is full: raise processing\.volume_gb"):
+        preprocess(settings_of(tmp_path), folder, tmp_path / "out")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-JOBS = Path(__file__).parents[3] / "pipeline/jobs"
+ROOT = Path(__file__).parents[3]
 HELD_AFTER = """
 import sys
-sys.path.insert(0, sys.argv[1])
-from heap import large_arrays_apart
+from pipeline.jobs.shared.malloc_settings import map_large_arrays
 
 def held():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) >> 10
 
-if sys.argv[2] == "apart":
-    large_arrays_apart()
+if sys.argv[1] == "mapped":
+    map_large_arrays()
 before, kept = held(), []
 for _ in range(8):
     large = [bytearray(16 << 20) for _ in range(4)]
@@ -30,8 +29,8 @@ print(held() - before)
 def test_large_arrays_that_are_freed_leave_nothing_behind():
     held = {
         how: int(
-            subprocess.run([sys.executable, "-c", HELD_AFTER, str(JOBS), how], capture_output=True, check=True).stdout
+            subprocess.run([sys.executable, "-c", HELD_AFTER, how], capture_output=True, check=True, cwd=ROOT).stdout
         )
-        for how in ("apart", "as is")
+        for how in ("mapped", "default")
     }
-    assert held["apart"] < 8 < held["as is"]
+    assert held["mapped"] < 8 < held["default"]

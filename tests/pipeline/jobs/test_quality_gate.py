@@ -1,10 +1,12 @@
-"""The decision in words agrees with the workflow's QualityGate."""
+"""The decision, which agrees with the workflow's QualityGate, and the comparison with the champion."""
 
 import numpy as np
 import pytest
-from bootstrap import Estimate
-from decision import decide
-from job_settings import GateSettings
+
+from pipeline.jobs.evaluate.bootstrap import Estimate
+from pipeline.jobs.evaluate.quality_gate import compare, decide
+from pipeline.jobs.shared.documents import Comparison
+from pipeline.jobs.shared.settings import GateSettings
 
 GATE = GateSettings(minimum={"auc": 0.97}, maximum={"log_loss": 0.3}, margin=0.01, confidence=0.95)
 
@@ -13,21 +15,28 @@ def estimates(auc: float, log_loss: float) -> dict[str, Estimate]:
     return {"auc": Estimate(auc, np.array([auc])), "log_loss": Estimate(log_loss, np.array([log_loss]))}
 
 
-def compared(low: float, high: float) -> dict[str, object]:
-    return {"metric": "auc", "challenger": 0.98, "champion": 0.99, "interval": [low, high]}
+def compared(low: float, high: float) -> Comparison:
+    return {
+        "metric": "auc",
+        "challenger": 0.98,
+        "champion": 0.99,
+        "difference": -0.01,
+        "interval": [low, high],
+        "confidence": 0.95,
+    }
 
 
 def test_a_first_model_within_the_bounds_is_accepted():
     assert decide(GATE, estimates(0.97, 0.3), None) == {
         "accepted": True,
-        "reason": "keeps every bound of the gate; there is no champion",
+        "reason": "passes every threshold of the quality gate; there is no champion",
     }
 
 
 def test_a_challenger_not_worse_by_more_than_the_margin_is_accepted():
     assert decide(GATE, estimates(0.98, 0.1), compared(-0.01, 0.02)) == {
         "accepted": True,
-        "reason": "keeps every bound of the gate and is not worse than the champion by auc",
+        "reason": "passes every threshold of the quality gate and is not worse than the champion by auc",
     }
 
 
@@ -48,3 +57,11 @@ def test_a_challenger_not_worse_by_more_than_the_margin_is_accepted():
 )
 def test_a_rejection_names_every_bound_that_is_broken(auc, log_loss, low, reason):
     assert decide(GATE, estimates(auc, log_loss), compared(low, 0.02)) == {"accepted": False, "reason": reason}
+
+
+def test_a_smaller_error_is_a_positive_difference():
+    new = {"rmse": Estimate(2.0, np.array([2.0, 2.1, 1.9]))}
+    old = {"rmse": Estimate(3.0, np.array([3.0, 3.1, 2.9]))}
+    found = compare("regressor", new, old, 0.95)
+    assert found["difference"] == 1
+    assert found["interval"] == pytest.approx([1, 1])

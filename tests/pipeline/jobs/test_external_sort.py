@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records import Records
-from spill import Spill
+
+from pipeline.jobs.preprocess.external_sort import ExternalSort
+from pipeline.jobs.preprocess.records import Records
 
 WIDTH, MEMORY = 4, 32 * 1000
 """A thousand rows fit."""
@@ -21,10 +22,10 @@ def rows_of(keys: np.ndarray) -> Records:
 @pytest.mark.parametrize("most", [1 << 64, 1 << 56, 2], ids=["spread", "in one part of the range", "two keys"])
 def test_every_row_comes_back_and_no_key_is_in_two_groups(tmp_path: Path, most):
     keys = np.random.default_rng(0).integers(0, most, 5000, dtype=np.uint64, endpoint=False)
-    with Spill(tmp_path / "train", WIDTH, MEMORY) as spill:
+    with ExternalSort(tmp_path / "train", WIDTH, MEMORY) as rows:
         for some in np.split(keys, 20):
-            spill.add(rows_of(some))
-        groups = [np.sort(group.keys) for group in spill.groups()]
+            rows.add(rows_of(some))
+        groups = [np.sort(group.keys) for group in rows.groups()]
     assert np.concatenate(groups).tolist() == np.sort(keys).tolist()
     assert all(one[-1] < other[0] for one, other in pairwise(groups))
     if most == 1 << 64:
@@ -36,17 +37,17 @@ def test_what_was_read_leaves_the_disk_at_once_and_nothing_stays(tmp_path: Path)
         return sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
 
     keys = np.random.default_rng(0).integers(0, 1 << 64, 5000, dtype=np.uint64, endpoint=False)
-    with Spill(tmp_path / "train", WIDTH, MEMORY) as spill:
+    with ExternalSort(tmp_path / "train", WIDTH, MEMORY) as rows:
         for some in np.split(keys, 20):
-            spill.add(rows_of(some))
+            rows.add(rows_of(some))
         left, sizes = len(keys), []
-        for group in spill.groups():
+        for group in rows.groups():
             left -= len(group)
             sizes.append((left, on_disk() // (8 * WIDTH)))
     assert [rows for rows, _ in sizes] == [found for _, found in sizes]
-    assert list(tmp_path.rglob("*spill*")) == []
+    assert list(tmp_path.rglob(".sort-*")) == []
 
 
 def test_no_row_makes_no_group(tmp_path: Path):
-    with Spill(tmp_path / "train", WIDTH, MEMORY) as spill:
-        assert list(spill.groups()) == []
+    with ExternalSort(tmp_path / "train", WIDTH, MEMORY) as rows:
+        assert list(rows.groups()) == []

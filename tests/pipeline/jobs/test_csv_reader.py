@@ -2,14 +2,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import preprocess
 import pytest
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from problems import TableError
 
-from tests.pipeline.jobs.reading import read_rows
+from pipeline.jobs.preprocess.job import preprocess
+from pipeline.jobs.preprocess.records import place_of
+from pipeline.jobs.shared.errors import DataFileError
+from tests.pipeline.jobs.conftest import read_rows
 
 HEADER = "customer,age,visits,bought\n"
 GOOD = HEADER + "a,40,1.5,yes\nb,50,2,no\n"
@@ -36,7 +37,7 @@ def read(folder, settings, content, name="shop.csv"):
     ids=["plain", "BOM", "CRLF", "CR", "no last newline", "blank lines", "other order", "quotes", "quoted newline"],
 )
 def test_every_way_to_write_the_same_rows_reads_alike(folder, settings, content):
-    rows = read(folder, settings, content)
+    rows, _ = read(folder, settings, content)
     np.testing.assert_array_equal(rows.features, [[40, 1.5], [50, 2]])
     np.testing.assert_array_equal(rows.labels, [1, 0])
 
@@ -45,17 +46,17 @@ def test_files_are_read_by_path_at_any_depth_and_others_left_alone(folder, setti
     (folder / "2024").mkdir()
     (folder / "notes.txt").write_text("not a table")
     read(folder, settings, GOOD, "b.CSV")
-    rows = read(folder, settings, HEADER + "c,60,3,no\n", "2024/a.csv")
+    rows, names = read(folder, settings, HEADER + "c,60,3,no\n", "2024/a.csv")
     np.testing.assert_array_equal(rows.features[:, 0], [60, 40, 50])
-    assert [rows.place(row) for row in range(3)] == ["2024/a.csv, row 2", "b.CSV, row 2", "b.CSV, row 3"]
+    assert [place_of(names, place) for place in rows.places.tolist()] == ["2024/a.csv, row 2", "b.CSV, row 2", "b.CSV, row 3"]
 
 
 def test_a_regression_target_is_a_number(folder, regression):
-    np.testing.assert_array_equal(read(folder, regression, HEADER + "a,40,1,-2.5\n").labels, [-2.5])
+    np.testing.assert_array_equal(read(folder, regression, HEADER + "a,40,1,-2.5\n")[0].labels, [-2.5])
 
 
 def test_minus_zero_is_zero(folder, settings):
-    assert not np.signbit(read(folder, settings, HEADER + "a,-0.0,1,yes\n").features).any()
+    assert not np.signbit(read(folder, settings, HEADER + "a,-0.0,1,yes\n")[0].features).any()
 
 
 NOT_A_NUMBER = "is not a finite number: correct it or remove the row"
@@ -137,21 +138,21 @@ WRONG = {
 
 @pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
 def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(folder, settings, content, message):
-    with pytest.raises(TableError) as error:
+    with pytest.raises(DataFileError) as error:
         read(folder, settings, content)
     assert str(error.value) == message
 
 
 def test_a_wrong_regression_target_is_named(folder, regression):
-    with pytest.raises(TableError) as error:
+    with pytest.raises(DataFileError) as error:
         read(folder, regression, HEADER + "a,1,1,high\n")
     assert str(error.value) == f'shop.csv, row 2, column "bought": "high" {NOT_A_NUMBER}'
 
 
 def test_no_csv_at_all_is_an_error(folder, settings_file, tmp_path):
     (folder / "data.txt").write_text(GOOD)
-    with pytest.raises(TableError, match=r"raw: no file whose name ends in \.csv"):
-        preprocess.run(settings_file, folder, tmp_path / "out")
+    with pytest.raises(DataFileError, match=r"raw: no file whose name ends in \.csv"):
+        preprocess(settings_file, folder, tmp_path / "out")
 
 
 pieces = st.sampled_from(
@@ -186,10 +187,10 @@ def test_any_text_is_read_or_refused_with_the_file_named(settings, text, encodin
     with tempfile.TemporaryDirectory() as name:
         content = (HEADER + "a,40,1.5,yes\n" + text).encode(encoding, "replace")
         try:
-            rows = read(Path(name), settings, content)
-        except TableError as error:
+            rows, names = read(Path(name), settings, content)
+        except DataFileError as error:
             assert str(error).startswith("shop.csv")
         else:
             assert np.isfinite(rows.features).all()
             assert set(rows.labels) <= {0, 1}
-            assert rows.place(len(rows.labels) - 1).startswith("shop.csv, row ")
+            assert place_of(names, int(rows.places[-1])).startswith("shop.csv, row ")
