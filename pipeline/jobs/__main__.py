@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .drift.job import drift
@@ -14,7 +15,12 @@ from .shared.malloc_settings import map_large_arrays
 MESSAGE_BYTES = 1024
 """The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
 container")."""
-COMMANDS = {"preprocess": preprocess, "merge": merge, "evaluate": evaluate, "drift": drift}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "preprocess": preprocess,
+    "merge": merge,
+    "evaluate": evaluate,
+    "drift": drift,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

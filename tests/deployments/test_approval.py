@@ -43,7 +43,7 @@ def approved(asking: World) -> World:
         "outcome": "waiting for approval",
         "next": "ops approve, or ops reject",
         "execution": execution,
-        "why": "keeps every bound of the gate; there is no champion",
+        "why": "passes every threshold of the quality gate; there is no champion",
     }
     assert asking.package(runs.describe(asking.account, execution)) == "PendingManualApproval"
     assert typed(asking, "approve") == f"approved {message['package']}\n"

@@ -42,7 +42,7 @@ def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: Worl
     files = f"s3://{shipped.account.outputs['DataBucket']}/runs/{run.name}/"
     assert notification == {
         "outcome": "accepted",
-        "why": "keeps every bound of the gate and is not worse than the champion by auc",
+        "why": "passes every threshold of the quality gate and is not worse than the champion by auc",
         "next": "ops predict",
         "execution": run.arn,
         "started_by": "upload",

@@ -124,7 +124,7 @@ def test_status_tells_what_is_live_and_why(live: Deployed) -> None:
     assert document["runs"][0]["name"] == runs.latest(live.account, 1)[0].name
     text = typed("status").out
     assert f"endpoint breast-cancer: InService, {config} since" in text
-    assert "keeps every bound of the gate" in text
+    assert "passes every threshold of the quality gate" in text
     assert first.name in typed("runs", "--limit", "100").out
 
 

@@ -30,19 +30,13 @@ Request = tuple[str, str, int]
 class CapturedRows:
     """Rows in the order of their files; a value that was left out or is no number is NaN."""
 
-    features: Floats
-    """Shape (rows, features)."""
-    scores: Floats
-    """Shape (rows,), or (rows, classes) for multiclass."""
-    classes: Floats
-    """Shape (rows,): predicted class numbers; NaN for regression."""
-    keys: NDArray[np.bytes_]
-    """Shape (rows,): `row_key` of inference id and number of the row in its request, from 1."""
-    times: NDArray[np.str_]
-    """Shape (rows,): the time of each answer, ISO 8601 in UTC: as text in the order of time."""
+    features: Floats  # shape (rows, features)
+    scores: Floats  # shape (rows,), or (rows, classes) for multiclass
+    classes: Floats  # shape (rows,): predicted class numbers; NaN for regression
+    keys: NDArray[np.bytes_]  # shape (rows,): `row_key` of inference id and number of the row in its request, from 1
+    times: NDArray[Any]  # shape (rows,): the time of each answer, ISO 8601 in UTC: as text in the order of time
     requests: int
-    unreadable: int
-    """Records that have no row of this model's width, or no answer to each."""
+    unreadable: int  # records that have no row of this model's width, or no answer to each
 
 
 def row_key(inference: str, row: int) -> bytes:

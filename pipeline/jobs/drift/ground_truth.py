@@ -15,26 +15,16 @@ from ..shared.metrics import GROUPS, Predictions, measure_of, random_groups
 from ..shared.settings import JobSettings
 from .data_capture import CapturedRows, row_key
 
+Joined = tuple[Floats, Floats, Floats]  # true labels, scores and classes of rows, shaped as in CapturedRows
+
 
 @dataclass(frozen=True)
 class GroundTruth:
     """Labels by row; the last one counts where a row has several."""
 
-    keys: NDArray[np.bytes_]
-    """Shape (rows,): `row_key`s, ascending."""
-    labels: Floats
-    """Shape (rows,): the class number, or the value for regression."""
-    unknown: int
-    """Labels that the settings do not know."""
-
-
-@dataclass(frozen=True)
-class Joined:
-    """The true labels and the answers of rows: shape (rows,), the scores (rows, classes) for multiclass."""
-
-    labels: Floats
-    scores: Floats
-    classes: Floats
+    keys: NDArray[np.bytes_]  # shape (rows,): `row_key`s, ascending
+    labels: Floats  # shape (rows,): the class number, or the value for regression
+    unknown: int  # labels that the settings do not know
 
 
 def read_ground_truth(file: Path, settings: JobSettings) -> GroundTruth:
@@ -62,7 +52,7 @@ def join(truth: GroundTruth, batch: CapturedRows) -> Joined:
     places = np.searchsorted(truth.keys, batch.keys)
     known = places < len(truth.keys)
     known[known] = truth.keys[places[known]] == batch.keys[known]
-    return Joined(truth.labels[places[known]], batch.scores[known], batch.classes[known])
+    return truth.labels[places[known]], batch.scores[known], batch.classes[known]
 
 
 def quality(truth: GroundTruth, batches: list[Joined], settings: JobSettings, minimum: int) -> LiveQuality:
@@ -70,15 +60,13 @@ def quality(truth: GroundTruth, batches: list[Joined], settings: JobSettings, mi
 
     There are no metrics when every label is the same, and no breach below `minimum` joined rows.
     """
-    labels = np.concatenate([batch.labels for batch in batches])
+    labels, scores, classes = (np.concatenate(column) for column in zip(*batches, strict=True))
     rows, metrics = len(labels), {}
     if rows and labels.min() != labels.max():
-        classes = np.concatenate([batch.classes for batch in batches]) if settings.classes else None
-        answers = Predictions(np.concatenate([batch.scores for batch in batches]), classes)
         groups = random_groups(rows)
-        measured = measure_of(settings.predictor_type, labels, answers, groups)(
-            np.ones((1, rows if groups is None else GROUPS))
-        )
+        answers = Predictions(scores, classes if settings.classes else None)
+        measure = measure_of(settings.predictor_type, labels, answers, groups)
+        measured = measure(np.ones((1, rows if groups is None else GROUPS)))
         metrics = {name: float(value[0]) for name, value in measured.items() if math.isfinite(value[0])}
     return {
         "truths": len(truth.keys),

@@ -16,16 +16,11 @@ class Histogram:
     """Counts of values, by the places of a reference distribution."""
 
     rows: int
-    count: int
-    """Rows with a finite value: the counts below are of these."""
-    outside: int
-    """Values below the reference's minimum or above its maximum."""
-    bins: Counts
-    """Values by the reference's bins."""
-    below: Counts
-    """Values below each different percentile of the reference."""
-    up_to: Counts
-    """Values below it or equal to it."""
+    count: int  # rows with a finite value: the counts below are of these
+    outside: int  # values below the reference's minimum or above its maximum
+    bins: Counts  # values by the reference's bins
+    below: Counts  # values below each different percentile of the reference
+    up_to: Counts  # values below it or equal to it
 
     def __add__(self, other: "Histogram") -> "Histogram":
         return Histogram(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))

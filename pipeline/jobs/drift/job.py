@@ -17,8 +17,7 @@ from .ground_truth import Joined, join, quality, read_ground_truth
 from .histogram import Counts, Histogram, histogram
 from .psi import measure, psi, psi_limit
 
-WORST = 20
-"""Features that get a CloudWatch metric of their own, each of which costs money; drift.json has all."""
+WORST = 20  # features that get a CloudWatch metric of their own, each of which costs money; drift.json has all
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,8 @@ class Seen:
     requests: int
     unreadable: int
     features: tuple[Histogram, ...]
-    score: Histogram | None
-    """None where the live model's profile has no scores to compare with: multiclass."""
-    classes: Counts
-    """Rows by predicted class."""
+    score: Histogram | None  # None where the live model's profile has no scores to compare with: multiclass
+    classes: Counts  # rows by predicted class
 
     def __add__(self, other: "Seen") -> "Seen":
         return Seen(
@@ -56,8 +53,7 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
         evaluation: Holds profile.json of the same run.
         output: Where drift.json and summary.json are written.
 
-    Raises:
-        JobError: the settings or one of these documents cannot be read.
+    Raises JobError: the settings or one of these documents cannot be read.
     """
     wanted = read_settings(settings)
     span, reference = _read(window / "window.json"), _read(baseline / "baseline.json")
@@ -144,7 +140,11 @@ def _feature(reference: Distribution, seen: Histogram, thresholds: DriftSettings
 def summary(report: DriftReport) -> DriftSummary:
     """Return the document that the state machine reads; its metrics have the form that PutMetricData takes."""
     features = report["features"]
-    figures = {"Rows": report["rows"], "Breaches": len(report["breaches"]), "Unreadable": report["unreadable"]}
+    figures: dict[str, float] = {
+        "Rows": report["rows"],
+        "Breaches": len(report["breaches"]),
+        "Unreadable": report["unreadable"],
+    }
     if features:
         figures |= {
             "LargestPSI": max(found["psi"] for found in features.values()),

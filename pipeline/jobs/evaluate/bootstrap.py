@@ -7,8 +7,7 @@ import numpy as np
 from ..shared.arrow import Floats
 from ..shared.metrics import SEED, Measure
 
-WEIGHTS_AT_A_TIME = 4_000_000
-"""Bounds the memory of a batch of resamples to 32 MB per array."""
+WEIGHTS_AT_A_TIME = 4_000_000  # bounds the memory of a batch of resamples to 32 MB per array
 
 
 @dataclass(frozen=True)

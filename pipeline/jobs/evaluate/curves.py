@@ -4,8 +4,7 @@ import numpy as np
 
 from ..shared.arrow import Floats
 
-POINTS = 50
-"""Keeps the evaluation under 10 KB, far from the 256 KiB that a Step Functions state may hold."""
+POINTS = 50  # keeps the evaluation under 10 KB, far from the 256 KiB that a Step Functions state may hold
 
 
 def curves(labels: Floats, scores: Floats) -> dict[str, dict[str, list[float]]]:

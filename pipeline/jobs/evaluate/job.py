@@ -1,4 +1,4 @@
-"""Predictions of the hold-out and its labels -> evaluation.json, in SageMaker's model-quality form, and profile.json."""
+"""Predictions of the hold-out and its labels -> evaluation.json, in SageMaker's model-quality form; profile.json."""
 
 import json
 import re
@@ -9,15 +9,16 @@ import numpy as np
 from ..shared.documents import ConfusionMatrix, Evaluation, Metrics
 from ..shared.errors import PredictionsError, place
 from ..shared.metric_names import SECTIONS
-from ..shared.metrics import GROUPS, Groups, Numbers, Predictions, RowsByFile, measure_of, random_groups
-from ..shared.settings import JobSettings, read_settings
+from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
+from ..shared.settings import read_settings
 from .bootstrap import Estimate, bootstrap
 from .curves import curves
-from .predictions import Labels, read_labels, read_predictions
+from .predictions import read_labels, read_predictions
 from .profile import profile
 from .quality_gate import compare, decide
 
 MOST_CLASSES_IN_A_MATRIX = 20
+SHARD = re.compile(r"(^|/)(holdout|labels)|\.[a-z.]+$")
 
 
 def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> None:
@@ -26,14 +27,19 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> N
     `predictions`/challenger holds the challenger's predictions. If there are files in `predictions`/champion, the
     champion's predictions of the same rows, the two models are compared as well.
 
-    Raises:
-        JobError: the settings, the predictions or the labels are not usable; nothing is written then.
+    Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
     wanted = read_settings(settings)
-    true = read_labels(labels, wanted)
-    groups = random_groups(len(true.values))
-    answers = read_predictions(predictions / "challenger", wanted)
-    estimates = _estimates(wanted, true, answers, predictions / "challenger", groups)
+    true, rows_by_file = read_labels(labels, wanted)
+    groups = random_groups(len(true))
+
+    def estimated(source: Path) -> tuple[Predictions, dict[str, Estimate]]:
+        answers = read_predictions(source, wanted)
+        _check_pairs(source, answers.rows_by_file, rows_by_file)
+        measure = measure_of(wanted.predictor_type, true, answers, groups)
+        return answers, bootstrap(measure, len(true) if groups is None else GROUPS)
+
+    answers, estimates = estimated(predictions / "challenger")
     for name in (*wanted.gate.minimum, *wanted.gate.maximum):
         if name not in estimates:
             raise PredictionsError(
@@ -45,34 +51,26 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> N
         for name, estimate in estimates.items()
     }
     if answers.classes is not None and len(wanted.classes) <= MOST_CLASSES_IN_A_MATRIX:
-        section["confusion_matrix"] = _confusion(true.values, answers.classes, len(wanted.classes))
+        section["confusion_matrix"] = _confusion_matrix(true, answers.classes, len(wanted.classes))
     if wanted.predictor_type == "binary_classifier":
-        section.update(curves(true.values, answers.scores))
-    document: Evaluation = {"rows": len(true.values)}
+        section.update(curves(true, answers.scores))
+    document: Evaluation = {"rows": len(true)}
     document[SECTIONS[wanted.predictor_type]] = section
     champion = predictions / "champion"
     if any(path.is_file() for path in champion.rglob("*")):
-        old = _estimates(wanted, true, read_predictions(champion, wanted), champion, groups)
+        _, old = estimated(champion)
         document["comparison"] = compare(wanted.predictor_type, estimates, old, wanted.gate.confidence)
     document["decision"] = decide(wanted.gate, estimates, document.get("comparison"))
     output.mkdir(parents=True, exist_ok=True)
-    for name, content in (("evaluation", document), ("profile", profile(true.values, answers, wanted))):
+    for name, content in (("evaluation", document), ("profile", profile(true, answers, wanted))):
         (output / f"{name}.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
     figures = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in estimates.items())
-    print(f"{len(true.values)} rows: {figures}\n{document['decision']['reason']}")
-
-
-def _estimates(
-    settings: JobSettings, labels: Labels, predictions: Predictions, source: Path, groups: Groups
-) -> dict[str, Estimate]:
-    _check_pairs(source, predictions.rows_by_file, labels.rows_by_file)
-    measure = measure_of(settings.predictor_type, labels.values, predictions, groups)
-    return bootstrap(measure, len(labels.values) if groups is None else GROUPS)
+    print(f"{len(true)} rows: {figures}\n{document['decision']['reason']}")
 
 
 def _check_pairs(source: Path, answered: RowsByFile, labelled: RowsByFile) -> None:
     """Files go together by the order of their names (holdout-00007.jsonl.out, labels-00007.jsonl), rows by line."""
-    shards = [{_shard(name): name for name in files} for files in (answered, labelled)]
+    shards = [{re.sub(SHARD, r"\1", name): name for name in files} for files in (answered, labelled)]
     alone = [ours[shard] for ours, theirs in (shards, shards[::-1]) for shard in sorted(ours) if shard not in theirs]
     mismatch = (
         f"{source}: {sum(answered.values())} predictions for {sum(labelled.values())} labels:"
@@ -90,11 +88,7 @@ def _check_pairs(source: Path, answered: RowsByFile, labelled: RowsByFile) -> No
             raise PredictionsError(f"{mismatch} {first} has no line in {shorter}")
 
 
-def _shard(name: str) -> str:
-    return re.sub(r"(^|/)(holdout|labels)|\.[a-z.]+$", r"\1", name)
-
-
-def _confusion(labels: Numbers, classes: Numbers, count: int) -> ConfusionMatrix:
+def _confusion_matrix(labels: Numbers, classes: Numbers, count: int) -> ConfusionMatrix:
     # At most 20 classes: 400 cells.
     cells = np.bincount(labels.astype(np.int16) * count + classes, minlength=count * count).reshape(count, count)
     return {str(row): {str(column): int(value) for column, value in enumerate(cells[row])} for row in range(count)}

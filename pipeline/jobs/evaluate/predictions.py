@@ -16,20 +16,10 @@ from ..shared.metrics import Numbers, Predictions, RowsByFile
 from ..shared.settings import JobSettings
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The true labels, in the order of the hold-out."""
-
-    values: Numbers
-    """Shape (rows,): the class number, or the value for regression."""
-    rows_by_file: RowsByFile
-
-
 def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
     """Read every `.out` file under a directory, sorted by path.
 
-    Raises:
-        PredictionsError: no file, or a line that is not JSON with a finite score (one per class for multiclass) and, for
+    Raises PredictionsError: no file, or a line that is not JSON with a finite score (one per class for multiclass) and, for
             classes, a predicted_label that is a class number.
     """
     columns = [_Column("score", width=settings.score_width)]
@@ -39,25 +29,22 @@ def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
     return Predictions(scores, classes[0] if classes else None, rows)
 
 
-def read_labels(directory: Path, settings: JobSettings) -> Labels:
-    """Read every `.jsonl` file of labels under a directory, sorted by path.
+def read_labels(directory: Path, settings: JobSettings) -> tuple[Numbers, RowsByFile]:
+    """Return the labels of every `.jsonl` file under a directory, sorted by path, and the rows by file.
 
-    Raises:
-        PredictionsError: no file, a line that is not JSON with a label, or labels that no metric is defined for.
+    Raises PredictionsError: no file, a line that is not JSON with a label, or labels that no metric is defined for.
     """
     (labels,), rows = _read(directory, ".jsonl", [_Column("label", classes=len(settings.classes))])
     if not len(labels) or labels.min() == labels.max():
         raise PredictionsError(f"{directory}: every one of the {len(labels)} labels is the same: nothing to measure")
-    return Labels(labels, rows)
+    return labels, rows
 
 
 @dataclass(frozen=True)
 class _Column:
     key: str
-    classes: int = 0
-    """A class number from 0 to below this; 0: any finite number."""
-    width: int = 0
-    """The length of the list of numbers on each line; 0: a number."""
+    classes: int = 0  # a class number from 0 to below this; 0: any finite number
+    width: int = 0  # the length of the list of numbers on each line; 0: a number
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -82,11 +69,7 @@ class _Column:
         return values.astype(self.dtype).reshape((-1, self.width) if self.width else -1)
 
     def value(self, where: str, document: dict[str, Any]) -> list[float]:
-        """Return the value of one line, or its values.
-
-        Raises:
-            PredictionsError: it is not valid.
-        """
+        """Return the value of one line, or its values. Raises PredictionsError: it is not valid."""
         found: Any = document.get(self.key)
         if self.classes:
             if type(found) not in (int, float) or found not in range(self.classes):

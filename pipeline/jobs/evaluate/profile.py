@@ -4,7 +4,7 @@ import numpy as np
 
 from ..shared.arrow import Floats
 from ..shared.distributions import distribution
-from ..shared.documents import Profile, ScoreHistogram
+from ..shared.documents import Profile
 from ..shared.metrics import Predictions
 from ..shared.settings import JobSettings
 
@@ -23,22 +23,14 @@ def profile(labels: Floats, answers: Predictions, settings: JobSettings) -> Prof
         }
     if answers.scores.ndim == 1:
         document["score"] = distribution(answers.scores)
-    if settings.predictor_type == "binary_classifier":
-        parts = {name: answers.scores[labels == number] for number, name in enumerate(settings.classes)}
-        document["histogram"] = _histogram(parts, answers.scores)
-    if settings.predictor_type == "regressor":
-        errors = answers.scores - labels
-        document["histogram"] = _histogram({"error": errors}, errors)
-    return document
-
-
-def _histogram(parts: dict[str, Floats], all_values: Floats) -> ScoreHistogram:
-    """Scores that are probabilities have bars from 0 to 1."""
-    low, high = float(all_values.min()), float(all_values.max())
-    if low >= 0 and high <= 1:
+    if settings.predictor_type == "multiclass_classifier":
+        return document
+    values = answers.scores if settings.classes else answers.scores - labels
+    parts = {name: values[labels == number] for number, name in enumerate(settings.classes)} or {"error": values}
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:  # as probabilities are
         low, high = 0.0, 1.0
     edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
-    return {
-        "edges": edges.tolist(),
-        "counts": {name: np.histogram(values, edges)[0].tolist() for name, values in parts.items()},
-    }
+    counts = {name: np.histogram(of_part, edges)[0].tolist() for name, of_part in parts.items()}
+    document["histogram"] = {"edges": edges.tolist(), "counts": counts}
+    return document

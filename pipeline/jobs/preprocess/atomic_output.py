@@ -10,11 +10,7 @@ from ..shared.errors import DiskFullError
 
 @contextmanager
 def atomic_output(output: Path) -> Iterator[None]:
-    """Remove partial output under `output` on failure.
-
-    Raises:
-        DiskFullError: the disk is full.
-    """
+    """Remove partial output under `output` on failure. Raises DiskFullError: the disk is full."""
     before = {output, *output.rglob("*")} if output.exists() else set()
     try:
         yield

@@ -12,19 +12,17 @@ from ..shared.documents import Baseline, Distribution
 from ..shared.settings import JobSettings
 from .records import Records, mixed
 
-SAMPLE_IN_MEMORY = 8
-"""The sample is this part of the memory, at most."""
+SAMPLE_IN_MEMORY = 8  # the sample is this part of the memory, at most
 CERTAINTY = 0.99
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean, spread and range of a table's columns, added up block by block; all but `count` have one per column."""
+    """Count, mean, spread and range of a table's columns, added up block by block; all but `count` of shape (columns,)."""
 
     count: int
     mean: Floats
-    squares: Floats
-    """Sums of squared distances from the mean."""
+    squares: Floats  # sums of squared distances from the mean
     low: Floats
     high: Floats
 

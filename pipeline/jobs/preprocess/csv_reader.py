@@ -34,10 +34,8 @@ from .validation import (
     is_text,
 )
 
-LONGEST_RECORD = 64 << 20
-"""Bytes after which a quote that is still open is taken for one that was never closed."""
-MOST_KNOWN = 1000
-"""Wrong values that are remembered."""
+LONGEST_RECORD = 64 << 20  # bytes after which a quote that is still open is taken for one that was never closed
+MOST_KNOWN = 1000  # wrong values that are remembered
 QUOTED = re.compile(rb'(?:\A|(?<=[,\r\n]))"[^"]*(?:""[^"]*)*(?:"|\Z)')
 
 
@@ -48,8 +46,7 @@ def read_csv(
 
     `known` are wrong values that were found before; reading adds to it.
 
-    Raises:
-        DataFileError: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
+    Raises DataFileError: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
     """
     table: CsvTable | None = None
     for block in blocks(file, name, size):
@@ -68,8 +65,7 @@ class Block:
     """Whole records of one file."""
 
     text: bytes
-    line: int
-    """The number of its first line, from 1."""
+    line: int  # the number of its first line, from 1
 
     @property
     def first(self) -> bool:
@@ -93,8 +89,7 @@ class Block:
 def blocks(file: Path, name: str, size: int) -> Iterator[Block]:
     """Yield a file's text, unpacked if its name ends in .gz, `size` bytes at a time and up to the end of a record.
 
-    Raises:
-        DataFileError: it is not gzip or cut short, or a quote is left open.
+    Raises DataFileError: it is not gzip or cut short, or a quote is left open.
     """
     line, rest = 1, b""
     try:
@@ -121,11 +116,7 @@ def blocks(file: Path, name: str, size: int) -> Iterator[Block]:
 
 
 def values_of(record: bytes, name: str, line: int) -> list[str]:
-    """Return the values of one record.
-
-    Raises:
-        DataFileError: a quote is left open or misplaced.
-    """
+    """Return the values of one record. Raises DataFileError: a quote is left open or misplaced."""
     text = record.decode("utf-8-sig" if line == 1 else "utf-8", "surrogateescape")
     try:
         return next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
@@ -146,13 +137,10 @@ def mask(text: bytes) -> bytes:
 
 def _end(text: bytes) -> int:
     """Return where the last whole record ends; a CR at the very end may be half of a CR LF."""
-    end = _last(text)
+    end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
     # With an even number of quotes before it, a line end is not within quotes.
-    return _last(mask(text)) if text.count(b'"', 0, end) % 2 else end
-
-
-def _last(text: bytes) -> int:
-    return max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
+    masked = mask(text) if text.count(b'"', 0, end) % 2 else text
+    return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, -1)) + 1
 
 
 @dataclass(frozen=True)
@@ -165,11 +153,7 @@ class CsvTable:
     known: set[str]
 
     def read(self, block: Block) -> Rows:
-        """Return the rows of a block.
-
-        Raises:
-            DataFileError: the text is not CSV.
-        """
+        """Return the rows of a block. Raises DataFileError: the text is not CSV."""
         names = None if block.first else self.header
         try:
             batch = self._parsed(block.text, names) if block.text.strip(b"\r\n") else None
@@ -186,7 +170,7 @@ class CsvTable:
         return self._resolved(records, np.array(features), np.array(labels), doubtful)
 
     def _parsed(self, text: bytes, names: list[str] | None, as_text: bool = False) -> pa.RecordBatch | None:
-        """Return all rows, or None when there are none; numbers that are written like a known wrong value are missing."""
+        """Return all rows, or None when there are none; numbers written like a known wrong value are missing."""
         numeric = () if as_text else self.settings.numeric
         types = {column: pa.float64() if column in numeric else pa.string() for column in self.settings.columns}
         table = pa_csv.read_csv(

@@ -26,14 +26,12 @@ class DataFiles:
         self.settings = settings
         self.files = sorted(path for path in root.rglob("*") if path.name.lower().endswith(SUFFIXES) and path.is_file())
         self.names = [str(file.relative_to(root)) for file in self.files]
-        self.rows = [0] * len(self.files)
-        """Rows read of each file so far, bad ones too."""
+        self.rows = [0] * len(self.files)  # rows read of each file so far, bad ones too
 
     def records(self, quarantine: Quarantine) -> Iterator[Records]:
         """Yield the rows of every file, in order.
 
-        Raises:
-            DataFileError: a file that is empty or unreadable, a column missing or unknown, or more bad rows than the
+        Raises DataFileError: a file that is empty or unreadable, a column missing or unknown, or more bad rows than the
                 limit: a value that is not a finite number, an unknown label, too many or too few values.
         """
         for number, rows, records in parallel_map(self._read, self._blocks()):

@@ -15,28 +15,21 @@ import numpy as np
 from ..shared.arrow import Floats
 from .records import Numbers, Records
 
-SORT_IN_MEMORY = 8
-"""Rows are held and sorted by this part of the memory: a sort needs two copies, and their text."""
+SORT_IN_MEMORY = 8  # rows are held and sorted by this part of the memory: a sort needs two copies, and their text
 BUCKET_BITS = 12
 
 
-class ExternalSort:
+class ExternalSort(ExitStack):
     """Rows of `width` words; holds at most `memory` bytes of them, and the last rows added."""
 
     def __init__(self, folder: Path, width: int, memory: int) -> None:
+        super().__init__()
         self._folder, self._width, self._memory = folder, width, memory
         self._held: list[Floats] = []
         self._bytes = 0
         self._disk: Path | None = None
         self._runs: list[tuple[Path, Numbers]] = []
         """Of each run, how many rows are in the buckets before each, and in all."""
-        self._stack = ExitStack()
-
-    def __enter__(self) -> "ExternalSort":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
     def add(self, records: Records) -> None:
         """Take rows, in any order."""
@@ -70,7 +63,7 @@ class ExternalSort:
         if self._disk is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             made = tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)
-            self._disk = Path(self._stack.enter_context(made))
+            self._disk = Path(self.enter_context(made))
         rows = Records(self._taken())
         buckets = (rows.keys >> np.uint64(64 - BUCKET_BITS)).astype(np.uint16)
         order = np.argsort(buckets, kind="stable")

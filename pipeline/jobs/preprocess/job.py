@@ -1,7 +1,7 @@
 """Raw data -> train, validation and hold-out in the formats that the algorithm reads, and a baseline of the data."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,12 @@ from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .parallel_map import parallel_map
 from .quarantine import Quarantine, check_limit
 from .records import Records, place_of
-from .split import Conflicts, distinct, split
+from .split import distinct, split
 from .split_writer import SplitWriter, texts_of
-from .summary import Index, Summary, count_labels, label_conflict
+from .summary import Summary, append_index, count_labels, label_conflict
 
 ROWS_AT_A_TIME = 8192
+Block = tuple[str, Records]  # a part, and some of its rows
 
 
 def preprocess(settings: Path, source: Path, output: Path, resources: Path | None = None) -> None:
@@ -34,8 +35,7 @@ def preprocess(settings: Path, source: Path, output: Path, resources: Path | Non
     With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
     merge.py makes the checks that need every row, and shards/ holds what it needs for them.
 
-    Raises:
-        JobError: the settings or the data are not usable, or the disk is full; nothing is left written then.
+    Raises JobError: the settings or the data are not usable, or the disk is full; nothing is left written then.
     """
     wanted = read_settings(settings)
     with atomic_output(output):
@@ -54,8 +54,7 @@ def preprocess(settings: Path, source: Path, output: Path, resources: Path | Non
 def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
     """Read the rows, write those of the parts and of the quarantine, and return a summary of them.
 
-    Raises:
-        DataFileError: the data are not usable.
+    Raises DataFileError: the data are not usable.
     """
     settings = files.settings
     ending = f"-{host}" if host else ""
@@ -76,8 +75,10 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
             counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
         )
         writer = SplitWriter(output, host, settings.content_type)
-        with closing(writer), Index.writer(output / "shards", host) as index:
-            blocks = _blocks(rows_by_key, summary, index, settings)
+        if host:
+            append_index(output / "shards", host, Records(np.empty((0, 3))))
+        with closing(writer):
+            blocks = _blocks(rows_by_key, summary, output, settings)
             for part, rows, texts, moments in parallel_map(partial(_written, settings), blocks):
                 writer.write(part, texts, rows)
                 summary.moments += moments
@@ -85,30 +86,27 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
     return summary
 
 
-def _blocks(
-    rows_by_key: ExternalSort, summary: Summary, index: Callable[[Records], None], settings: JobSettings
-) -> Iterator[tuple[str, Records]]:
+def _blocks(rows_by_key: ExternalSort, summary: Summary, output: Path, settings: JobSettings) -> Iterator[Block]:
     """Yield every row to keep, some of a part at a time; raise LabelConflictError at the end if labels conflict."""
-    found: list[Conflicts] = []
+    conflicts, pair = 0, Records(np.empty((0, 3)))
     for group in rows_by_key.groups():
-        rows, conflicts = distinct(group, settings)
-        if conflicts.count:
-            found.append(conflicts)
-        if found:
+        rows, count, first = distinct(group, settings)
+        pair = pair if conflicts else first[np.argsort(first.places)]
+        conflicts += count
+        if conflicts:
             continue
-        index(rows)
+        if summary.host:
+            append_index(output / "shards", summary.host, rows)
         summary.sample.append(rows[in_sample(rows, summary.read, settings)])
         for part, of_part in split(rows, settings):
             summary.counts[part] += count_labels(of_part.labels, settings)
             for start in range(0, len(of_part), ROWS_AT_A_TIME):
                 yield part, of_part[start : start + ROWS_AT_A_TIME]
-    if found:
-        pair = found[0].first[np.argsort(found[0].first.places)]
-        one, other = [place_of(summary.files, place) for place in pair.places.tolist()]
-        count = sum(conflicts.count for conflicts in found)
-        raise label_conflict((one, pair.labels[0]), (other, pair.labels[1]), count, settings)
+    if conflicts:
+        places = [place_of(summary.files, place) for place in pair.places.tolist()]
+        raise label_conflict(places, pair.labels, conflicts, settings)
 
 
-def _written(settings: JobSettings, block: tuple[str, Records]) -> tuple[str, int, list[bytes], Moments]:
+def _written(settings: JobSettings, block: Block) -> tuple[str, int, list[bytes], Moments]:
     part, rows = block
     return part, len(rows), texts_of(part, rows, settings), Moments.of(rows.words[:, 2:])

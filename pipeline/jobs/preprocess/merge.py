@@ -30,8 +30,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
 
     Writes baseline/baseline.json, and each file that has rows which another instance keeps again without these.
 
-    Raises:
-        JobError: labels conflict, too many rows are bad or too few are left; nothing is left written then.
+    Raises JobError: labels conflict, too many rows are bad or too few are left; nothing is left written then.
     """
     wanted = read_settings(settings)
     with atomic_output(output):
@@ -62,8 +61,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
 def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettings) -> list[Numbers]:
     """Return, for each instance, the numbers of the rows that another one keeps.
 
-    Raises:
-        LabelConflictError: labels conflict.
+    Raises LabelConflictError: labels conflict.
     """
     found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in indexes]
     conflicts = 0
@@ -89,7 +87,7 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
         for number, (offset, _) in enumerate(slices):
             found[number].append(np.sort(at[lost & (host == number)]) + offset)
     if first:
-        raise label_conflict(first[0], first[1], conflicts, settings)
+        raise label_conflict([place for place, _ in first], [label for _, label in first], conflicts, settings)
     return [np.concatenate(rows) for rows in found]
 
 

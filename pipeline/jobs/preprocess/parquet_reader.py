@@ -17,8 +17,7 @@ from .validation import BadRow, Rows, check_columns, check_header, check_numbers
 def read_parquet(file: Path, name: str, size: int, settings: JobSettings) -> Iterator[Callable[[], Rows]]:
     """Yield a function per batch of about `size` bytes of the file called `name`, which reads its rows in any thread.
 
-    Raises:
-        DataFileError: not a Parquet file, a column missing or unknown, or of a type that cannot be a number or a label.
+    Raises DataFileError: not a Parquet file, a column missing or unknown, or of a type for neither numbers nor labels.
     """
     # Not at the top: it is slow to import, and most data is CSV.
     import pyarrow.parquet as pq  # noqa: PLC0415

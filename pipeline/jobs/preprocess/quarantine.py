@@ -8,8 +8,7 @@ from ..shared.errors import BadRowLimitError, DataFileError
 from ..shared.settings import BadRowLimit
 from .validation import BadRow
 
-MOST_NAMED = 5
-"""Bad rows that a message names."""
+MOST_NAMED = 5  # bad rows that a message names
 
 
 class Quarantine:
@@ -18,15 +17,10 @@ class Quarantine:
     def __init__(self, file: Path, limit: BadRowLimit) -> None:
         self.file, self.limit = file, limit
         self.count = 0
-        self.first: list[str] = []
-        """The faults of the first bad rows."""
+        self.first: list[str] = []  # the faults of the first bad rows
 
     def add(self, bad: list[BadRow]) -> None:
-        """Append rows.
-
-        Raises:
-            DataFileError: they are more than the limit, whatever the number of all rows.
-        """
+        """Append rows. Raises DataFileError: they are more than the limit, whatever the number of all rows."""
         if not bad:
             return
         self.count += len(bad)
@@ -41,8 +35,7 @@ class Quarantine:
 def check_limit(bad: int, first: list[str], read: int | None, limit: BadRowLimit) -> None:
     """Check that no more rows are bad than the limit allows of the rows read, if their number is known.
 
-    Raises:
-        DataFileError: naming the first of them; BadRowLimitError where the limit is not 0.
+    Raises DataFileError: naming the first of them; BadRowLimitError where the limit is not 0.
     """
     if bad <= max(limit.count, limit.share * (read or 0)):
         return

@@ -16,8 +16,7 @@ Numbers = NDArray[np.int64]
 
 LINE_BITS = 40
 """A row's place is the file's number above these bits, its line within them: 8 million files of 1.1e12 lines."""
-ROWS_AT_A_TIME = 1024
-"""Rows turned from columns at a time: what a core's own cache holds."""
+ROWS_AT_A_TIME = 1024  # rows turned from columns at a time: what a core's own cache holds
 
 
 @dataclass(frozen=True)

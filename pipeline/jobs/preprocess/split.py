@@ -1,7 +1,6 @@
 """The part of a row: decided by a hash of its features, so that it stays there over retrains."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +10,11 @@ from ..shared.settings import JobSettings
 from .records import Records
 
 
-@dataclass(frozen=True)
-class Conflicts:
-    """Rows with the same features and different labels; the first two of them."""
+def distinct(records: Records, settings: JobSettings) -> tuple[Records, int, Records]:
+    """Return the rows to keep, in the order of their keys (shuffled, and always the same), and those that conflict.
 
-    count: int
-    first: Records
-
-
-def distinct(records: Records, settings: JobSettings) -> tuple[Records, Conflicts]:
-    """Return the rows to keep, in the order of their keys (shuffled, and always the same), and those whose labels conflict.
-
-    Of equal rows the first is kept. For regression, equal features with unequal values are repeated measurements: all
-    stay, in the same part.
+    Of equal rows the first is kept. Rows with the same features and different labels conflict: their number, and the
+    first two. For regression these are repeated measurements: all stay, in the same part.
     """
     order = records.order()
     keys, labels = records.keys[order], records.labels[order]
@@ -31,8 +22,8 @@ def distinct(records: Records, settings: JobSettings) -> tuple[Records, Conflict
     second = second[(records.features[order[second - 1]] == records.features[order[second]]).all(axis=1)]
     differ = labels[second] != labels[second - 1]
     conflicting = second[differ] if settings.classes else second[:0]
-    first = records[order[conflicting[0] - 1 : conflicting[0] + 1] if len(conflicting) else order[:0]]
-    return records[np.delete(order, second[~differ])], Conflicts(len(conflicting), first)
+    first = order[conflicting[0] - 1 : conflicting[0] + 1] if len(conflicting) else order[:0]
+    return records[np.delete(order, second[~differ])], len(conflicting), records[first]
 
 
 def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]:
@@ -47,8 +38,7 @@ def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]
 def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: JobSettings) -> None:
     """Check that there are enough rows, given the distinct ones of each part by class; `source` describes the data.
 
-    Raises:
-        TooFewRowsError: a class has fewer rows than the settings require, or a part lacks rows.
+    Raises TooFewRowsError: a class has fewer rows than the settings require, or a part lacks rows.
     """
     names = settings.classes or (settings.target,)
     for name, count in zip(names, sum(counts.values()).tolist(), strict=True):  # type: ignore[union-attr]

@@ -29,8 +29,7 @@ class SplitWriter:
     def __init__(self, output: Path, host: str, content_type: str) -> None:
         self._output, self._host, self._type = output, host, content_type
         self._open: list[BinaryIO] = []
-        self.shards: list[tuple[str, int, int]] = []
-        """Part, number and rows of each, in the order of the rows' keys."""
+        self.shards: list[tuple[str, int, int]] = []  # part, number and rows of each, in the order of the rows' keys
 
     def write(self, part: str, texts: list[bytes], rows: int) -> None:
         """Append rows, as `texts_of` returns them, to a part; parts come one after another."""
@@ -39,8 +38,8 @@ class SplitWriter:
             self.close()
             number, so_far = (number + 1 if name == part else 0), 0
             named = paths(self._output, part, number, self._host, self._type)
-            named[0].parent.mkdir(parents=True, exist_ok=True)
-            named[-1].parent.mkdir(parents=True, exist_ok=True)
+            for path in named:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._open = [path.open("wb") for path in named]
             self.shards.append((part, number, 0))
         for file, text in zip(self._open, texts, strict=True):

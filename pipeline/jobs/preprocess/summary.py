@@ -1,8 +1,7 @@
 """The summary of the rows that an instance has read: enough to check and describe those of all instances together."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,9 @@ class Summary:
     files: list[str]
     read: int
     refused: int
-    faults: list[str]
-    """The faults of the first bad rows."""
-    moments: Moments
-    """Of the label and the features of each row kept."""
-    counts: dict[str, NDArray[np.int64]]
-    """Rows kept by part and class."""
+    faults: list[str]  # the faults of the first bad rows
+    moments: Moments  # of the label and the features of each row kept
+    counts: dict[str, NDArray[np.int64]]  # rows kept by part and class
     sample: list[Records] = field(default_factory=list)
     shards: list[tuple[str, int, int]] = field(default_factory=list)
     """Part, number and rows of each file of a part, in the order of the rows' keys."""
@@ -66,8 +62,7 @@ class Summary:
     def finish(self, output: Path, settings: JobSettings) -> None:
         """Write baseline/baseline.json, and print the counts of rows.
 
-        Raises:
-            TooFewRowsError: there are too few rows in a class or a part.
+        Raises TooFewRowsError: there are too few rows in a class or a part.
         """
         read = f"{self.read} rows in {len(self.files)} file(s)"
         check_enough(self.counts, f"{read}, first {self.files[0]}", settings)
@@ -93,25 +88,8 @@ class Index:
     labels: Floats
 
     @staticmethod
-    @contextmanager
-    def writer(folder: Path, host: str) -> Iterator[Callable[[Records], None]]:
-        """Return a function that appends rows; without a host it does nothing."""
-        if not host:
-            yield lambda _: None
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            files = {name: stack.enter_context((folder / f"{host}.{name}").open("wb")) for name in COLUMNS}
-
-            def append(rows: Records) -> None:
-                for name, file in files.items():
-                    file.write(np.ascontiguousarray(getattr(rows, name)).data)
-
-            yield append
-
-    @staticmethod
     def load(folder: Path, host: str) -> "Index":
-        """Return what `writer` wrote."""
+        """Return what `append_index` wrote."""
         columns: dict[str, NDArray[Any]] = {}
         for name, kind in COLUMNS.items():
             file = folder / f"{host}.{name}"
@@ -124,6 +102,14 @@ class Index:
         return Index(self.keys[rows], self.places[rows], self.labels[rows])
 
 
+def append_index(folder: Path, host: str, rows: Records) -> None:
+    """Append rows to the files of an instance's index, and create those that do not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in COLUMNS:
+        with (folder / f"{host}.{name}").open("ab") as file:
+            file.write(np.ascontiguousarray(getattr(rows, name)).data)
+
+
 def count_labels(labels: Floats, settings: JobSettings) -> NDArray[np.int64]:
     """Return how many rows each class has (shape (classes,)), or one count of all for regression."""
     if not settings.classes:
@@ -132,11 +118,11 @@ def count_labels(labels: Floats, settings: JobSettings) -> NDArray[np.int64]:
 
 
 def label_conflict(
-    one: tuple[str, float], other: tuple[str, float], count: int, settings: JobSettings
+    places: Sequence[str], labels: Sequence[float] | Floats, count: int, settings: JobSettings
 ) -> LabelConflictError:
     """Return the error for two rows, given their places and labels, with the same features and different labels."""
-    labels = [settings.classes[int(label)] for _, label in (one, other)]
+    one, other = (settings.classes[int(label)] for label in labels)
     return LabelConflictError(
-        f'{one[0]} and {other[0]}: the same features are labelled "{labels[0]}" and "{labels[1]}":'
+        f'{places[0]} and {places[1]}: the same features are labelled "{one}" and "{other}":'
         f" correct one or remove both ({count} such in all)"
     )

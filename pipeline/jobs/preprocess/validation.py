@@ -19,8 +19,7 @@ Mask = NDArray[np.bool_]
 FORM = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """The form of a number, the same as pyarrow's parser takes: no NaN, no 1_000, ASCII digits only."""
 NUMBER = re.compile(rf"[ \t]*{FORM}[ \t]*")
-LARGEST = 3.4028234663852886e38
-"""The linear learner computes in 32-bit floats, and this is the largest (IEEE 754)."""
+LARGEST = 3.4028234663852886e38  # the linear learner computes in 32-bit floats, and this is the largest (IEEE 754)
 NOT_TEXT = "%s is not UTF-8: save the file as UTF-8"
 
 
@@ -42,8 +41,7 @@ class BadRow:
 class Rows:
     """The valid rows of a block, and the bad ones."""
 
-    features: list[Floats]
-    """A column each, in the settings' order."""
+    features: list[Floats]  # a column each, in the settings' order
     labels: Floats
     lines: NDArray[np.int64]
     bad: list[BadRow] = field(default_factory=list)
@@ -52,8 +50,7 @@ class Rows:
 def check_header(header: list[str], where: str, settings: JobSettings) -> None:
     """Check that a header has every column of the settings once, in any order, and no other.
 
-    Raises:
-        DataFileError: naming the columns, and what to do.
+    Raises DataFileError: naming the columns, and what to do.
     """
     for column in header:
         if not is_text(column):

@@ -2,6 +2,11 @@
 
 from typing import Literal, TypedDict
 
+Verdict = Literal["none", "drift", "not enough data"]
+ConfusionMatrix = dict[str, dict[str, int]]  # {actual class: {predicted class: rows}}
+Curve = dict[str, list[float]]  # coordinates by the model-quality schema's keys
+Metrics = dict[str, dict[str, float] | ConfusionMatrix | Curve]  # metrics have `value` and `standard_deviation`
+
 
 class Bins(TypedDict):
     """Counts of values up to each edge, and of those above the last: one more count than edges."""
@@ -22,18 +27,14 @@ class Distribution(TypedDict):
     bins: Bins
 
 
-class Quantiles(TypedDict):
-    """The rows that percentiles and bins are of, and the error of a percentile's rank, a share, at 99 % certainty."""
-
-    rows: int
-    rank_error: float
-
-
 class Baseline(TypedDict, total=False):
-    """baseline.json: `labels` are rows by class; regression has `target` instead."""
+    """baseline.json: rows by part, features, and `labels` (rows by class) or, for regression, `target`.
+
+    `quantiles` has the `rows` that percentiles and bins are of, and `rank_error`, a share, at 99 % certainty.
+    """
 
     rows: dict[str, int]
-    quantiles: Quantiles
+    quantiles: dict[str, float]
     features: dict[str, Distribution]
     labels: dict[str, int]
     target: Distribution
@@ -54,13 +55,6 @@ class Profile(TypedDict, total=False):
     histogram: ScoreHistogram
 
 
-class Metric(TypedDict):
-    """A metric of all rows, and its standard deviation over resamples of them."""
-
-    value: float
-    standard_deviation: float
-
-
 class Comparison(TypedDict):
     """Challenger against champion; `difference` and its `interval` are positive where the challenger is better."""
 
@@ -79,13 +73,6 @@ class Decision(TypedDict):
     reason: str
 
 
-ConfusionMatrix = dict[str, dict[str, int]]
-"""{actual class: {predicted class: rows}}."""
-Curve = dict[str, list[float]]
-"""Coordinates by the model-quality schema's keys."""
-Metrics = dict[str, Metric | ConfusionMatrix | Curve]
-
-
 class Evaluation(TypedDict, total=False):
     """evaluation.json: the section of its predictor type, and `comparison` where there is a champion."""
 
@@ -95,14 +82,6 @@ class Evaluation(TypedDict, total=False):
     regression_metrics: Metrics
     comparison: Comparison
     decision: Decision
-
-
-class Window(TypedDict):
-    """window.json: the run that trained the live model, and the window's first and last time, ISO 8601 in UTC."""
-
-    run: str
-    since: str
-    until: str
 
 
 class Drift(TypedDict, total=False):
@@ -129,11 +108,16 @@ class LiveQuality(TypedDict):
     breaches: list[str]
 
 
-Verdict = Literal["none", "drift", "not enough data"]
+class Window(TypedDict, total=False):
+    """window.json: the run that trained the live model, and the window's first and last time, ISO 8601 in UTC."""
+
+    run: str
+    since: str
+    until: str
 
 
 class DriftReport(Window, total=False):
-    """drift.json; `wanted` is the number of rows that are too few of when the verdict is `not enough data`."""
+    """drift.json; `wanted` is the least number of rows, where there are fewer."""
 
     rows: int
     requests: int

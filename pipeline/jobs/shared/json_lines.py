@@ -1,4 +1,4 @@
-"""JSON Lines in blocks: columns by pyarrow, and line by line where a block has a fault, so that an error names the line."""
+"""JSON Lines in blocks: columns by pyarrow; line by line where a block has a fault, so that an error names the line."""
 
 import json
 from collections.abc import Iterator
@@ -9,18 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-BLOCK_BYTES = 4 << 20
-"""Text per block: enough for pyarrow's threads, and small beside the arrays that are kept."""
+BLOCK_BYTES = 4 << 20  # text per block: enough for pyarrow's threads, and small beside the arrays that are kept
 
 
 @dataclass(frozen=True)
 class Block:
     """Whole lines of a file."""
 
-    file: str
-    """Path under the directory that was read."""
-    first: int
-    """Number of its first line, from 1."""
+    file: str  # path under the directory that was read
+    first: int  # number of its first line, from 1
     text: bytes
 
     def columns(self, schema: pa.Schema) -> list[pa.Array] | None:
@@ -45,7 +42,7 @@ class Block:
 
 
 def read_blocks(directory: Path, suffix: str) -> Iterator[Block]:
-    """Yield every file under a directory whose name ends in `suffix`, sorted by path; an empty file is an empty block."""
+    """Yield every file under a directory whose name ends in `suffix`, sorted by path; an empty one is an empty block."""
     for file in sorted(path for path in directory.rglob("*" + suffix) if path.is_file()):
         name, first = str(file.relative_to(directory)), 1
         with file.open("rb") as lines:

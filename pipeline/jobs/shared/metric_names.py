@@ -7,7 +7,7 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "multiclass_classifier": (("accuracy", "macro_precision", "macro_recall", "macro_f1"), ("log_loss",)),
     "regressor": (("r2",), ("rmse", "mae", "mse")),
 }
-"""By predictor type: (metrics of which larger is better, at most 1), (metrics of which smaller is better, at least 0)."""
+"""By predictor type: (larger is better, at most 1), (smaller is better, at least 0)."""
 
 Section = Literal["binary_classification_metrics", "multiclass_classification_metrics", "regression_metrics"]
 SECTIONS: dict[str, Section] = {

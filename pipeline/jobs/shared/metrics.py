@@ -22,20 +22,16 @@ Measure = Callable[[Floats], dict[str, Floats]]
 """Weights of shape (resamples, rows or groups) in, metrics' values of shape (resamples,) out; NaN where undefined."""
 BLOCK_ROWS = 1 << 18
 SEED = 20180706
-MOST_ROWS = 100_000
-"""The most rows that are resampled one by one: 200 resamples of them take a second."""
-GROUPS = 10_000
-"""The spread of 10,000 groups is known to 0.7 %, a third of the error that 1000 resamples have."""
+MOST_ROWS = 100_000  # the most rows that are resampled one by one: 200 resamples of them take a second
+GROUPS = 10_000  # the spread of 10,000 groups is known to 0.7 %, a third of the error that 1000 resamples have
 
 
 @dataclass(frozen=True)
 class Predictions:
     """The model's answers in the order of the hold-out."""
 
-    scores: Floats
-    """Shape (rows,): the positive class's score or the predicted value; (rows, classes) for multiclass."""
-    classes: Numbers | None
-    """Shape (rows,): the predicted class number; None for regression."""
+    scores: Floats  # shape (rows,): the positive class's score or the predicted value; (rows, classes) for multiclass
+    classes: Numbers | None  # shape (rows,): the predicted class number; None for regression
     rows_by_file: RowsByFile = field(default_factory=dict)
 
 
@@ -61,7 +57,6 @@ def measure_of(predictor_type: str, labels: Numbers, predictions: Predictions, g
     size = _summed(np.ones(len(labels), np.int8), groups)
     if predictor_type == "regressor":
         return _regression(labels, predictions.scores, groups, size)
-    assert predictions.classes is not None
     metrics = (_binary if predictor_type == "binary_classifier" else _multiclass)(labels, predictions, groups, size)
     loss = _log_loss(predictions.scores, labels, groups)
     if loss is None:
@@ -77,7 +72,7 @@ def _summed(values: NDArray[Any], groups: Groups) -> Floats:
 
 
 def _binary(labels: Numbers, predictions: Predictions, groups: Groups, size: Floats) -> Measure:
-    scores, called, positive = predictions.scores, predictions.classes, labels == 1
+    scores, called, positive = predictions.scores, np.asarray(predictions.classes), labels == 1
     columns = (positive * called, called, positive, called == labels)
     sums = np.stack([_summed(column, groups) for column in columns], axis=1)
     auc = _auc(scores, positive) if groups is None else _auc_of_groups(scores, positive, groups)
@@ -96,7 +91,7 @@ def _binary(labels: Numbers, predictions: Predictions, groups: Groups, size: Flo
 
 
 def _multiclass(labels: Numbers, predictions: Predictions, groups: Groups, size: Floats) -> Measure:
-    numbers, called = range(predictions.scores.shape[1]), predictions.classes
+    numbers, called = range(predictions.scores.shape[1]), np.asarray(predictions.classes)
     both = np.stack([_summed((labels == n) & (called == n), groups) for n in numbers], axis=1)
     labelled, predicted = (np.stack([_summed(of == n, groups) for n in numbers], axis=1) for of in (labels, called))
 

@@ -53,22 +53,18 @@ class JobSettings:
 
     predictor_type: str
     target: str
-    classes: tuple[str, ...]
-    """Labels by class number; empty for regression."""
+    classes: tuple[str, ...]  # labels by class number; empty for regression
     id_columns: tuple[str, ...]
     features: tuple[str, ...]
     minimum_rows_per_class: int
-    shares: dict[str, float]
-    """train, validation and holdout, summing to 1."""
+    shares: dict[str, float]  # train, validation and holdout, summing to 1
     salt: str
     mini_batch_size: int
-    content_type: str
-    """Of the files that training reads."""
+    content_type: str  # of the files that training reads
     gate: GateSettings
     bad_rows: BadRowLimit
     drift: DriftSettings
-    memory_bytes: int
-    """The memory that preprocessing may use, in addition to the libraries' own."""
+    memory_bytes: int  # the memory that preprocessing may use, in addition to the libraries' own
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -89,14 +85,13 @@ class JobSettings:
 def read_settings(path: Path) -> JobSettings:
     """Return the settings from a JSON file, or from the one JSON file in a directory.
 
-    Raises:
-        SettingsError: not exactly one file, or not a settings document.
+    Raises SettingsError: not exactly one file, or not a settings document.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if len(files) != 1:
         raise SettingsError(f"{path}: {len(files)} JSON files, want exactly one: the pipeline's settings")
     try:
-        return _settings_of(json.loads(files[0].read_text(encoding="utf-8")))
+        return settings_of(json.loads(files[0].read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{files[0]}: not the pipeline's settings ({type(error).__name__}: {error}):"
@@ -104,7 +99,8 @@ def read_settings(path: Path) -> JobSettings:
         ) from error
 
 
-def _settings_of(document: dict[str, Any]) -> JobSettings:
+def settings_of(document: dict[str, Any]) -> JobSettings:
+    """Return the settings of a document."""
     data, split, training = document["data"], document["data"]["split"], document["training"]
     pair = (data["negative_label"], data["positive_label"])
     return JobSettings(
