@@ -22,8 +22,7 @@ _EVENT = pa.struct([(name, pa.string()) for name in ("eventId", "inferenceId", "
 _RECORD = pa.schema(
     [("captureData", pa.struct([("endpointInput", _SIDE), ("endpointOutput", _SIDE)])), ("eventMetadata", _EVENT)]
 )
-Request = tuple[str, str, int]
-"""Inference id, time and number of rows."""
+Request = tuple[str, str, int]  # inference id, time and number of rows
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Histograms of values at the places where a comparison needs them: those of batches add up, so no value is kept."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Histogram:
     up_to: Counts  # values below it or equal to it
 
     def __add__(self, other: "Histogram") -> "Histogram":
-        return Histogram(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+        return Histogram(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
 
 def histogram(reference: Distribution, values: Floats) -> Histogram:

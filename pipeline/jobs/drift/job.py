@@ -45,13 +45,8 @@ class Seen:
 def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, evaluation: Path, output: Path) -> None:
     """Compare the window's rows with the baseline, and its answers with the ground truth; write both documents.
 
-    Args:
-        settings: The settings document.
-        data_capture: Holds the endpoint's `.jsonl` files.
-        window: Holds window.json and ground_truth.csv.
-        baseline: Holds baseline.json of the run that trained the live model.
-        evaluation: Holds profile.json of the same run.
-        output: Where drift.json and summary.json are written.
+    `data_capture` holds the endpoint's `.jsonl` files, `window` window.json and ground_truth.csv; `baseline` holds
+    baseline.json, and `evaluation` profile.json, of the run that trained the live model.
 
     Raises JobError: the settings or one of these documents cannot be read.
     """
@@ -82,19 +77,12 @@ def count(batch: CapturedRows, since: str, reference: Baseline, profile: Profile
     """Return the counts of the rows of a batch that were answered at `since` or later."""
     rows = batch.times >= since
     classes = batch.classes[rows]
-    return Seen(
-        rows=int(rows.sum()),
-        requests=batch.requests,
-        unreadable=batch.unreadable,
-        features=tuple(
-            histogram(reference["features"][name], values)
-            for name, values in zip(settings.features, batch.features[rows].T, strict=True)
-        ),
-        score=histogram(profile["score"], batch.scores[rows])
-        if "score" in profile and batch.scores.ndim == 1
-        else None,
-        classes=np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ()))),
-    )
+    columns = zip(settings.features, batch.features[rows].T, strict=True)
+    features = tuple(histogram(reference["features"][name], values) for name, values in columns)
+    scored = "score" in profile and batch.scores.ndim == 1
+    score = histogram(profile["score"], batch.scores[rows]) if scored else None
+    counted = np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ())))
+    return Seen(int(rows.sum()), batch.requests, batch.unreadable, features, score, counted)
 
 
 def compare(seen: Seen, reference: Baseline, profile: Profile, settings: JobSettings) -> DriftReport:
@@ -116,8 +104,8 @@ def compare(seen: Seen, reference: Baseline, profile: Profile, settings: JobSett
         reasons = [f"PSI {index:.3g} is above {highest:.3g}"] if index > highest else []
         counts = dict(zip(profile["labels"], actual.tolist(), strict=True))
         report["labels"] = {"counts": counts, "psi": index, "reasons": reasons}
-    found = {"predictions": report["predictions"], "labels": report.get("labels", {}), **report["features"]}
-    report["breaches"] = [f"{name}: {reason}" for name, of in found.items() for reason in of.get("reasons", [])]
+    found = [("predictions", report["predictions"]), ("labels", report.get("labels", {})), *report["features"].items()]
+    report["breaches"] = [f"{name}: {reason}" for name, column in found for reason in column.get("reasons", [])]
     report["verdict"] = "drift" if report["breaches"] else "none"
     return report
 
@@ -140,11 +128,8 @@ def _feature(reference: Distribution, seen: Histogram, thresholds: DriftSettings
 def summary(report: DriftReport) -> DriftSummary:
     """Return the document that the state machine reads; its metrics have the form that PutMetricData takes."""
     features = report["features"]
-    figures: dict[str, float] = {
-        "Rows": report["rows"],
-        "Breaches": len(report["breaches"]),
-        "Unreadable": report["unreadable"],
-    }
+    rows, unreadable = report["rows"], report["unreadable"]
+    figures: dict[str, float] = {"Rows": rows, "Breaches": len(report["breaches"]), "Unreadable": unreadable}
     if features:
         figures |= {
             "LargestPSI": max(found["psi"] for found in features.values()),
@@ -159,7 +144,7 @@ def summary(report: DriftReport) -> DriftSummary:
     for name in sorted(features, key=lambda name: -features[name]["psi"])[:WORST]:
         dimensions = [{"Name": "Feature", "Value": name}]
         metrics.append({"MetricName": "FeaturePSI", "Value": features[name]["psi"], "Dimensions": dimensions})
-    reason = "; ".join(report["breaches"][:10]) or f"{report['verdict']}: {report['rows']} rows"
+    reason = "; ".join(report["breaches"][:10]) or f"{report['verdict']}: {rows} rows"
     return {"verdict": report["verdict"], "drifted": bool(report["breaches"]), "reason": reason, "metrics": metrics}
 
 

@@ -17,10 +17,10 @@ from ..shared.settings import JobSettings
 
 
 def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
-    """Read every `.out` file under a directory, sorted by path.
+    """Return the answers of every `.out` file under a directory, sorted by path.
 
-    Raises PredictionsError: no file, or a line that is not JSON with a finite score (one per class for multiclass) and, for
-            classes, a predicted_label that is a class number.
+    Raises PredictionsError: no file, or a line that is not JSON with a finite score (one per class for multiclass) and,
+    for classes, a predicted_label that is a class number.
     """
     columns = [_Column("score", width=settings.score_width)]
     if settings.classes:

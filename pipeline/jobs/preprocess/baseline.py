@@ -18,7 +18,7 @@ CERTAINTY = 0.99
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean, spread and range of a table's columns, added up block by block; all but `count` of shape (columns,)."""
+    """Count, mean, spread and range of a table's columns, added up block by block; shape (columns,)."""
 
     count: int
     mean: Floats
@@ -73,14 +73,9 @@ def baseline(
 ) -> Baseline:
     """Return counts of rows and labels, and each feature's statistics over the rows kept (all parts).
 
-    Args:
-        rows: Counts by name.
-        counts: Kept rows by class.
-        moments: Of the labels and the features, in this order.
-        sample: The rows that percentiles and bins are of: all, or so many that a percentile's rank is off by no more
-            than `rank_error` with 99 % certainty (Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz
-            inequality", 1990).
-        settings: The columns and classes.
+    `counts` are kept rows by class; `moments` are of the labels and the features, in this order. Percentiles and bins
+    are of `sample`: all rows, or so many that a percentile's rank is off by no more than `rank_error` with 99 %
+    certainty (Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", 1990).
     """
     whole = len(sample) == moments.count
     error = 0.0 if whole else math.sqrt(math.log(2 / (1 - CERTAINTY)) / (2 * max(1, len(sample))))

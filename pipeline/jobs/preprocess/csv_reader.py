@@ -19,20 +19,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from ..shared.arrow import Floats
+from ..shared.arrow import Floats, Mask
 from ..shared.errors import DataFileError, place
 from ..shared.settings import JobSettings
-from .validation import (
-    BadRow,
-    Mask,
-    Rows,
-    check_columns,
-    check_header,
-    check_numbers,
-    check_texts,
-    first_fault,
-    is_text,
-)
+from .validation import BadRow, Rows, check_columns, check_header, check_numbers, check_texts, first_fault, is_text
 
 LONGEST_RECORD = 64 << 20  # bytes after which a quote that is still open is taken for one that was never closed
 MOST_KNOWN = 1000  # wrong values that are remembered
@@ -214,11 +204,7 @@ class CsvTable:
     def _resolved(self, records: list[tuple[int, bytes]], features: Floats, labels: Floats, doubtful: Mask) -> Rows:
         """Return the valid rows, after reading those in doubt value by value, and the bad ones with their reasons.
 
-        Args:
-            records: Line number and text of each.
-            features: Shape (features, rows); rows in doubt are filled in.
-            labels: Shape (rows,), likewise.
-            doubtful: Shape (rows,).
+        `records` are line number and text of each row; `features` (features, rows) and `labels` (rows,) are filled in.
         """
         bad, valid = [], ~doubtful
         for row in np.flatnonzero(doubtful):

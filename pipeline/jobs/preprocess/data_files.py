@@ -32,7 +32,7 @@ class DataFiles:
         """Yield the rows of every file, in order.
 
         Raises DataFileError: a file that is empty or unreadable, a column missing or unknown, or more bad rows than the
-                limit: a value that is not a finite number, an unknown label, too many or too few values.
+        limit: a value that is not a finite number, an unknown label, too many or too few values.
         """
         for number, rows, records in parallel_map(self._read, self._blocks()):
             self.rows[number] += len(rows.labels) + len(rows.bad)

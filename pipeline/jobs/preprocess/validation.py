@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..shared.arrow import Floats, to_numpy
+from ..shared.arrow import Floats, Mask, to_numpy
 from ..shared.errors import DataFileError, place, shortened
 from ..shared.settings import JobSettings
 
-Mask = NDArray[np.bool_]
 FORM = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """The form of a number, the same as pyarrow's parser takes: no NaN, no 1_000, ASCII digits only."""
 NUMBER = re.compile(rf"[ \t]*{FORM}[ \t]*")

@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 def to_numpy(column: pa.Array) -> NDArray[Any]:

@@ -42,7 +42,7 @@ class Block:
 
 
 def read_blocks(directory: Path, suffix: str) -> Iterator[Block]:
-    """Yield every file under a directory whose name ends in `suffix`, sorted by path; an empty one is an empty block."""
+    """Yield every file under a directory whose name ends in `suffix`, sorted by path; an empty one as empty block."""
     for file in sorted(path for path in directory.rglob("*" + suffix) if path.is_file()):
         name, first = str(file.relative_to(directory)), 1
         with file.open("rb") as lines:

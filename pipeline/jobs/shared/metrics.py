@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from .arrow import Floats
 
-Numbers = NDArray[Any]
-"""float64, or class numbers in the smallest integers that hold them."""
-RowsByFile = dict[str, int]
-"""In the order of the files' names, which are relative to the directory that was read."""
+Numbers = NDArray[Any]  # float64, or class numbers in the smallest integers that hold them
+RowsByFile = dict[str, int]  # in the order of the files' names, which are relative to the directory that was read
 Groups = NDArray[np.int64] | None
 Measure = Callable[[Floats], dict[str, Floats]]
 """Weights of shape (resamples, rows or groups) in, metrics' values of shape (resamples,) out; NaN where undefined."""
