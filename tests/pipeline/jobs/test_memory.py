@@ -75,6 +75,8 @@ def test_drift_keeps_no_row_but_those_whose_ground_truth_is_known(tmp_path, sett
                 truth.append(f"id-{number},1,{'yes' if number % 3 else 'no'}")
         (tmp_path / "window/ground_truth.csv").write_text("\n".join(truth))
         folders = {name: tmp_path / name for name in ("window", "baseline", "evaluation")}
-        peaks.append(peak("drift", settings=settings_file, output=tmp_path / "out", **{"data-capture": captured}, **folders))
+        peaks.append(
+            peak("drift", settings=settings_file, output=tmp_path / "out", **{"data-capture": captured}, **folders)
+        )
     print(f"drift: {peaks[0] >> 20} and {peaks[1] >> 20} MiB")
     assert (peaks[1] - peaks[0]) / (45_000 * 30) < 20

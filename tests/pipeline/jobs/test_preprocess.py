@@ -16,7 +16,7 @@ from pipeline.jobs.preprocess.job import preprocess, write_parts
 from pipeline.jobs.preprocess.records import row_keys
 from pipeline.jobs.preprocess.split import distinct
 from pipeline.jobs.preprocess.validation import LARGEST
-from pipeline.jobs.shared.errors import JobError, LabelConflictError, TooFewRowsError
+from pipeline.jobs.shared.errors import LabelConflictError, TooFewRowsError
 from tests.pipeline.jobs.conftest import DOCUMENT, read_rows
 
 
@@ -168,33 +168,34 @@ def test_the_same_features_with_two_labels_are_refused_with_both_places(settings
 def test_repeated_measurements_with_other_values_stay_for_regression(regression, folder):
     (folder / "shop.csv").write_text("customer,age,visits,bought\na,1,2,3\nb,1,2,4\nc,1,2,3\n")
     rows, _ = read_rows(folder, regression)
-    kept, _ = distinct(rows, regression)
-    assert sorted(kept.labels) == [3, 4]
+    kept, conflicts, _ = distinct(rows, regression)
+    assert (sorted(kept.labels), conflicts) == ([3, 4], 0)
 
 
-def test_too_few_rows_of_a_class_are_refused(settings, folder, table):
-    wanted = dataclasses.replace(settings, minimum_rows_per_class=10)
-    assert refused(wanted, folder, table[:13], TooFewRowsError) == (
-        '12 rows in 1 file(s), first shop.csv: 6 different rows for "no", at least 10 are wanted: add rows, or lower'
-        " data.minimum_rows_per_class"
-    )
-
-
-def test_a_part_without_a_class_is_refused(settings, folder, table):
-    wanted = dataclasses.replace(settings, shares={"train": 0.98, "validation": 0.01, "holdout": 0.01})
-    assert refused(wanted, folder, table, TooFewRowsError) == (
-        'validation has 0 rows for "no", at least 1 are wanted: add rows, enlarge data.split.validation or change'
-        " data.split.salt"
-    )
-
-
-def test_a_mini_batch_larger_than_train_is_refused_before_training(settings, folder, table):
-    wanted = dataclasses.replace(settings, mini_batch_size=1000)
-    assert " rows, less than one mini-batch of 1000: " in refused(wanted, folder, table, TooFewRowsError)
-
-
-def test_nothing_is_written_when_a_row_is_wrong(settings_file, folder, table, tmp_path):
-    (folder / "shop.csv").write_text("\n".join([*table, "x,1,two,yes"]))
-    with pytest.raises(JobError):
-        preprocess(settings_file, folder, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize(
+    ("change", "lines", "message"),
+    [
+        (
+            {"minimum_rows_per_class": 10},
+            13,
+            '12 rows in 1 file(s), first shop.csv: 6 different rows for "no", at least 10 are wanted: add rows, or lower'
+            " data.minimum_rows_per_class",
+        ),
+        (
+            {"shares": {"train": 0.98, "validation": 0.01, "holdout": 0.01}},
+            61,
+            'validation has 0 rows for "no", at least 1 are wanted: add rows, enlarge data.split.validation or change'
+            " data.split.salt",
+        ),
+        (
+            {"mini_batch_size": 1000},
+            61,
+            "train has 31 rows, less than one mini-batch of 1000: add rows, or make"
+            " training.hyperparameters.mini_batch_size smaller",
+        ),
+    ],
+    ids=["class", "part", "mini-batch"],
+)
+def test_too_few_rows_are_refused(settings, folder, table, *, change, lines, message):
+    wanted = dataclasses.replace(settings, **change)
+    assert refused(wanted, folder, table[:lines], TooFewRowsError) == message

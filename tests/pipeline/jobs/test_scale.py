@@ -102,47 +102,36 @@ def test_little_memory_and_several_instances_give_what_one_with_enough_does(tabl
             assert (merged["percentiles"], merged["bins"]) == (found["percentiles"], found["bins"])
 
 
-def test_rows_that_instances_share_are_kept_once_and_the_rest_of_their_files_stays(folder, table, tmp_path):
+def test_recordio_holds_the_rows_of_csv_and_rows_that_instances_share_are_kept_once(folder, table, tmp_path):
     for shard, rows in (("a", table[1:41]), ("b", table[21:])):
         (folder / shard).mkdir()
         (folder / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
-    settings = settings_of(tmp_path)
-    preprocess(settings, folder, tmp_path / "one")
-    on_instances(settings, [folder / "a", folder / "b"], tmp_path / "run", tmp_path / "merged")
-    assert {name: sorted(rows) for name, rows in parts(tmp_path / "merged").items()} == {
-        name: sorted(rows) for name, rows in parts(tmp_path / "one").items()
-    }
-    assert baseline(tmp_path / "merged") == baseline(tmp_path / "one")
-    assert baseline(tmp_path / "one")["rows"]["duplicates_dropped"] == 20
-
-
-def test_recordio_holds_the_rows_of_csv_from_one_instance_or_several(folder, table, tmp_path):
-    for shard, rows in (("a", table[1:41]), ("b", table[21:])):
-        (folder / shard).mkdir()
-        (folder / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
-    preprocess(settings_of(tmp_path), folder, tmp_path / "csv")
-    settings = settings_of(tmp_path, content_type=recordio.CONTENT_TYPE)
-    preprocess(settings, folder, tmp_path / "one")
-    on_instances(settings, [folder / "a", folder / "b"], tmp_path / "run", tmp_path / "merged")
-    wanted = parts(tmp_path / "csv")
-    for out in (tmp_path / "one", tmp_path / "merged"):
+    for kind, content_type in (("csv", "text/csv"), ("pbr", recordio.CONTENT_TYPE)):
+        settings = settings_of(tmp_path, content_type=content_type)
+        preprocess(settings, folder, tmp_path / kind)
+        on_instances(settings, [folder / "a", folder / "b"], tmp_path / f"run-{kind}", tmp_path / f"merged-{kind}")
+    wanted = {name: sorted(rows) for name, rows in parts(tmp_path / "csv").items()}
+    assert {name: sorted(rows) for name, rows in parts(tmp_path / "merged-csv").items()} == wanted
+    assert baseline(tmp_path / "csv")["rows"]["duplicates_dropped"] == 20
+    for out in (tmp_path / "merged-csv", tmp_path / "pbr", tmp_path / "merged-pbr"):
+        assert baseline(out) == baseline(tmp_path / "csv")
+    for out in (tmp_path / "pbr", tmp_path / "merged-pbr"):
+        assert sorted(parts(out)["holdout"]) == wanted["holdout"]
         for part in ("train", "validation"):
             files = sorted((out / part).glob("*.pbr"))
             found = np.concatenate([local_recordio.parse(file.read_bytes(), labelled=True) for file in files])
             rows = [list(map(float, line.split(b","))) for line in wanted[part]]
             assert sorted(found.tolist()) == sorted(np.array(rows, np.float32).tolist())
-        assert sorted(parts(out)["holdout"]) == sorted(wanted["holdout"])
-        assert baseline(out) == baseline(tmp_path / "csv")
 
 
 @pytest.mark.parametrize(
     ("rows", "count", "message"),
     [
-        (["x,1,2,yes", "z,1.0,2.0,no"], 0, 'a/a.csv, row 32 and b/b.csv, row 32: the same features are labelled "yes" and "no"'),
-        (["x,one,2,yes", "z,two,2,no"], 1, '2 of 62 rows are wrong, more than data.bad_rows allows: a/a.csv, row 32, column "age": "one" is not'),
+        (["x,1,2,yes", "z,1.0,2.0,no"], 0, "a/a.csv, row 32 and b/b.csv, row 32: the same features are labelled"),
+        (["x,one,2,yes", "z,two,2,no"], 1, "2 of 62 rows are wrong, more than data.bad_rows allows: a/a.csv, row 32,"),
     ],
     ids=["labels clash", "over the limit"],
-)  # fmt: skip
+)
 def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
     folder, table, tmp_path, *, rows, count, message
 ):
