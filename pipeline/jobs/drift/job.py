@@ -21,7 +21,7 @@ WORST = 20  # features that get a CloudWatch metric of their own, each of which 
 
 
 @dataclass(frozen=True)
-class Seen:
+class WindowCounts:
     """The counts of a window's rows; those of batches add up."""
 
     rows: int
@@ -31,8 +31,8 @@ class Seen:
     score: Histogram | None  # None where the live model's profile has no scores to compare with: multiclass
     classes: Counts  # rows by predicted class
 
-    def __add__(self, other: "Seen") -> "Seen":
-        return Seen(
+    def __add__(self, other: "WindowCounts") -> "WindowCounts":
+        return WindowCounts(
             rows=self.rows + other.rows,
             requests=self.requests + other.requests,
             unreadable=self.unreadable + other.unreadable,
@@ -56,11 +56,11 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
     truth = read_ground_truth(window / "ground_truth.csv", wanted)
     joined: list[Joined] = []
 
-    def seen(batch: CapturedRows) -> Seen:
+    def counted(batch: CapturedRows) -> WindowCounts:
         joined.append(join(truth, batch))
         return count(batch, span["since"], reference, profile, wanted)
 
-    total = reduce(add, map(seen, read_data_capture(data_capture, wanted)))
+    total = reduce(add, map(counted, read_data_capture(data_capture, wanted)))
     report: DriftReport = {**span, **compare(total, reference, profile, wanted)}
     report["quality"] = quality(truth, joined, wanted, wanted.drift.minimum_rows)
     report["breaches"] += report["quality"]["breaches"]
@@ -73,7 +73,9 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
     print("\n".join(report["breaches"]))
 
 
-def count(batch: CapturedRows, since: str, reference: Baseline, profile: Profile, settings: JobSettings) -> Seen:
+def count(
+    batch: CapturedRows, since: str, reference: Baseline, profile: Profile, settings: JobSettings
+) -> WindowCounts:
     """Return the counts of the rows of a batch that were answered at `since` or later."""
     rows = batch.times >= since
     classes = batch.classes[rows]
@@ -81,25 +83,25 @@ def count(batch: CapturedRows, since: str, reference: Baseline, profile: Profile
     features = tuple(histogram(reference["features"][name], values) for name, values in columns)
     scored = "score" in profile and batch.scores.ndim == 1
     score = histogram(profile["score"], batch.scores[rows]) if scored else None
-    counted = np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ())))
-    return Seen(int(rows.sum()), batch.requests, batch.unreadable, features, score, counted)
+    by_class = np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ())))
+    return WindowCounts(int(rows.sum()), batch.requests, batch.unreadable, features, score, by_class)
 
 
-def compare(seen: Seen, reference: Baseline, profile: Profile, settings: JobSettings) -> DriftReport:
+def compare(window: WindowCounts, reference: Baseline, profile: Profile, settings: JobSettings) -> DriftReport:
     """Return the verdict, each breach as a phrase, and the distances of every feature, the scores and the labels."""
     thresholds = settings.drift
-    report: DriftReport = {"rows": seen.rows, "requests": seen.requests, "unreadable": seen.unreadable}
+    report: DriftReport = {"rows": window.rows, "requests": window.requests, "unreadable": window.unreadable}
     report |= {"verdict": "none", "breaches": [], "features": {}, "predictions": {}}
-    if seen.rows < thresholds.minimum_rows:
+    if window.rows < thresholds.minimum_rows:
         return {**report, "verdict": "not enough data", "wanted": thresholds.minimum_rows}
     # Bonferroni: each distance of each column is one more chance to be wrong.
     each = thresholds.significance / (2 * len(settings.features) + 3)
-    for name, values in zip(settings.features, seen.features, strict=True):
+    for name, values in zip(settings.features, window.features, strict=True):
         report["features"][name] = _feature(reference["features"][name], values, thresholds, each)
-    if seen.score:
-        report["predictions"] = measure(profile["score"], seen.score, thresholds, each)
+    if window.score:
+        report["predictions"] = measure(profile["score"], window.score, thresholds, each)
     if "labels" in profile:
-        expected, actual = np.array(list(profile["labels"].values()), float), seen.classes.astype(float)
+        expected, actual = np.array(list(profile["labels"].values()), float), window.classes.astype(float)
         index, highest = psi(expected, actual), max(thresholds.psi, psi_limit(expected, actual, each))
         reasons = [f"PSI {index:.3g} is above {highest:.3g}"] if index > highest else []
         counts = dict(zip(profile["labels"], actual.tolist(), strict=True))
@@ -110,12 +112,12 @@ def compare(seen: Seen, reference: Baseline, profile: Profile, settings: JobSett
     return report
 
 
-def _feature(reference: Distribution, seen: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
-    missing = 1 - seen.count / seen.rows
-    if not seen.count:
+def _feature(reference: Distribution, values: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
+    missing = 1 - values.count / values.rows
+    if not values.count:
         return {"psi": 0.0, "ks": 0.0, "missing": missing, "out_of_range": 0.0, "reasons": ["every value is missing"]}
-    outside = seen.outside / seen.count
-    found = measure(reference, seen, thresholds, significance)
+    outside = values.outside / values.count
+    found = measure(reference, values, thresholds, significance)
     for description, share, highest in (
         ("missing", missing, thresholds.missing),
         ("outside the range of the training data", outside, thresholds.out_of_range),

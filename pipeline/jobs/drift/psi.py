@@ -30,7 +30,7 @@ def psi_limit(expected: Floats, actual: Floats, significance: float) -> float:
     return float(quantile * (1 / expected.sum() + 1 / actual.sum()))
 
 
-def ks(percentiles: Floats, seen: Histogram) -> float:
+def ks(percentiles: Floats, values: Histogram) -> float:
     """Return the Kolmogorov-Smirnov distance of values from a distribution known by its 99 percentiles.
 
     At the k-th percentile the share of values up to it lies between k and k + 1 hundredths: the distance from there.
@@ -38,10 +38,10 @@ def ks(percentiles: Floats, seen: Histogram) -> float:
     """
     places, farthest = np.unique(percentiles), 0.0
     for counted, known in (
-        (seen.below, np.searchsorted(percentiles, places, side="left") / 100),
-        (seen.up_to, np.searchsorted(percentiles, places, side="right") / 100),
+        (values.below, np.searchsorted(percentiles, places, side="left") / 100),
+        (values.up_to, np.searchsorted(percentiles, places, side="right") / 100),
     ):
-        share = counted / seen.count
+        share = counted / values.count
         farthest = max(farthest, float(np.maximum(known - share, share - known - 0.01).max()))
     return farthest
 
@@ -51,12 +51,12 @@ def ks_limit(before: int, after: int, significance: float) -> float:
     return math.sqrt(-math.log(significance / 2) / 2 * (1 / before + 1 / after))
 
 
-def measure(reference: Distribution, seen: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
+def measure(reference: Distribution, values: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
     """Return {psi, ks, reasons} of values, at least one, against the reference of their histogram."""
-    expected, actual = np.array(reference["bins"]["counts"], float), seen.bins.astype(float)
-    index, distance = psi(expected, actual), ks(np.array(reference["percentiles"]), seen)
+    expected, actual = np.array(reference["bins"]["counts"], float), values.bins.astype(float)
+    index, distance = psi(expected, actual), ks(np.array(reference["percentiles"]), values)
     highest = max(thresholds.psi, psi_limit(expected, actual, significance))
-    farthest = max(thresholds.ks, ks_limit(int(expected.sum()), seen.count, significance))
+    farthest = max(thresholds.ks, ks_limit(int(expected.sum()), values.count, significance))
     reasons = []
     if index > highest:
         reasons.append(f"PSI {index:.3g} is above {highest:.3g}")

@@ -78,7 +78,7 @@ def _check_pairs(source: Path, answered: RowsByFile, labelled: RowsByFile) -> No
     )
     if len(answered) != len(labelled) or (len(labelled) > 1 and alone):
         raise PredictionsError(
-            f"{mismatch} {len(answered)} files of predictions stand against {len(labelled)} of labels"
+            f"{mismatch} there are {len(answered)} files of predictions and {len(labelled)} of labels"
             + (f": nothing goes with {alone[0]}" if alone else "")
         )
     for (name, count), (label_name, label_count) in zip(answered.items(), labelled.items(), strict=True):

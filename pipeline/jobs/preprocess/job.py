@@ -19,7 +19,7 @@ from .quarantine import Quarantine, check_limit
 from .records import Records, place_of
 from .split import distinct, split
 from .split_writer import SplitWriter, texts_of
-from .summary import Summary, append_index, count_labels, label_conflict
+from .summary import Summary, count_labels, label_conflict, write_index
 
 ROWS_AT_A_TIME = 8192
 Block = tuple[str, Records]  # a part, and some of its rows
@@ -76,7 +76,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
         )
         writer = SplitWriter(output, host, settings.content_type)
         if host:
-            append_index(output / "shards", host, Records(np.empty((0, 3))))
+            write_index(output / "shards", host, Records(np.empty((0, 3))), "wb")
         with closing(writer):
             blocks = _blocks(rows_by_key, summary, output, settings)
             for part, rows, texts, moments in parallel_map(partial(_written, settings), blocks):
@@ -96,7 +96,7 @@ def _blocks(rows_by_key: ExternalSort, summary: Summary, output: Path, settings:
         if conflicts:
             continue
         if summary.host:
-            append_index(output / "shards", summary.host, rows)
+            write_index(output / "shards", summary.host, rows, "ab")
         summary.sample.append(rows[in_sample(rows, summary.read, settings)])
         for part, of_part in split(rows, settings):
             summary.counts[part] += count_labels(of_part.labels, settings)

@@ -101,7 +101,7 @@ def row_keys(columns: Sequence[Floats], salt: str) -> Keys:
 
 
 def mixed(keys: Keys) -> Keys:
-    """Return other keys, as if drawn anew: splitmix64's step.
+    """Return other keys, as if drawn again: splitmix64's step.
 
     Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """

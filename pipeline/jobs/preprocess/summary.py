@@ -89,7 +89,7 @@ class Index:
 
     @staticmethod
     def load(folder: Path, host: str) -> "Index":
-        """Return what `append_index` wrote."""
+        """Return what `write_index` wrote."""
         columns: dict[str, NDArray[Any]] = {}
         for name, kind in COLUMNS.items():
             file = folder / f"{host}.{name}"
@@ -102,11 +102,11 @@ class Index:
         return Index(self.keys[rows], self.places[rows], self.labels[rows])
 
 
-def append_index(folder: Path, host: str, rows: Records) -> None:
-    """Append rows to the files of an instance's index, and create those that do not exist."""
+def write_index(folder: Path, host: str, rows: Records, mode: str) -> None:
+    """Write rows to the files of an instance's index; `mode` is "wb" for the first ones, "ab" for more."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in COLUMNS:
-        with (folder / f"{host}.{name}").open("ab") as file:
+        with (folder / f"{host}.{name}").open(mode) as file:
             file.write(np.ascontiguousarray(getattr(rows, name)).data)
 
 

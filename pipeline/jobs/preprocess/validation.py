@@ -68,7 +68,7 @@ def check_header(header: list[str], where: str, settings: JobSettings) -> None:
         raise DataFileError(f"{where}: unknown column {names}: remove it, or name it in data.id_columns")
     if len(header) != len(set(header)):
         twice = sorted({column for column in header if header.count(column) > 1})
-        raise DataFileError(f'{where}, column "{twice[0]}": stands in the header more than once: remove one')
+        raise DataFileError(f'{where}, column "{twice[0]}": is in the header more than once: remove one')
 
 
 def check_columns(

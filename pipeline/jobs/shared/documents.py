@@ -99,7 +99,7 @@ class Drift(TypedDict, total=False):
 
 
 class LiveQuality(TypedDict):
-    """The live model's metrics by ground truth: `truths` labels, `joined` with as many rows, `unknown` ones aside."""
+    """The live model's metrics by ground truth: `truths` labels, `joined` to rows; `unknown` labels are left out."""
 
     truths: int
     joined: int

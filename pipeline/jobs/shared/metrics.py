@@ -96,12 +96,12 @@ def _multiclass(labels: Numbers, predictions: Predictions, groups: Groups, size:
     def measure(weights: Floats) -> dict[str, Floats]:
         hit, real, calls = weights @ both, weights @ labelled, weights @ predicted
         # As scikit-learn's default, the mean is over the classes that appear among labels or predictions.
-        seen = np.where(real + calls > 0, 1.0, np.nan)
+        present = np.where(real + calls > 0, 1.0, np.nan)
         return {
             "accuracy": hit.sum(axis=1) / (weights @ size),
-            "macro_precision": np.nanmean(_ratio(hit, calls, 0) * seen, axis=1),
-            "macro_recall": np.nanmean(_ratio(hit, real, 0) * seen, axis=1),
-            "macro_f1": np.nanmean(_ratio(2 * hit, real + calls, 0) * seen, axis=1),
+            "macro_precision": np.nanmean(_ratio(hit, calls, 0) * present, axis=1),
+            "macro_recall": np.nanmean(_ratio(hit, real, 0) * present, axis=1),
+            "macro_f1": np.nanmean(_ratio(2 * hit, real + calls, 0) * present, axis=1),
         }
 
     return measure

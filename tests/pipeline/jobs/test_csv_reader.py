@@ -98,7 +98,7 @@ WRONG = {
     ),
     "column twice": (
         "customer,age,visits,bought,age\na,1,1,no,1\n",
-        ', row 1, column "age": stands in the header more than once: remove one',
+        ', row 1, column "age": is in the header more than once: remove one',
     ),
     "short row": (HEADER + "a,1,1,no\nb,2,no\n", ", row 3: 3 values, the header has 4: correct the row"),
     "empty file": ("", ": the file is empty: it needs a header and rows"),

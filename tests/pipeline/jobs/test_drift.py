@@ -42,7 +42,7 @@ def judged(rows, reference, wanted):
 
 
 @pytest.fixture(scope="module")
-def look(wdbc, settings):
+def verdict_on(wdbc, settings):
     """The verdict on a window of rows, against a baseline of the data."""
     names, data = wdbc
     reference = {"features": {name: distribution(column) for name, column in zip(names, data.T, strict=True)}}
@@ -51,22 +51,22 @@ def look(wdbc, settings):
 
 
 @pytest.mark.full
-def test_a_hundred_windows_of_the_training_distribution_raise_one_false_alarm_at_most(wdbc, look):
+def test_a_hundred_windows_of_the_training_distribution_raise_one_false_alarm_at_most(wdbc, verdict_on):
     data, generator = wdbc[1], np.random.default_rng(1)
-    alarms = sum(look(data[generator.integers(0, len(data), 1000)])["verdict"] == "drift" for _ in range(WINDOWS))
+    alarms = sum(verdict_on(data[generator.integers(0, len(data), 1000)])["verdict"] == "drift" for _ in range(WINDOWS))
     print(f"false alarms in {WINDOWS} windows of 1000 requests: {alarms}")
     assert alarms <= 1
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("half", [0.5, -0.5])
-def test_a_shift_of_half_a_standard_deviation_in_one_feature_is_caught_in_the_first_window(wdbc, look, half):
+def test_a_shift_of_half_a_standard_deviation_in_one_feature_is_caught_in_the_first_window(wdbc, verdict_on, half):
     names, data = wdbc
     generator, caught = np.random.default_rng(2), 0
     for number in range(WINDOWS):
         rows, feature = data[generator.integers(0, len(data), 1000)].copy(), number % len(names)
         rows[:, feature] += half * data[:, feature].std(ddof=1)
-        found = look(rows)
+        found = verdict_on(rows)
         caught += found["verdict"] == "drift" and any(names[feature] in breach for breach in found["breaches"])
     print(f"caught of {WINDOWS} shifts by {half} standard deviations: {caught}")
     assert caught >= 95
@@ -90,19 +90,19 @@ def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from(settings
     assert caught >= 95
 
 
-def test_fifty_requests_are_not_enough_data_however_far_they_moved(wdbc, look):
+def test_fifty_requests_are_not_enough_data_however_far_they_moved(wdbc, verdict_on):
     rows = wdbc[1][:50] + 1e6
     counted = {"rows": 50, "requests": 50, "unreadable": 0, "wanted": 200}
     nothing = {"breaches": [], "features": {}, "predictions": {}}
-    assert look(rows) == {**counted, **nothing, "verdict": "not enough data"}
+    assert verdict_on(rows) == {**counted, **nothing, "verdict": "not enough data"}
 
 
-def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, look):
+def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, verdict_on):
     names, data = wdbc
     rows = data[np.random.default_rng(4).integers(0, len(data), 1000)].copy()
     rows[:100, 0] = math.nan
     rows[:100, 1] = 1e9
-    breaches = look(rows)["breaches"]
+    breaches = verdict_on(rows)["breaches"]
     assert f"{names[0]}: 0.1 of the values are missing, above 0.05" in breaches
     assert f"{names[1]}: 0.1 of the values are outside the range of the training data, above 0.05" in breaches
 

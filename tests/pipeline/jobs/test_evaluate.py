@@ -103,7 +103,7 @@ MISMATCHED = {
     "a shard missing": (
         (70, 70),
         (70, 70, 60),
-        f"140 predictions for 200 labels: {HOLDOUT} 2 files of predictions stand against 3 of labels: nothing goes with"
+        f"140 predictions for 200 labels: {HOLDOUT} there are 2 files of predictions and 3 of labels: nothing goes with"
         " labels-algo-2-00000.jsonl",
     ),
     "a shard longer": (

@@ -1,3 +1,4 @@
+import ast
 import json
 import subprocess
 import sys
@@ -102,3 +103,34 @@ def test_evaluate_runs_from_the_command_line(settings_file, tmp_path):
     document = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert document["binary_classification_metrics"]["accuracy"]["value"] == 1
     assert document["comparison"]["difference"] == 0
+
+
+def test_the_metric_names_need_the_standard_library_alone():
+    names = "import sys, pipeline.jobs.shared.metric_names; print({name.split('.')[0] for name in sys.modules})"
+    loaded = set(ast.literal_eval(jobs(python=["-c", names]).stdout))
+    assert "pipeline" in loaded
+    assert loaded & {"numpy", "pandas", "pyarrow", "stepfunctions", "sagemaker", "pydantic"} == set()
+
+
+HELD_AFTER = """
+import sys
+from pipeline.jobs.shared.malloc_settings import map_large_arrays
+
+def held():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) >> 10
+
+if sys.argv[1] == "mapped":
+    map_large_arrays()
+before, kept = held(), []
+for _ in range(8):
+    large = [bytearray(16 << 20) for _ in range(4)]
+    kept.append(bytearray(100 << 10))
+    del large
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_large_arrays_that_are_freed_leave_nothing_behind():
+    held = {how: int(jobs(how, python=["-c", HELD_AFTER]).stdout) for how in ("mapped", "default")}
+    assert held["mapped"] < 8 < held["default"]

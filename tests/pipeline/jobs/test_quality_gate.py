@@ -16,14 +16,9 @@ def estimates(auc: float, log_loss: float) -> dict[str, Estimate]:
 
 
 def compared(low: float, high: float) -> Comparison:
-    return {
-        "metric": "auc",
-        "challenger": 0.98,
-        "champion": 0.99,
-        "difference": -0.01,
-        "interval": [low, high],
-        "confidence": 0.95,
-    }
+    return Comparison(
+        metric="auc", challenger=0.98, champion=0.99, difference=-0.01, interval=[low, high], confidence=0.95
+    )
 
 
 def test_a_first_model_within_the_bounds_is_accepted():

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from local.linear_learner import recordio as local_recordio
+from local_aws.linear_learner import recordio as local_recordio
 from pipeline.jobs.preprocess import recordio
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.merge import merge
@@ -161,7 +161,7 @@ def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
     lines = list(table)
     for line, (text, _) in wrong.items():
         lines.insert(line - 1, text)
-    return lines, {line: told for line, (_, told) in wrong.items()}
+    return lines, {line: reason for line, (_, reason) in wrong.items()}
 
 
 @pytest.mark.parametrize("memory", [512, TINY])
@@ -175,8 +175,8 @@ def test_wrong_rows_within_the_limit_are_kept_aside_and_the_others_are_used(fold
     assert parts(tmp_path / "out") == parts(tmp_path / "right")
     assert baseline(tmp_path / "out")["rows"] == {**baseline(tmp_path / "right")["rows"], "read": 66, "refused": 6}
     kept = [json.loads(line) for line in (tmp_path / "out/quarantine/quarantine.jsonl").read_text().splitlines()]
-    told = {row["row"]: f'column "{row["column"]}"' * bool(row["column"]) + f": {row['reason']}" for row in kept}
-    assert told == wrong
+    reasons = {row["row"]: f'column "{row["column"]}"' * bool(row["column"]) + f": {row['reason']}" for row in kept}
+    assert reasons == wrong
     assert {row["row"]: (row["file"], row["text"]) for row in kept} == {
         line: ("shop.csv", lines[line - 1]) for line in wrong
     }
