@@ -44,16 +44,15 @@ def split(framed: bytes, rows: int) -> list[bytes]:
 
 def _frame(width: int) -> tuple[bytes, tuple[int, int]]:
     """Return a frame of zeros, and where its features and its label begin."""
-    features, label = (_field(part, _entry(4 * size)) for part, size in ((_FEATURES, width), (_LABEL, 1)))
+    # An entry of the map from names to tensors: "values", and its numbers.
+    features, label = (
+        _field(part, _field(1, b"values") + _field(2, _field(_FLOAT32, _field(1, bytes(4 * size)))))
+        for part, size in ((_FEATURES, width), (_LABEL, 1))
+    )
     record = features + label
     head = MAGIC + struct.pack("<I", len(record))
     first = len(head) + len(features)
     return head + record + bytes(-len(record) % 4), (first - 4 * width, first + len(label) - 4)
-
-
-def _entry(size: int) -> bytes:
-    """Return an entry of a map from names to tensors: "values", and `size` bytes of zeros."""
-    return _field(1, b"values") + _field(2, _field(_FLOAT32, _field(1, bytes(size))))
 
 
 def _field(number: int, content: bytes) -> bytes:

@@ -134,22 +134,17 @@ def first_fault(header: list[str], values: list[str], settings: JobSettings) -> 
 def _fault(column: str, value: str, settings: JobSettings) -> str | None:
     if not is_text(value):
         return NOT_TEXT % shortened(value)
-    if column in settings.numeric:
-        return _number_fault(value)
-    if column == settings.target and value not in settings.classes:
+    if column == settings.target and settings.classes and value not in settings.classes:
         allowed = ", ".join(f'"{label}"' for label in settings.classes)
         return f"{shortened(value)} is not a label of the settings ({allowed}): correct it"
-    return None
-
-
-def _number_fault(value: str) -> str | None:
+    if column not in settings.numeric:
+        return None
     if not value.strip():
         return "empty, a finite number is wanted: fill it in or remove the row"
     if not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
         return f"{shortened(value)} is not a finite number: correct it or remove the row"
-    if abs(float(value)) > LARGEST:
-        return f"{shortened(value)} is too large for a 32-bit float (3.4e38): use another unit"
-    return None
+    too_large = f"{shortened(value)} is too large for a 32-bit float (3.4e38): use another unit"
+    return too_large if abs(float(value)) > LARGEST else None
 
 
 def is_text(value: str) -> bool:
