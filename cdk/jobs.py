@@ -14,6 +14,7 @@ from cdk.network import Network
 from pipeline import images
 from pipeline.config import Settings
 
+
 class Jobs(Construct):
     """`role` is the jobs' and the endpoint's; `ports` are the parts that the state machines name in each job."""
 

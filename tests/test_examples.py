@@ -76,7 +76,10 @@ def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:
         assert list(cells) == ["0", "1", "2"]
         right = sum(cells[number][number] for number in cells)
         assert right / document["rows"] == pytest.approx(metrics["accuracy"]["value"])
-    assert document["decision"] == {"accepted": True, "reason": "passes every threshold of the quality gate; there is no champion"}
+    assert document["decision"] == {
+        "accepted": True,
+        "reason": "passes every threshold of the quality gate; there is no champion",
+    }
 
 
 def test_its_gate_keeps_a_worse_model_away(example: Example) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import boto3
 import pytest
-
 from local_aws.cloud import ACCOUNT, running
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"

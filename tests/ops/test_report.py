@@ -40,7 +40,9 @@ def document(live: Deployed, compared: runs.Run) -> Any:
 
 
 def test_the_report_has_all_that_is_known_of_a_run(live: Deployed, document: Any) -> None:
-    assert document["run"].reason.startswith("passes every threshold of the quality gate and is not worse than the champion")
+    assert document["run"].reason.startswith(
+        "passes every threshold of the quality gate and is not worse than the champion"
+    )
     assert {step.state for step in document["steps"]} >= {"Preprocess", "Train", "Compare", "SmokeTest", "Done"}
     assert {metric["name"]: metric["kept"] for metric in document["metrics"] if metric["rule"]} == {
         "auc": "yes", "accuracy": "yes", "log_loss": "yes",

@@ -15,17 +15,17 @@ from typing import Any
 
 import boto3
 import pytest
+from local_aws.cloud import running
 from moto import mock_aws
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.mocking import mock_config as moto_mocks
 
-from local_aws.cloud import running
+from local.tests.aws import policy
 from pipeline import deploy, retrain
 from pipeline.config import load
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
-from local.tests.aws import policy
 from tests.pipeline.asl import filled, tasks
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-
 from local_aws.linear_learner import recordio as local_recordio
+
 from pipeline.jobs.preprocess import recordio
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.merge import merge
