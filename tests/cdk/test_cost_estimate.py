@@ -1,15 +1,14 @@
-"""The plan: what is always on comes first, and its sums follow from the settings and the table of prices."""
+"""The cost estimate: the idle endpoint comes first, and the sums follow from the settings and the prices."""
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
-from cdk.cost_estimate import always_on, estimate, per_run
+from cdk.cost_estimate import Prices, always_on, estimate, per_run
 from pipeline.config import load
 from tests.conftest import ROOT
 
-PRICES: dict[str, Any] = {
+PRICES: Prices = {
     "date": "2000-01-01",
     "hour": {"ml.t2.medium": 1.0, "ml.m5.large": 12.0},
     "month": {"AWS::KMS::Key": 2.0, "AWS::CloudWatch::Dashboard": 3.0},
@@ -20,10 +19,10 @@ TEMPLATE = {"Resources": {"Key": {"Type": "AWS::KMS::Key"}, "Topic": {"Type": "A
 
 def test_the_idle_endpoint_is_named_first() -> None:
     lines = estimate(load(ROOT / "pipeline.toml"), PRICES, TEMPLATE).splitlines()
-    assert lines[2] == "always on, a month: 732.00 $"
+    assert lines[2] == "always on, per month: 732.00 $"
     assert lines[3].split(maxsplit=1) == ["730.00", "endpoint breast-cancer, 1 x ml.t2.medium, idle or not"]
     assert lines[4].split(maxsplit=1) == ["2.00", "1 x AWS::KMS::Key"]
-    assert "budget: 50 $ a month, of which 732.00 $ are always on" in lines
+    assert "budget: 50 $ per month; always on: 732.00 $" in lines
     assert lines[-1] == "2 resources: 1 AWS::KMS::Key, 1 AWS::SNS::Topic"
 
 
@@ -32,19 +31,19 @@ def test_a_run_costs_its_jobs_and_its_states() -> None:
     assert [cost for _, cost in per_run(settings, 4, PRICES)] == [2.0, 1.0, 2.0, 2.0]
 
 
-def test_a_firewall_costs_by_call() -> None:
+def test_waf_costs_per_call() -> None:
     dev, prod = (estimate(load(ROOT / "pipeline.toml", stage), PRICES, TEMPLATE) for stage in ("dev", "prod"))
-    assert "a million predictions: 4.00 $" in dev
-    assert "a million predictions: 6.00 $" in prod
+    assert "per million predictions: 4.00 $" in dev
+    assert "per million predictions: 6.00 $" in prod
 
 
-def test_an_autoscaled_endpoint_says_how_many_it_may_become() -> None:
+def test_an_autoscaled_endpoint_has_its_maximum() -> None:
     (name, cost), *_ = always_on(load(ROOT / "pipeline.toml", "prod"), Counter(), PRICES)
-    assert (name, cost) == ("endpoint breast-prod, 2 x ml.m5.large, idle or not, 4 at most", 2 * 12 * 730)
+    assert (name, cost) == ("endpoint breast-prod, 2 x ml.m5.large, idle or not, at most 4", 2 * 12 * 730)
 
 
 def test_a_price_that_is_missing_is_named() -> None:
     settings = load(ROOT / "pipeline.toml")
     other = settings.endpoint.model_copy(update={"instance_type": "ml.p9.large"})
     with pytest.raises(ValueError, match=r"no price of ml\.p9\.large: add it to prices\.toml"):
-        list(always_on(settings.model_copy(update={"endpoint": other}), {}, PRICES))  # type: ignore[arg-type]
+        list(always_on(settings.model_copy(update={"endpoint": other}), Counter(), PRICES))

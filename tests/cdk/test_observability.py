@@ -2,79 +2,52 @@
 
 import json
 import re
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from cdk.app import build
 from pipeline import workflow
 from pipeline.config import load
+from tests.cdk.conftest import Template, of_type
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
-ALARMS = {
-    "5xx",
-    "latency",
-    "run-failed",
-    "api-5xx",
-    "lambda-errors",
-    "queue-age",
-    "dead-letters",
-    "drift",
-    "drift-failed",
-}
+ALARMS = {"5xx", "latency", "run-failed", "api-5xx", "lambda-errors", "queue-age", "dead-letters", "drift"}
 
 
-@pytest.fixture(scope="module")
-def resources(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    out = tmp_path_factory.mktemp("cdk.out")
-    build(load(ROOT / "pipeline.toml"), region="us-east-1", out=out).synth()
-    return list(json.loads((out / "breast-cancer.template.json").read_text())["Resources"].values())
-
-
-def of_type(resources: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [item["Properties"] for item in resources if item["Type"] == kind]
-
-
-def test_every_alarm_tells_the_topic_and_leads_to_its_section_of_the_runbook(resources: list[dict[str, Any]]) -> None:
-    alarms = of_type(resources, "AWS::CloudWatch::Alarm") + of_type(resources, "AWS::CloudWatch::CompositeAlarm")
+def test_every_alarm_notifies_the_topic_and_names_its_section_of_the_runbook(template: Template) -> None:
+    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+    alarms = [alarm for kind in kinds for alarm in of_type(template, kind).values()]
     runbook = (ROOT / "docs/runbook.md").read_text()
     sections = {heading.lower() for heading in re.findall(r"^#+ (\S+)$", runbook, re.M)}
-    names = set()
-    for alarm in alarms:
-        name = alarm["AlarmName"].removeprefix("breast-cancer-")
-        names.add(name)
+    names = {alarm["AlarmName"].removeprefix("breast-cancer-"): alarm for alarm in alarms}
+    for name, alarm in names.items():
         assert alarm["AlarmDescription"].endswith(f": docs/runbook.md#{name}")
         assert name in sections
         assert [list(action) for action in alarm["AlarmActions"]] == [["Ref"]]
-    assert names == ALARMS | {"predictions-failing"}
+    assert set(names) == ALARMS | {"drift-failed", "predictions-failing"}
 
 
-def test_no_data_is_no_alarm(resources: list[dict[str, Any]]) -> None:
-    assert {alarm["TreatMissingData"] for alarm in of_type(resources, "AWS::CloudWatch::Alarm")} == {"notBreaching"}
+def test_no_data_is_no_alarm(template: Template) -> None:
+    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
+    assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
 
 
-def test_predictions_fail_when_the_endpoint_the_api_or_the_lambda_does(resources: list[dict[str, Any]]) -> None:
-    (composite,) = of_type(resources, "AWS::CloudWatch::CompositeAlarm")
+def test_predictions_fail_when_the_endpoint_the_api_or_the_lambda_does(template: Template) -> None:
+    (composite,) = of_type(template, "AWS::CloudWatch::CompositeAlarm").values()
     text = json.dumps(composite["AlarmRule"])
     assert text.count("ALARM(") == 3
-    assert "PromotionErrors" in text
-    assert "ObservabilityApi5Xx" in text
-    assert "ObservabilityLambdaErrors" in text
+    for alarm in ("PromotionErrors", "ObservabilityApi5Xx", "ObservabilityLambdaErrors"):
+        assert alarm in text
 
 
-def test_the_dashboard_shows_runs_endpoint_api_queue_drift_and_cost(resources: list[dict[str, Any]]) -> None:
-    (dashboard,) = of_type(resources, "AWS::CloudWatch::Dashboard")
+def test_the_dashboard_shows_runs_endpoint_api_queue_drift_and_cost(template: Template) -> None:
+    (dashboard,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
     text = json.dumps(dashboard["DashboardBody"])
-    for word in (
-        "ExecutionsStarted", "Accepted", "Rejected", "ExecutionsFailed", "ExecutionTime", "ModelLatency", "Invocation4XXErrors",
-        "Invocation5XXErrors", "CPUUtilization", "5XXError", "ApproximateAgeOfOldestMessage", "LargestPSI", "EstimatedCharges",
-    ):  # fmt: skip
-        assert word in text, word
+    runs = ("ExecutionsStarted", "Accepted", "Rejected", "ExecutionsFailed", "ExecutionTime", "LargestPSI")
+    endpoint = ("ModelLatency", "Invocation4XXErrors", "Invocation5XXErrors", "CPUUtilization")
+    for metric in (*runs, *endpoint, "5XXError", "ApproximateAgeOfOldestMessage", "EstimatedCharges"):
+        assert metric in text, metric
 
 
-def test_outcomes_are_counted_by_states_that_the_definition_has(resources: list[dict[str, Any]]) -> None:
-    filters = of_type(resources, "AWS::Logs::MetricFilter")
+def test_outcomes_are_counted_by_states_that_the_definition_has(template: Template) -> None:
+    filters = of_type(template, "AWS::Logs::MetricFilter").values()
     named = {match for item in filters for match in re.findall(r'\$\.details\.name = "(\w+)"', item["FilterPattern"])}
     assert named == {"Accepted", "Rejected"}
     assert named <= set(workflow.definition(load(ROOT / "pipeline.toml"))["States"])

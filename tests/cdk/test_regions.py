@@ -1,4 +1,4 @@
-"""The stack can be synthesised wherever AWS has the built-in linear learner."""
+"""The stack can be synthesised in every region that has the built-in linear learner."""
 
 import json
 from functools import cache
@@ -12,13 +12,13 @@ from cdk.app import build
 from pipeline import workflow
 from pipeline.asl import image_uris
 from pipeline.config import load
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 REGISTRIES = image_uris.config_for_framework("linear-learner")["versions"]["1"]["registries"]
 
 
 def worked() -> float:
-    """Seconds of a core that this process and Node have used, whatever else the machine does."""
+    """Return the CPU seconds of this process and Node, which other load does not change."""
     me = psutil.Process()
     times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
     return sum(each.user + each.system for each in times)
@@ -26,10 +26,10 @@ def worked() -> float:
 
 @pytest.mark.full
 def test_every_region_with_the_linear_learner_within_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one process: Node is started once, and the definition, which knows of partitions alone, is rendered for each."""
+    """In one process: Node starts once, and the definition is rendered once per partition."""
     settings, before, wrong = load(ROOT / "pipeline.toml"), worked(), {}
     rendered = cache(lambda partition, render=workflow.definition: render(settings, partition))
-    monkeypatch.setattr("cdk.app.add_checks", lambda *_: None)  # what cdk-nag finds is the same everywhere
+    monkeypatch.setattr("cdk.app.add_checks", lambda *_: None)  # cdk-nag finds the same in every region
     monkeypatch.setattr(workflow, "definition", lambda _, partition="aws": rendered(partition))
     partition_of = botocore.session.get_session().get_partition_for_region
     for region in sorted(REGISTRIES):

@@ -1,4 +1,4 @@
-"""The templates as they were last reviewed: `make snapshots` writes them anew, and the diff shows what changes."""
+"""The templates as last reviewed: `make snapshots` writes them again, and the diff shows the changes."""
 
 import difflib
 import json
@@ -9,21 +9,19 @@ from typing import Any
 
 import pytest
 
-from cdk.app import build
 from pipeline.config import load
+from tests.cdk.conftest import synthesise
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path(__file__).parent / "snapshots"
 
 
 def template(stage: str, out: Path) -> str:
-    """The stage's template with what differs from commit to commit blanked."""
-    settings = load(ROOT / "pipeline.toml", stage)
-    build(settings, region="us-east-1", out=out).synth()
-    document: dict[str, Any] = json.loads((out / f"{settings.project.name}.template.json").read_text())
+    """Return the stage's template without the values that differ between commits."""
+    document: dict[str, Any] = json.loads(synthesise(load(ROOT / "pipeline.toml", stage), out).read_text())
     for resource in document["Resources"].values():
         resource.pop("Metadata", None)
-        if resource["Type"] == "AWS::StepFunctions::StateMachine":  # its states have a diagram and tests of their own
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":  # its states have their own tests
             resource["Properties"]["DefinitionString"] = "..."
         variables = resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
         variables.update({name: "..." for name in ("COMMIT", "SETTINGS_HASH") if name in variables})
@@ -33,7 +31,7 @@ def template(stage: str, out: Path) -> str:
 
 
 def in_order(part: dict[str, Any]) -> dict[str, Any]:
-    """A statement's resources, which are a set and come in the order of the hashes just blanked, in their own order."""
+    """Sort a statement's resources: CDK orders them by the hashes that were removed."""
     if isinstance(part.get("Resource"), list):
         part["Resource"].sort(key=json.dumps)
     return part

@@ -82,20 +82,18 @@ class SageMaker:
             self.hang_up -= 1
             return None
         target = request.headers.get("X-Amz-Target", "")
-        status, code, content = self.control(target.partition(".")[2]) if target else self.invoke(body)
+        status, code, document = self.describe(target.partition(".")[2]) if target else self.invoke(body)
+        content = document if isinstance(document, bytes) else json.dumps(document).encode()
         return status, {"x-Amzn-Invoked-Production-Variant": "AllTraffic", "x-amzn-ErrorType": code}, content
 
-    def invoke(self, body: str) -> tuple[int, str, bytes]:
+    def invoke(self, body: str) -> tuple[int, str, Any]:
         self.rows.append(body)
         if self.held:
             self.held.wait(10)
-        if self.refusal:
-            status, code, document = self.refusal
-            return status, code, json.dumps(document).encode()
         scores = {"predictions": [_scored(line) for line in body.split("\n")]}
-        return 200, "", json.dumps(scores).encode() if self.answer is None else self.answer
+        return self.refusal or (200, "", scores if self.answer is None else self.answer)
 
-    def control(self, action: str) -> tuple[int, str, bytes]:
+    def describe(self, action: str) -> tuple[int, str, Any]:
         self.actions.append(action)
         tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}"}
         answers = {
@@ -103,9 +101,8 @@ class SageMaker:
             "ListTags": {"Tags": [tag] if self.version else []},
             "DescribeModelPackage": {"ModelPackageVersion": self.version, "CreationTime": 1767323045.25},
         }
-        if not self.config:
-            return 400, "ValidationException", b'{"message": "Could not find endpoint"}'
-        return 200, "", json.dumps(answers[action]).encode()
+        missing = (400, "ValidationException", {"message": "Could not find endpoint"})
+        return (200, "", answers[action]) if self.config else missing
 
 
 def _scored(line: str) -> dict[str, Any]:
@@ -164,8 +161,9 @@ class Caller:
         self, method: str, path: str, body: str | None = None, content_type: str | None = None, **event: Any
     ) -> Any:
         headers = {"Content-Type": content_type} if content_type else {}
-        call: Any = {"httpMethod": method, "resource": path, "path": path, "headers": headers, "body": body}
-        answer = respond(call | {"requestContext": {"requestId": "request-1"}} | event, self.api)
+        call = {"httpMethod": method, "resource": path, "headers": headers, "body": body}
+        proxied: Any = {**call, "requestContext": {"requestId": "request-1"}, **event}
+        answer = respond(proxied, self.api)
         self.status, self.headers = answer["statusCode"], answer["headers"]
         return json.loads(answer["body"]) if "json" in self.headers["Content-Type"] else answer["body"]
 

@@ -49,7 +49,7 @@ def client(consumer: Consumer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     document = tmp_path / "openapi.json"
     document.write_text(requests.get(f"{consumer.url}/openapi.json", timeout=10).text)
     tools = Path(sys.executable).parent
-    command = [tools / "openapi-python-client", "generate", "--meta", "none", "--path", document]
+    command: list[str | Path] = [tools / "openapi-python-client", "generate", "--meta", "none", "--path", document]
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     subprocess.run(
         [*command, "--output-path", "consumer"], cwd=tmp_path, env=environment, check=True, capture_output=True

@@ -1,11 +1,13 @@
-"""The page at /docs, run by Node on a fake of a browser's document: it draws, signs, posts and shows."""
+"""The page at /docs: on Node with a fake document, and in a real browser without a network."""
 
 from __future__ import annotations
 
 import datetime
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from playwright.sync_api import Page, sync_playwright
 
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import ProxyEvent, respond
 from tests.conftest import ROOT
 from tests.lambdas.predict.conftest import Answer, served
+from tests.lambdas.predict.signed import Consumer
+from tests.ops.browser import FLAGS, PROGRAM, SHOTS, needed
 
 PAGE = (ROOT / "lambdas" / "predict" / "docs.html").read_text("utf-8")
 SCRIPT = PAGE.partition("<script>")[2].partition("</script>")[0]
@@ -56,7 +61,7 @@ USE = """
 
 
 def node(script: str, *arguments: str) -> Any:
-    command = [Path(sys.executable).with_name("node"), "-", *arguments]
+    command: list[str | Path] = [Path(sys.executable).with_name("node"), "-", *arguments]
     ran = subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=30)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
@@ -95,3 +100,59 @@ def test_the_page_signs_as_botocore_does(session: str, monkeypatch: pytest.Monke
 def test_the_page_asks_nothing_of_any_other_host() -> None:
     assert "//" not in PAGE.replace("// AWS Signature", "")
     assert "connect-src 'self'" in PAGE
+
+
+def in_browser(test: Any) -> Any:
+    return pytest.mark.cloud(needed(test))
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """A tab of a fresh profile in the size of a laptop's screen."""
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path, executable_path=PROGRAM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
+        )
+        yield context.pages[0]
+        context.close()
+
+
+def send(page: Page) -> tuple[str, str]:
+    """Press Send and return the status and the answer that the page shows."""
+    page.get_by_role("button", name="Send").click()
+    page.locator("#status", has_text=re.compile(r"\d")).wait_for()
+    return page.locator("#status").inner_text(), page.locator("#answer").inner_text()
+
+
+@in_browser
+def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, page: Page) -> None:
+    asked: list[str] = []
+    failed: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.on("console", lambda message: failed.append(message.text) if message.type == "error" else None)
+    page.goto(f"{consumer.url}/docs")
+    page.get_by_text("Credentials: they stay in this page").click()
+    shown = [label.inner_text().strip() for label in page.locator("#signed label:visible").all()]
+    assert shown == ["Access key id", "Secret access key", "Session token, of temporary credentials", "Region"]
+    page.get_by_label("Access key id").fill("test")
+    page.get_by_label("Secret access key").fill("test")
+    status, answer = send(page)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "docs.png", full_page=True)
+    assert (status.startswith("200 "), answer, failed) == (True, '"B"', [])
+    assert {url.startswith(consumer.url) for url in asked} == {True}
+
+
+@in_browser
+def test_the_browser_reaches_nothing_else(page: Page) -> None:
+    with pytest.raises(Exception, match="ERR_NAME_NOT_RESOLVED"):
+        page.goto("http://example.com")
+
+
+@in_browser
+def test_a_refusal_is_shown_with_what_to_do(consumer: Consumer, page: Page) -> None:
+    page.goto(f"{consumer.url}/docs")
+    page.get_by_label("Body").fill('{"data": "1,2"}')
+    status, answer = send(page)
+    assert (status.startswith("401"), "Authorise the call" in answer) == (True, True)
