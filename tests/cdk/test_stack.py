@@ -16,7 +16,13 @@ from tests.conftest import ROOT
 @pytest.mark.parametrize("name", ["shipped", "vpc", pytest.param("protected", marks=pytest.mark.full)])
 def test_cfn_lint_finds_nothing(path_of: Callable[[str], Path], name: str) -> None:
     # W3005: CDK writes a DependsOn beside each GetAtt of a role.
-    command = [Path(sys.executable).parent / "cfn-lint", "--ignore-checks", "W3005", "--", path_of(name)]
+    command: list[str | Path] = [
+        Path(sys.executable).parent / "cfn-lint",
+        "--ignore-checks",
+        "W3005",
+        "--",
+        path_of(name),
+    ]
     linted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (linted.stdout, linted.returncode) == ("", 0)
 
