@@ -24,7 +24,6 @@ from pipeline.config import Settings, load
 
 IMAGE = codebuild.LinuxBuildImage.STANDARD_7_0
 """It has the runtimes of the buildspecs. It runs unprivileged: no build needs Docker."""
-PULL_REQUEST = [codebuild.EventAction.PULL_REQUEST_CREATED, codebuild.EventAction.PULL_REQUEST_UPDATED]
 BOOTSTRAP = ("deploy", "file-publishing", "lookup")
 """The bootstrap roles that the CDK CLI assumes to deploy (CDK Developer Guide, "Bootstrapping")."""
 
@@ -42,12 +41,12 @@ class DeliveryStack(Stack):
         codebuild.CfnSourceCredential(
             self, "Connection", auth_type="CODECONNECTIONS", server_type="GITHUB", token=delivery.connection
         )
-        pull_request = codebuild.FilterGroup.in_event_of(*PULL_REQUEST).and_base_branch_is(delivery.branch)
-        reviewed = codebuild.Source.git_hub(
-            owner=owner, repo=repository, webhook=True, webhook_filters=[pull_request], fetch_submodules=False
+        created, updated = codebuild.EventAction.PULL_REQUEST_CREATED, codebuild.EventAction.PULL_REQUEST_UPDATED
+        events = codebuild.FilterGroup.in_event_of(created, updated).and_base_branch_is(delivery.branch)
+        pull_requests = codebuild.Source.git_hub(
+            owner=owner, repo=repository, webhook=True, webhook_filters=[events], fetch_submodules=False
         )
-        codebuild.Project(self, "PullRequests", source=reviewed, **self._build("PullRequests"))
-
+        codebuild.Project(self, "PullRequests", source=pull_requests, **self._build("PullRequests"))
         code = codepipeline.Artifact("Code")
         source = actions.CodeStarConnectionsSourceAction(
             action_name="Source",
@@ -60,9 +59,10 @@ class DeliveryStack(Stack):
         )
         test = codebuild.PipelineProject(self, "Test", **self._build("Test"))
         request = {"reason": "delivery", "commit": source.variables.commit_id}
+        machine = sfn.StateMachine.from_state_machine_name(self, "Machine", f"{settings.project.name}-retrain")
         retrain = actions.StepFunctionInvokeAction(
             action_name="Retrain",
-            state_machine=sfn.StateMachine.from_state_machine_name(self, "Machine", settings.project.name),
+            state_machine=machine,
             state_machine_input=actions.StateMachineInput.literal(request),
         )
         stages: dict[str, codepipeline.IAction] = {

@@ -18,25 +18,21 @@ def add_checks(app: aws_cdk.App, stack: aws_cdk.Stack, kind: str, project: str) 
     for suppression in tomllib.loads(SUPPRESSIONS.read_text(encoding="utf-8"))[kind]:
         for path in suppression["on"]:
             construct = _find(stack, path)
+            owner = _find(stack, path.partition("/")[0] + "/Resource")
+            logical_id = stack.get_logical_id(owner) if isinstance(owner, aws_cdk.CfnElement) else ""
             if construct is None:  # a setting left it out
                 continue
-            owner = _find(stack, path.partition("/")[0] + "/Resource")
-            blanks = {
-                "region": stack.region,
-                "account": account,
-                "project": project,
-                "owner": stack.get_logical_id(owner) if isinstance(owner, aws_cdk.CfnElement) else "",
-            }
             for rule in suppression["rules"]:
-                name = f"{rule.partition('-')[0]}::{rule}".format(**blanks)
-                answer = aws_cdk.Acknowledgment(id=name, reason=suppression["reason"])
+                name = rule.format(region=stack.region, account=account, project=project, owner=logical_id)
+                finding = f"{name.partition('-')[0]}::{name}"
+                answer = aws_cdk.Acknowledgment(id=finding, reason=suppression["reason"])
                 aws_cdk.Validations.of(construct).acknowledge(answer)
 
 
 def _find(scope: IConstruct, path: str) -> IConstruct | None:
     for name in path.split("/"):
-        found = next((child for child in scope.node.children if fnmatchcase(child.node.id, name)), None)
-        if found is None:
+        found = [child for child in scope.node.children if fnmatchcase(child.node.id, name)]
+        if not found:
             return None
-        scope = found
+        scope = found[0]
     return scope

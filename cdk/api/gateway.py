@@ -2,35 +2,13 @@
 
 import copy
 import json
+import tomllib
+from pathlib import Path
 
 from cdk.api.openapi import PROBLEMS, Json
 from pipeline.config import Settings
 
-REPORT = "Report the request_id to the owner of this API"
-GATEWAY_RESPONSES = {
-    "ACCESS_DENIED": ("forbidden", "Ask for the permission execute-api:Invoke on this API"),
-    "API_CONFIGURATION_ERROR": ("internal", REPORT),
-    "AUTHORIZER_CONFIGURATION_ERROR": ("internal", REPORT),
-    "AUTHORIZER_FAILURE": ("internal", REPORT),
-    "BAD_REQUEST_BODY": ("bad-body", "Send the body that /openapi.json describes"),
-    "BAD_REQUEST_PARAMETERS": ("bad-body", "Send the parameters that /openapi.json describes"),
-    "DEFAULT_4XX": ("forbidden", "Check the call's signature and its headers"),
-    "DEFAULT_5XX": ("internal", REPORT),
-    "EXPIRED_TOKEN": ("forbidden", "Get new credentials and send the call again"),
-    "INTEGRATION_FAILURE": ("internal", REPORT),
-    "INTEGRATION_TIMEOUT": ("timeout", "Try again. If it times out again, send fewer rows in one call"),
-    "INVALID_API_KEY": ("forbidden", "Send a valid key in x-api-key"),
-    "INVALID_SIGNATURE": ("forbidden", "Sign the call with AWS Signature Version 4, service execute-api"),
-    "MISSING_AUTHENTICATION_TOKEN": ("unauthorized", "Authorise the call as /openapi.json says, and check its path"),
-    "QUOTA_EXCEEDED": ("quota-used-up", "The key's quota is renewed each day at midnight UTC"),
-    "REQUEST_TOO_LARGE": ("too-large", "Send fewer rows in one call"),
-    "RESOURCE_NOT_FOUND": ("not-found", "The paths are in /openapi.json"),
-    "THROTTLED": ("too-many-requests", "Try again after the seconds in Retry-After"),
-    "UNAUTHORIZED": ("unauthorized", "Send a valid token of the user pool in Authorization"),
-    "UNSUPPORTED_MEDIA_TYPE": ("unsupported-media-type", "Send Content-Type: application/json"),
-    "WAF_FILTERED": ("forbidden", "WAF refused the call: send fewer calls, and only rows"),
-}
-"""API Gateway's response types (Developer Guide, "Gateway response types") as problems, and what to do."""
+RESPONSES = Path(__file__).with_name("gateway_responses.toml")
 METHODS = ("get", "post", "put", "delete", "patch", "head", "options")
 
 
@@ -77,7 +55,7 @@ def deployable(document: Json, *, integration_uri: str, settings: Settings) -> J
 def gateway_responses(cors_origin: str = "") -> Json:
     """Return API Gateway's own error responses by type, as problem documents that pages of `cors_origin` may read."""
     responses = {}
-    for name, (kind, detail) in GATEWAY_RESPONSES.items():
+    for name, (kind, detail) in tomllib.loads(RESPONSES.read_text(encoding="utf-8")).items():
         status, title = PROBLEMS[kind]["status"], PROBLEMS[kind]["title"]
         body = {"type": f"urn:problem-type:{kind}", "title": title, "status": status, "detail": detail}
         headers = {"Content-Type": "application/problem+json"}

@@ -15,6 +15,7 @@ from cdk.functions import function, log_group
 from pipeline.config import Settings
 
 STAGE = "v1"
+LOGGED = ("http_method", "ip", "protocol", "request_time", "resource_path", "response_length", "status")
 
 
 class PredictionApi(Construct):
@@ -50,17 +51,8 @@ class PredictionApi(Construct):
         functions = f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31/functions"
         uri = f"{functions}/{self.function.function_arn}/invocations"
         definition = gateway.deployable(openapi.document(settings), integration_uri=uri, settings=settings)
-        log_format = apigateway.AccessLogFormat.json_with_standard_fields(
-            caller=False,
-            http_method=True,
-            ip=True,
-            protocol=True,
-            request_time=True,
-            resource_path=True,
-            response_length=True,
-            status=True,
-            user=False,
-        )
+        fields = {**dict.fromkeys(LOGGED, True), "caller": False, "user": False}
+        log_format = apigateway.AccessLogFormat.json_with_standard_fields(**fields)
         api = apigateway.SpecRestApi(
             self,
             "Api",

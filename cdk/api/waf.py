@@ -6,11 +6,8 @@ from aws_cdk import CfnResource
 from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
 
-MANAGED = (
-    "AWSManagedRulesAmazonIpReputationList",
-    "AWSManagedRulesKnownBadInputsRuleSet",
-    "AWSManagedRulesCommonRuleSet",
-)
+GROUPS = ("AmazonIpReputationList", "KnownBadInputsRuleSet", "CommonRuleSet")
+MANAGED = tuple(f"AWSManagedRules{name}" for name in GROUPS)
 COUNTED = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 """Rules that only count. This one would block bodies over 8 KB; a batch of rows is larger, and max_bytes limits it."""
 
@@ -23,17 +20,8 @@ def add_web_acl(scope: Construct, *, stage: apigateway.Stage, rate: int) -> None
         counted = [{"Name": rule, "ActionToUse": {"Count": {}}} for rule in COUNTED.get(name, ())]
         group = {"VendorName": "AWS", "Name": name, "RuleActionOverrides": counted}
         rules.append(_rule(name, number, {"ManagedRuleGroupStatement": group}, OverrideAction={"None": {}}))
-    acl = CfnResource(
-        scope,
-        "WebAcl",
-        type="AWS::WAFv2::WebACL",
-        properties={
-            "Scope": "REGIONAL",
-            "DefaultAction": {"Allow": {}},
-            "Rules": rules,
-            "VisibilityConfig": _visibility("waf"),
-        },
-    )
+    default = {"Scope": "REGIONAL", "DefaultAction": {"Allow": {}}, "VisibilityConfig": _visibility("waf")}
+    acl = CfnResource(scope, "WebAcl", type="AWS::WAFv2::WebACL", properties={**default, "Rules": rules})
     association = {"ResourceArn": stage.stage_arn, "WebACLArn": acl.get_att("Arn")}
     CfnResource(scope, "WebAclAssociation", type="AWS::WAFv2::WebACLAssociation", properties=association)
 
