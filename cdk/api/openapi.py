@@ -1,4 +1,4 @@
-"""The OpenAPI 3.0 document of the prediction API, generated from the settings.
+"""The OpenAPI 3.0 document of the prediction API: openapi_base.json, completed from the settings.
 
 The Lambda serves it at /openapi.json and shows it at /docs. API Gateway deploys it with the extensions of
 `cdk.api.gateway`. Its problems are those of lambdas/predict/problems.json.
@@ -21,19 +21,20 @@ NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,24})?([eE]-?[0-9])?"
 
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document; its names, limits and examples come from the settings."""
-    schemes = _security_schemes(settings)
-    return {
-        "openapi": "3.0.3",
-        "info": {
-            "title": f"{settings.project.name} predictions",
-            "version": "1",
-            "description": f"Predicts {settings.data.target} with the live model. "
-            "Every problem is an RFC 9457 document with a stable type. Problems and logs hold no values of a row.",
-        },
-        "servers": [{"url": "."}],
-        "paths": {settings.api.path: {"post": _one(settings)}, "/predictions": {"post": _many(settings)}, **_open()},
-        "components": {"schemas": _schemas(settings), **({"securitySchemes": schemes} if schemes else {})},
-    }
+    base: Json = json.loads(Path(__file__).with_name("openapi_base.json").read_bytes())
+    base["info"]["title"] = f"{settings.project.name} predictions"
+    base["info"]["description"] = (
+        f"Predicts {settings.data.target} with the live model. Every problem is an RFC 9457 document with a stable "
+        "type. Problems and logs hold no values of a row."
+    )
+    base["paths"] = {settings.api.path: _one(settings), "/predictions": _many(settings), **base["paths"]}
+    components = base["components"]
+    components["schemas"] |= _schemas(settings)
+    kinds = [f"urn:problem-type:{kind}" for kind in PROBLEMS]
+    components["schemas"]["Problem"]["properties"]["type"]["enum"] = kinds
+    if schemes := _security_schemes(settings):
+        components["securitySchemes"] = schemes
+    return base
 
 
 def _one(settings: Settings) -> Json:
@@ -42,22 +43,22 @@ def _one(settings: Settings) -> Json:
     example = golden.value if golden.label is None else golden.label
     summary = "Predict one row; the answer is its label as a JSON string"
     body = {"application/json": {"schema": _ref("Data")}}
-    return _operation("predictOne", summary, body, {"schema": answer, "example": example}, settings)
+    return _post("predictOne", summary, body, {"schema": answer, "example": example}, settings)
 
 
 def _many(settings: Settings) -> Json:
     rows = [",".join(map(repr, golden.row)) for golden in settings.endpoint.golden[: settings.api.max_rows]]
-    line = f"{NUMBER}(,{NUMBER}){{{len(settings.data.features) - 1}}}"
+    line = _line(settings)
     csv = {"type": "string", "pattern": f"^{line}(\\n{line})*$"}
     body = {
         "application/json": {"schema": _ref("Instances")},
         "text/csv": {"schema": csv, "example": "\n".join(rows)},
     }
     summary = "Predict many rows, all or none; the answer has scores in the order of the rows, and the model's name"
-    return _operation("predictMany", summary, body, {"schema": _ref("Predictions")}, settings)
+    return _post("predictMany", summary, body, {"schema": _ref("Predictions")}, settings)
 
 
-def _operation(name: str, summary: str, body: Json, answer: Json, settings: Settings) -> Json:
+def _post(name: str, summary: str, body: Json, answer: Json, settings: Settings) -> Json:
     text = {"type": "string"}
     headers = {
         "X-Model-Version": {"description": "The live model's name", "schema": text},
@@ -66,70 +67,35 @@ def _operation(name: str, summary: str, body: Json, answer: Json, settings: Sett
     scored = {"description": "Scored", "headers": headers, "content": {"application/json": answer}}
     # Each operation has its own `security`: API Gateway does not document that it reads `security` at the root.
     schemes: Json = {scheme: [] for scheme in _security_schemes(settings)}
-    return {
+    operation = {
         "operationId": name,
         "security": [schemes] if schemes else [],
         "summary": summary,
         "requestBody": {"required": True, "content": body},
         "responses": {"200": scored, **_problems(settings)},
     }
-
-
-def _open() -> Json:
-    """Return the paths that need no credentials: they describe the API and answer no prediction."""
-    status = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string", "enum": ["ok"]}}}
-    paths: Json = {}
-    for path, summary, media_type, schema in (
-        ("/health", "The API is up; only a prediction shows whether a model is live", "application/json", status),
-        ("/openapi.json", "This document", "application/json", {"type": "object"}),
-        ("/docs", "This document as a page that can post rows", "text/html", {"type": "string"}),
-    ):
-        name = path[1:].partition(".")[0]
-        responses = {"200": {"description": summary, "content": {media_type: {"schema": schema}}}}
-        paths[path] = {"get": {"operationId": name, "summary": summary, "security": [], "responses": responses}}
-    return paths
+    return {"post": operation}
 
 
 def _schemas(settings: Settings) -> Json:
     """Return the schemas; API Gateway allows only letters and digits in their names."""
-    features, golden = list(settings.data.features), settings.endpoint.golden
+    features, golden = list(settings.data.features), settings.endpoint.golden[: settings.api.max_rows]
     order = f"in this order: {', '.join(features)}"
     number = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
     width = {"minItems": len(features), "maxItems": len(features)}
     instances = {"type": "array", "minItems": 1, "maxItems": settings.api.max_rows, "items": _ref("Row")}
-    data = {
-        "type": "string",
-        "description": f"{len(features)} numbers, separated by commas, {order}",
-        "pattern": f"^{NUMBER}(,{NUMBER}){{{len(features) - 1}}}$",
-    }
-    problem: Json = {
-        "type": {"type": "string", "enum": [f"urn:problem-type:{kind}" for kind in PROBLEMS]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What to do"},
-        "request_id": {"type": "string"},
-    }
-    fault = {"row": {"type": "integer", "minimum": 1}, "column": {"type": "string"}, "detail": {"type": "string"}}
-    errors = {"type": "array", "maxItems": 20, "items": {"type": "object", "properties": fault}}
-    nullable = {"type": "string", "nullable": True}
-    model = dict.fromkeys(("name", "package_version", "trained_at", "variant"), nullable)
-    return {
+    about = f"{len(features)} numbers, separated by commas, {order}"
+    data = {"type": "string", "description": about, "pattern": f"^{_line(settings)}$"}
+    schemas = {
         "Data": {**_object(data=data), "example": {"data": ",".join(map(repr, golden[0].row))}},
-        "Instances": {
-            **_object(instances=instances),
-            "example": {"instances": [list(row.row) for row in golden[: settings.api.max_rows]]},
-        },
-        "Row": {"oneOf": [_ref("Numbers"), _ref("NamedNumbers")]},
+        "Instances": {**_object(instances=instances), "example": {"instances": [list(row.row) for row in golden]}},
         "Numbers": {"type": "array", "items": number, **width, "description": f"Numbers {order}"},
         "NamedNumbers": {**_object(**dict.fromkeys(features, number)), "description": "In any order"},
-        **({"Label": {"type": "string", "enum": list(settings.data.classes)}} if settings.data.classes else {}),
         "Predictions": _object(predictions={"type": "array", "items": _prediction(settings)}, model=_ref("Model")),
-        "Model": {
-            **_object(**model),
-            "description": "The live model as of the last minute; null where SageMaker did not answer",
-        },
-        "Problem": {**_object(**problem), "properties": {**problem, "errors": errors}},
     }
+    if settings.data.classes:
+        schemas["Label"] = {"type": "string", "enum": list(settings.data.classes)}
+    return schemas
 
 
 def _prediction(settings: Settings) -> Json:
@@ -144,14 +110,15 @@ def _prediction(settings: Settings) -> Json:
 
 def _security_schemes(settings: Settings) -> Json:
     about = {"iam": "AWS Signature Version 4, service execute-api", "cognito": "A token of the user pool"}
-    schemes: Json = {}
+    headers = {}
     if settings.api.auth != "none":
-        credentials = {"name": "Authorization", "description": about[settings.api.auth]}
-        schemes["caller"] = {"type": "apiKey", "in": "header", **credentials}
+        headers["caller"] = ("Authorization", about[settings.api.auth])
     if settings.api.metering:
-        key = {"name": "x-api-key", "description": "The API key that counts the calls"}
-        schemes["key"] = {"type": "apiKey", "in": "header", **key}
-    return schemes
+        headers["key"] = ("x-api-key", "The API key that counts the calls")
+    return {
+        scheme: {"type": "apiKey", "in": "header", "name": name, "description": text}
+        for scheme, (name, text) in headers.items()
+    }
 
 
 def _problems(settings: Settings) -> Json:
@@ -170,6 +137,10 @@ def _problems(settings: Settings) -> Json:
             seconds = {"description": "Seconds to wait", "schema": {"type": "integer"}}
             response["headers"] = {"Retry-After": seconds}
     return dict(sorted(responses.items()))
+
+
+def _line(settings: Settings) -> str:
+    return f"{NUMBER}(,{NUMBER}){{{len(settings.data.features) - 1}}}"
 
 
 def _object(**properties: Json) -> Json:
