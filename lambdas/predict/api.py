@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from . import api_settings, rows
+from . import rows
+from .api_settings import ApiSettings
 from .aws import Aws
 from .endpoint import Answer, Endpoint, LiveModel, Model
 from .problem import REPORT, Problem
@@ -52,7 +53,7 @@ class Prediction(TypedDict):
 class Api:
     """The API of one endpoint; `folder` holds the documents that it serves."""
 
-    settings: api_settings.ApiSettings
+    settings: ApiSettings
     endpoint: Endpoint
     live_model: LiveModel
     folder: Path
@@ -61,7 +62,8 @@ class Api:
     def of(cls, folder: Path, environment: Mapping[str, str]) -> "Api":
         """Return the API of the package in `folder` and of the endpoint that ENDPOINT_NAME names."""
         name, aws = environment["ENDPOINT_NAME"], Aws(environment)
-        return cls(api_settings.load(folder), Endpoint(name, aws), LiveModel(name, aws), folder)
+        settings = ApiSettings(**json.loads((folder / "api.json").read_bytes()))
+        return cls(settings, Endpoint(name, aws), LiveModel(name, aws), folder)
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a call; raises Problem for every error."""
@@ -91,14 +93,15 @@ class Api:
             headers["Access-Control-Expose-Headers"] = "Retry-After, X-Inference-Id, X-Model-Version"
         return headers
 
-    def label(self, row: rows.Row) -> str | float:
-        """Return the label of one row, or a regressor's number."""
-        return _label(self._scored([row])[0])
+    def label(self, row: rows.Row, inference_id: str = "") -> tuple[str | float, Model]:
+        """Return the label of one row, or a regressor's number, and the live model."""
+        (prediction,), model = self._scored([row], inference_id)
+        return prediction.get("label", prediction["score"]), model
 
     def _one_label(self, request: Request) -> Response:
-        text = self._text(request, "application/json")
-        predictions, model = self._scored(rows.from_data(text, self.settings), request.id)
-        return _scores(_label(predictions), 1, model)
+        (row,) = rows.from_data(self._text(request, "application/json"), self.settings)
+        label, model = self.label(row, request.id)
+        return _scores(label, 1, model)
 
     def _predictions(self, request: Request) -> Response:
         text = self._text(request, "application/json", "text/csv")
@@ -140,10 +143,6 @@ class Api:
 
     def _file(self, name: str, media_type: str) -> Response:
         return Response((self.folder / name).read_text("utf-8"), headers={"Content-Type": media_type})
-
-
-def _label(predictions: list[Prediction]) -> str | float:
-    return predictions[0].get("label", predictions[0]["score"])
 
 
 def _media_type(request: Request) -> str:

@@ -13,8 +13,7 @@ from typing import Any
 from .api_settings import ApiSettings
 from .problem import Fault, Problem
 
-LISTED = 20
-"""The maximum number of faults in a problem."""
+LISTED = 20  # the maximum number of faults in a problem
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 Row = list[float]
@@ -61,10 +60,9 @@ def _object(text: str, key: str) -> dict[str, Any]:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         raise ValueError("duplicate names")
-    return members
+    return dict(pairs)
 
 
 def _checked(given: list[Any], settings: ApiSettings) -> list[Row]:

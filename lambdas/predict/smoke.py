@@ -24,12 +24,6 @@ class GoldenRow(TypedDict):
     tolerance: NotRequired[float]
 
 
-class SmokeTest(TypedDict):
-    """The input of the state SmokeTest."""
-
-    golden: list[GoldenRow]
-
-
 def check(golden: list[GoldenRow], api: Api) -> dict[str, int]:
     """Return `{"ok": true, "checked": n}` when each of the n rows has its label, or its value within the tolerance.
 
@@ -38,7 +32,7 @@ def check(golden: list[GoldenRow], api: Api) -> dict[str, int]:
     """
     for position, expected in enumerate(golden, 1):
         try:
-            got = api.label([float(number) for number in expected["row"]])
+            got, _ = api.label([float(number) for number in expected["row"]])
         except Problem as problem:
             message = f"golden row {position} got no answer: {problem.kind}: {problem.detail}"
             raise SmokeTestUnanswered(message) from problem

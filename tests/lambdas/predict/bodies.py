@@ -4,8 +4,6 @@ MARK stands in each body in place of a value, so that tests can look for it in l
 `cells` are texts that a parser could take for a number, the others are JSON texts in which %s is a good row.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

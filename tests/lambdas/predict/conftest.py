@@ -1,7 +1,5 @@
 """A fake SageMaker for the API's tests: an HTTP server that answers InvokeEndpoint as the linear learner would."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping

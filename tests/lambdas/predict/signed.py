@@ -1,7 +1,5 @@
 """AWS Signature Version 4 for HTTP clients: consumers that share no code with the API or with `ops`."""
 
-from __future__ import annotations
-
 import os
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """The routes: the answers to good calls, and the form of every problem."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Every bad body is refused with its documented problem, fast, and leaves nothing of itself in log or answer."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json

@@ -1,7 +1,5 @@
 """Two consumers that share no code with the project: curl, and a client generated from the OpenAPI document."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

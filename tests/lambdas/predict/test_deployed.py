@@ -1,7 +1,5 @@
 """The API deployed to the local API Gateway and Lambda, with a model that a run has trained."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

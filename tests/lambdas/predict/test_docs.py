@@ -1,7 +1,5 @@
 """The page at /docs: on Node with a fake document, and in a real browser without a network."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import re

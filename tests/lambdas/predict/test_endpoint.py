@@ -1,7 +1,5 @@
 """Each failure of SageMaker as the caller sees it; batches in parts; the model's name."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading

@@ -1,7 +1,5 @@
 """A fuzzer calls the deployed API by its OpenAPI document, with all of schemathesis' checks."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

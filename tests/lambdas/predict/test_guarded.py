@@ -1,7 +1,5 @@
 """The API with all its protections on, deployed to its own local AWS, before the first model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

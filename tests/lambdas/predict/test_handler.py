@@ -1,7 +1,5 @@
 """The package as Lambda loads it: a fresh process, the handler's name, API Gateway's events and the smoke test."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
