@@ -12,7 +12,7 @@ _API = Api.of(Path(__file__).parent, os.environ)
 """One per process: its connections stay open between calls."""
 
 
-def handle(event: ProxyEvent | dict[str, list[smoke.GoldenRow]], _context: Any) -> ProxyResponse | dict[str, int]:
+def handle(event: ProxyEvent | smoke.SmokeTest, _context: Any) -> ProxyResponse | dict[str, int]:
     """Return API Gateway's proxy response, or the result of the smoke test when the event has `golden` rows.
 
     Raises:

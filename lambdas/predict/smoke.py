@@ -24,6 +24,12 @@ class GoldenRow(TypedDict):
     tolerance: NotRequired[float]
 
 
+class SmokeTest(TypedDict):
+    """The input of the state SmokeTest."""
+
+    golden: list[GoldenRow]
+
+
 def check(golden: list[GoldenRow], api: Api) -> dict[str, int]:
     """Return `{"ok": true, "checked": n}` when each of the n rows has its label, or its value within the tolerance.
 
