@@ -36,8 +36,8 @@ def test_it_has_no_route_to_the_internet(with_vpc: Template) -> None:
 
 def test_its_endpoint_lets_the_role_of_the_jobs_do_with_s3_what_the_role_allows(with_vpc: Template) -> None:
     (endpoint,) = of_type(with_vpc, "AWS::EC2::VPCEndpoint").values()
-    role = {"aws:PrincipalArn": {"Fn::GetAtt": ["RetrainingJobRoleF5BFD428", "Arn"]}}
-    found = [item for item in statements(with_vpc, "RetrainingJobRole") if "s3:" in str(item["Action"])]
+    role = {"aws:PrincipalArn": {"Fn::GetAtt": ["JobsRole621A81E5", "Arn"]}}
+    found = [item for item in statements(with_vpc, "JobsRole") if "s3:" in str(item["Action"])]
     assert endpoint["PolicyDocument"]["Statement"] == [
         {**item, "Principal": {"AWS": "*"}, "Condition": {**item.get("Condition", {}), "ArnEquals": role}}
         for item in found
@@ -50,7 +50,7 @@ def test_the_jobs_make_interfaces_in_its_subnets_alone(with_vpc: Template) -> No
         return {"Fn::Join": ["", [*head, f":{resource}/{'' if name else '*'}", *name]]}
 
     subnets = [arn("subnet", {"Ref": name}) for name in of_type(with_vpc, "AWS::EC2::Subnet")]
-    found = [item for item in statements(with_vpc, "RetrainingJobRole") if "ec2:" in str(item["Action"])]
+    found = [item for item in statements(with_vpc, "JobsRole") if "ec2:" in str(item["Action"])]
     describing, creating, changing = found
     described = ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
     assert describing["Resource"] == "*"

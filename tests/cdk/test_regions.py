@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from cdk.app import build
-from pipeline import workflow
+from pipeline import deploy, drift, retrain
 from pipeline.asl import image_uris
 from pipeline.config import load
 from tests.conftest import ROOT
@@ -28,17 +28,18 @@ def worked() -> float:
 def test_every_region_with_the_linear_learner_within_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one process: Node starts once, and the definition is rendered once per partition."""
     settings, before, wrong = load(ROOT / "pipeline.toml"), worked(), {}
-    rendered = cache(lambda partition, render=workflow.definition: render(settings, partition))
     monkeypatch.setattr("cdk.app.add_checks", lambda *_: None)  # cdk-nag finds the same in every region
-    monkeypatch.setattr(workflow, "definition", lambda _, partition="aws": rendered(partition))
+    for module in (retrain, deploy, drift):
+        rendered = cache(lambda partition, render=module.definition: render(settings, partition))
+        monkeypatch.setattr(module, "definition", lambda _, partition="aws", made=rendered: made(partition))
     partition_of = botocore.session.get_session().get_partition_for_region
     for region in sorted(REGISTRIES):
         build(settings, region=region, out=tmp_path / region).synth()
         text = (tmp_path / region / "breast-cancer.template.json").read_text()
         resources = json.loads(text)["Resources"].values()
-        machine = next(item for item in resources if item["Type"] == "AWS::StepFunctions::StateMachine")
-        definition = json.dumps(machine["Properties"]["DefinitionString"])
-        image = machine["Properties"]["DefinitionSubstitutions"]["TrainingImage"]
+        machines = [item["Properties"] for item in resources if item["Type"] == "AWS::StepFunctions::StateMachine"]
+        machine = next(item for item in machines if "TrainingImage" in item["DefinitionSubstitutions"])
+        definition, image = json.dumps(machine["DefinitionString"]), machine["DefinitionSubstitutions"]["TrainingImage"]
         own = f"arn:{partition_of(region)}:states:::" in definition
         if not own or not image.startswith(f"{REGISTRIES[region]}.dkr.ecr.{region}."):
             wrong[region] = image

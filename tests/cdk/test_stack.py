@@ -32,7 +32,7 @@ def machine_grants(folder: Path, settings: Settings) -> set[tuple[str, str, str]
     template = json.loads(synthesise(settings, folder, "123456789012").read_text())
     return {
         (action, json.dumps(resource), json.dumps(statement.get("Condition", {})))
-        for statement in statements(template, "RetrainingMachineRole")
+        for statement in statements(template, "DeployMachineRole")
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
     }
@@ -107,7 +107,7 @@ def test_no_action_is_a_wildcard_and_only_actions_without_resources_are_allowed_
 def test_the_state_machines_are_logged_and_traced(template: Template) -> None:
     machines = of_type(template, "AWS::StepFunctions::StateMachine").values()
     names = sorted(machine["StateMachineName"] for machine in machines)
-    assert names == ["breast-cancer", "breast-cancer-drift", "breast-cancer-ending"]
+    assert names == ["breast-cancer-deploy", "breast-cancer-drift", "breast-cancer-retrain"]
     for machine in machines:
         assert machine["TracingConfiguration"] == {"Enabled": True}
         assert machine["LoggingConfiguration"]["Level"] == "ALL"
