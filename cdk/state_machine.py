@@ -23,14 +23,15 @@ def state_machine(
     ports: Mapping[str, str],
     allowed: Iterable[iam.PolicyStatement],
 ) -> sfn.StateMachine:
-    """The machine `{project}-{name}`, logged and traced, which may do what `allowed` says."""
+    """The machine `{project}-{name}`, logged and traced, with the `ports` that it needs and the rights `allowed`."""
     partition = RegionInfo.get(Stack.of(scope).region).partition or "aws"
+    text = json.dumps(definition(settings, partition), indent=1)
     machine = sfn.StateMachine(
         scope,
         "Machine",
         state_machine_name=f"{settings.project.name}-{name}",
-        definition_body=sfn.DefinitionBody.from_string(json.dumps(definition(settings, partition), indent=1)),
-        definition_substitutions=dict(ports),
+        definition_body=sfn.DefinitionBody.from_string(text),
+        definition_substitutions={port: value for port, value in ports.items() if f"${{{port}}}" in text},
         logs=sfn.LogOptions(destination=log_group(scope, "Log"), level=sfn.LogLevel.ALL),
         tracing_enabled=True,
     )
