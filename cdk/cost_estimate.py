@@ -15,8 +15,7 @@ from pipeline.config import Settings, load
 from pipeline.diagram import all_states
 
 PRICES = Path(__file__).with_name("prices.toml")
-HOURS_PER_MONTH = 730
-"""As in AWS's price examples."""
+HOURS_PER_MONTH = 730  # as in AWS's price examples
 JOB_MINUTES = 5
 """The assumed duration of a job on some thousand rows; most of it is the start of the instance and of the image."""
 CALL_SECONDS, LAMBDA_GB = 0.05, 0.5

@@ -23,7 +23,6 @@ def add_canary(scope: Construct, *, function: lambda_.Function, api_name: str, s
             metric=metric.with_(statistic="Sum", period=Duration.minutes(1)),
             threshold=1,
             evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         for name, metric in metrics.items()

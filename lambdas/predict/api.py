@@ -25,9 +25,9 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    id: str = ""
+    headers: Mapping[str, str]
+    body: bytes
+    id: str
     """API Gateway's id of the call; data capture stores its rows under this id."""
 
 
@@ -86,7 +86,7 @@ class Api:
         return methods[request.method](request)
 
     def shared_headers(self) -> dict[str, str]:
-        """Return the headers of every answer: nobody caches it, and pages of the configured origin may read it."""
+        """Return the headers of every answer: no cache stores it, and pages of the configured origin may read it."""
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if origin := self.settings.cors_origin:
             headers["Access-Control-Allow-Origin"] = origin

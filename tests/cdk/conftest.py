@@ -54,16 +54,12 @@ def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return path
 
 
-@pytest.fixture(scope="session")
-def template(path_of: Callable[[str], Path]) -> Template:
-    return dict(json.loads(path_of("shipped").read_text()))
+def _template(name: str) -> Any:
+    @pytest.fixture(scope="session")
+    def template(path_of: Callable[[str], Path]) -> Template:
+        return dict(json.loads(path_of(name).read_text()))
+
+    return template
 
 
-@pytest.fixture(scope="session")
-def with_vpc(path_of: Callable[[str], Path]) -> Template:
-    return dict(json.loads(path_of("vpc").read_text()))
-
-
-@pytest.fixture(scope="session")
-def protected(path_of: Callable[[str], Path]) -> Template:
-    return dict(json.loads(path_of("protected").read_text()))
+template, with_vpc, protected = map(_template, ("shipped", "vpc", "protected"))

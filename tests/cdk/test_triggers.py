@@ -1,4 +1,4 @@
-"""What the template says of the triggers."""
+"""The triggers in the template."""
 
 import hashlib
 import json
@@ -15,8 +15,9 @@ from cdk.data import DataStore
 from cdk.triggers import Triggers, commit
 from pipeline.config import Settings, load
 from pipeline.settings import Trigger
+from tests.cdk.conftest import Template, as_list, of_type, statements
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 TRIGGER = Trigger(delay_seconds=7, marker="_SUCCESS", schedule="rate(7 days)")
 
 
@@ -45,38 +46,34 @@ def out(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
 
 
 @pytest.fixture(scope="module")
-def resources(out: Path) -> dict[str, Any]:
-    return resources_of(out, "scheduled")
+def scheduled(out: Path) -> Template:
+    return triggers_of(out, "scheduled")
 
 
-def resources_of(out: Path, stack: str) -> dict[str, Any]:
-    template = json.loads((out / f"{stack}.template.json").read_text())
-    return {name: item for name, item in template["Resources"].items() if name.startswith("Triggers")}
+def triggers_of(out: Path, stack: str) -> Template:
+    resources = json.loads((out / f"{stack}.template.json").read_text())["Resources"].items()
+    return {"Resources": {name: item for name, item in resources if name.startswith("Triggers")}}
 
 
-def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {name: item["Properties"] for name, item in resources.items() if item["Type"] == kind}
-
-
-def the(resources: dict[str, Any], kind: str, start: str) -> dict[str, Any]:
-    (found,) = [item for name, item in of_type(resources, kind).items() if name.startswith(start)]
+def the(template: Template, kind: str, start: str = "") -> dict[str, Any]:
+    (found,) = [item for name, item in of_type(template, kind).items() if name.startswith(start)]
     return dict(found)
 
 
-def test_the_queue_waits_retries_and_gives_up_into_another(resources: dict[str, Any]) -> None:
-    queue = the(resources, "AWS::SQS::Queue", "TriggersQueue")
-    dead = next(name for name in of_type(resources, "AWS::SQS::Queue") if name.startswith("TriggersDeadLetters"))
-    assert queue == {
+def test_the_queue_waits_retries_and_gives_up_into_another(scheduled: Template) -> None:
+    (dead,) = [name for name in of_type(scheduled, "AWS::SQS::Queue") if name.startswith("TriggersDeadLetters")]
+    assert the(scheduled, "AWS::SQS::Queue", "TriggersQueue") == {
         "DelaySeconds": 7,
         "RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": [dead, "Arn"]}, "maxReceiveCount": 5},
         "SqsManagedSseEnabled": True,
         "VisibilityTimeout": 180,
     }
-    assert resources[dead]["Properties"] == {"MessageRetentionPeriod": 14 * 86400, "SqsManagedSseEnabled": True}
+    kept = {"MessageRetentionPeriod": 14 * 86400, "SqsManagedSseEnabled": True}
+    assert the(scheduled, "AWS::SQS::Queue", "TriggersDeadLetters") == kept
 
 
-def test_both_queues_are_reached_by_tls_only_and_filled_by_the_rules_only(resources: dict[str, Any]) -> None:
-    policies = list(of_type(resources, "AWS::SQS::QueuePolicy").values())
+def test_both_queues_are_reached_by_tls_only_and_filled_by_the_rules_only(scheduled: Template) -> None:
+    policies = list(of_type(scheduled, "AWS::SQS::QueuePolicy").values())
     assert len(policies) == 2
     for policy in policies:
         denied, *allowed = policy["PolicyDocument"]["Statement"]
@@ -87,8 +84,8 @@ def test_both_queues_are_reached_by_tls_only_and_filled_by_the_rules_only(resour
             assert set(statement["Condition"]) == {"ArnEquals"}
 
 
-def test_uploads_drift_and_the_schedule_become_requests(resources: dict[str, Any]) -> None:
-    rules = of_type(resources, "AWS::Events::Rule")
+def test_uploads_drift_and_the_schedule_become_requests(scheduled: Template) -> None:
+    rules = of_type(scheduled, "AWS::Events::Rule")
     requests = {}
     for rule in rules.values():
         (target,) = rule["Targets"]
@@ -103,11 +100,11 @@ def test_uploads_drift_and_the_schedule_become_requests(resources: dict[str, Any
     }
 
 
-def test_the_function_takes_batches_and_knows_where_it_is(resources: dict[str, Any], settings: Settings) -> None:
-    mapping = the(resources, "AWS::Lambda::EventSourceMapping", "Triggers")
+def test_the_function_takes_batches_and_knows_where_it_is(scheduled: Template, settings: Settings) -> None:
+    mapping = the(scheduled, "AWS::Lambda::EventSourceMapping")
     named = ("BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig")
     assert [mapping[name] for name in named] == [100, 1, ["ReportBatchItemFailures"], {"MaximumConcurrency": 2}]
-    function = the(resources, "AWS::Lambda::Function", "Triggers")
+    function = the(scheduled, "AWS::Lambda::Function")
     variables = function["Environment"]["Variables"]
     assert {name: value for name, value in variables.items() if isinstance(value, str)} == {
         "COMMIT": commit(),
@@ -117,41 +114,35 @@ def test_the_function_takes_batches_and_knows_where_it_is(resources: dict[str, A
         "SETTINGS_HASH": hashlib.sha256(settings.to_json().encode()).hexdigest(),
     }
     assert set(variables) >= {"DATA_BUCKET", "STATE_MACHINE", "LEASE_TABLE"}
-    assert function["Timeout"] * 6 == the(resources, "AWS::SQS::Queue", "TriggersQueue")["VisibilityTimeout"]
+    assert function["Timeout"] * 6 == the(scheduled, "AWS::SQS::Queue", "TriggersQueue")["VisibilityTimeout"]
 
 
-def test_the_function_may_do_what_it_does_and_no_more(resources: dict[str, Any]) -> None:
-    policy = the(resources, "AWS::IAM::Policy", "TriggersFunction")
-    allowed: dict[str, Any] = {}
-    for statement in policy["PolicyDocument"]["Statement"]:
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        assert not any("*" in action for action in actions)
-        allowed |= dict.fromkeys(actions, statement["Resource"])
+def test_the_function_may_do_what_it_does_and_no_more(scheduled: Template) -> None:
+    found = statements(scheduled, "TriggersFunction")
+    allowed = {action: item["Resource"] for item in found for action in as_list(item["Action"])}
     expected = """
         dynamodb:GetItem dynamodb:UpdateItem kms:Decrypt logs:CreateLogStream logs:PutLogEvents s3:ListBucketVersions
         sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage
         states:DescribeExecution states:StartExecution xray:PutTelemetryRecords xray:PutTraceSegments
     """
     assert set(allowed) == set(expected.split())
-    assert {action for action, resource in allowed.items() if resource == "*"} == {
-        "xray:PutTelemetryRecords",
-        "xray:PutTraceSegments",
-    }
+    unbounded = {action for action, resource in allowed.items() if resource == "*"}
+    assert unbounded == {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
 
 def test_without_a_schedule_there_is_no_rule_for_one(out: Path) -> None:
-    rules = of_type(resources_of(out, "plain"), "AWS::Events::Rule").values()
+    rules = of_type(triggers_of(out, "plain"), "AWS::Events::Rule").values()
     assert [rule.get("ScheduleExpression") for rule in rules] == [None, None]
 
 
-def test_the_package_holds_the_function_alone(out: Path, resources: dict[str, Any]) -> None:
-    key = the(resources, "AWS::Lambda::Function", "Triggers")["Code"]["S3Key"]
+def test_the_package_holds_the_function_alone(out: Path, scheduled: Template) -> None:
+    key = the(scheduled, "AWS::Lambda::Function")["Code"]["S3Key"]
     asset = out / f"asset.{key.removesuffix('.zip')}"
     assert sorted(str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()) == [
         f"trigger/{name}.py" for name in ("__init__", "handler", "start")
     ]
 
 
-def test_the_commit_is_the_builds_own_when_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_is_the_builds_own_when_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEBUILD_RESOLVED_SOURCE_VERSION", "c0ffee")
     assert commit() == "c0ffee"

@@ -7,13 +7,14 @@ import requests
 from local_aws.cloud import running
 
 from ops.predict import Refused, predict
-from tests.conftest import ROOT, Deployed, deploy
+from tests.conftest import SHIPPED, Deployed, deploy
 from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full]
 ROW = ",".join(["1.5"] * 30)
 ORIGIN = "https://example.org"
-GUARDS = f"""[api]
+GUARDS = f"""
+[stage.guarded.api]
 metering = true
 calls_per_day = 3
 cors_origin = "{ORIGIN}"
@@ -26,12 +27,10 @@ rollout = "canary"
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("guarded")
-    before, _, api = (ROOT / "pipeline.toml").read_text().rpartition("[api]\n")
-    mine = {line.split(" = ")[0] for line in GUARDS.splitlines() if " = " in line}
-    kept = [line for line in api.splitlines() if line.split(" = ")[0] not in mine]
     config = folder / "pipeline.toml"
-    config.write_text("\n".join([before, GUARDS, *kept]))
+    config.write_text(SHIPPED.read_text() + GUARDS)
     with pytest.MonkeyPatch.context() as patched, running() as cloud:
+        patched.setenv("STAGE", "guarded")
         yield deploy(cloud, config, folder / "cdk.out", patched)
 
 
