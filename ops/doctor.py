@@ -74,7 +74,9 @@ def _path() -> str:
 def _version(program: str) -> str:
     environment = {**os.environ, "PATH": _path()}
     try:
-        return subprocess.check_output([program, "--version"], env=environment, text=True, timeout=30).strip()
+        return subprocess.check_output(
+            [program, "--version"], env=environment, stderr=subprocess.DEVNULL, text=True, timeout=30
+        ).strip()
     except (OSError, subprocess.SubprocessError) as error:
         raise OpsError(f"{program} does not run: {error}") from error
 

@@ -8,7 +8,7 @@ import pytest
 from bench import page, scale_page
 from bench.figures import Measurements
 from tests.conftest import ROOT
-from tests.ops.browser import look, needed
+from tests.ops.browser import faults_of, needed
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,6 @@ def test_the_page_draws_its_charts_without_a_network_in_both_schemes_and_widths(
     file = tmp_path / "bench.html"
     file.write_text(page.html(sample), encoding="utf-8")
     drawn: list[int] = []
-    seen = look(file.as_uri(), "bench", lambda opened: drawn.append(opened.locator("figure svg[role=img]").count()))
-    assert seen.nothing, seen
+    faults = faults_of(file.as_uri(), "bench", lambda opened: drawn.append(opened.locator("figure svg[role=img]").count()))
+    assert faults == []
     assert drawn == [3, 3, 3, 3]

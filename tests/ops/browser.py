@@ -1,9 +1,7 @@
-"""A page in a real browser: its faults, and how it looks at two widths, light and dark."""
+"""A page in a real browser: its faults, and pictures of it at two widths, light and dark."""
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,57 +11,44 @@ from tests.conftest import ROOT
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]  # fmt: skip
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-SHOTS = ROOT / "build" / "screenshots"
+PICTURES = ROOT / "build" / "screenshots"
 needed = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: `apt-get install chromium`, or Google Chrome")
 
 
-@dataclass
-class Seen:
-    """What was found wrong: errors of scripts, requests to elsewhere, axe's serious faults, a page wider than its window."""
+def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None) -> list[str]:
+    """Open the page at 1280 and 390 pixels, light and dark, `do` something with it, and take pictures.
 
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    too_wide: list[int] = field(default_factory=list)
+    Faults are errors of scripts, requests to other origins, axe's serious faults, and a page wider than its window.
+    """
+    found: list[str] = []
+    origin = url if url.startswith("file:") else "/".join(url.split("/")[:3])
 
-    @property
-    def nothing(self) -> bool:
-        return not (self.errors or self.requests or self.faults or self.too_wide)
+    def sent(address: str) -> None:
+        if not address.startswith((origin, "data:", "blob:")):
+            found.append(f"request to {address}")
 
-
-def look(url: str, name: str, do: Callable[[Page], Any] = lambda page: None) -> Seen:
-    """Open the page at 1280 and 390 pixels, light and dark, `do` something with it, and take pictures."""
-    seen = Seen()
-    SHOTS.mkdir(parents=True, exist_ok=True)
+    PICTURES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
         for width in (1280, 390):
             for scheme in ("light", "dark"):
                 context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
                 page = context.new_page()
-                page.on("pageerror", lambda error: seen.errors.append(str(error)))
-                page.on("request", lambda asked: seen.requests.append(asked.url) if not _ours(asked.url, url) else None)
+                page.on("pageerror", lambda error: found.append(str(error)))
+                page.on("request", lambda request: sent(request.url))
                 page.goto(url)
                 do(page)
-                page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+                page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
                 if page.evaluate("document.documentElement.scrollWidth") > width:
-                    seen.too_wide.append(width)
-                seen.faults += _faults(page)
+                    found.append(f"wider than {width} pixels")
+                page.evaluate(AXE.read_text())
+                for rule in page.evaluate("axe.run()")["violations"]:
+                    if rule["impact"] in ("serious", "critical"):
+                        found.append(f"{rule['id']}: {rule['nodes'][0]['html']}")
                 context.close()
         browser.close()
-    return seen
-
-
-def _ours(asked: str, page: str) -> bool:
-    origin = page if page.startswith("file:") else "/".join(page.split("/")[:3])
-    return asked.startswith((origin, "data:", "blob:"))
-
-
-def _faults(page: Page) -> list[str]:
-    page.evaluate(Path(AXE).read_text())
-    found = page.evaluate("axe.run()")["violations"]
-    return [f"{rule['id']}: {rule['nodes'][0]['html']}" for rule in found if rule["impact"] in ("serious", "critical")]
+    return found

@@ -1,4 +1,4 @@
-"""A local AWS with nothing deployed for the settings, and in it a stack whose parts are gone."""
+"""A local AWS with nothing deployed for the settings, and in it a stack whose resources are deleted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +12,12 @@ from tests.conftest import ROOT
 PARTS = {
     "DataBucket": "gone",
     "StateMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone",
+    "DeployMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone-deploy",
     "DriftMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone-drift",
     "Endpoint": "gone",
     "ModelPackageGroup": "gone",
     "ApiUrl": "https://gone.execute-api.us-east-1.amazonaws.com/v1/",
-    "Retrain": "gone",
+    "TriggerFunction": "gone",
     "Lease": "gone",
 }
 
@@ -38,7 +39,7 @@ def empty(bare: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
 @pytest.fixture
 def broken(empty: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """A stack that says it is there, while somebody has deleted what it names."""
+    """A stack whose outputs name resources that are deleted."""
     config = tmp_path / "pipeline.toml"
     text = (ROOT / "pipeline.toml").read_text()
     config.write_text(text.replace('name = "breast-cancer"', 'name = "broken"', 1))

@@ -1,4 +1,4 @@
-"""Every command: on a pipeline that is live, on an empty account, and on a stack whose parts are gone."""
+"""Every command: on a live pipeline, on an empty account, and on a stack whose resources are deleted."""
 
 import json
 import os
@@ -7,34 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from local_aws.cloud import Cloud
 
-from ops import runs
-from tests.conftest import ROOT, WDBC, Deployed, wait_for
+from local_aws.cloud import Cloud
+from ops.runs import Run, latest
+from tests.conftest import ROOT, WDBC, Deployed
 from tests.ops.typing import typed
 
 pytestmark = pytest.mark.cloud
-COMMANDS: tuple[tuple[str, ...], ...] = (
-    ("upload", str(WDBC)), ("retrain",), ("watch",), ("predict",), ("status",), ("runs",), ("logs",), ("diff", "a", "b"),
-    ("approve",), ("reject",), ("rollback",), ("url",), ("drift",), ("report",), ("feedback", str(WDBC)),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_an_empty_account_is_told_to_deploy_first(empty: Cloud, command: tuple[str, ...]) -> None:
-    told = "no stack breast-cancer here: run `make up` (local) or `make deploy` (AWS) first"
-    answer = typed(*command)
-    assert (answer.code, answer.out, answer.err) == (1, "", f"error: {told}\n")
-
-
-def test_a_failure_is_a_document_too_for_who_asks_for_json(empty: Cloud) -> None:
-    answer = typed("status", "--json")
-    assert (answer.code, answer.document["error"]) == (1, "NotDeployed")
-    assert answer.document["message"] in answer.err
-
-
-# The local AWS lists the runs of a state machine that is gone as none; AWS says StateMachineDoesNotExist (exit code 1).
-BROKEN = {
+DELETED = {
     ("upload", str(WDBC)): (1, "The specified bucket does not exist"),
     ("retrain",): (1, "function:gone"),
     ("watch",): (1, "The specified bucket does not exist"),
@@ -47,30 +27,49 @@ BROKEN = {
     ("reject",): (1, "Requested resource not found"),
     ("rollback",): (4, "no model has been deployed yet"),
     ("report",): (4, "no run yet"),
-    ("drift",): (4, "not looked for yet"),
+    ("drift",): (4, "no check has run yet"),
     ("feedback", str(WDBC)): (1, "no column inference_id, label: the header is inference_id,row,label"),
 }
+"""The answer of each command for a stack whose resources are deleted.
+
+The local AWS lists no runs of a deleted state machine; AWS answers StateMachineDoesNotExist (exit code 1).
+"""
 
 
-@pytest.mark.parametrize("command", BROKEN, ids=lambda command: command[0])
-def test_what_is_gone_is_named_in_one_line(broken: Cloud, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", [*DELETED, ("url",)], ids=lambda command: command[0])
+def test_on_an_empty_account_the_next_step_is_to_deploy(empty: Cloud, command: tuple[str, ...]) -> None:
+    message = "no stack breast-cancer here: run `make up` (local) or `make deploy` (AWS) first"
     answer = typed(*command)
-    assert (answer.code, len(answer.err.splitlines())) == (BROKEN[command][0], 0 if answer.out else 1)
-    assert BROKEN[command][1] in answer.out + answer.err
+    assert (answer.code, answer.out, answer.err) == (1, "", f"error: {message}\n")
 
 
-def test_the_doctor_of_a_stack_whose_parts_are_gone_sends_to_deploy(broken: Cloud) -> None:
-    fixes = {check["name"]: check["fix"] for check in typed("doctor", "--json").document if check["fix"]}
-    assert set(fixes) == {"bootstrap", "stack", "settings", "endpoint"}
+def test_with_json_an_error_is_a_document_too(empty: Cloud) -> None:
+    answer = typed("status", "--json")
+    assert (answer.code, answer.document["error"]) == (1, "NotDeployed")
+    assert answer.document["message"] in answer.err
+
+
+@pytest.mark.parametrize("command", DELETED, ids=lambda command: command[0])
+def test_a_deleted_resource_is_named_in_one_line(broken: Cloud, command: tuple[str, ...]) -> None:
+    answer = typed(*command)
+    assert (answer.code, len(answer.err.splitlines())) == (DELETED[command][0], 0 if answer.out else 1)
+    assert DELETED[command][1] in answer.out + answer.err
+
+
+def fixes() -> dict[str, str]:
+    return {check["name"]: check["fix"] for check in typed("doctor", "--json").document if check["fix"]}
+
+
+def test_the_fix_for_a_stack_whose_resources_are_deleted_is_to_deploy(broken: Cloud) -> None:
+    assert set(fixes()) == {"bootstrap", "stack", "settings", "endpoint"}
 
 
 def test_the_doctor_of_an_empty_account_names_each_fix(empty: Cloud) -> None:
-    answer = typed("doctor", "--json")
-    fixes = {check["name"]: check["fix"] for check in answer.document if check["fix"]}
-    assert answer.code == 1
-    assert set(fixes) == {"bootstrap", "stack", "settings", "endpoint"}
-    assert "cdk bootstrap" in fixes["bootstrap"]
-    assert "make deploy" in fixes["stack"]
+    found = fixes()
+    assert typed("doctor").code == 1
+    assert set(found) == {"bootstrap", "stack", "settings", "endpoint"}
+    assert "cdk bootstrap" in found["bootstrap"]
+    assert "make deploy" in found["stack"]
 
 
 def test_the_doctor_names_the_fix_for_a_machine_without_node(
@@ -79,11 +78,8 @@ def test_the_doctor_names_the_fix_for_a_machine_without_node(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     checks = {check["name"]: check for check in typed("doctor", "--json").document}
-    assert checks["Node"] == {
-        "name": "Node",
-        "found": "node is not on the PATH",
-        "fix": "run `make install`: it brings Node as a Python package",
-    }
+    fix = "run `make install`: it brings Node as a Python package"
+    assert checks["Node"] == {"name": "Node", "found": "node is not on the PATH", "fix": fix}
     assert checks["CDK"]["fix"] == "run `make install`"
 
 
@@ -104,9 +100,9 @@ def test_the_doctor_names_the_fix_for_a_stack_of_other_settings(
     config = tmp_path / "pipeline.toml"
     config.write_text((ROOT / "pipeline.toml").read_text().replace("epochs = 30", "epochs = 31"))
     monkeypatch.setenv("PIPELINE_CONFIG", str(config))
-    checks = {check["name"]: check for check in typed("doctor", "--json").document}
-    assert checks["settings"]["fix"].startswith("run `make deploy`")
-    assert checks["stack"]["fix"] == ""
+    found = fixes()
+    assert found["settings"].startswith("run `make deploy`")
+    assert "stack" not in found
 
 
 def test_the_doctor_of_a_live_pipeline_finds_nothing(live: Deployed) -> None:
@@ -115,25 +111,29 @@ def test_the_doctor_of_a_live_pipeline_finds_nothing(live: Deployed) -> None:
     assert answer.code == 0
 
 
-def test_status_tells_what_is_live_and_why(live: Deployed) -> None:
-    first = wait_for(lambda: next((run for run in runs.latest(live.account, 50) if run.outcome == "accepted"), None))
+def accepted(live: Deployed) -> Run:
+    return next(run for run in latest(live.account, 50) if run.outcome == "accepted")
+
+
+def test_status_shows_what_is_live_and_why(live: Deployed) -> None:
     document = typed("status", "--json").document
     config = live.account.sagemaker.describe_endpoint(EndpointName="breast-cancer")["EndpointConfigName"]
     assert (document["endpoint"]["status"], document["endpoint"]["config"]) == ("InService", config)
     assert document["endpoint"]["run"]["outcome"] == "accepted"
-    assert document["runs"][0]["name"] == runs.latest(live.account, 1)[0].name
+    assert document["endpoint"]["run"]["package"] == document["endpoint"]["package"]
+    assert document["runs"][0]["name"] == latest(live.account, 1)[0].name
     text = typed("status").out
     assert f"endpoint breast-cancer: InService, {config} since" in text
     assert "passes every threshold of the quality gate" in text
-    assert first.name in typed("runs", "--limit", "100").out
+    assert accepted(live).name in typed("runs", "--limit", "100").out
 
 
-def test_an_alarm_that_rings_is_in_the_status_with_what_to_do(live: Deployed) -> None:
+def test_an_alarm_is_in_the_status(live: Deployed) -> None:
     alarm = "breast-cancer-latency"
     watch = live.client("cloudwatch")
     watch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="tried")
     try:
-        assert [rings["name"] for rings in typed("status", "--json").document["alarms"]] == [alarm]
+        assert [each["name"] for each in typed("status", "--json").document["alarms"]] == [alarm]
         assert f"ALARM {alarm}: tried" in typed("status").out
         assert typed("doctor").code == 1
     finally:
@@ -141,17 +141,17 @@ def test_an_alarm_that_rings_is_in_the_status_with_what_to_do(live: Deployed) ->
 
 
 def test_the_logs_of_a_run_are_those_of_its_jobs(live: Deployed) -> None:
-    accepted = next(run for run in runs.latest(live.account, 50) if run.outcome == "accepted")
-    trained = typed("logs", accepted.name, "Train", "--json").document
+    name = accepted(live).name
+    trained = typed("logs", name, "Train", "--json").document
     assert [part["job"]["kind"] for part in trained["jobs"]] == ["train"]
     assert any("Best model found for hyperparameters" in line for line in trained["jobs"][0]["lines"])
     assert trained["failed"] == []
-    assert typed("logs", accepted.name, "Tidy").code == 4
+    assert typed("logs", name, "Deploy/Cleanup").code == 4
 
 
 def test_the_logs_of_a_failed_run_begin_with_its_cause(live: Deployed) -> None:
     header = WDBC.read_text().splitlines()[0]
-    accepted = live.run("wdbc.csv", WDBC.read_bytes())
+    before = live.run("wdbc.csv", WDBC.read_bytes())
     failed = live.run("bad.csv", f"{header}\nx\n".encode())
     live.clear()
     answer = typed("logs", failed.name)
@@ -160,21 +160,19 @@ def test_the_logs_of_a_failed_run_begin_with_its_cause(live: Deployed) -> None:
     document = typed("logs", "--json").document
     assert [part["state"] for part in document["jobs"]] == ["Preprocess"]
     assert document["jobs"][0]["lines"][-1].startswith("bad.csv, row 2")
-    differences = {line["what"]: line for line in typed("diff", accepted.name, failed.name, "--json").document}
+    differences = {line["what"]: line for line in typed("diff", before.name, failed.name, "--json").document}
     assert (differences["status"]["before"], differences["status"]["after"]) == ("SUCCEEDED", "FAILED")
     assert differences["auc"]["after"] is None
 
 
 def test_a_run_does_not_differ_from_itself(live: Deployed) -> None:
-    name = runs.latest(live.account, 1)[0].name
+    name = latest(live.account, 1)[0].name
     assert typed("diff", name, name).out == "no difference\n"
 
 
 def test_a_name_that_no_run_has_is_nothing_to_show(live: Deployed) -> None:
     answer = typed("logs", "nosuch")
-    assert (answer.code, answer.err) == (
-        4, "error: no run's name begins with nosuch: `python -m ops runs` lists them\n"
-    )  # fmt: skip
+    assert (answer.code, answer.err) == (4, "error: no run's name begins with nosuch: `ops runs` lists them\n")
 
 
 def test_upload_watch_predict_and_url_answer_in_json(live: Deployed, tmp_path: Path) -> None:
@@ -192,10 +190,10 @@ def test_upload_watch_predict_and_url_answer_in_json(live: Deployed, tmp_path: P
     assert json.loads(typed("retrain", "--json").out)["result"] == "nothing new"
 
 
-def test_nobody_waits_for_an_approval(live: Deployed) -> None:
-    for command in ("approve", "reject"):
-        answer = typed(command, "--json")
-        assert (answer.code, answer.document["error"]) == (4, "NothingToDo")
+@pytest.mark.parametrize("command", ["approve", "reject"])
+def test_without_a_run_that_waits_there_is_nothing_to_answer(live: Deployed, command: str) -> None:
+    answer = typed(command, "--json")
+    assert (answer.code, answer.document["error"]) == (4, "NothingToDo")
 
 
 def test_the_shell_completes_commands(tmp_path: Path) -> None:

@@ -9,16 +9,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from ops import runs
 from ops.console.server import Console
+from ops.runs import steps
 from tests.conftest import WDBC, Deployed
-from tests.ops.browser import FLAGS, PROGRAM, look, needed
+from tests.ops.browser import FLAGS, PROGRAM, faults_of, needed
 
 pytestmark = pytest.mark.cloud
 
 WATCH = """() => { window.turned = []; new MutationObserver((changes) => changes.forEach(({target}) => {
   if (target.dataset?.how) window.turned.push([target.dataset.state, target.dataset.how]);
 })).observe(document.getElementById("graph"), {subtree: true, attributes: true, attributeFilter: ["data-how"]}); }"""
+IN_VIEW = """() => [...document.querySelectorAll("#graph .node")].every((node) => {
+  const {left, right, bottom} = node.getBoundingClientRect();
+  return left >= 0 && right <= innerWidth && bottom <= innerHeight; })"""
+JOBS = ["Preprocess", "Train", "ScoreHoldout", "Evaluate"]
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +53,26 @@ def asked(console: Console, method: str, path: str, body: str = "", **headers: s
 
 
 @needed
-def test_the_console_looks_right_to_people_and_to_axe(console: Console) -> None:
-    said: list[str] = []
+def test_the_console_has_no_faults_in_a_browser(console: Console) -> None:
+    shown: list[str] = []
 
-    def shown(tab: Page) -> None:
+    def read(tab: Page) -> None:
         tab.wait_for_selector("#graph .done")
-        said.append(tab.locator("#live").inner_text())
+        shown.append(tab.locator("#live").inner_text())
 
-    seen = look(console.url, "console", shown)
-    assert seen.nothing, seen
-    assert all(text.startswith("InService since") for text in said)
+    assert faults_of(console.url, "console", read) == []
+    assert all(text.startswith("InService since") for text in shown)
+
+
+@needed
+def test_the_graph_opens_with_the_main_path_in_view_and_failures_folded(page: Page) -> None:
+    page.locator("#runs button", has_text="accepted").first.click()
+    page.wait_for_selector("[data-state='Deploy/SmokeTest'].done")
+    assert page.evaluate(IN_VIEW)
+    assert page.locator("[data-state=FinishFailed]").count() == 0
+    page.locator("#fold").click()
+    page.wait_for_selector("[data-state=FinishFailed]")
+    assert page.locator("[data-state='Deploy/RestoreChampion']").count() == 1
 
 
 @needed
@@ -70,12 +84,11 @@ def test_the_graph_turns_state_by_state_during_a_run(live: Deployed, page: Page)
     assert run.outcome == "accepted", run
     page.wait_for_function("() => document.querySelector('[data-state=Done]').dataset.how === 'done'")
     turned = [tuple(each) for each in page.evaluate("window.turned")]
-    visited = [step.state for step in runs.steps(live.account, run.arn)]
-    for state in ("Preprocess", "Train", "ScoreBoth", "Compare"):
+    visited = [step.state for step in steps(live.account, run)]
+    for state in JOBS:
         assert turned.index((state, "running")) < turned.index((state, "done")), turned
     order = [state for state, how in turned if how == "running" and state in visited]
-    jobs = [state for state in order if state in ("Preprocess", "Train", "ScoreBoth", "Compare")]
-    assert jobs == ["Preprocess", "Train", "ScoreBoth", "Compare"]
+    assert [state for state in order if state in JOBS] == JOBS
 
 
 @needed
@@ -102,16 +115,16 @@ def test_a_row_is_answered_and_the_report_is_inside(live: Deployed, page: Page) 
     page.frame_locator("#report iframe").get_by_role("heading", name="Accepted").wait_for()
 
 
-def test_logs_and_unknown_runs_answer_in_words(console: Console) -> None:
+def test_unknown_pages_and_runs_are_errors(console: Console) -> None:
     assert asked(console, "GET", "/nothing")[0] == 404
     status, answer = asked(console, "GET", "/logs?run=none-such&state=Train")
-    assert (status, answer["error"]) == (502, "no run's name begins with none-such: `python -m ops runs` lists them")
+    assert (status, answer["error"]) == (502, "no run's name begins with none-such: `ops runs` lists them")
 
 
 def test_no_other_page_can_use_it(console: Console) -> None:
     row = json.dumps({"row": "1"})
     assert asked(console, "POST", "/predict", row, Content_Type="text/plain")[0] == 400
-    assert asked(console, "GET", "/definition", Host="example.org")[0] == 403
+    assert asked(console, "GET", "/definitions", Host="example.org")[0] == 403
     status, answer = asked(console, "POST", "/predict", row, Content_Type="application/json")
     assert status == 502
     assert answer["error"].startswith("400")

@@ -1,4 +1,4 @@
-"""`ops drift` and `ops feedback`: on the shared pipeline, and, from traffic to retraining, on one of their own."""
+"""`ops drift` and `ops feedback`: on the shared pipeline, and, from traffic to a new run, on one of their own."""
 
 import csv
 import json
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from local_aws.cloud import running
 
-from ops import runs
+from local_aws.cloud import running
 from ops.feedback import BadFeedback, check
+from ops.runs import describe, find
 from tests.conftest import ROOT, WDBC, Deployed, deploy, subscribed, wait_for
 from tests.lambdas.predict.signed import Consumer
 from tests.ops.typing import typed
@@ -20,7 +20,7 @@ CHANGES = {'retrain = "new data" ': 'retrain = "always" ', 'schedule = "rate(1 d
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("inference_id,label\n", ": a header and no rows"),
         ("id,label\nx,B\n", ": no column inference_id: the header is inference_id,row,label"),
@@ -29,25 +29,25 @@ CHANGES = {'retrain = "new data" ': 'retrain = "always" ', 'schedule = "rate(1 d
         ("inference_id,row,label\nx,first,B\n", ", line 2: row is 'first': count the request's rows from 1"),
     ],
 )
-def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, text: str, told: str) -> None:
-    file = tmp_path / "truth.csv"
+def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "ground_truth.csv"
     file.write_text(text)
     with pytest.raises(BadFeedback) as refused:
         check(file, ("B", "M"))
-    assert str(refused.value) == f"{file}{told}"
+    assert str(refused.value) == f"{file}{message}"
 
 
 @pytest.mark.cloud
-def test_traffic_that_moved_is_drift_and_its_late_truth_is_joined(live: Deployed, tmp_path: Path) -> None:
-    truth = Traffic(live).send(3000, shift=3, name="shifted")
-    file = tmp_path / "truth.csv"
+def test_traffic_that_moved_is_drift_and_its_ground_truth_is_joined(live: Deployed, tmp_path: Path) -> None:
+    labels = Traffic(live).send(3000, shift=3, name="shifted")
+    file = tmp_path / "ground_truth.csv"
     with file.open("w", newline="") as lines:
-        csv.writer(lines).writerows([("inference_id", "row", "label"), *truth])
-    assert typed("feedback", str(file), "--json").document["rows"] == len(truth)
+        csv.writer(lines).writerows([("inference_id", "row", "label"), *labels])
+    assert typed("feedback", str(file), "--json").document["rows"] == len(labels)
 
     def joined() -> Any:
         answer = typed("drift", "--now", "--json")
-        return answer if answer.document["details"]["quality"]["joined"] >= len(truth) else None
+        return answer if answer.document["details"]["quality"]["joined"] >= len(labels) else None
 
     answer = wait_for(joined)
     assert (answer.code, answer.document["verdict"]) == (3, "drift"), answer.out
@@ -75,7 +75,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 
 class Traffic:
-    """Rows of the training data, posted to the endpoint through data capture, 50 a request."""
+    """Rows of the training data, posted to the endpoint through data capture, 50 per request."""
 
     def __init__(self, own: Deployed) -> None:
         self._own, self._generator = own, np.random.default_rng(0)
@@ -90,72 +90,70 @@ class Traffic:
         chosen = self._generator.integers(0, len(self.rows), count)
         rows = self.rows[chosen].copy()
         rows[:, 0] += shift * self.rows[:, 0].std(ddof=1)
-        truth = []
+        labels = []
         runtime = self._own.client("sagemaker-runtime")
         for start in range(0, count, 50):
             body = "\n".join(",".join(map(repr, map(float, row))) for row in rows[start : start + 50])
-            runtime.invoke_endpoint(
-                EndpointName="breast-cancer", Body=body, ContentType="text/csv", Accept="application/json",
-                InferenceId=f"{name}-{start}",
-            )  # fmt: skip
+            request = {"EndpointName": "breast-cancer", "ContentType": "text/csv", "Accept": "application/json"}
+            runtime.invoke_endpoint(Body=body, InferenceId=f"{name}-{start}", **request)
             part = chosen[start : start + 50]
-            truth += [(f"{name}-{start}", number, self.labels[place]) for number, place in enumerate(part, 1)]
-        return truth
+            labels += [(f"{name}-{start}", number, self.labels[place]) for number, place in enumerate(part, 1)]
+        return labels
 
 
-def looked(own: Deployed, rows: int) -> Any:
-    """The first look that finds so many rows: capture writes within a second or two."""
+def checked(own: Deployed, rows: int) -> Any:
+    """The first check that finds so many rows: data capture writes within a second or two."""
 
-    def look() -> Any:
+    def check_now() -> Any:
         answer = typed("drift", "--now", "--json")
         return answer if answer.document["details"].get("rows", 0) >= rows else None
 
-    return wait_for(look)
+    return wait_for(check_now)
 
 
 @pytest.mark.full
 @pytest.mark.cloud
 @pytest.mark.timeout(600)
-def test_shifted_traffic_rings_the_alarm_tells_people_and_starts_a_retraining(own: Deployed, tmp_path: Path) -> None:
+def test_shifted_traffic_sets_the_alarm_notifies_and_starts_a_run(own: Deployed, tmp_path: Path) -> None:
     traffic = Traffic(own)
 
     with subscribed(own) as messages:
         # Fifty requests are never drift, however far they have moved.
         traffic.send(50, shift=9, name="few")
-        assert looked(own, 50).document["verdict"] == "not enough data"
+        assert checked(own, 50).document["verdict"] == "not enough data"
         alarm = own.client("cloudwatch")
         assert state(alarm) != "ALARM"
 
-        truth = traffic.send(2000, name="same")
+        labels = traffic.send(2000, name="same")
         answered = api_answers(own)
-        same = looked(own, 2050 + len(answered))
-        assert (same.code, same.document["verdict"]) == (0, "none"), same.out
+        same = checked(own, 2050 + len(answered))
+        assert (same.code, same.document["verdict"]) == (0, "no drift"), same.out
 
-        # The truth of those, by inference id and row; one of them came through the API.
-        file = tmp_path / "truth.csv"
+        # Their ground truth, by inference id and row; one of them came through the API.
+        file = tmp_path / "ground_truth.csv"
         with file.open("w", newline="") as lines:
-            csv.writer(lines).writerows([("inference_id", "row", "label"), *truth, *answered])
-        assert typed("feedback", str(file), "--json").document["rows"] == len(truth) + len(answered)
+            csv.writer(lines).writerows([("inference_id", "row", "label"), *labels, *answered])
+        assert typed("feedback", str(file), "--json").document["rows"] == len(labels) + len(answered)
         quality = typed("drift", "--now", "--json").document["details"]["quality"]
-        assert (quality["joined"], quality["unknown"]) == (len(truth) + len(answered), 0)
+        assert (quality["joined"], quality["unknown"]) == (len(labels) + len(answered), 0)
         assert quality["metrics"]["accuracy"] > 0.95
         assert state(alarm) != "ALARM"
 
         before = own.executions()
         traffic.send(2000, shift=1, name="moved")
-        moved = looked(own, 4050)
+        moved = checked(own, 4050)
         assert (moved.code, moved.document["verdict"]) == (3, "drift"), moved.out
         assert all(breach.startswith("radius_mean: ") for breach in moved.document["details"]["breaches"])
         assert "drift: drift, radius_mean" in typed("status").out
 
         started = wait_for(lambda: next(iter(own.executions() - before), None))
-        run = wait_for(lambda: ended if not (ended := runs.describe(own.account, started)).running else None)
-        assert (run.asked, run.status) == ("drift", "SUCCEEDED")
+        run = wait_for(lambda: ended if not (ended := describe(own.account, started)).running else None)
+        assert (run.started_by, run.status) == ("drift", "SUCCEEDED")
         assert wait_for(lambda: "ALARM" if state(alarm) == "ALARM" else None)
-        told = json.dumps(received(messages))
-        assert '"outcome": "drift"' in told
-        assert "radius_mean: PSI" in told
-        assert '"AlarmName": "breast-cancer-drift"' in told
+        notified = json.dumps(received(messages))
+        assert '"outcome": "drift"' in notified
+        assert "radius_mean: PSI" in notified
+        assert '"AlarmName": "breast-cancer-drift"' in notified
 
 
 def state(alarm: Any) -> str:
@@ -164,7 +162,7 @@ def state(alarm: Any) -> str:
 
 
 def received(messages: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """All that came: a queue gives ten at a time."""
+    """All messages: a queue returns ten at a time."""
     found: list[dict[str, Any]] = []
     while part := messages():
         found += part
@@ -172,7 +170,7 @@ def received(messages: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any
 
 
 def api_answers(own: Deployed) -> list[tuple[str, int, str]]:
-    """A golden row through API Gateway: its answer says by which id the truth is told."""
+    """A golden row through API Gateway, with the inference id of its answer."""
     consumer = Consumer(own)
     row = ",".join(map(repr, own.account.settings.endpoint.golden[0].row))
     answer = consumer.post("/predictions", row, "text/csv")
@@ -184,7 +182,7 @@ def api_answers(own: Deployed) -> list[tuple[str, int, str]]:
 @pytest.mark.full
 def test_a_check_that_fails_says_why(own: Deployed) -> None:
     """The profile of the live model's run is gone."""
-    live = runs.find(own.account)
+    live = find(own.account)
     key = f"runs/{live.name}/evaluation/profile.json"
     Traffic(own).send(50, name="failing")
     own.account.s3.delete_object(Bucket=own.account.outputs["DataBucket"], Key=key)

@@ -1,4 +1,4 @@
-"""`ops predict`: a row, a file, standard input; as many calls as the API's limits want, and patience with it."""
+"""`ops predict`: a row, a file, standard input; requests within the API's limits, and retries."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,13 +19,14 @@ from ops import predict
 from ops.account import Account, OpsError
 from pipeline.config import load
 from tests.conftest import ROOT, WDBC, Deployed
+from tests.ops.typing import typed
 
 ROW = ",".join(["1.5"] * 30)
 
 
 @dataclass
 class Api:
-    """What was posted where, and how the next calls are refused: (status, Retry-After)."""
+    """The requests (path, headers, body), and how the next ones are refused: (status, Retry-After)."""
 
     account: Account
     posted: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
@@ -69,7 +71,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 
 
 def labels(account: Account, rows: list[str]) -> list[str]:
-    return [answer["label"] for answer in predict.predict_all(account, rows, lambda _: None)]
+    return [answer["label"] for answer in predict.predict_all(account, rows)]
 
 
 def test_a_header_picks_the_columns_by_name_and_leaves_the_rest() -> None:
@@ -78,10 +80,10 @@ def test_a_header_picks_the_columns_by_name_and_leaves_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"), [([], "there is no row"), (["a\n"], "the header lacks b"), (["a,b\n"], "no row")]
+    ("lines", "message"), [([], "there is no row"), (["a\n"], "the header lacks b"), (["a,b\n"], "no row")]
 )
-def test_a_file_without_rows_or_columns_says_so(lines: list[str], told: str) -> None:
-    with pytest.raises(OpsError, match=told):
+def test_a_file_without_rows_or_columns_says_so(lines: list[str], message: str) -> None:
+    with pytest.raises(OpsError, match=message):
         predict.rows_of(lines, ("a", "b"))
 
 
@@ -106,7 +108,9 @@ def test_a_call_is_signed_or_has_a_token_or_nothing_as_the_settings_say(
     assert (bare, token) == ("", "token")
 
 
-def test_a_short_wait_is_waited_and_a_long_one_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_retry_after_is_waited_for_and_a_long_one_is_an_error(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waited: list[float] = []
     monkeypatch.setattr("ops.predict.time.sleep", waited.append)
     api.refusals = [(429, "1"), (503, "5")]
@@ -125,26 +129,22 @@ def test_scores_of_a_multiclass_model_get_columns_of_their_own() -> None:
     assert predict.flat({"score": 151.5}, ()) == {"score": 151.5}
 
 
-def typed(live: Deployed, *arguments: str, check: bool = True) -> Any:
-    return live.command(".venv/bin/python", "-m", "ops", "predict", *arguments, check=check)
-
-
 @pytest.mark.cloud
 def test_a_file_becomes_a_csv_of_labels_and_scores(live: Deployed) -> None:
-    told = list(csv.DictReader(io.StringIO(typed(live, "--file", str(WDBC)).stdout)))
+    answers = list(csv.DictReader(io.StringIO(typed("predict", "--file", str(WDBC)).out)))
     with WDBC.open(newline="") as file:
-        truth = [row["diagnosis"] for row in csv.DictReader(file)]
-    assert set(told[0]) == {"label", "score", "predicted_label"}
-    right = sum(row["label"] == label for row, label in zip(told, truth, strict=True))
-    assert right / len(truth) > 0.95
+        labels = [row["diagnosis"] for row in csv.DictReader(file)]
+    assert set(answers[0]) == {"label", "score", "predicted_label"}
+    right = sum(row["label"] == label for row, label in zip(answers, labels, strict=True))
+    assert right / len(labels) > 0.95
 
 
 @pytest.mark.cloud
-def test_a_bad_row_is_named_by_its_place_in_the_file(live: Deployed, tmp_path: Any) -> None:
-    golden = ",".join(map(repr, live.account.settings.endpoint.golden[0].row))
+def test_a_bad_row_is_named_by_its_place_in_the_file(live: Deployed, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
+    golden = predict.golden_row(live.account)
     file.write_text("\n".join([golden] * 1001 + ["1,2", golden]))
-    failed = typed(live, "--file", str(file), check=False)
-    assert failed.returncode == 1
-    assert failed.stderr.strip().endswith("row 1002: has 2 value(s); the model takes 30")
-    assert failed.stdout.count("\nB,") == 1000
+    failed = typed("predict", "--file", str(file))
+    assert failed.code == 1
+    assert failed.err.strip().endswith("row 1002: has 2 value(s); the model takes 30")
+    assert failed.out.count("\nB,") == 1000

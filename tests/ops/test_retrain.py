@@ -1,32 +1,25 @@
-"""`ops retrain`, as a person types it against a deployed stack."""
+"""`ops retrain` and `ops watch` against a deployed stack, on data that its jobs refuse."""
 
 import io
 import json
-import zipfile
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-import boto3
 import pytest
-from local_aws.cloud import ACCOUNT, running
 from rich.console import Console
 
-from ops import runs, watch
 from ops.account import Account
-from ops.retrain import RetrainFailed, retrain
+from ops.retrain import RetrainFailed, start
+from ops.runs import latest
+from ops.watch import newest_run
 from pipeline.config import load
 from tests.conftest import ROOT, Deployed
-
-pytestmark = pytest.mark.cloud
-
-
-def typed(deployed: Deployed, *options: str) -> tuple[int, str]:
-    done = deployed.command(".venv/bin/python", "-m", "ops", "retrain", *options, check=False)
-    return done.returncode, done.stdout + done.stderr
+from tests.ops.typing import typed
 
 
 def count(deployed: Deployed) -> int:
-    return len(runs.latest(deployed.account, limit=100))
+    return len(latest(deployed.account, limit=100))
 
 
 @pytest.fixture
@@ -37,63 +30,50 @@ def quiet(deployed: Deployed) -> Iterator[Deployed]:
     deployed.clear()
 
 
-def test_nothing_new_starts_nothing_and_says_which_run_it_was(quiet: Deployed) -> None:
-    before, last = count(quiet), runs.latest(quiet.account, limit=1)[0]
-    told = f"nothing new: run {last.name} had this data and these settings, and is FAILED; --force runs them again\n"
-    assert typed(quiet) == (4, told)
+@pytest.mark.cloud
+def test_nothing_new_starts_nothing_and_names_the_run(quiet: Deployed) -> None:
+    before, last = count(quiet), latest(quiet.account, limit=1)[0]
+    text = f"nothing new: run {last.name} had this data and these settings, and is FAILED; --force runs them again\n"
+    answer = typed("retrain")
+    assert (answer.code, answer.out) == (4, text)
     assert count(quiet) == before
 
 
+@pytest.mark.cloud
 def test_force_runs_the_same_data_again(quiet: Deployed) -> None:
-    before, last = count(quiet), runs.latest(quiet.account, limit=1)[0]
-    code, told = typed(quiet, "--force")
-    again = runs.latest(quiet.account, limit=1)[0]
-    assert (code, told) == (0, f"started: run {again.name}, 1 objects\n")
+    before, last = count(quiet), latest(quiet.account, limit=1)[0]
+    answer = typed("retrain", "--force")
+    again = latest(quiet.account, limit=1)[0]
+    assert (answer.code, answer.out) == (0, f"started: run {again.name}, 1 objects\n")
     assert again.name.rpartition("-")[0] == last.name
     assert count(quiet) == before + 1
 
 
+@pytest.mark.cloud
 def test_without_data_there_is_nothing_to_run(quiet: Deployed) -> None:
     quiet.clear()
     folder = f"s3://{quiet.account.outputs['DataBucket']}/raw/"
-    assert typed(quiet, "--force") == (4, f"no data: {folder} is empty: upload a CSV\n")
+    answer = typed("retrain", "--force")
+    assert (answer.code, answer.out) == (4, f"no data: {folder} is empty: upload a CSV\n")
 
 
+@pytest.mark.cloud
 def test_watch_waits_for_the_run_of_the_newest_upload(quiet: Deployed) -> None:
     quiet.put("b.csv", b"y")
-    started = watch.newest_run(quiet.account, Console(quiet=True))
-    described = quiet.account.states.describe_execution(executionArn=started.arn)
-    assert json.loads(described["input"])["reason"] == "upload"
-    assert runs.latest(quiet.account, limit=1)[0].name == started.name
+    started = newest_run(quiet.account, Console(quiet=True))
+    assert started.request["reason"] == "upload"
+    assert latest(quiet.account, limit=1)[0].name == started.name
 
 
-@pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    """A stack whose function fails."""
-    with running() as cloud:
-        for name, value in cloud.environment.items():
-            monkeypatch.setenv(name, value)
-        session = boto3.Session(region_name=cloud.environment["AWS_REGION"])
-        package = io.BytesIO()
-        with zipfile.ZipFile(package, "w") as archive:
-            archive.writestr(
-                "broken.py", "def handle(event, context):\n    raise ValueError('no access to the bucket')\n"
-            )
-        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
-        session.client("iam").create_role(RoleName="none", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
-        functions: Any = session.client("lambda")
-        functions.create_function(
-            FunctionName="broken",
-            Runtime="python3.12",
-            Handler="broken.handle",
-            Role=f"arn:aws:iam::{ACCOUNT}:role/none",
-            Code={"ZipFile": package.getvalue()},
-        )
-        account = Account(load(ROOT / "pipeline.toml"), session)
-        account.__dict__["outputs"] = {"Retrain": "broken"}
-        yield account
+def test_a_function_that_fails_is_an_error_with_its_message() -> None:
+    error = json.dumps({"errorType": "AccessDenied", "errorMessage": "no access to the bucket"}).encode()
 
+    def invoke(**request: Any) -> dict[str, Any]:
+        assert json.loads(request["Payload"]) == {"reason": "manual", "force": False}
+        return {"FunctionError": "Unhandled", "Payload": io.BytesIO(error)}
 
-def test_a_function_that_fails_is_an_error_in_its_own_words(broken: Account) -> None:
-    with pytest.raises(RetrainFailed, match=r"^broken: \S+: no access to the bucket$"):
-        retrain(broken, force=False)
+    session = SimpleNamespace(client=lambda service: SimpleNamespace(invoke=invoke))
+    account = Account(load(ROOT / "pipeline.toml"), cast(Any, session))
+    vars(account)["outputs"] = {"TriggerFunction": "trigger"}
+    with pytest.raises(RetrainFailed, match=r"^trigger: AccessDenied: no access to the bucket$"):
+        start(account, force=False)
