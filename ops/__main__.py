@@ -18,7 +18,7 @@ from ops.doctor import doctor
 from ops.drift import drift
 from ops.feedback import feedback
 from ops.logs import logs
-from ops.output import Exit
+from ops.output import Exit, wants_json
 from ops.predict import predict, url
 from ops.report.page import report
 from ops.retrain import retrain
@@ -43,7 +43,7 @@ def main() -> None:
     try:
         app(prog_name="ops")
     except FAILURES as error:
-        if "--json" in sys.argv:
+        if wants_json():
             print(json.dumps({"error": type(error).__name__, "message": str(error)}))
         hint = "" if isinstance(error, OpsError | ConfigError) else "; `ops doctor` looks for the cause"
         print(f"error: {error}{hint}", file=sys.stderr)

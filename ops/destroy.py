@@ -11,7 +11,7 @@ import typer
 from botocore.exceptions import ClientError, WaiterError
 
 from ops.account import Account, OpsError
-from ops.output import Result, command, show
+from ops.output import Result, command, show, wants_json
 
 CDK = ["node_modules/.bin/cdk", "destroy", "--all", "--force"]
 KEY_DAYS = 7
@@ -24,15 +24,14 @@ def destroy(
     account: Account,
     data: Annotated[bool, typer.Option("--data", help="Delete the buckets and their key, too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: bool = False,
 ) -> Result:
     """Delete what runs created (endpoint, configs, models, packages) and the stack. Data stays without --data."""
     stack = f"stack {account.settings.project.name}", _delete_stack
     # All is listed first: without the stack, its buckets are not known.
     deletions = [*_created_by_runs(account), stack, *(_data(account) if data else ())]
-    show((f"  {name}" for name, _ in deletions), as_json=as_json)
+    show(f"  {name}" for name, _ in deletions)
     if not yes:
-        typer.confirm("Delete all of this?", abort=True, err=as_json)
+        typer.confirm("Delete all of this?", abort=True, err=wants_json())
     for _, delete in deletions:
         delete()
     return Result({"deleted": [name for name, _ in deletions]}, ())

@@ -7,7 +7,7 @@ import typer
 from ops.account import Account
 from ops.jobs import jobs_of, training_job
 from ops.output import Result, command, table
-from ops.run_files import baseline, evaluation, measured
+from ops.run_files import measured, read
 from ops.runs import Run, find
 
 Value = str | float | None
@@ -37,7 +37,7 @@ def diff(
 
 
 def _flat(account: Account, run: Run) -> dict[str, Value]:
-    request, statistics = run.request, baseline(account, run.name)
+    request, statistics = run.request, read(account, run.name, "baseline/baseline.json")
     found: dict[str, Value] = {
         "status": run.status,
         "outcome": run.outcome,
@@ -49,7 +49,7 @@ def _flat(account: Account, run: Run) -> dict[str, Value]:
         "rows": statistics.get("rows", {}).get("read"),
     }
     found |= {f"rows labelled {label}": count for label, count in statistics.get("labels", {}).items()}
-    entries = measured(evaluation(account, run.name))
+    entries = measured(read(account, run.name, "evaluation/evaluation.json"))
     found |= {name: entry["value"] for name, entry in entries.items() if "value" in entry}
     trained = training_job(account, jobs_of(account, run))
     found |= {f"hyperparameter {key}": value for key, value in trained.get("HyperParameters", {}).items()}

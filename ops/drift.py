@@ -59,7 +59,7 @@ def run_check(account: Account) -> Check:
 
 def details(account: Account, found: Check) -> Drift:
     """drift.json of a check; empty when there was not enough data."""
-    measured: Drift = read(account, f"{found.check}/drift/drift.json")
+    measured: Drift = read(account, found.check, "drift/drift.json")
     return measured
 
 

@@ -50,14 +50,9 @@ class Result:
 
 
 def command(function: Callable[..., Result]) -> Callable[..., None]:
-    """The typer command of a function that takes an account and returns a Result: adds --config and --json.
+    """The typer command of a function that takes an account and returns a Result: adds --config and --json."""
 
-    A function with a parameter `as_json` also gets the value of --json.
-    """
-
-    def run(*, config: str, as_json: bool, **arguments: object) -> None:
-        if "as_json" in wanted:
-            arguments["as_json"] = as_json
+    def run(config: str, as_json: bool, **arguments: object) -> None:
         result = function(Account.of(config), **arguments)
         if as_json:
             print(json.dumps(result.document, default=plain, indent=2))
@@ -65,18 +60,22 @@ def command(function: Callable[..., Result]) -> Callable[..., None]:
             show(result.text)
         raise typer.Exit(result.exit)
 
-    wanted = signature(function).parameters
-    kept = [each for each in wanted.values() if each.name not in ("account", "as_json")]
-    own = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in kept]
+    _, *own = signature(function).parameters.values()
+    parameters = [*(each.replace(kind=Parameter.KEYWORD_ONLY) for each in own), *OPTIONS]
     run.__name__, run.__doc__ = function.__name__, function.__doc__
-    run.__annotations__ = {each.name: each.annotation for each in (*own, *OPTIONS)}
-    vars(run)["__signature__"] = Signature([*own, *OPTIONS])
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    vars(run)["__signature__"] = Signature(parameters)
     return run
 
 
-def output(*, as_json: bool = False) -> Console:
-    """The console for text: standard error while standard output is for a JSON document."""
-    return Console(highlight=False, stderr=as_json, width=None if sys.stdout.isatty() else WIDTH)
+def wants_json() -> bool:
+    """Whether the command line has --json."""
+    return "--json" in sys.argv
+
+
+def console() -> Console:
+    """The console for what a command does: standard error while standard output is for a JSON document."""
+    return Console(highlight=False, stderr=wants_json(), width=None if sys.stdout.isatty() else WIDTH)
 
 
 def progress_bar() -> Progress:
@@ -84,13 +83,13 @@ def progress_bar() -> Progress:
     return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
-def show(text: Text, *, as_json: bool = False) -> None:
+def show(text: Text) -> None:
     """Print text, line by line or table by table."""
     for part in [text] if isinstance(text, str | Table) else text:
         if isinstance(part, str):
-            print(part, file=sys.stderr if as_json else sys.stdout)
+            print(part, file=sys.stderr if wants_json() else sys.stdout)
         else:
-            output(as_json=as_json).print(part)
+            console().print(part)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

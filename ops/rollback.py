@@ -3,16 +3,16 @@
 import json
 
 from ops.account import Account, NothingToDo
-from ops.output import Result, command, output
+from ops.output import Result, command
 from ops.runs import describe
 from ops.status import endpoint
 from ops.watch import follow
 
 
 @command
-def rollback(account: Account, as_json: bool) -> Result:
+def rollback(account: Account) -> Result:
     """Deploy the previous approved model again, without training, and follow the deployment."""
-    return follow(account, describe(account, start(account)), output(as_json=as_json))
+    return follow(account, describe(account, start(account)))
 
 
 def start(account: Account) -> str:

@@ -21,14 +21,6 @@ class Comparison(TypedDict):
     interval: list[float]
 
 
-class Baseline(TypedDict, total=False):
-    """baseline.json: rows by what became of them, rows by label, and the statistics of each feature."""
-
-    rows: dict[str, int]
-    labels: dict[str, int]
-    features: dict[str, dict[str, Any]]
-
-
 class Drift(TypedDict, total=False):
     """drift.json: psi, ks, missing and out_of_range of each feature, and the metrics by ground truth."""
 
@@ -43,28 +35,16 @@ class Evaluation(TypedDict, total=False):
     comparison: Comparison
 
 
-def evaluation(account: Account, run: str) -> Evaluation:
-    """evaluation.json; empty when the run failed before it."""
-    found: Evaluation = read(account, f"{run}/evaluation/evaluation.json")
-    return found
-
-
-def baseline(account: Account, run: str) -> Baseline:
-    """baseline.json; empty when the run failed before it."""
-    found: Baseline = read(account, f"{run}/baseline/baseline.json")
-    return found
-
-
 def measured(found: Evaluation) -> dict[str, dict[str, Any]]:
     """{"value", "standard_deviation"} by metric, with curves and a confusion matrix; empty when there are none."""
     sections: Any = found
     return next((sections[key] for key in METRICS if key in sections), {})
 
 
-def read(account: Account, path: str) -> Any:
-    """The JSON document at `path`, below runs/; an empty object when there is none."""
+def read(account: Account, run: str, file: str) -> Any:
+    """A JSON document of a run, such as evaluation/evaluation.json; an empty object when the run failed before it."""
     try:
-        body = account.s3.get_object(Bucket=account.outputs["DataBucket"], Key=f"runs/{path}")["Body"].read()
+        body = account.s3.get_object(Bucket=account.outputs["DataBucket"], Key=f"runs/{run}/{file}")["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise

@@ -3,10 +3,8 @@
 import time
 from datetime import datetime
 
-from rich.console import Console
-
 from ops.account import Account
-from ops.output import Exit, Result, command, output
+from ops.output import Exit, Result, command, console
 from ops.runs import NoRun, Run, Step, describe, latest, steps
 
 START_WITHIN_SECONDS = 120
@@ -14,13 +12,12 @@ START_WITHIN_SECONDS = 120
 
 
 @command
-def watch(account: Account, as_json: bool) -> Result:
+def watch(account: Account) -> Result:
     """Follow the run of the newest upload. Exit code: 0 accepted, 3 rejected or superseded, 1 failed."""
-    console = output(as_json=as_json)
-    return follow(account, newest_run(account, console), console)
+    return follow(account, newest_run(account))
 
 
-def newest_run(account: Account, console: Console) -> Run:
+def newest_run(account: Account) -> Run:
     """The run that the newest upload started; waits until it starts. Raises NoRun."""
     uploaded = _newest_upload(account)
     wait = START_WITHIN_SECONDS + account.settings.trigger.delay_seconds
@@ -32,24 +29,25 @@ def newest_run(account: Account, console: Console) -> Run:
         if uploaded is None:
             raise NoRun("no run yet and nothing uploaded: `ops upload FILE` starts one")
         if not announced:
-            console.print("waiting for the upload to start a run ...")
+            console().print("waiting for the upload to start a run ...")
             announced = True
         time.sleep(account.pause)
     raise NoRun(f"the upload of {uploaded:%H:%M:%S} started no run in {wait} s: `ops retrain` says why, or starts one")
 
 
-def follow(account: Account, run: Run, console: Console) -> Result:
+def follow(account: Account, run: Run) -> Result:
     """Prints a line for each state as it ends, with its duration; returns the run's end and its exit code."""
-    console.print(f"run {run.name}, started {run.started:%H:%M:%S}")
+    out = console()
+    out.print(f"run {run.name}, started {run.started:%H:%M:%S}")
     printed: set[tuple[str, datetime]] = set()
-    with console.status("") as status:
+    with out.status("") as status:
         while True:
             run = describe(account, run.arn)
             found = steps(account, run)
             for step in found:
                 if (step.state, step.entered) not in printed and (step.left or not run.running):
                     printed.add((step.state, step.entered))
-                    console.print(_line(step))
+                    out.print(_line(step))
             if not run.running:
                 break
             status.update(", ".join(step.state for step in found if step.left is None) + " ...")

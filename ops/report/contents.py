@@ -8,7 +8,7 @@ from ops.account import Account
 from ops.jobs import jobs_of, training_job
 from ops.report.coefficients import Coefficient, coefficients
 from ops.report.cost import Line, cost
-from ops.run_files import Baseline, Evaluation, baseline, evaluation, measured, read
+from ops.run_files import Evaluation, measured, read
 from ops.runs import Run, Step, of_deployment, steps
 from pipeline.config import Settings
 
@@ -43,9 +43,9 @@ class Contents:
     evaluation: Evaluation
     metrics: list[Metric]
     profile: dict[str, Any]
-    baseline: Baseline
+    baseline: dict[str, Any]
     champion: str
-    champion_baseline: Baseline
+    champion_baseline: dict[str, Any]
     coefficients: list[Coefficient]
     lineage: dict[str, object]
     cost: list[Line]
@@ -54,7 +54,8 @@ class Contents:
 def contents(account: Account, run: Run) -> Contents:
     """The contents of a run's report."""
     settings, jobs, package = account.settings, jobs_of(account, run), _package(account, run)
-    evaluated, statistics = evaluation(account, run.name), baseline(account, run.name)
+    evaluated: Evaluation = read(account, run.name, "evaluation/evaluation.json")
+    statistics = read(account, run.name, "baseline/baseline.json")
     metadata = package.get("CustomerMetadataProperties", {})
     own = metadata.get("execution") == run.arn
     champion = of_deployment(account, metadata.get("parent", "")) if own else None
@@ -83,10 +84,10 @@ def contents(account: Account, run: Run) -> Contents:
         steps=steps(account, run),
         evaluation=evaluated,
         metrics=_metrics(evaluated, settings),
-        profile=read(account, f"{run.name}/evaluation/profile.json"),
+        profile=read(account, run.name, "evaluation/profile.json"),
         baseline=statistics,
         champion=champion.name if champion else "",
-        champion_baseline=baseline(account, champion.name) if champion else {},
+        champion_baseline=read(account, champion.name, "baseline/baseline.json") if champion else {},
         coefficients=coefficients(account, artifact, settings.data.features, spread) if artifact else [],
         lineage=lineage,
         cost=cost(account, jobs),

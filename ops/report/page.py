@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ops.account import Account
-from ops.output import Result, RunName, command, readable
+from ops.output import Result, RunName, command, readable, wants_json
 from ops.report.contents import Contents, contents
 from ops.report.html import figure, frame, section, table
 from ops.run_files import measured
@@ -23,14 +23,13 @@ def report(
     run: RunName = "",
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path("build/reports"),
     browse: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
-    as_json: bool = False,
 ) -> Result:
     """Write a run's report, one HTML file that needs no network, and open it."""
     found = find(account, run)
     out.mkdir(parents=True, exist_ok=True)
     path = (out / f"{found.name}.html").resolve()
     path.write_text(page(contents(account, found)), encoding="utf-8")
-    if browse and not as_json:
+    if browse and not wants_json():
         webbrowser.open(path.as_uri())
     return Result({"report": str(path), "run": found}, f"report: {path}")
 

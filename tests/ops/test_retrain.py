@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from rich.console import Console
 
 from ops.account import Account
 from ops.retrain import RetrainFailed, start
@@ -60,7 +59,7 @@ def test_without_data_there_is_nothing_to_run(quiet: Deployed) -> None:
 @pytest.mark.cloud
 def test_watch_waits_for_the_run_of_the_newest_upload(quiet: Deployed) -> None:
     quiet.put("b.csv", b"y")
-    started = newest_run(quiet.account, Console(quiet=True))
+    started = newest_run(quiet.account)
     assert started.request["reason"] == "upload"
     assert latest(quiet.account, limit=1)[0].name == started.name
 
