@@ -37,6 +37,8 @@ def test_the_page_draws_its_charts_without_a_network_in_both_schemes_and_widths(
     file = tmp_path / "bench.html"
     file.write_text(page.html(sample), encoding="utf-8")
     drawn: list[int] = []
-    faults = faults_of(file.as_uri(), "bench", lambda opened: drawn.append(opened.locator("figure svg[role=img]").count()))
+    faults = faults_of(
+        file.as_uri(), "bench", lambda opened: drawn.append(opened.locator("figure svg[role=img]").count())
+    )
     assert faults == []
     assert drawn == [3, 3, 3, 3]

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from local_aws.cloud import Cloud
+
 from ops.runs import Run, latest
 from tests.conftest import ROOT, WDBC, Deployed
 from tests.ops.typing import typed

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from local_aws.cloud import running
+
 from ops.feedback import BadFeedback, check
 from ops.runs import describe, find
 from tests.conftest import ROOT, WDBC, Deployed, deploy, subscribed, wait_for

@@ -6,8 +6,14 @@ import pytest
 import requests
 from local_aws.cloud import running
 
+<<<<<<< HEAD
 from ops.predict import Refused, predict
 from tests.conftest import SHIPPED, Deployed, deploy
+=======
+from local.cloud import running
+from ops.predict import Refused, label_of
+from tests.conftest import ROOT, Deployed, deploy
+>>>>>>> 09188c0 (Follow the renames of ops in other tests)
 from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full]
@@ -53,6 +59,6 @@ def test_a_call_without_a_key_is_refused_and_ops_has_one_until_the_days_calls_ar
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:problem-type:forbidden")
     for _ in range(3):
         with pytest.raises(Refused, match="503 No model has been deployed yet"):
-            predict(guarded.account, ROW)
+            label_of(guarded.account, ROW)
     with pytest.raises(Refused, match="429 The day's calls are used up"):
-        predict(guarded.account, ROW)
+        label_of(guarded.account, ROW)
