@@ -10,7 +10,7 @@ THRESHOLDS = (("ACTUAL", 80), ("FORECASTED", 100))
 
 
 class Budget(Construct):
-    """A budget of the whole account: cost allocation tags are inactive by default, so the costs of runs cannot be separated."""
+    """A budget of the whole account, as cost allocation tags that could separate runs are inactive by default."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, dollars: int, name: str, topic: sns.Topic, key: kms.Key

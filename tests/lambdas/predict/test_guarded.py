@@ -6,14 +6,8 @@ import pytest
 import requests
 from local_aws.cloud import running
 
-<<<<<<< HEAD
-from ops.predict import Refused, predict
-from tests.conftest import SHIPPED, Deployed, deploy
-=======
-from local.cloud import running
 from ops.predict import Refused, label_of
-from tests.conftest import ROOT, Deployed, deploy
->>>>>>> 09188c0 (Follow the renames of ops in other tests)
+from tests.conftest import SHIPPED, Deployed, deploy
 from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full]
