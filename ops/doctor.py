@@ -1,6 +1,7 @@
 """Check the machine, the account and the stack; each check that fails has a fix."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -48,23 +49,21 @@ def _checked(account: Account, name: str, check: Callable[[Account], str], fix: 
         return Check(name, " ".join(str(error).split()), fix)
 
 
-def _require(passed: object, problem: str) -> None:
+def _require(passed: object, found: str, problem: str) -> str:
     if not passed:
         raise OpsError(problem)
+    return found
 
 
 def _python(_: Account) -> str:
-    version = ".".join(map(str, sys.version_info[:3]))
-    _require(sys.version_info[:2] in ((3, 11), (3, 12)), f"this project does not support Python {version}")
-    return version
+    version = platform.python_version()
+    return _require(version.startswith(("3.11.", "3.12.")), version, f"this project does not support Python {version}")
 
 
 def _node(_: Account) -> str:
-    program = shutil.which("node", path=_path())
-    _require(program, "node is not on the PATH")
-    version = _version(str(program))
-    _require(int(version.removeprefix("v").split(".")[0]) >= NODE_SINCE, f"Node {version} is older than {NODE_SINCE}")
-    return version
+    version = _version(_require(shutil.which("node", path=_path()), "node", "node is not on the PATH"))
+    major = int(version.removeprefix("v").split(".")[0])
+    return _require(major >= NODE_SINCE, version, f"Node {version} is older than {NODE_SINCE}")
 
 
 def _path() -> str:
@@ -72,23 +71,21 @@ def _path() -> str:
 
 
 def _version(program: str) -> str:
-    environment = {**os.environ, "PATH": _path()}
+    command_line, environment = [program, "--version"], {**os.environ, "PATH": _path()}
     try:
-        return subprocess.check_output(
-            [program, "--version"], env=environment, stderr=subprocess.DEVNULL, text=True, timeout=30
-        ).strip()
+        done = subprocess.run(command_line, env=environment, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise OpsError(f"{program} does not run: {error}") from error
+    return done.stdout.strip()
 
 
 def _credentials(account: Account) -> str:
-    _require(account.session.get_credentials(), "no credentials found")
+    _require(account.session.get_credentials(), "", "no credentials found")
     return str(account.session.client("sts").get_caller_identity()["Arn"])
 
 
 def _region(account: Account) -> str:
-    _require(account.session.region_name, "no region is set")
-    return str(account.session.region_name)
+    return _require(account.session.region_name, str(account.session.region_name), "no region is set")
 
 
 def _quotas(account: Account) -> str:
@@ -106,15 +103,14 @@ def _quotas(account: Account) -> str:
         return "the account may not list them"
     listed = {quota["QuotaName"]: quota["Value"] for quota in quotas}
     short = [f"{name}: {listed[name]:g}" for name, count in wanted.items() if listed.get(name, count) < count]
-    _require(not short, f"too few instances: {'; '.join(short)}")
-    return "enough instances for every job and the endpoint"
+    return _require(not short, "enough for every job and the endpoint", f"too few instances: {'; '.join(short)}")
 
 
 def _bootstrap(account: Account) -> str:
     name = "/cdk-bootstrap/hnb659fds/version"
     version = account.session.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
-    _require(int(version) >= BOOTSTRAP_SINCE, f"version {version} is older than {BOOTSTRAP_SINCE}")
-    return f"version {version}"
+    problem = f"version {version} is older than {BOOTSTRAP_SINCE}"
+    return _require(int(version) >= BOOTSTRAP_SINCE, f"version {version}", problem)
 
 
 def _stack(account: Account) -> str:
@@ -128,20 +124,19 @@ def _settings(account: Account) -> str:
     described = account.session.client("lambda").get_function_configuration(FunctionName=function)
     variables = described["Environment"]["Variables"]
     deployed = variables.get("SETTINGS_HASH", "")
-    _require(deployed == wanted, f"the stack has settings {deployed[:8]}, here {wanted[:8]}")
-    return f"as deployed, commit {variables.get('COMMIT', 'unknown')[:12]}"
+    found = f"as deployed, commit {variables.get('COMMIT', 'unknown')[:12]}"
+    return _require(deployed == wanted, found, f"the stack has settings {deployed[:8]}, here {wanted[:8]}")
 
 
 def _endpoint(account: Account) -> str:
     live = endpoint(account)
-    _require(live.status == "InService", f"{live.name}: {live.status} {live.problem}".strip())
-    return f"{live.name}: {live.config}"
+    problem = f"{live.name}: {live.status} {live.problem}".strip()
+    return _require(live.status == "InService", f"{live.name}: {live.config}", problem)
 
 
 def _alarms(account: Account) -> str:
     found = [f"{alarm.name}: {alarm.reason}" for alarm in alarms(account)]
-    _require(not found, "; ".join(found))
-    return "no alarm is in the state ALARM"
+    return _require(not found, "no alarm is in the state ALARM", "; ".join(found))
 
 
 CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {

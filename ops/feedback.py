@@ -37,22 +37,20 @@ def check(file: Path, classes: tuple[str, ...]) -> int:
     Raises:
         BadFeedback: a column is missing, or a line has no id, no row number or no label that the settings know.
     """
-    rows = 0
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise BadFeedback(f"{file}: no column {', '.join(missing)}: the header is inference_id,row,label")
-            for number, line in enumerate(reader, 2):
-                if fault := _fault(line, classes):
-                    raise BadFeedback(f"{file}, line {number}: {fault}")
-                rows += 1
+            rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadFeedback(f"{file}: {error}") from error
+    if missing := [name for name in COLUMNS if name not in columns]:
+        raise BadFeedback(f"{file}: no column {', '.join(missing)}: the header is inference_id,row,label")
+    for number, row in enumerate(rows, 2):
+        if fault := _fault(row, classes):
+            raise BadFeedback(f"{file}, line {number}: {fault}")
     if not rows:
         raise BadFeedback(f"{file}: a header and no rows")
-    return rows
+    return len(rows)
 
 
 def _fault(line: dict[str, str], classes: tuple[str, ...]) -> str:

@@ -1,6 +1,5 @@
 """The SageMaker jobs of a run: their names hold the run's id."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,10 +33,14 @@ class Job:
 
 def jobs_of(account: Account, run: Run) -> list[Job]:
     """The run's jobs in the order of their start."""
+    sagemaker: Any = account.sagemaker
     found = []
     for kind in TYPES:
-        listed = _call(account, f"list_{kind.lower()}_jobs")(NameContains=run.id, MaxResults=100)
-        found += [_described(account, kind, each[f"{kind}JobName"]) for each in listed[f"{kind}JobSummaries"]]
+        listed = getattr(sagemaker, f"list_{kind.lower()}_jobs")(NameContains=run.id, MaxResults=100)
+        describe = getattr(sagemaker, f"describe_{kind.lower()}_job")
+        for name in (each[f"{kind}JobName"] for each in listed[f"{kind}JobSummaries"]):
+            word = name.removeprefix(f"{account.settings.project.name}-").split("-")[0]
+            found.append(_job(kind, word, describe(**{f"{kind}JobName": name})))
     return sorted(found, key=lambda job: job.started)
 
 
@@ -67,13 +70,12 @@ def training_job(account: Account, jobs: list[Job]) -> dict[str, Any]:
     return dict(account.sagemaker.describe_training_job(TrainingJobName=name)) if name else {}
 
 
-def _described(account: Account, kind: str, name: str) -> Job:
-    found = _call(account, f"describe_{kind.lower()}_job")(**{f"{kind}JobName": name})
-    resources = found.get("ProcessingResources", {}).get("ClusterConfig") or found.get("ResourceConfig")
-    resources = resources or found["TransformResources"]
+def _job(kind: str, word: str, found: dict[str, Any]) -> Job:
+    cluster = found.get("ProcessingResources", {}).get("ClusterConfig")
+    resources = cluster or found.get("ResourceConfig") or found["TransformResources"]
     return Job(
-        name=name,
-        kind=name.removeprefix(f"{account.settings.project.name}-").split("-")[0],
+        name=found[f"{kind}JobName"],
+        kind=word,
         type=kind,
         status=found[f"{kind}JobStatus"],
         started=found["CreationTime"],
@@ -82,8 +84,3 @@ def _described(account: Account, kind: str, name: str) -> Job:
         instance_type=resources["InstanceType"],
         instance_count=resources["InstanceCount"],
     )
-
-
-def _call(account: Account, name: str) -> Callable[..., Any]:
-    method: Callable[..., Any] = getattr(account.sagemaker, name)
-    return method

@@ -228,18 +228,14 @@ def _history(account: Account, arn: str) -> tuple[list[Step], int]:
             found[number] = replace(found[number], left=event["timestamp"])
         elif number >= 0 and not event["type"].startswith("Execution"):
             deployments += event["type"] == "TaskScheduled" and found[number].state == "Deploy"
-            found[number] = _with_error(found[number], event)
+            details: Any = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
+            if "error" in details:
+                cause = details.get("cause", "")
+                # A failed deployment's error is in its document.
+                error = _object(cause).get("Error") or details["error"]
+                found[number] = replace(found[number], error=error, cause=sentence(cause))
         owner[event["id"]] = number
     return found, deployments
-
-
-def _with_error(step: Step, event: Any) -> Step:
-    """The step with the error of an event that has one; a failed deployment's is the one in its document."""
-    details = next((value for key, value in event.items() if key.endswith("EventDetails") and "error" in value), None)
-    if details is None:
-        return step
-    cause = details.get("cause", "")
-    return replace(step, error=_object(cause).get("Error") or details["error"], cause=sentence(cause))
 
 
 def _executions(account: Account) -> Iterator["ExecutionListItemTypeDef"]:
