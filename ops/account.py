@@ -94,7 +94,5 @@ class Account:
     def api_url(self) -> str:
         """The URL that rows are posted to. The local AWS serves an API below its own address: it has no DNS."""
         url = self.outputs["ApiUrl"].rstrip("/") + self.settings.api.path
-        if not self.local:
-            return url
         parts = urlsplit(url)
-        return f"{self.local}/_aws/execute-api/{parts.netloc.split('.')[0]}{parts.path}"
+        return f"{self.local}/_aws/execute-api/{parts.netloc.split('.')[0]}{parts.path}" if self.local else url

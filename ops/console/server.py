@@ -20,7 +20,7 @@ from ops.report.page import page
 from ops.runs import find
 
 HERE = Path(__file__).parent
-HTML = "text/html; charset=utf-8"
+HTML, JSON = "text/html; charset=utf-8", "application/json"
 FILES = {"page.html": HTML, "console.css": "text/css", "console.js": "text/javascript", "graph.js": "text/javascript"}
 LARGEST = 100_000
 """The size of a posted row at most, in bytes."""
@@ -55,23 +55,22 @@ class _Handler(BaseHTTPRequestHandler):
     server: Console
 
     def do_GET(self) -> None:  # the name that http.server calls
-        parts = urlsplit(self.path)
+        parts, account = urlsplit(self.path), self.server.account
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        run = query.get("run", "")
-        routes: dict[str, Callable[[], None]] = {
-            "/events": lambda: self._events(run),
-            "/definitions": lambda: self._json(definitions(self.server.account)),
-            "/golden": lambda: self._json(golden_row(self.server.account)),
-            "/logs": lambda: self._json(logs(self.server.account, run, query.get("state", ""))),
-            "/report": lambda: self._answer(
-                page(contents(self.server.account, find(self.server.account, run))).encode()
-            ),
+        run, file = query.get("run", ""), parts.path.removeprefix("/") or "page.html"
+        routes: dict[str, Callable[[], object]] = {
+            "definitions": lambda: definitions(account),
+            "golden": lambda: golden_row(account),
+            "logs": lambda: logs(account, run, query.get("state", "")),
         }
-        file = parts.path.removeprefix("/") or "page.html"
         if file in FILES:
             self._answer((HERE / file).read_bytes(), FILES[file])
-        elif parts.path in routes:
-            self._try(routes[parts.path])
+        elif file == "events":
+            self._events(run)
+        elif file == "report":
+            self._try(lambda: page(contents(account, find(account, run))), HTML)
+        elif file in routes:
+            self._try(routes[file])
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -82,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
         row = json.loads(self.rfile.read(length))["row"]
-        self._try(lambda: self._json({"label": label_of(self.server.account, row)}))
+        self._try(lambda: {"label": label_of(self.server.account, row)})
 
     def parse_request(self) -> bool:
         """Refuse other names for this address (DNS rebinding)."""
@@ -101,16 +100,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(f"data: {text}\n\n".encode() if text else b": \n\n")
                 self.wfile.flush()
 
-    def _try(self, do: Callable[[], None]) -> None:
+    def _try(self, make: Callable[[], object], kind: str = JSON) -> None:
         try:
-            do()
+            made, status = make(), HTTPStatus.OK
         except FAILURES as error:
-            self._json({"error": str(error)}, HTTPStatus.BAD_GATEWAY)
+            made, status, kind = {"error": str(error)}, HTTPStatus.BAD_GATEWAY, JSON
+        text = json.dumps(made, default=plain) if kind == JSON else str(made)
+        self._answer(text.encode(), kind, status)
 
-    def _json(self, document: object, status: HTTPStatus = HTTPStatus.OK) -> None:
-        self._answer(json.dumps(document, default=plain).encode(), "application/json", status)
-
-    def _answer(self, body: bytes, kind: str = HTML, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _answer(self, body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._head(
             status, {"Content-Type": kind, "Content-Length": str(len(body)), "X-Content-Type-Options": "nosniff"}
         )
