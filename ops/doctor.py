@@ -135,7 +135,7 @@ def _endpoint(account: Account) -> str:
 
 
 def _alarms(account: Account) -> str:
-    found = [f"{alarm.name}: {alarm.reason}" for alarm in alarms(account)]
+    found = [f"{alarm['name']}: {alarm['reason']}" for alarm in alarms(account)]
     return _require(not found, "no alarm is in the state ALARM", "; ".join(found))
 
 

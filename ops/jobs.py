@@ -8,6 +8,7 @@ from ops.account import Account
 from ops.runs import Run
 
 TYPES = ("Processing", "Training", "Transform")
+SCORING = {"ScoreHoldout": ("score", "champion"), "ScoreChallenger": ("score",), "ScoreChampion": ("champion",)}
 ERROR_WORDS = ("error", "exception", "traceback", "fatal", "killed", "failed")
 
 
@@ -45,9 +46,8 @@ def jobs_of(account: Account, run: Run) -> list[Job]:
 
 
 def of_state(jobs: list[Job], state: str) -> list[Job]:
-    """The jobs of a state, whose name holds their kind: `champion` is ScoreChampion's, `score` ScoreHoldout's."""
-    kinds = sorted({job.kind for job in jobs if job.kind in state.lower()}, key=len)
-    return [job for job in jobs if kinds and job.kind == kinds[-1]]
+    """The jobs of a state; most states are named as the kind of their job."""
+    return [job for job in jobs if job.kind in SCORING.get(state, (state.lower(),))]
 
 
 def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 
@@ -26,24 +27,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Alarm:
-    """An alarm in the state ALARM; `runbook` is its description, which names the place in the runbook."""
-
-    name: str
-    reason: str
-    since: datetime
-    runbook: str
-
-
-@dataclass(frozen=True)
 class Status:
     """The document of `ops status`."""
 
     project: str
     endpoint: Endpoint
     runs: list[Run]
-    alarms: list[Alarm]
+    alarms: list[dict[str, object]]
     drift: Check | None
+    models: list[dict[str, object]]
     starts: list[str]
 
 
@@ -57,7 +49,8 @@ def status(account: Account) -> Result:
 def status_of(account: Account, limit: int = 5) -> Status:
     """The status with the newest runs."""
     name, newest = account.settings.project.name, latest(account, limit)
-    return Status(name, endpoint(account), newest, alarms(account), latest_check(account), _starts(account))
+    live, check = endpoint(account), latest_check(account)
+    return Status(name, live, newest, alarms(account), check, _models(account), _starts(account))
 
 
 def endpoint(account: Account) -> Endpoint:
@@ -76,15 +69,32 @@ def endpoint(account: Account) -> Endpoint:
     return Endpoint(name, *shown, found.get("FailureReason", ""), package, of_package(account, package))
 
 
-def alarms(account: Account) -> list[Alarm]:
-    """The project's alarms that are in the state ALARM."""
+def alarms(account: Account) -> list[dict[str, object]]:
+    """{name, reason, since, runbook} of the project's alarms that are in the state ALARM.
+
+    `runbook` is the alarm's description, which names the place in the runbook.
+    """
     prefix, types = f"{account.settings.project.name}-", ["MetricAlarm", "CompositeAlarm"]
     client = account.session.client("cloudwatch")
     found = client.describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=types)
-    return [
-        Alarm(each["AlarmName"], each["StateReason"], each["StateUpdatedTimestamp"], each.get("AlarmDescription", ""))
-        for each in (*found.get("CompositeAlarms", []), *found.get("MetricAlarms", []))
-    ]
+    names = {
+        "name": "AlarmName",
+        "reason": "StateReason",
+        "since": "StateUpdatedTimestamp",
+        "runbook": "AlarmDescription",
+    }
+    listed = [*found.get("CompositeAlarms", []), *found.get("MetricAlarms", [])]
+    return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
+
+
+def _models(account: Account) -> list[dict[str, object]]:
+    """{version, status, when, what} of the newest model packages."""
+    group, order = account.outputs["ModelPackageGroup"], {"SortBy": "CreationTime", "SortOrder": "Descending"}
+    client: Any = account.sagemaker
+    listed = client.list_model_packages(ModelPackageGroupName=group, MaxResults=10, **order)["ModelPackageSummaryList"]
+    names = {"version": "ModelPackageVersion", "status": "ModelApprovalStatus"}
+    names |= {"when": "CreationTime", "what": "ModelPackageDescription"}
+    return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
 
 
 def _starts(account: Account) -> list[str]:
@@ -110,7 +120,7 @@ def _text(found: Status) -> Iterator[str | Table]:
         yield f"  {live.problem}"
     if live.run:
         yield f"  by run {live.run.name}, started by {live.run.started_by}: {live.run.why or live.run.outcome}"
-    yield from (f"ALARM {alarm.name}: {alarm.reason} {alarm.runbook}".rstrip() for alarm in found.alarms)
+    yield from (f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found.alarms)
     yield f"drift: {check.verdict}, {check.reason}" if check else "drift: no check has run yet"
     yield f"next run: {'; '.join(found.starts)}"
     yield listing(found.runs) if found.runs else "no run yet"

@@ -3,29 +3,18 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ops.account import FAILURES, Account
 from ops.drift import details, most_drifted
 from ops.jobs import jobs_of, log_of, of_state
 from ops.output import plain
-from ops.runs import Run, Step, find, steps
-from ops.status import Status, status_of
+from ops.runs import find, steps
+from ops.status import status_of
 
-RUNS, MODELS, LINES = 20, 10, 200
+RUNS, LINES = 20, 200
 REFRESH_SECONDS = 30
 """The age of a snapshot at most: a change of an alarm or of the registry starts no execution."""
-
-
-@dataclass(frozen=True)
-class Snapshot(Status):
-    """The status, the states of the chosen or newest run, the features that drifted most, the newest models."""
-
-    run: Run | None
-    steps: list[Step]
-    drifted: list[dict[str, object]]
-    models: list[dict[str, object]]
 
 
 def snapshots(account: Account, chosen: str) -> Iterator[str]:
@@ -56,32 +45,13 @@ def _newest(account: Account) -> str:
     return " ".join(f"{each['executionArn']} {each['status']}" for executions in listed for each in executions)
 
 
-def snapshot(account: Account, chosen: str) -> Snapshot:
-    """The snapshot with the states of the run of this name, else of the newest run."""
+def snapshot(account: Account, chosen: str) -> dict[str, object]:
+    """The status, the states of the run of this name or else of the newest run, the features that drifted most."""
     found = status_of(account, RUNS)
     run = next((each for each in found.runs if each.name == chosen), next(iter(found.runs), None))
     features = most_drifted(details(account, found.drift), 5) if found.drift else []
-    return Snapshot(
-        **vars(found),
-        run=run,
-        steps=steps(account, run) if run else [],
-        drifted=[{"feature": name, "psi": each["psi"], "ks": each["ks"]} for name, each in features],
-        models=_models(account),
-    )
-
-
-def _models(account: Account) -> list[dict[str, object]]:
-    group = account.outputs["ModelPackageGroup"]
-    listed = account.sagemaker.list_model_packages(
-        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=MODELS
-    )["ModelPackageSummaryList"]
-    names = {
-        "version": "ModelPackageVersion",
-        "status": "ModelApprovalStatus",
-        "when": "CreationTime",
-        "what": "ModelPackageDescription",
-    }
-    return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
+    drifted = [{"feature": name, "psi": each["psi"], "ks": each["ks"]} for name, each in features]
+    return {**vars(found), "run": run, "steps": steps(account, run) if run else [], "drifted": drifted}
 
 
 def definitions(account: Account) -> dict[str, Any]:
