@@ -52,17 +52,23 @@ def _created_by_runs(account: Account) -> Iterator[Deletion]:
     with suppress(ClientError):  # there is none
         sagemaker.describe_endpoint(EndpointName=project)
         yield f"endpoint {project}", partial(_delete_endpoint, account, project)
+    yield from _named(account, project)
+    if vpc := account.outputs.get("Vpc"):
+        yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_wait_for_no_interfaces, account, vpc)
+
+
+def _named(account: Account, project: str) -> Iterator[Deletion]:
+    sagemaker, group = account.sagemaker, account.outputs["ModelPackageGroup"]
     for each in _pages(sagemaker, "list_endpoint_configs", NameContains=f"{project}-"):
         if (name := each["EndpointConfigName"]).startswith(f"{project}-"):
             yield f"endpoint config {name}", partial(sagemaker.delete_endpoint_config, EndpointConfigName=name)
     for each in _pages(sagemaker, "list_models", NameContains=f"{project}-"):
         if (name := each["ModelName"]).startswith(f"{project}-"):
             yield f"model {name}", partial(sagemaker.delete_model, ModelName=name)
-    for each in _pages(sagemaker, "list_model_packages", ModelPackageGroupName=account.outputs["ModelPackageGroup"]):
-        arn = each["ModelPackageArn"]
+    for arn in (
+        each["ModelPackageArn"] for each in _pages(sagemaker, "list_model_packages", ModelPackageGroupName=group)
+    ):
         yield f"model package {arn}", partial(sagemaker.delete_model_package, ModelPackageName=arn)
-    if vpc := account.outputs.get("Vpc"):
-        yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_wait_for_no_interfaces, account, vpc)
 
 
 def _pages(client: Any, operation: str, **request: str) -> Iterator[dict[str, Any]]:
