@@ -15,7 +15,7 @@ FLAGS = [
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 ]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-PICTURES = ROOT / "build" / "screenshots"
+SHOTS = ROOT / "build" / "screenshots"
 needed = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: `apt-get install chromium`, or Google Chrome")
 
 
@@ -31,7 +31,7 @@ def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None
         if not address.startswith((origin, "data:", "blob:")):
             found.append(f"request to {address}")
 
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
         for width in (1280, 390):
@@ -42,7 +42,7 @@ def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None
                 page.on("request", lambda request: sent(request.url))
                 page.goto(url)
                 do(page)
-                page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
+                page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
                 if page.evaluate("document.documentElement.scrollWidth") > width:
                     found.append(f"wider than {width} pixels")
                 page.evaluate(AXE.read_text())

@@ -170,11 +170,6 @@ def test_a_run_does_not_differ_from_itself(live: Deployed) -> None:
     assert typed("diff", name, name).out == "no difference\n"
 
 
-def test_a_name_that_no_run_has_is_nothing_to_show(live: Deployed) -> None:
-    answer = typed("logs", "nosuch")
-    assert (answer.code, answer.err) == (4, "error: no run's name begins with nosuch: `ops runs` lists them\n")
-
-
 def test_upload_watch_predict_and_url_answer_in_json(live: Deployed, tmp_path: Path) -> None:
     header, *rows = WDBC.read_text().splitlines()
     file = tmp_path / "again.csv"
