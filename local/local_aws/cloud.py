@@ -78,17 +78,12 @@ def find(home: Path) -> Cloud | None:
 def launch(
     port: int, home: Path, *, owned: bool = False, environment: Mapping[str, str] | None = None, progress: bool = False
 ) -> tuple[Cloud, "subprocess.Popen[bytes]"]:
-    """Start a server and return when it answers.
+    """Start a server and return when it answers; port 0 takes a free one.
 
-    Args:
-        port: TCP port on 127.0.0.1; 0 takes a free one.
-        home: Folder for its log, pid file and sandboxes.
-        owned: The server ends when this process closes the server's standard input, as it does by dying.
-        environment: Settings of ministack and of the SageMaker service (docs/local-vs-aws.md).
-        progress: Print a line while waiting.
+    `home` is the folder for its log, pid file and sandboxes. An `owned` server ends when this process closes the
+    server's standard input, as it does at its own end. `environment` are settings (README.md, "Settings").
 
-    Raises:
-        CloudError: Another one runs in this home, the port is taken, or the server did not come up.
+    Raises CloudError: another one runs in this home, the port is taken, or the server did not start.
     """
     home.mkdir(parents=True, exist_ok=True)
     if (running_one := find(home)) is not None:

@@ -77,7 +77,7 @@ def announce(application: Application, ready: int) -> Application:
                 os.close(ready)
 
         if scope["type"] == "http" and b"x-forwarded-proto" not in dict(scope["headers"]):
-            # No TLS on the loopback interface; policies see TLS (docs/local-vs-aws.md).
+            # No TLS on the loopback interface; policies see TLS.
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         await application(scope, receive, notify if scope["type"] == "lifespan" else send)
 

@@ -20,10 +20,7 @@ _LARGE = 1 << 16
 
 
 def parse(text: bytes) -> Floats:
-    """(rows, columns) of one CSV text.
-
-    Raises ValueError: not a table of finite numbers; `args` are the row, from 1, and what is wrong with it.
-    """
+    """(rows, columns) of one CSV text. Raises ValueError with the row, from 1, and what is wrong with it."""
     if len(text) > _LARGE and (table := _by_arrow(text)) is not None:
         return table
     return _by_numpy(text)

@@ -33,10 +33,7 @@ class _Vector:
 
 
 def parse(payload: bytes, labelled: bool = False) -> Floats:
-    """(rows, columns) of whole frames; with `labelled` the label is the first column.
-
-    Raises ValueError: `args` are the record's number, from 1, and what is wrong with it.
-    """
+    """(rows, columns) of whole frames, with the label first if `labelled`. Raises ValueError: the record's number."""
     table = _alike(payload, labelled)
     number, rows, at = 1, [], 0
     try:

@@ -14,8 +14,6 @@ MAX_BATCH, MAX_EVENTS = 700_000, 5_000
 GATHER_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
-
-
 Line = tuple[tuple[str, str], int, str]
 """Group and stream, milliseconds since 1970, text."""
 Entry = TypeVar("Entry")

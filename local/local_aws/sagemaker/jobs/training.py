@@ -32,7 +32,7 @@ class TrainingJob(Job):
     """A training job.
 
     One process whatever InstanceCount says, with all shards of the data: AWS's algorithm distributes itself over
-    instances, the stand-in does not (docs/local-vs-aws.md).
+    instances, the stand-in does not.
 
     Raises:
         ValidationException: The request asks for what does not run here.
