@@ -1,4 +1,4 @@
-"""`python -m local.linear_learner train --root DIR` and `serve --root DIR --port N`; DIR is laid out as /opt/ml."""
+"""`python -m local_aws.linear_learner train --root DIR` and `serve --root DIR --port N`; DIR is laid out as /opt/ml."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 def main() -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m local.linear_learner")
+    parser = argparse.ArgumentParser(prog="python -m local_aws.linear_learner")
     parser.add_argument("command", choices=("train", "serve"))
     parser.add_argument("--root", type=Path, default=Path("/opt/ml"), help="the folder laid out as /opt/ml")
     parser.add_argument("--port", type=int, default=8080)
