@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from rich.table import Table
 
@@ -35,7 +34,6 @@ class Status:
     runs: list[Run]
     alarms: list[dict[str, object]]
     drift: Check | None
-    models: list[dict[str, object]]
     starts: list[str]
 
 
@@ -49,8 +47,7 @@ def status(account: Account) -> Result:
 def status_of(account: Account, limit: int = 5) -> Status:
     """The status with the newest runs."""
     name, newest = account.settings.project.name, latest(account, limit)
-    live, check = endpoint(account), latest_check(account)
-    return Status(name, live, newest, alarms(account), check, _models(account), _starts(account))
+    return Status(name, endpoint(account), newest, alarms(account), latest_check(account), _starts(account))
 
 
 def endpoint(account: Account) -> Endpoint:
@@ -84,16 +81,6 @@ def alarms(account: Account) -> list[dict[str, object]]:
         "runbook": "AlarmDescription",
     }
     listed = [*found.get("CompositeAlarms", []), *found.get("MetricAlarms", [])]
-    return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
-
-
-def _models(account: Account) -> list[dict[str, object]]:
-    """{version, status, when, what} of the newest model packages."""
-    group, order = account.outputs["ModelPackageGroup"], {"SortBy": "CreationTime", "SortOrder": "Descending"}
-    client: Any = account.sagemaker
-    listed = client.list_model_packages(ModelPackageGroupName=group, MaxResults=10, **order)["ModelPackageSummaryList"]
-    names = {"version": "ModelPackageVersion", "status": "ModelApprovalStatus"}
-    names |= {"when": "CreationTime", "what": "ModelPackageDescription"}
     return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
 
 

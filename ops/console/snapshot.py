@@ -46,12 +46,23 @@ def _newest(account: Account) -> str:
 
 
 def snapshot(account: Account, chosen: str) -> dict[str, object]:
-    """The status, the states of the run of this name or else of the newest run, the features that drifted most."""
+    """The status, the states of the run of this name or else of the newest run, the drift, the models."""
     found = status_of(account, RUNS)
     run = next((each for each in found.runs if each.name == chosen), next(iter(found.runs), None))
     features = most_drifted(details(account, found.drift), 5) if found.drift else []
     drifted = [{"feature": name, "psi": each["psi"], "ks": each["ks"]} for name, each in features]
-    return {**vars(found), "run": run, "steps": steps(account, run) if run else [], "drifted": drifted}
+    states = steps(account, run) if run else []
+    return {**vars(found), "run": run, "steps": states, "drifted": drifted, "models": _models(account)}
+
+
+def _models(account: Account) -> list[dict[str, object]]:
+    """{version, status, when, what} of the newest model packages."""
+    group, order = account.outputs["ModelPackageGroup"], {"SortBy": "CreationTime", "SortOrder": "Descending"}
+    client: Any = account.sagemaker
+    listed = client.list_model_packages(ModelPackageGroupName=group, MaxResults=10, **order)["ModelPackageSummaryList"]
+    names = {"version": "ModelPackageVersion", "status": "ModelApprovalStatus"}
+    names |= {"when": "CreationTime", "what": "ModelPackageDescription"}
+    return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
 
 
 def definitions(account: Account) -> dict[str, Any]:
