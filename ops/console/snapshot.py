@@ -13,7 +13,7 @@ from ops.runs import find, steps
 from ops.status import status_of
 
 RUNS, LINES = 20, 200
-REFRESH_SECONDS = 30
+REFRESH_SECONDS = 60
 """The age of a snapshot at most: a change of an alarm or of the registry starts no execution."""
 
 
