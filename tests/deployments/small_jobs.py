@@ -38,14 +38,15 @@ def preprocess() -> None:
 
 
 def evaluate() -> None:
-    quality = read(option("--predictions"))["quality"]
+    predictions = option("--predictions")
+    quality = read(f"{predictions}/challenger")["quality"]
     section = {name: {"value": quality} for name in ("auc", "accuracy")} | {"log_loss": {"value": 1 - quality}}
     document = {
         "binary_classification_metrics": section,
         "decision": {"accepted": quality > 0.97, "reason": str(quality)},
     }
-    if "--champion" in sys.argv:
-        difference = quality - read(option("--champion"))["quality"]
+    if os.path.isdir(f"{predictions}/champion"):
+        difference = quality - read(f"{predictions}/champion")["quality"]
         document["comparison"] = {"interval": [difference, difference]}
     write(f"{option('--output')}/evaluation.json", document)
 
