@@ -43,28 +43,28 @@ def read_rows(folder: Path, settings: JobSettings) -> tuple[Records, list[str]]:
 
 
 @pytest.fixture
-def settings_file(tmp_path) -> Path:
+def settings_file(tmp_path: Path) -> Path:
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(DOCUMENT), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory) -> JobSettings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
     path = tmp_path_factory.mktemp("settings") / "settings.json"
     path.write_text(json.dumps(DOCUMENT), encoding="utf-8")
     return read_settings(path)
 
 
 @pytest.fixture(scope="session")
-def regression(settings) -> JobSettings:
+def regression(settings: JobSettings) -> JobSettings:
     return dataclasses.replace(
         settings, predictor_type="regressor", classes=(), gate=GateSettings({}, {"rmse": 9.0}, 0.01, 0.95)
     )
 
 
 @pytest.fixture(scope="session")
-def multiclass(settings) -> JobSettings:
+def multiclass(settings: JobSettings) -> JobSettings:
     return dataclasses.replace(
         settings,
         predictor_type="multiclass_classifier",
@@ -74,7 +74,7 @@ def multiclass(settings) -> JobSettings:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(tmp_path: Path) -> Path:
     path = tmp_path / "raw"
     path.mkdir()
     return path
