@@ -98,8 +98,9 @@ def _error(error: dict[str, str]) -> tuple[str, str]:
 
 
 def request(state: State) -> dict[str, Any]:
-    """What the execution was asked for; its raw input before it has the lease."""
-    return dict(state.get("request", state))
+    """What the execution was asked for; before it has the lease the state is its raw input, whose `request` is an id."""
+    found = state.get("request")
+    return found if isinstance(found, dict) else state
 
 
 def warnings(state: State) -> list[str]:

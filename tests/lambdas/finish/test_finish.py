@@ -76,14 +76,14 @@ def test_an_accepted_run_frees_the_lease_and_sends_one_document_twice() -> None:
 
 def test_a_failed_run_has_its_error_in_the_notification() -> None:
     recorder = Recorder()
-    state = {"error": {"Error": "E", "Cause": "no such key"}}
+    state = {"reason": "upload", "request": "id-of-a-message", "error": {"Error": "E", "Cause": "no such key"}}
     output = finish(recorder.parts, "retrain", RUN, state, failed=True)
     assert {key: output[key] for key in ("outcome", "why", "error", "next", "started_by")} == {
         "outcome": "failed",
         "why": "no such key",
         "error": "E",
         "next": "ops retrain --force",
-        "started_by": "manual",
+        "started_by": "upload",
     }
     assert [subject for subject, _ in recorder.sent] == ["shop: failed", "shop.pipeline: Run ended"]
 
