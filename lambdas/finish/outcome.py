@@ -98,7 +98,7 @@ def _error(error: dict[str, str]) -> tuple[str, str]:
 
 
 def request(state: State) -> dict[str, Any]:
-    """What the execution was asked for; before it has the lease the state is its raw input, whose `request` is an id."""
+    """The request; before the execution has the lease, its state is the raw input, whose `request` is an id."""
     found = state.get("request")
     return found if isinstance(found, dict) else state
 
