@@ -78,7 +78,7 @@ def test_newer_data_supersedes_a_run_that_waits_and_a_dead_owner_is_replaced(gua
 
 @pytest.mark.full
 def test_a_lease_of_nobody_is_taken_over(guarded: World) -> None:
-    guarded.give_lease("arn:aws:states:us-east-1:123456789012:execution:guarded:long-ago")
+    guarded.give_lease("arn:aws:states:us-east-1:123456789012:execution:guarded-retrain:long-ago")
     run = guarded.run()
     assert run.outcome == "accepted"
     at_rest(guarded)
