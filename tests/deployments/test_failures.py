@@ -51,7 +51,10 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     assert [answer for answer in traffic.failed if answer.startswith("lost")] == []
     assert len(traffic.failed) <= case.share * len(traffic.answers)
 
-    tried = ", ".join(f"{state} was retried {count} times" for state, count in world.retried(execution).items())
+    tried = ", ".join(
+        f"{state} was retried {'once' if count == 1 else f'{count} times'}"
+        for state, count in world.retried(execution).items()
+    )
     how = f"{case.outcome}, at {world.failed_at(execution)}" if run.status == "FAILED" else case.outcome
     during = (
         ALWAYS if not traffic.failed else f"a share of the requests went wrong, of the canary's {CANARY:.0%} at most"

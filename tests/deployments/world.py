@@ -24,7 +24,9 @@ HEADER, *ROWS = WDBC.read_text().splitlines()
 CANARY = 0.1
 POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
 """States whose retries are how they wait."""
-AFTERWARDS = {"Deploy", "IsNewPackage", "RejectPackage", "FinishFailed", "Failed", "Finish", "Done"}
+WAY_BACK = {"HasChampion", "RestoreChampion", "WaitForChampion", "DeleteEndpoint", "IsNewPackage", "RejectPackage"}
+AFTERWARDS = WAY_BACK | {"Deploy", "FinishFailed", "Failed", "Finish", "Done"}
+"""States that follow the one that failed."""
 PARALLEL = {"ScoreHoldout"}
 
 
