@@ -140,8 +140,8 @@ def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -
         result_path=result_path,
         result_selector={"config": Intrinsic("$.Payload.config")},
     )
-    # Asked twice: the first answer may precede the update that was just accepted.
-    step.add_retry(Retry(error_equals=["RolledBack"], interval_seconds=POLL_SECONDS, max_attempts=1, backoff_rate=1.0))
+    # Asked twice: the first answer may precede the update that was just accepted. Soon, as the alarm may clear.
+    step.add_retry(Retry(error_equals=["RolledBack"], interval_seconds=5, max_attempts=1, backoff_rate=1.0))
     step.add_retry(Retry(error_equals=["EndpointFailed"], max_attempts=0))
     step.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2.0))
     return step
