@@ -1,4 +1,4 @@
-# Every command of the project. Each target installs what it needs; `make help` lists them.
+# Every command of the project. Each target installs the packages that it needs; `make help` lists the targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -19,12 +19,12 @@ export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
-# What a shell needs to talk to the local AWS; the credentials are made up and open nothing.
+# Environment variables that point a shell to the local AWS. The credentials are not secret.
 LOCAL := AWS_ENDPOINT_URL=http://127.0.0.1:$(PORT) AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
 	AWS_DEFAULT_REGION=$(REGION) AWS_REGION=$(REGION) CDK_DEFAULT_REGION=$(REGION) CDK_DEFAULT_ACCOUNT=123456789012
 
 .PHONY: help
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # --- set-up -------------------------------------------------------------------------------------------------------
@@ -53,15 +53,15 @@ $(BENCH_INSTALLED): requirements-bench.txt $(INSTALLED)
 	@touch $@
 
 .PHONY: install lock
-install: $(INSTALLED) $(CDK_INSTALLED) ## everything, without running anything
-lock: $(INSTALLED) ## compile requirements.in into requirements.txt, requirements-bench.in alike
+install: $(INSTALLED) $(CDK_INSTALLED) ## install all packages
+lock: $(INSTALLED) ## compile requirements.in and requirements-bench.in into the lock files
 	for list in requirements requirements-bench; do uv pip compile --quiet $$list.in --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file $$list.txt; done
 
 # --- the main job -------------------------------------------------------------------------------------------------
 
 .PHONY: run cloud up down
-run: install ## the whole pipeline on this machine: deploy, upload, retrain, predict
+run: install ## the whole pipeline on the local AWS: deploy, upload, retrain, predict
 	@trap '$(PY) -m local_aws stop --home $(LOCAL_HOME) >/dev/null' EXIT; \
 	$(MAKE) --no-print-directory cloud; \
 	export $(LOCAL); \
@@ -69,7 +69,7 @@ run: install ## the whole pipeline on this machine: deploy, upload, retrain, pre
 	$(PY) -m ops watch; \
 	$(PY) -m ops predict
 
-up: cloud ## start the local AWS, deploy to it and show it on a page; it stays up
+up: cloud ## start the local AWS, deploy to it and serve the console; both keep running
 	@$(LOCAL) nohup $(PY) -m ops console --port $(CONSOLE) >build/console.log 2>&1 </dev/null & echo $$! >build/console.pid
 	@for _ in {1..100}; do grep -q console: build/console.log && break; sleep 0.2; done; cat build/console.log
 
@@ -80,19 +80,19 @@ cloud: install
 		|| { cat build/bootstrap.log; exit 1; }
 	@$(LOCAL) $(CDK) deploy --all --require-approval never --outputs-file build/outputs.json >build/deploy.log 2>&1 \
 		|| { cat build/deploy.log; exit 1; }
-	@echo "deployed. In another shell:  eval \"\$$(make -s env)\"  and then  python -m ops --help"
+	@echo "deployed. In another shell:  source .venv/bin/activate; eval \"\$$(make -s env)\"; then  ops --help"
 
-down: $(INSTALLED) ## stop the local AWS and its page
+down: $(INSTALLED) ## stop the local AWS and the console
 	@test ! -f build/console.pid || kill $$(cat build/console.pid) 2>/dev/null || true; rm -f build/console.pid
 	@$(PY) -m local_aws stop --home $(LOCAL_HOME)
 
 .PHONY: env
-env: ## print the exports that point a shell at the local AWS
+env: ## print the exports that point a shell to the local AWS
 	@for pair in $(LOCAL); do echo "export $$pair"; done
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-ROOMS := pipeline lambdas cdk local/local_aws ops
+FOLDERS := pipeline lambdas cdk local/local_aws ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: lint style types secrets audit test-fast test tested test-full failures iam snapshots bench bench-install bench-docs load postman synth
@@ -103,10 +103,10 @@ style: $(INSTALLED)
 	ruff format --check .
 
 types: $(INSTALLED)
-	mypy $(ROOMS)
+	mypy $(FOLDERS)
 	cd local && mypy --config-file ../pyproject.toml tests
 
-# Not scanned: hashes of packages, data, and templates full of logical ids. Made up credentials are named.
+# Excluded: hashes of packages, data, and templates with logical ids. The last option allows the tests' fake secrets.
 secrets: $(INSTALLED)
 	@git ls-files -z | xargs -0 detect-secrets-hook \
 		--exclude-files '(requirements(-bench)?\.txt|package-lock\.json|\.csv|snapshots/.*\.json)$$' \
@@ -127,30 +127,30 @@ audit: $(INSTALLED)
 test-fast: $(INSTALLED) ## the tests that deploy nothing
 	$(PYTEST) -m "not cloud and not full"
 
-test: install style audit ## what CI runs: lint, every test but the long ones, coverage
+test: install style audit ## the target that CI runs: lint, all tests except the long ones, coverage
 	@$(MAKE) --no-print-directory --jobs 3 secrets types tested
 
-# Beside mypy, which takes a minute of one core.
+# Runs in parallel with mypy, which occupies one core for a minute.
 tested: $(INSTALLED)
 	@rm -rf build/iam
 	$(PYTEST) -m "not full" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
-test-full: install lint ## all of it: fuzzing, load and scale too
+test-full: install lint ## all tests, with fuzzing, load and scale
 	$(PYTEST)
 
-failures: install ## order every fault of docs/failures.md, and write down what is seen
+failures: install ## inject every fault of docs/failures.md and write the results into it
 	@rm -rf build/failures
 	WRITE_FAILURES=1 $(PYTEST) tests/deployments --ignore tests/deployments/test_machine.py -k "not the_table_has"
 	@$(PY) -m tests.deployments.table
 
-iam: $(INSTALLED) ## each grant of the stack's roles, and whether the last test run used it
+iam: $(INSTALLED) ## list each permission of the stack's roles, and whether the last test run used it
 	@$(PY) -m tests.iam_report build/iam cdk/iam_exceptions.toml
 
-snapshots: install ## write the reviewed templates anew; look at their diff
+snapshots: install ## write the reviewed templates again; review their diff
 	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
 
-bench: install bench-install ## speed, memory and quality beside baselines; charts in build/bench.html; BENCH=small takes 2 minutes
+bench: install bench-install ## compare speed, memory and quality with other tools; charts in build/bench.html; BENCH=small takes 2 minutes
 	$(PY) -m bench $(PART) || missed=$$?; $(PY) -m bench.page; exit $${missed:-0}
 
 bench-install: $(BENCH_INSTALLED)
@@ -158,13 +158,13 @@ bench-install: $(BENCH_INSTALLED)
 bench-docs: install ## write docs/performance.md and docs/scale.md from the last `make bench`
 	$(PY) -m bench.page --docs
 
-load: install ## the API under load on the local AWS; LOAD_SECONDS=600 is the length of the steady part
+load: install ## test the API under load on the local AWS; LOAD_SECONDS=600 sets the steady part
 	$(PY) -m bench.load
 
-postman: install ## the API as a Postman collection, into build/postman.json
+postman: install ## write the API as a Postman collection to build/postman.json
 	@mkdir -p build && $(PY) -m cdk.api.postman > build/postman.json && echo build/postman.json
 
-synth: install ## the CloudFormation templates, into cdk.out, and the state machine; needs no credentials
+synth: install ## write the CloudFormation templates to cdk.out and the state machine to build; needs no credentials
 	$(CDK) synth --quiet
 	@mkdir -p build; $(PY) -m pipeline >build/definition.json
 
@@ -179,18 +179,18 @@ cost: install ## estimate the costs of a stage: always on, per run, per million 
 deploy: install ## deploy a stage to the AWS account of your credentials (STAGE=dev)
 	$(CDK) deploy --all --require-approval $(APPROVAL)
 
-diff: install ## what a deployment of a stage would change
+diff: install ## show the changes that a deployment of a stage would make
 	$(CDK) diff --all
 
-delivery: install ## deploy the stack that delivers: [delivery] of pipeline.toml
+delivery: install ## deploy the delivery pipeline: [delivery] of pipeline.toml
 	$(CDK) deploy --app "$(PY) -m cdk.delivery" --output build/delivery --all
 
-destroy: install ## delete a stage: what its runs made and its stack; DATA=--data: its buckets, too
-	$(PY) -m ops destroy $(filter --%,$(DATA))
+destroy: install ## delete a stage: the resources of its runs and its stack; DELETE_DATA=1 also deletes its data
+	$(PY) -m ops destroy $(if $(filter 1,$(DELETE_DATA)),--data)
 
 # --- housekeeping -------------------------------------------------------------------------------------------------
 
 .PHONY: clean
-clean: ## remove everything that a target made
+clean: ## remove all files that targets created
 	@test ! -x $(PY) || $(PY) -m local_aws stop --home $(LOCAL_HOME) || true
 	rm -rf $(VENV) node_modules build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
