@@ -32,7 +32,7 @@ WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that share a local AWS run in one worker: it is started and deployed to once.
 
-    Marked here, as xdist reads the groups before any other look at all the items.
+    Marked here, as xdist reads the groups before `pytest_collection_modifyitems`.
     """
     fixtures = getattr(item, "fixturenames", ())
     if "deployed" in fixtures:

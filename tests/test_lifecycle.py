@@ -133,7 +133,7 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     for key, value in {"max_instances": 3, "calls_per_minute": 60}.items():
         after = after.replace(f"{key} = 0", f"{key} = {value}")
     config.write_text(f"{before}[processing]{after}")
-    # The jobs read the settings, their role and way out that file alone; the function tells runs apart by them.
+    # The jobs read the settings file, their role and the VPC endpoint allow that file, and the function hashes them.
     expected = {
         "[~] AWS::StepFunctions::StateMachine",
         "[~] AWS::IAM::Policy",
@@ -176,7 +176,7 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     }
     shell("python", "-m", "ops", "destroy", answer="y\n")
     left = {bucket["Name"] for bucket in client(shell, "s3").list_buckets()["Buckets"]}
-    assert left == {bucket["Name"] for bucket in everything} | data, "data stays unless told"
+    assert left == {bucket["Name"] for bucket in everything} | data, "data stays without --data"
 
     shell.cdk("deploy", "--all", "--require-approval", "never")
     shell("python", "-m", "ops", "destroy", "--data", "--yes")

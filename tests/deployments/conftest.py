@@ -27,7 +27,7 @@ def guarded(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def asking(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Approval by hand, and data that is held back until its marker is put; nothing has run yet."""
+    """Manual approval, and data that waits for its marker; nothing has run yet."""
     release = 'approval = "manual"\napproval_hours = 1'
     config = settings_file(tmp_path_factory.mktemp("asking"), "asking", release, marker='marker = "_SUCCESS"')
     with pytest.MonkeyPatch.context() as patched:
