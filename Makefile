@@ -72,6 +72,7 @@ run: install ## the whole pipeline on the local AWS: deploy, upload, retrain, pr
 up: cloud ## start the local AWS, deploy to it and serve the console; both keep running
 	@$(LOCAL) nohup $(PY) -m ops console --port $(CONSOLE) >build/console.log 2>&1 </dev/null & echo $$! >build/console.pid
 	@for _ in {1..100}; do grep -q console: build/console.log && break; sleep 0.2; done; cat build/console.log
+	@echo "to use it:  source .venv/bin/activate;  eval \"\$$(make -s env$(if $(filter-out 4566,$(PORT)), PORT=$(PORT)))\";  ops --help"
 
 cloud: install
 	@SFN_WAIT_SCALE=0.01 $(PY) -m local_aws start --port $(PORT) --home $(LOCAL_HOME)
@@ -80,7 +81,7 @@ cloud: install
 		|| { cat build/bootstrap.log; exit 1; }
 	@$(LOCAL) $(CDK) deploy --all --require-approval never --outputs-file build/outputs.json >build/deploy.log 2>&1 \
 		|| { cat build/deploy.log; exit 1; }
-	@echo "deployed. In another shell:  source .venv/bin/activate; eval \"\$$(make -s env)\"; then  ops --help"
+	@echo "deployed"
 
 down: $(INSTALLED) ## stop the local AWS and the console
 	@test ! -f build/console.pid || kill $$(cat build/console.pid) 2>/dev/null || true; rm -f build/console.pid
