@@ -5,7 +5,7 @@ it imports nothing of ours. The data is a JSON object {"quality": share of right
 rows wrong}, and so is the model.
 """
 
-# ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH208 - importing pathlib would be a third of the start
+# ruff: noqa: PTH103, PTH112, PTH118, PTH120, PTH123, PTH208 - importing pathlib would be a third of the start
 import json
 import os
 import signal
