@@ -88,13 +88,10 @@ def cases(machine: str, definition: dict[str, Any], answers: dict[str, Any]) -> 
         }
     else:
         pending = {"0-9": {"Return": {**answers["DescribePackage"], "ModelApprovalStatus": "PendingManualApproval"}}}
-        failed = {
-            "0": {"Return": {"Payload": {"model": "none", "config": "none", "status": "Failed"}}},
-            "1-9": FIRST["0-9"],
-        }
+        failed = {"0-9": {"Return": {"Payload": {"model": "none", "config": "none", "status": "Failed"}}}}
         paths |= {
             "deploy-pending": {"DescribePackage": pending},
-            "deploy-failed-endpoint": {"FindChampion": failed},
+            "deploy-failed-endpoint": {"FindChampion": failed, "DeleteFailedEndpoint": _throw("Boom")},
             "deploy-rolled-back": {"WaitForEndpoint": _throw("RolledBack")},
             "deploy-late": {"WaitForEndpoint": _throw("EndpointChanging")},
             "deploy-wrong-answer": {"SmokeTest": _throw("SmokeTestFailed")},
