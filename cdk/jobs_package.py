@@ -4,7 +4,15 @@ import shutil
 from pathlib import Path
 
 JOBS = Path(__file__).parent.parent / "pipeline" / "jobs"
-MAIN = "from jobs.__main__ import main\nraise SystemExit(main())\n"
+MAIN = """\
+import os, sys
+from jobs.__main__ import main
+code = main()
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)
+"""
+"""Without the interpreter's own end: pyarrow 17 on Python 3.10 sometimes aborts there, after all output was written."""
 
 
 def write_jobs(target: Path) -> Path:

@@ -23,14 +23,27 @@ def arguments(settings_file, folder, table, tmp_path):
     return ["preprocess", "--settings", settings_file, "--input", folder, "--output", tmp_path / "out"]
 
 
-def test_one_zip_runs_on_its_own(arguments, tmp_path):
+ABORTS_AT_EXIT = """
+import atexit, os, runpy, sys
+atexit.register(os.abort)
+sys.argv[:1] = []
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("python", [["-I"], ["-I", "-c", ABORTS_AT_EXIT]], ids=["alone", "abort at exit"])
+def test_one_zip_runs_on_its_own_and_ends_with_the_commands_code(arguments, folder, tmp_path, python):
     package = write_jobs(tmp_path / "jobs-package")
     assert {path.suffix for path in package.rglob("*") if path.is_file()} == {".py"}
     zipapp.create_archive(package, tmp_path / "jobs.zip")
-    done = jobs(*arguments, python=["-I", tmp_path / "jobs.zip"])
+    done = jobs(*arguments, python=[*python, tmp_path / "jobs.zip"])
     log = "60 rows in 1 file(s), each different one once: train 31, validation 20, holdout 9\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, log, "")
     assert (tmp_path / "out/train/train-00000.csv").exists()
+    (folder / "shop.csv").write_text("")
+    done = jobs(*arguments, python=[*python, tmp_path / "jobs.zip"])
+    line = "shop.csv: the file is empty: it needs a header and rows\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
 
 
 def test_settings_may_be_the_one_file_in_a_directory(arguments, settings_file, tmp_path):
