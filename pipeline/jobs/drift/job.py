@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..shared.documents import Baseline, Distribution, Drift, DriftReport, DriftSummary, MetricDatum, Profile
-from ..shared.errors import DriftInputError
+from ..shared.documents import Baseline, Distribution, Drift, DriftReport, Profile
+from ..shared.errors import JobError
 from ..shared.settings import DriftSettings, JobSettings, read_settings
 from .data_capture import CapturedRows, read_data_capture
 from .ground_truth import Joined, join, quality, read_ground_truth
-from .histogram import Counts, Histogram, histogram
-from .psi import measure, psi, psi_limit
+from .psi import Counts, Histogram, histogram, measure, psi, psi_limit
 
 WORST = 20  # features that get a CloudWatch metric of their own, each of which costs money; drift.json has all
 
@@ -127,10 +126,9 @@ def _feature(reference: Distribution, values: Histogram, thresholds: DriftSettin
     return {**found, "missing": missing, "out_of_range": outside}
 
 
-def summary(report: DriftReport) -> DriftSummary:
-    """Return the document that the state machine reads; its metrics have the form that PutMetricData takes."""
-    features = report["features"]
-    rows, unreadable = report["rows"], report["unreadable"]
+def summary(report: DriftReport) -> dict[str, object]:
+    """Return {verdict, drifted, reason, metrics}, which the state machine reads; PutMetricData takes the metrics."""
+    features, rows, unreadable = report["features"], report["rows"], report["unreadable"]
     figures: dict[str, float] = {"Rows": rows, "Breaches": len(report["breaches"]), "Unreadable": unreadable}
     if features:
         figures |= {
@@ -142,7 +140,7 @@ def summary(report: DriftReport) -> DriftSummary:
     if report.get("labels"):
         figures["LabelPSI"] = report["labels"]["psi"]
     figures |= {f"Live_{name}": value for name, value in report["quality"]["metrics"].items()}
-    metrics: list[MetricDatum] = [{"MetricName": name, "Value": value} for name, value in figures.items()]
+    metrics: list[dict[str, object]] = [{"MetricName": name, "Value": value} for name, value in figures.items()]
     for name in sorted(features, key=lambda name: -features[name]["psi"])[:WORST]:
         dimensions = [{"Name": "Feature", "Value": name}]
         metrics.append({"MetricName": "FeaturePSI", "Value": features[name]["psi"], "Dimensions": dimensions})
@@ -155,7 +153,7 @@ def _read(path: Path) -> Any:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DriftInputError(f"{path}: {error}: did the run that trained the live model write it?") from error
+        raise JobError(f"{path}: {error}: did the run that trained the live model write it?") from error
     if not isinstance(document, dict):
-        raise DriftInputError(f"{path}: not an object")
+        raise JobError(f"{path}: not an object")
     return document

@@ -12,9 +12,8 @@ from ..shared.metric_names import SECTIONS
 from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
 from ..shared.settings import read_settings
 from .bootstrap import Estimate, bootstrap
-from .curves import curves
 from .predictions import read_labels, read_predictions
-from .profile import profile
+from .profile import curves, profile
 from .quality_gate import compare, decide
 
 MOST_CLASSES_IN_A_MATRIX = 20

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..shared.errors import DiskFullError
+from ..shared.errors import JobError
 
 
 @contextmanager
 def atomic_output(output: Path) -> Iterator[None]:
-    """Remove partial output under `output` on failure. Raises DiskFullError: the disk is full."""
+    """Remove partial output under `output` on failure. Raises JobError: the disk is full."""
     before = {output, *output.rglob("*")} if output.exists() else set()
     try:
         yield
@@ -21,5 +21,5 @@ def atomic_output(output: Path) -> Iterator[None]:
             else:
                 path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise DiskFullError(f"{output}: the disk is full: raise processing.volume_gb") from error
+            raise JobError(f"{output}: the disk is full: raise processing.volume_gb") from error
         raise

@@ -17,8 +17,7 @@ from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .parallel_map import parallel_map
 from .quarantine import Quarantine, check_limit
 from .records import Records, place_of
-from .split import distinct, split
-from .split_writer import SplitWriter, texts_of
+from .split import SplitWriter, distinct, split, texts_of
 from .summary import Summary, count_labels, label_conflict, write_index
 
 ROWS_AT_A_TIME = 8192
@@ -87,7 +86,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
 
 
 def _blocks(rows_by_key: ExternalSort, summary: Summary, output: Path, settings: JobSettings) -> Iterator[Block]:
-    """Yield every row to keep, some of a part at a time; raise LabelConflictError at the end if labels conflict."""
+    """Yield every row to keep, some of a part at a time; raise DataFileError at the end if labels conflict."""
     conflicts, pair = 0, Records(np.empty((0, 3)))
     for group in rows_by_key.groups():
         rows, count, first = distinct(group, settings)

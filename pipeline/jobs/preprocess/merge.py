@@ -21,7 +21,7 @@ from .data_files import NO_FILE
 from .external_sort import SORT_IN_MEMORY
 from .quarantine import check_limit
 from .records import Keys, Numbers, Records, place_of, repeated
-from .split_writer import paths
+from .split import paths
 from .summary import Index, Summary, count_labels, label_conflict
 
 
@@ -61,7 +61,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
 def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettings) -> list[Numbers]:
     """Return, for each instance, the numbers of the rows that another one keeps.
 
-    Raises LabelConflictError: labels conflict.
+    Raises DataFileError: labels conflict.
     """
     found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in indexes]
     conflicts = 0

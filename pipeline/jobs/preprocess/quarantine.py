@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ..shared.errors import BadRowLimitError, DataFileError
+from ..shared.errors import DataFileError
 from ..shared.settings import BadRowLimit
 from .validation import BadRow
 
@@ -35,11 +35,11 @@ class Quarantine:
 def check_limit(bad: int, first: list[str], read: int | None, limit: BadRowLimit) -> None:
     """Check that no more rows are bad than the limit allows of the rows read, if their number is known.
 
-    Raises DataFileError: naming the first of them; BadRowLimitError where the limit is not 0.
+    Raises DataFileError: naming the first of them; DataFileError where the limit is not 0.
     """
     if bad <= max(limit.count, limit.share * (read or 0)):
         return
     if not limit.count and not limit.share:
         raise DataFileError(first[0])
     rows = f"{bad} of {read} rows are" if read else f"at least {bad} rows are"
-    raise BadRowLimitError(f"{rows} wrong, more than data.bad_rows allows: {'; '.join(first)}")
+    raise DataFileError(f"{rows} wrong, more than data.bad_rows allows: {'; '.join(first)}")

@@ -1,13 +1,26 @@
-"""The part of a row: decided by a hash of its features, so that it stays there over retrains."""
+"""Train, validation and hold-out: the part of a row, and the files of a part.
 
+A hash of a row's features decides its part, so that it stays there over retrains.
+"""
+
+import io
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from ..shared.errors import TooFewRowsError
+from ..shared.arrow import to_arrow
+from ..shared.errors import DataFileError
 from ..shared.settings import JobSettings
+from . import recordio
 from .records import Records
+
+SHARD_BYTES = 16 << 20
+"""The size from which a part continues in a new file: several instances of training or transform get even shares."""
 
 
 def distinct(records: Records, settings: JobSettings) -> tuple[Records, int, Records]:
@@ -38,12 +51,12 @@ def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]
 def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: JobSettings) -> None:
     """Check that there are enough rows, given the distinct ones of each part by class; `source` describes the data.
 
-    Raises TooFewRowsError: a class has fewer rows than the settings require, or a part lacks rows.
+    Raises DataFileError: a class has fewer rows than the settings require, or a part lacks rows.
     """
     names = settings.classes or (settings.target,)
     for name, count in zip(names, sum(counts.values()).tolist(), strict=True):  # type: ignore[union-attr]
         if count < settings.minimum_rows_per_class:
-            raise TooFewRowsError(
+            raise DataFileError(
                 f'{source}: {count} different rows for "{name}", at least {settings.minimum_rows_per_class} are wanted:'
                 " add rows, or lower data.minimum_rows_per_class"
             )
@@ -52,12 +65,77 @@ def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: Jo
     for part, of_part in counts.items():
         for name, count in zip(names, of_part.tolist(), strict=True):
             if count < least:
-                raise TooFewRowsError(
+                raise DataFileError(
                     f'{part} has {count} rows for "{name}", at least {least} are wanted: add rows, enlarge'
                     f" data.split.{part} or change data.split.salt"
                 )
     if counts["train"].sum() < settings.mini_batch_size:
-        raise TooFewRowsError(
+        raise DataFileError(
             f"train has {counts['train'].sum()} rows, less than one mini-batch of {settings.mini_batch_size}:"
             " add rows, or make training.hyperparameters.mini_batch_size smaller"
         )
+
+
+class SplitWriter:
+    """The files of every part: a new one begins when the last has SHARD_BYTES.
+
+    train/train-00000.csv and validation/validation-00000.csv are label first without a header, as the linear learner
+    reads CSV, or .pbr by the settings' content type; holdout/holdout-00000.jsonl has the features,
+    labels/labels-00000.jsonl the row's key and label, line by line. With several hosts a name ends in the host's.
+    """
+
+    def __init__(self, output: Path, host: str, content_type: str) -> None:
+        self._output, self._host, self._type = output, host, content_type
+        self._open: list[BinaryIO] = []
+        self.shards: list[tuple[str, int, int]] = []  # part, number and rows of each, in the order of the rows' keys
+
+    def write(self, part: str, texts: list[bytes], rows: int) -> None:
+        """Append rows, as `texts_of` returns them, to a part; parts come one after another."""
+        name, number, so_far = self.shards[-1] if self.shards else ("", -1, 0)
+        if name != part or self._open[0].tell() >= SHARD_BYTES:
+            self.close()
+            number, so_far = (number + 1 if name == part else 0), 0
+            named = paths(self._output, part, number, self._host, self._type)
+            for path in named:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._open = [path.open("wb") for path in named]
+            self.shards.append((part, number, 0))
+        for file, text in zip(self._open, texts, strict=True):
+            file.write(text)
+        self.shards[-1] = (part, number, so_far + rows)
+
+    def close(self) -> None:
+        """End the last file."""
+        for file in self._open:
+            file.close()
+        self._open = []
+
+
+def paths(folder: Path, part: str, number: int, host: str, content_type: str) -> list[Path]:
+    """Return the files of a shard: one, or for the hold-out one of features and one of labels."""
+    kinds = ("holdout", "labels") if part == "holdout" else (part,)
+    ending = ".jsonl" if part == "holdout" else ".pbr" if content_type == recordio.CONTENT_TYPE else ".csv"
+    return [folder / kind / f"{kind}-{number:05d}{'-' if host else ''}{host}{ending}" for kind in kinds]
+
+
+def texts_of(part: str, rows: Records, settings: JobSettings) -> list[bytes]:
+    """Return rows as the text of each file of a part."""
+    labels: NDArray[Any] = rows.labels.astype(np.int64) if settings.classes else rows.labels
+    if part != "holdout" and settings.content_type == recordio.CONTENT_TYPE:
+        return [recordio.frames(labels, rows.features)]
+    if part != "holdout":
+        return [_csv([labels, *rows.features.T])]
+    features = _csv(list(rows.features.T)).removesuffix(b"\n").replace(b"\n", b']}\n{"features":[')
+    lines = zip(rows.keys.tolist(), _csv([labels]).splitlines(), strict=True)
+    return [
+        b'{"features":[%b]}\n' % features if len(rows) else b"",
+        b"".join(b'{"row":"%016x","label":%b}\n' % line for line in lines),
+    ]
+
+
+def _csv(columns: list[NDArray[Any]]) -> bytes:
+    """Return columns as CSV text; pyarrow writes the shortest digits that read back as the same number."""
+    table = pa.table([to_arrow(column) for column in columns], names=[str(number) for number in range(len(columns))])
+    text = io.BytesIO()
+    pa_csv.write_csv(table, text, pa_csv.WriteOptions(include_header=False, quoting_style="none"))
+    return text.getvalue()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats
-from ..shared.errors import LabelConflictError
+from ..shared.errors import DataFileError
 from ..shared.settings import JobSettings
 from .baseline import Moments, baseline
 from .records import Keys, Records
@@ -62,7 +62,7 @@ class Summary:
     def finish(self, output: Path, settings: JobSettings) -> None:
         """Write baseline/baseline.json, and print the counts of rows.
 
-        Raises TooFewRowsError: there are too few rows in a class or a part.
+        Raises DataFileError: there are too few rows in a class or a part.
         """
         read = f"{self.read} rows in {len(self.files)} file(s)"
         check_enough(self.counts, f"{read}, first {self.files[0]}", settings)
@@ -119,10 +119,10 @@ def count_labels(labels: Floats, settings: JobSettings) -> NDArray[np.int64]:
 
 def label_conflict(
     places: Sequence[str], labels: Sequence[float] | Floats, count: int, settings: JobSettings
-) -> LabelConflictError:
+) -> DataFileError:
     """Return the error for two rows, given their places and labels, with the same features and different labels."""
     one, other = (settings.classes[int(label)] for label in labels)
-    return LabelConflictError(
+    return DataFileError(
         f'{places[0]} and {places[1]}: the same features are labelled "{one}" and "{other}":'
         f" correct one or remove both ({count} such in all)"
     )

@@ -21,11 +21,8 @@ def distribution(values: Floats) -> Distribution:
         "minimum": float(values.min()),
         "maximum": float(values.max()),
         "percentiles": [float(value) for value in np.quantile(values, PERCENTS)],
-        "bins": {"edges": edges.tolist(), "counts": counts(values, edges)},
+        "bins": {
+            "edges": edges.tolist(),
+            "counts": np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1).tolist(),
+        },
     }
-
-
-def counts(values: Floats, edges: Floats) -> list[int]:
-    """Return how many values lie up to each edge, and above the last."""
-    places = np.searchsorted(edges, values, side="left")
-    return [int(count) for count in np.bincount(places, minlength=len(edges) + 1)]

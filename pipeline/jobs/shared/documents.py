@@ -4,19 +4,15 @@ from typing import Literal, TypedDict
 
 Verdict = Literal["none", "drift", "not enough data"]
 ConfusionMatrix = dict[str, dict[str, int]]  # {actual class: {predicted class: rows}}
-Curve = dict[str, list[float]]  # coordinates by the model-quality schema's keys
-Metrics = dict[str, dict[str, float] | ConfusionMatrix | Curve]  # metrics have `value` and `standard_deviation`
-
-
-class Bins(TypedDict):
-    """Counts of values up to each edge, and of those above the last: one more count than edges."""
-
-    edges: list[float]
-    counts: list[int]
+Metrics = dict[str, dict[str, float] | ConfusionMatrix | dict[str, list[float]]]
+"""Metrics have `value` and `standard_deviation`; curves their coordinates by the model-quality schema's keys."""
 
 
 class Distribution(TypedDict):
-    """The distribution of a column's values; `percentiles` are the 99 from 1 % to 99 %."""
+    """The distribution of a column's values; `percentiles` are the 99 from 1 % to 99 %.
+
+    `bins` has `edges`, and `counts` of the values up to each and above the last: one more count than edges.
+    """
 
     count: int
     mean: float
@@ -24,7 +20,7 @@ class Distribution(TypedDict):
     minimum: float
     maximum: float
     percentiles: list[float]
-    bins: Bins
+    bins: dict[str, list[float]]
 
 
 class Baseline(TypedDict, total=False):
@@ -40,19 +36,15 @@ class Baseline(TypedDict, total=False):
     target: Distribution
 
 
-class ScoreHistogram(TypedDict):
-    """Counts between edges, by the true label (`error` for regression)."""
-
-    edges: list[float]
-    counts: dict[str, list[int]]
-
-
 class Profile(TypedDict, total=False):
-    """profile.json: the answers on the hold-out. `labels` are rows by predicted class; multiclass has no `score`."""
+    """profile.json: the answers on the hold-out. `labels` are rows by predicted class; multiclass has no `score`.
+
+    `histogram` has `edges`, and the `counts` between them by the true label (`error` for regression).
+    """
 
     labels: dict[str, int]
     score: Distribution
-    histogram: ScoreHistogram
+    histogram: dict[str, list[float] | dict[str, list[int]]]
 
 
 class Comparison(TypedDict):
@@ -108,17 +100,12 @@ class LiveQuality(TypedDict):
     breaches: list[str]
 
 
-class Window(TypedDict, total=False):
-    """window.json: the run that trained the live model, and the window's first and last time, ISO 8601 in UTC."""
+class DriftReport(TypedDict, total=False):
+    """drift.json: window.json's run and times (ISO 8601 in UTC), and the drift; `wanted` is the least number of rows."""
 
     run: str
     since: str
     until: str
-
-
-class DriftReport(Window, total=False):
-    """drift.json; `wanted` is the least number of rows, where there are fewer."""
-
     rows: int
     requests: int
     unreadable: int
@@ -129,20 +116,3 @@ class DriftReport(Window, total=False):
     labels: Drift
     wanted: int
     quality: LiveQuality
-
-
-class MetricDatum(TypedDict, total=False):
-    """A metric as CloudWatch's PutMetricData takes it."""
-
-    MetricName: str
-    Value: float
-    Dimensions: list[dict[str, str]]
-
-
-class DriftSummary(TypedDict):
-    """summary.json: what the drift state machine reads."""
-
-    verdict: Verdict
-    drifted: bool
-    reason: str
-    metrics: list[MetricDatum]

@@ -1,4 +1,4 @@
-"""The errors of the jobs: one class per failure; each message says what is wrong, where, and what to do."""
+"""The errors of the jobs; each message says what is wrong, where, and what to do."""
 
 import json
 
@@ -7,36 +7,12 @@ class JobError(Exception):
     """The job cannot continue; the message is what the execution's failure shows."""
 
 
-class SettingsError(JobError):
-    """The settings document is missing or is not what the pipeline writes."""
-
-
 class DataFileError(JobError):
-    """A data file is missing or cannot be read, or a value in it is wrong."""
-
-
-class BadRowLimitError(DataFileError):
-    """More rows are wrong than data.bad_rows allows."""
-
-
-class LabelConflictError(DataFileError):
-    """Rows with the same features have different labels."""
-
-
-class TooFewRowsError(JobError):
-    """There are too few rows in a class or a part."""
-
-
-class DiskFullError(JobError):
-    """The job's disk is full."""
+    """The data cannot be used: a file is missing or cannot be read, or a value in it is wrong."""
 
 
 class PredictionsError(JobError):
     """The predictions or labels cannot be read, or do not belong together."""
-
-
-class DriftInputError(JobError):
-    """The drift window, or a document that it is compared with, cannot be read."""
 
 
 def place(file: str, row: int, column: str | None = None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from .errors import SettingsError
+from .errors import JobError
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,15 @@ class JobSettings:
 def read_settings(path: Path) -> JobSettings:
     """Return the settings from a JSON file, or from the one JSON file in a directory.
 
-    Raises SettingsError: not exactly one file, or not a settings document.
+    Raises JobError: not exactly one file, or not a settings document.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if len(files) != 1:
-        raise SettingsError(f"{path}: {len(files)} JSON files, want exactly one: the pipeline's settings")
+        raise JobError(f"{path}: {len(files)} JSON files, want exactly one: the pipeline's settings")
     try:
         return settings_of(json.loads(files[0].read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(
+        raise JobError(
             f"{files[0]}: not the pipeline's settings ({type(error).__name__}: {error}):"
             " write it with Settings.to_json()"
         ) from error

@@ -11,9 +11,8 @@ import pytest
 
 from pipeline.config import load
 from pipeline.jobs.drift.data_capture import CapturedRows, read_data_capture, row_key
-from pipeline.jobs.drift.histogram import histogram
 from pipeline.jobs.drift.job import compare, count, drift, summary
-from pipeline.jobs.drift.psi import ks, ks_limit, psi, psi_limit
+from pipeline.jobs.drift.psi import histogram, ks, ks_limit, psi, psi_limit
 from pipeline.jobs.shared.distributions import distribution
 
 ROOT = Path(__file__).parents[3]

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from pipeline.jobs.evaluate.curves import curves
 from pipeline.jobs.evaluate.job import evaluate
 from pipeline.jobs.evaluate.predictions import read_labels, read_predictions
-from pipeline.jobs.evaluate.profile import profile
-from pipeline.jobs.shared.distributions import counts, distribution
+from pipeline.jobs.evaluate.profile import curves, profile
+from pipeline.jobs.shared.distributions import distribution
 from pipeline.jobs.shared.errors import JobError, PredictionsError
 from pipeline.jobs.shared.metrics import Predictions
 
@@ -216,10 +215,6 @@ def test_values_with_few_steps_have_no_empty_bins():
     found = distribution(np.array([0.0] * 90 + [1.0] * 10))
     assert found["bins"] == {"edges": [0.0], "counts": [90, 10]}
     assert sum(found["bins"]["counts"]) == found["count"] == 100
-
-
-def test_a_value_at_an_edge_counts_below_it():
-    assert counts(np.array([1.0, 2.0, 2.0, 3.0]), np.array([2.0])) == [3, 1]
 
 
 def test_a_classifiers_profile_has_its_labels_and_a_histogram_by_the_true_label(settings):

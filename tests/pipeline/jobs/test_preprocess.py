@@ -16,7 +16,7 @@ from pipeline.jobs.preprocess.job import preprocess, write_parts
 from pipeline.jobs.preprocess.records import row_keys
 from pipeline.jobs.preprocess.split import distinct
 from pipeline.jobs.preprocess.validation import LARGEST
-from pipeline.jobs.shared.errors import LabelConflictError, TooFewRowsError
+from pipeline.jobs.shared.errors import DataFileError
 from tests.pipeline.jobs.conftest import DOCUMENT, read_rows
 
 
@@ -159,7 +159,7 @@ def refused(settings, folder, lines, kind):
 
 def test_the_same_features_with_two_labels_are_refused_with_both_places(settings, folder, table):
     lines = [*table, "x,1,2,yes", "y,3,4,no", "z,1.0,2.0,no"]
-    assert refused(settings, folder, lines, LabelConflictError) == (
+    assert refused(settings, folder, lines, DataFileError) == (
         'shop.csv, row 62 and shop.csv, row 64: the same features are labelled "yes" and "no": correct one or remove'
         " both (1 such in all)"
     )
@@ -198,4 +198,4 @@ def test_repeated_measurements_with_other_values_stay_for_regression(regression,
 )
 def test_too_few_rows_are_refused(settings, folder, table, *, change, lines, message):
     wanted = dataclasses.replace(settings, **change)
-    assert refused(wanted, folder, table[:lines], TooFewRowsError) == message
+    assert refused(wanted, folder, table[:lines], DataFileError) == message

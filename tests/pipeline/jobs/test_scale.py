@@ -19,7 +19,7 @@ from local_aws.linear_learner import recordio as local_recordio
 from pipeline.jobs.preprocess import recordio
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.merge import merge
-from pipeline.jobs.shared.errors import DataFileError, DiskFullError, JobError
+from pipeline.jobs.shared.errors import DataFileError, JobError
 from tests.pipeline.jobs.conftest import DOCUMENT, HEADER
 
 TINY = 0.004
@@ -251,6 +251,6 @@ def test_a_full_disk_is_reported_and_leaves_no_part_behind(folder, table, tmp_pa
     (folder / "shop.csv").write_text("\n".join(table))
     (tmp_path / "out/validation").mkdir(parents=True)
     (tmp_path / "out/validation/validation-00000.csv").symlink_to("/dev/full")
-    with pytest.raises(DiskFullError, match=r"the disk is full: raise processing\.volume_gb"):
+    with pytest.raises(JobError, match=r"the disk is full: raise processing\.volume_gb"):
         preprocess(settings_of(tmp_path), folder, tmp_path / "out")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
