@@ -20,7 +20,7 @@ from bench.figures import Figure
 from bench.process import in_turn, timed
 from cdk.api.predict_package import write_package
 from lambdas.predict.api import Api
-from lambdas.predict.gateway import ProxyEvent, respond
+from lambdas.predict.gateway import respond
 from pipeline.config import Settings
 from tests.lambdas.predict.bodies import cases
 
@@ -74,7 +74,7 @@ def warm_call(bundle: Path, settings: Settings) -> float:
 
     api.endpoint.aws._http.send = send  # type: ignore[method-assign]
     body = one_row(settings)
-    event: ProxyEvent = {"httpMethod": "POST", "resource": settings.api.path, "headers": {}, "body": body}
+    event = {"httpMethod": "POST", "resource": settings.api.path, "headers": {}, "body": body}
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         return median(timed(lambda: respond(event, api)) for _ in range(WARM_CALLS))
 

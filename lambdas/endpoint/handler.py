@@ -15,13 +15,7 @@ _CLOUDWATCH = boto3.client("cloudwatch")
 
 
 def handle(event: dict[str, Any], context: object) -> dict[str, str]:
-    """Take {"wait_for": "champion"}, or {"wait_for": "config", "config": name, "alarms": names}.
-
-    Raises:
-        EndpointChanging: not yet; the state machine asks again.
-        EndpointFailed: the endpoint cannot serve.
-        RolledBack: the endpoint serves another config than the one that was asked for.
-    """
+    """Take {"wait_for": "champion"}, or {"wait_for": "config", "config": name, "alarms": names}."""
     if event["wait_for"] == "champion":
         return find_champion(_SAGEMAKER, _ENDPOINT)
     return wait_for(event["config"], _SAGEMAKER, _CLOUDWATCH, _ENDPOINT, event["alarms"])

@@ -17,7 +17,6 @@ _FINISH = Finish(
     sns=boto3.client("sns"),
     events=boto3.client("events"),
 )
-"""Made once a process: its connections stay open from one call to the next."""
 
 
 def handle(event: dict[str, Any], context: object) -> dict[str, Any]:

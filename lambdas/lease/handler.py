@@ -14,16 +14,10 @@ _LEASE = Lease(
     dynamodb=boto3.client("dynamodb"),
     states=boto3.client("stepfunctions"),
 )
-"""Made once a process: its connections stay open from one call to the next."""
 
 
 def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Take {"execution": ARN, "input", "defaults", "seconds"}; return {"request": the input over the defaults}.
-
-    Raises:
-        LeaseHeld: another execution owns the lease; the state machine tries again.
-        Superseded: a run on newer data or settings is wanted.
-    """
+    """Take {"execution": ARN, "input", "defaults", "seconds"}; return {"request": the input over the defaults}."""
     given = event["input"] if isinstance(event["input"], dict) else {}
     request = {**event["defaults"], **given}
     acquire(_LEASE, event["execution"], request, now=int(time.time()), seconds=event["seconds"])

@@ -5,13 +5,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 from . import rows
-from .api_settings import ApiSettings
 from .aws import Aws
 from .endpoint import Answer, Endpoint, LiveModel, Model
 from .problem import REPORT, Problem
+from .rows import ApiSettings
 
 MAX_ANSWER_BYTES = 5_000_000
 """A synchronous invocation returns at most 6 MB of JSON (Lambda quotas), in which each quote takes two bytes."""
@@ -39,14 +39,6 @@ class Response:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str | int | None] = field(default_factory=dict)
-
-
-class Prediction(TypedDict):
-    """The answer for one row; a regressor's has only `score`, a multiclass model's a list of one score per class."""
-
-    label: NotRequired[str]
-    score: Any
-    predicted_label: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -109,12 +101,15 @@ class Api:
         predictions, model = self._scored(read(text, self.settings), request.id)
         return _scores({"predictions": predictions, "model": model}, len(predictions), model)
 
-    def _scored(self, given: list[rows.Row], inference_id: str = "") -> tuple[list[Prediction], Model]:
+    def _scored(self, given: list[rows.Row], inference_id: str = "") -> tuple[list[dict[str, Any]], Model]:
         answers, variant = self.endpoint.score(given, inference_id)
         return [self._prediction(answer) for answer in answers], {**self.live_model.describe(), "variant": variant}
 
-    def _prediction(self, answer: Answer) -> Prediction:
-        """Return the linear learner's answer for one row, with the name of its class as the label."""
+    def _prediction(self, answer: Answer) -> dict[str, Any]:
+        """Return the linear learner's answer for one row, with the name of its class as the label.
+
+        A regressor's has only `score`, a multiclass model's a list of one score per class.
+        """
         try:
             score = answer["score"]
             if not all(map(math.isfinite, score if isinstance(score, list) else [score])):

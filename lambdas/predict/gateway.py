@@ -8,7 +8,7 @@ import json
 import time
 import traceback
 from pathlib import Path
-from typing import Any, TypedDict, final
+from typing import Any
 
 from .api import Api, Request, Response
 from .problem import REPORT, Problem
@@ -16,31 +16,11 @@ from .problem import REPORT, Problem
 _FOLDER = str(Path(__file__).parent)
 
 
-@final
-class ProxyEvent(TypedDict, total=False):
-    """An event of the Lambda proxy integration of a REST API (API Gateway Developer Guide, "Input format")."""
+def respond(event: dict[str, Any], api: Api) -> dict[str, Any]:
+    """Return the response to a call and log the call; raises nothing.
 
-    httpMethod: str
-    resource: str | None
-    path: str
-    pathParameters: dict[str, str] | None
-    headers: dict[str, str] | None
-    body: str | None
-    isBase64Encoded: bool
-    requestContext: dict[str, Any] | None
-
-
-class ProxyResponse(TypedDict):
-    """The Lambda's answer to a ProxyEvent (API Gateway Developer Guide, "Output format")."""
-
-    statusCode: int
-    headers: dict[str, str]
-    body: str
-    isBase64Encoded: bool
-
-
-def respond(event: ProxyEvent, api: Api) -> ProxyResponse:
-    """Return the response to a call and log the call; raises nothing."""
+    Both have the form of a REST API's Lambda proxy integration (API Gateway Developer Guide, "Input format").
+    """
     started = time.perf_counter()
     request_id = str((event.get("requestContext") or {}).get("requestId", ""))
     reason: dict[str, str] = {}
@@ -60,7 +40,7 @@ def respond(event: ProxyEvent, api: Api) -> ProxyResponse:
     return {"statusCode": response.status, "headers": headers, "body": response.body, "isBase64Encoded": False}
 
 
-def _request(event: ProxyEvent, request_id: str) -> Request:
+def _request(event: dict[str, Any], request_id: str) -> Request:
     resource, parameters = event.get("resource") or "", event.get("pathParameters") or {}
     # `path` includes the base path of a custom domain, `resource` does not; the catch-all's is `/{proxy+}`.
     path = f"/{parameters['proxy']}" if "proxy" in parameters else resource or event["path"]

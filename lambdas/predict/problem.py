@@ -2,19 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
-
-class Kind(TypedDict):
-    """One entry of problems.json; `retry_after` is in seconds."""
-
-    status: int
-    title: str
-    retry_after: NotRequired[int]
-
-
-KINDS: dict[str, Kind] = json.loads(Path(__file__).with_name("problems.json").read_bytes())
-"""Every problem by the last part of its type; the OpenAPI document is generated from the same file."""
+KINDS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("problems.json").read_bytes())
+"""Status, title and seconds to retry after, by the last part of a problem's type; the OpenAPI document has the same."""
 REPORT = "Report the request_id to the owner of this API"
 Fault = dict[str, int | str]
 """A fault of a row: `row` counts from 1; `column` is a feature's name; `detail` says what is wrong."""

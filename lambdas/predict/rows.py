@@ -7,16 +7,34 @@ digits. The functions here return floats and none of the caller's text.
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from .api_settings import ApiSettings
 from .problem import Fault, Problem
 
 LISTED = 20  # the maximum number of faults in a problem
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 Row = list[float]
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """The part of pipeline.toml that the API needs, in the package's file `api.json`.
+
+    `classes` are the labels by class number; a regressor has none. `max_bytes` limits the body of a call. `largest` is
+    the largest absolute value of a number. Pages of the origin `cors_origin` may call; when empty, no other origin may.
+    """
+
+    path: str
+    predictor_type: str
+    features: list[str]
+    classes: list[str]
+    max_rows: int
+    max_bytes: int
+    largest: float
+    cors_origin: str = ""
 
 
 def from_data(text: str, settings: ApiSettings) -> list[Row]:

@@ -1,7 +1,8 @@
 """The smoke test of a deployment: score the golden rows with the code that scores a caller's rows."""
 
 import math
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .api import Api
 from .problem import Problem
@@ -15,22 +16,7 @@ class SmokeTestUnanswered(Exception):
     """A golden row got a problem instead of an answer. The state machine retries it."""
 
 
-class GoldenRow(TypedDict):
-    """A row with its label, or for a regressor with its value and the tolerance."""
-
-    row: list[float]
-    label: NotRequired[str]
-    value: NotRequired[float]
-    tolerance: NotRequired[float]
-
-
-class SmokeTest(TypedDict):
-    """The input of the state SmokeTest."""
-
-    golden: list[GoldenRow]
-
-
-def check(golden: list[GoldenRow], api: Api) -> dict[str, int]:
+def check(golden: Sequence[Mapping[str, Any]], api: Api) -> dict[str, int]:
     """Return `{"ok": true, "checked": n}` when each of the n rows has its label, or its value within the tolerance.
 
     Raises:

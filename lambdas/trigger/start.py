@@ -44,16 +44,6 @@ class Data(TypedDict):
     newest: str
 
 
-class ExecutionInput(TypedDict):
-    """The input of the state machine."""
-
-    reason: str
-    data: Data
-    settings: str
-    commit: str
-    request: str
-
-
 @dataclass(frozen=True)
 class Pipeline:
     """The deployed pipeline: each text is the environment variable of that name."""
@@ -144,9 +134,8 @@ class Pipeline:
 
     def _run(self, name: str, data: Data, request: Request) -> str | None:
         # With the same name and input, AWS would answer a second start as it did the first: the request's id differs.
-        document = ExecutionInput(
-            reason=request.reason, data=data, settings=self.settings_hash, commit=self.commit, request=request.id
-        )
+        version = {"settings": self.settings_hash, "commit": self.commit}
+        document = {"reason": request.reason, "data": data, **version, "request": request.id}
         arguments = {"stateMachineArn": self.state_machine, "name": name, "input": json.dumps(document)}
         with suppress(self.states.exceptions.ExecutionAlreadyExists):
             return str(self.states.start_execution(**arguments)["executionArn"])

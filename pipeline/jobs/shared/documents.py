@@ -101,7 +101,7 @@ class LiveQuality(TypedDict):
 
 
 class DriftReport(TypedDict, total=False):
-    """drift.json: window.json's run and times (ISO 8601 in UTC), and the drift; `wanted` is the least number of rows."""
+    """drift.json: window.json's run and times (ISO 8601, UTC), and the drift; `wanted` is the least number of rows."""
 
     run: str
     since: str

@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 from playwright.sync_api import Page, sync_playwright
 
 from lambdas.predict.api import Api
-from lambdas.predict.gateway import ProxyEvent, respond
+from lambdas.predict.gateway import respond
 from tests.conftest import ROOT
 from tests.lambdas.predict.conftest import Answer, served
 from tests.lambdas.predict.signed import Consumer
@@ -68,7 +68,7 @@ def node(script: str, *arguments: str) -> Any:
 def test_the_page_posts_the_examples_and_shows_the_answers(api: Api) -> None:
     def in_stage(request: BaseHTTPRequestHandler, body: str) -> Answer:
         path, headers = request.path.removeprefix("/v1"), dict(request.headers)
-        event: ProxyEvent = {"httpMethod": request.command, "resource": path, "headers": headers, "body": body}
+        event = {"httpMethod": request.command, "resource": path, "headers": headers, "body": body}
         response = respond(event, api)
         return response["statusCode"], response["headers"], response["body"].encode()
 

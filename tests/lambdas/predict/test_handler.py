@@ -13,7 +13,7 @@ import pytest
 from cdk.api.predict_package import write_package
 from lambdas.predict import smoke
 from lambdas.predict.api import Api
-from lambdas.predict.smoke import GoldenRow, SmokeTestFailed, SmokeTestUnanswered
+from lambdas.predict.smoke import SmokeTestFailed, SmokeTestUnanswered
 from pipeline.config import Settings
 
 RUN = """
@@ -22,7 +22,7 @@ from predict.handler import handle
 for event in json.load(sys.stdin):
     print(json.dumps(handle(event, None)))
 """
-BENIGN: GoldenRow = {"row": [13.0] * 30, "label": "B"}
+BENIGN = {"row": [13.0] * 30, "label": "B"}
 
 
 def test_the_packaged_handler_answers_calls_and_golden_rows(
@@ -70,7 +70,7 @@ def test_every_golden_row_is_checked_and_a_wrong_one_is_named_by_its_position(
 def test_a_regressors_golden_value_has_a_tolerance(api: Api, sagemaker: Any) -> None:
     regressor = replace(api, settings=replace(api.settings, predictor_type="regressor", classes=[]))
     sagemaker.answer = b'{"predictions": [{"score": 151.5}]}'
-    golden: GoldenRow = {"row": [1.0], "value": 150.0, "tolerance": 1.5}
+    golden = {"row": [1.0], "value": 150.0, "tolerance": 1.5}
     assert smoke.check([golden], regressor) == {"ok": True, "checked": 1}
     with pytest.raises(SmokeTestFailed, match=r"^golden row 1: expected 150.0 within 1.4, got 151.5$"):
         smoke.check([{**golden, "tolerance": 1.4}], regressor)
