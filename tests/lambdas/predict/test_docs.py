@@ -25,37 +25,7 @@ from tests.ops.browser import FLAGS, PROGRAM, SHOTS, needed
 
 PAGE = (ROOT / "lambdas" / "predict" / "docs.html").read_text("utf-8")
 SCRIPT = PAGE.partition("<script>")[2].partition("</script>")[0]
-BROWSER = """
-const elements = {};
-const made = (tag) => ({
-  tag, textContent: "", children: [],
-  appendChild(child) { this.children.push(child); return child; },
-  get value() { return this.given ?? this.children[0]?.value ?? ""; },
-  set value(given) { this.given = given; },
-});
-const byId = (id) => elements[id] ??= made(id === "what" ? "select" : id);
-globalThis.document = { getElementById: byId, createElement: made };
-globalThis.location = new URL(process.argv[2]);
-const real = fetch;
-globalThis.fetch = (url, options) => real(new URL(url, location.href), options);
-const settled = async (ready) => { while (!ready()) await new Promise((resolve) => setImmediate(resolve)); };
-"""
-USE = """
-(async () => {
-  await settled(() => byId("send").onclick || byId("about").textContent.includes("Cannot"));
-  const shown = [];
-  for (const option of byId("what").children) {
-    byId("what").value = option.value;
-    byId("what").onchange();
-    byId("answer").textContent = "";
-    byId("send").onclick();
-    await settled(() => byId("answer").textContent);
-    shown.push([byId("status").textContent, byId("answer").textContent]);
-  }
-  console.log(JSON.stringify({ title: byId("title").textContent, hidden: byId("signed").hidden, shown }));
-  process.exit();
-})();
-"""
+BROWSER, SEND_EACH = (Path(__file__).with_name(name).read_text("utf-8") for name in ("browser.js", "send_each.js"))
 
 
 def node(script: str, *arguments: str) -> Any:
@@ -73,7 +43,7 @@ def test_the_page_posts_the_examples_and_shows_the_answers(api: Api) -> None:
         return response["statusCode"], response["headers"], response["body"].encode()
 
     with served(in_stage) as url:
-        page = node(BROWSER + SCRIPT + USE, f"{url}/v1/docs")
+        page = node(BROWSER + SCRIPT + SEND_EACH, f"{url}/v1/docs")
     assert (page["title"], page["hidden"]) == ("breast-cancer predictions", False)
     assert [status for status, _ in page["shown"]] == ["200 breast-cancer-1"] * 3
     one, many, csv = (json.loads(answer) for _, answer in page["shown"])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,9 @@ import pytest
 from pipeline.jobs.preprocess.data_files import DataFiles
 from pipeline.jobs.preprocess.quarantine import Quarantine
 from pipeline.jobs.preprocess.records import Records
-from pipeline.jobs.shared.settings import DriftSettings, GateSettings, JobSettings, read_settings
+from pipeline.jobs.shared.settings import GateSettings, JobSettings, settings_of
 
-DRIFT = DriftSettings(minimum_rows=200, psi=0.2, ks=0.1, missing=0.05, out_of_range=0.05, significance=0.001)
-
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "data": {
         "predictor_type": "binary_classifier",
         "target": "bought",
@@ -30,9 +29,24 @@ DOCUMENT = {
     "processing": {"memory_mb": 512},
     "training": {"content_type": "text/csv", "hyperparameters": {"mini_batch_size": 5}},
     "gate": {"minimum": {"auc": 0.7}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
-    "drift": dataclasses.asdict(DRIFT),
+    "drift": {
+        "minimum_rows": 200,
+        "psi": 0.2,
+        "ks": 0.1,
+        "missing": 0.05,
+        "out_of_range": 0.05,
+        "significance": 0.001,
+    },
 }
 HEADER = "customer,age,visits,bought"
+
+
+def write_settings(folder: Path, memory_mb: float = 512, training: dict[str, Any] | None = None, **data: Any) -> Path:
+    """Write the settings with changes of the tables `data` and `training`, and return their file."""
+    changed = {"data": {**DOCUMENT["data"], **data}, "training": {**DOCUMENT["training"], **(training or {})}}
+    path = folder / "settings.json"
+    path.write_text(json.dumps({**DOCUMENT, **changed, "processing": {"memory_mb": memory_mb}}), encoding="utf-8")
+    return path
 
 
 def read_rows(folder: Path, settings: JobSettings) -> tuple[Records, list[str]]:
@@ -44,16 +58,12 @@ def read_rows(folder: Path, settings: JobSettings) -> tuple[Records, list[str]]:
 
 @pytest.fixture
 def settings_file(tmp_path: Path) -> Path:
-    path = tmp_path / "settings.json"
-    path.write_text(json.dumps(DOCUMENT), encoding="utf-8")
-    return path
+    return write_settings(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
-    path = tmp_path_factory.mktemp("settings") / "settings.json"
-    path.write_text(json.dumps(DOCUMENT), encoding="utf-8")
-    return read_settings(path)
+def settings() -> JobSettings:
+    return settings_of(DOCUMENT)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 import json
 import shutil
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,36 +148,20 @@ def test_curves_follow_scikit_learn_and_end_in_the_corner():
     assert set(zip(pairs["precisions"], pairs["recalls"], strict=True)) <= known
 
 
-GOOD = b'{"score": 0.5, "predicted_label": 1}\n'
-OBJECT = "is not a JSON object: run the job before this one again"
-FINITE, CLASS = "a finite number is wanted", "want a class from 0 to 1"
-WRONG = {
-    "not JSON": (GOOD + b"0.5,1\n", f'row 2: "0.5,1" {OBJECT}'),
-    "not an object": (b"[1]\n", f'row 1: "[1]" {OBJECT}'),
-    "not UTF-8": (b"\xff\n", f'row 1: "\\\\xff" {OBJECT}'),
-    "NaN": (b'\n{"score": NaN, "predicted_label": 1}', f'row 2: score is "NaN", {FINITE}'),
-    "1e999": (b'{"score": 1e999}', f'row 1: score is "Infinity", {FINITE}'),
-    "no score": (b'{"predicted_label": 1}', f'row 1: score is "null", {FINITE}'),
-    "no label": (b'{"score": 1}', f'row 1: predicted_label is "null", {CLASS}'),
-    "a third class": (b'{"score": 1, "predicted_label": 2}', f'row 1: predicted_label is "2", {CLASS}'),
-    "far down": (
-        GOOD * 20 + b'{"score": "0.5", "predicted_label": 1}\n' + GOOD,
-        f'row 21: score is "\\"0.5\\"", {FINITE}',
-    ),
-}
+WRONG = tomllib.loads(Path(__file__).with_name("wrong_answers.toml").read_text("utf-8"))
 
 
-@pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
-def test_predictions_that_cannot_be_read_are_refused_with_the_place(tmp_path, settings, monkeypatch, content, message):
+@pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
+def test_predictions_that_cannot_be_read_are_refused_with_the_place(tmp_path, settings, monkeypatch, case):
     monkeypatch.setattr("pipeline.jobs.shared.json_lines.BLOCK_BYTES", 100)
-    (tmp_path / "x.out").write_bytes(content)
+    (tmp_path / "x.out").write_bytes(case["content"].encode(case.get("encoding", "utf-8")))
     with pytest.raises(PredictionsError) as error:
         read_predictions(tmp_path, settings)
-    assert str(error.value) == f"x.out, {message}"
+    assert str(error.value) == f"x.out, {case['message']}"
 
 
 def test_a_single_score_is_no_multiclass_answer(tmp_path, multiclass):
-    (tmp_path / "x.out").write_bytes(GOOD)
+    lines(tmp_path / "x.out", [{"score": 0.5, "predicted_label": 1}])
     with pytest.raises(PredictionsError) as error:
         read_predictions(tmp_path, multiclass)
     assert str(error.value) == "x.out, row 1: score must be a list of 3 numbers: is it this model's answer?"

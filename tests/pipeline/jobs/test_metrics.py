@@ -11,8 +11,6 @@ from pipeline.jobs.evaluate.bootstrap import bootstrap
 from pipeline.jobs.shared.metric_names import METRICS
 from pipeline.jobs.shared.metrics import GROUPS, MOST_ROWS, Predictions, measure_of, random_groups
 
-seeds = st.integers(0, 2**32 - 1)
-
 
 def draw(seed, classes):
     """Labels with every class present, scores with ties, weights 0 to 3 with every class drawn."""
@@ -24,14 +22,10 @@ def draw(seed, classes):
     return generator, labels, weights
 
 
-@profile(max_examples=60, deadline=None)
-@given(seeds)
-def test_binary_metrics_agree_with_scikit_learn(seed):
-    generator, labels, weights = draw(seed, 2)
+def binary(generator, labels, weights):
     scores = np.clip(labels * 0.2 + generator.integers(0, 9, len(labels)) / 10, 0, 1)
     called = (scores > 0.55).astype(float)
-    found = measure_of("binary_classifier", labels, Predictions(scores, called))(weights[None, :])
-    expected = {
+    return Predictions(scores, called), {
         "auc": oracle.roc_auc_score(labels, scores, sample_weight=weights),
         "accuracy": oracle.accuracy_score(labels, called, sample_weight=weights),
         "precision": oracle.precision_score(labels, called, sample_weight=weights, zero_division=0),
@@ -39,57 +33,45 @@ def test_binary_metrics_agree_with_scikit_learn(seed):
         "f1": oracle.f1_score(labels, called, sample_weight=weights, zero_division=0),
         "log_loss": oracle.log_loss(labels, scores, sample_weight=weights),
     }
-    assert {name: float(values[0]) for name, values in found.items()} == pytest.approx(expected, abs=1e-12)
 
 
-@profile(max_examples=60, deadline=None)
-@given(seeds)
-def test_multiclass_metrics_agree_with_scikit_learn(seed):
-    generator, labels, weights = draw(seed, 4)
+def multiclass(generator, labels, weights):
     scores = generator.dirichlet(np.ones(4), len(labels))
     called = scores.argmax(axis=1).astype(float)
-    found = measure_of("multiclass_classifier", labels, Predictions(scores, called))(weights[None, :])
-    precision, recall, f1, _ = oracle.precision_recall_fscore_support(
-        labels, called, sample_weight=weights, average="macro", zero_division=0
-    )
-    expected = {
+    options = {"sample_weight": weights, "average": "macro", "zero_division": 0}
+    names = ("macro_precision", "macro_recall", "macro_f1")
+    return Predictions(scores, called), {
         "accuracy": oracle.accuracy_score(labels, called, sample_weight=weights),
-        "macro_precision": precision,
-        "macro_recall": recall,
-        "macro_f1": f1,
+        **dict(zip(names, oracle.precision_recall_fscore_support(labels, called, **options), strict=False)),
         "log_loss": oracle.log_loss(labels, scores, sample_weight=weights),
     }
-    assert {name: float(values[0]) for name, values in found.items()} == pytest.approx(expected, abs=1e-12)
 
 
-@profile(max_examples=60, deadline=None)
-@given(seeds)
-def test_regression_metrics_agree_with_scikit_learn(seed):
-    generator, numbers, weights = draw(seed, 2)
-    labels = 1000 + numbers + generator.normal(size=len(numbers))
+def regression(generator, labels, weights):
+    labels += 1000 + generator.normal(size=len(labels))
     values = labels + generator.normal(size=len(labels))
-    found = measure_of("regressor", labels, Predictions(values, None))(weights[None, :])
     mse = oracle.mean_squared_error(labels, values, sample_weight=weights)
-    expected = {
+    return Predictions(values, None), {
         "rmse": np.sqrt(mse),
         "mae": oracle.mean_absolute_error(labels, values, sample_weight=weights),
         "mse": mse,
         "r2": oracle.r2_score(labels, values, sample_weight=weights),
     }
-    assert {name: float(result[0]) for name, result in found.items()} == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_table_of_names_has_the_metrics_of_the_job():
-    generator = np.random.default_rng(0)
-    labels = np.array([0.0, 1, 2, 0])
-    two, three = generator.uniform(size=4), generator.dirichlet(np.ones(3), 4)
-    measured = {
-        "binary_classifier": measure_of("binary_classifier", labels % 2, Predictions(two, labels % 2)),
-        "multiclass_classifier": measure_of("multiclass_classifier", labels, Predictions(three, labels)),
-        "regressor": measure_of("regressor", labels, Predictions(two, None)),
-    }
-    for predictor_type, (rising, falling) in METRICS.items():
-        assert set(measured[predictor_type](np.ones((1, 4)))) == {*rising, *falling}
+@pytest.mark.parametrize(
+    ("answer", "classes", "tolerance"),
+    [(binary, 2, {"abs": 1e-12}), (multiclass, 4, {"abs": 1e-12}), (regression, 2, {"rel": 1e-9})],
+)
+@profile(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_metrics_agree_with_scikit_learn_and_have_the_tables_names(answer, classes, tolerance, seed):
+    generator, labels, weights = draw(seed, classes)
+    predictions, expected = answer(generator, labels, weights)
+    predictor_type = {binary: "binary_classifier", multiclass: "multiclass_classifier", regression: "regressor"}[answer]
+    found = measure_of(predictor_type, labels, predictions)(weights[None, :])
+    assert {name: float(values[0]) for name, values in found.items()} == pytest.approx(expected, **tolerance)
+    assert set(expected) == set(sum(METRICS[predictor_type], ()))
 
 
 def test_scores_that_are_no_probabilities_have_no_log_loss():

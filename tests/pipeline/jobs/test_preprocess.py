@@ -17,7 +17,7 @@ from pipeline.jobs.preprocess.records import row_keys
 from pipeline.jobs.preprocess.split import distinct
 from pipeline.jobs.preprocess.validation import LARGEST
 from pipeline.jobs.shared.errors import DataFileError
-from tests.pipeline.jobs.conftest import DOCUMENT, read_rows
+from tests.pipeline.jobs.conftest import read_rows, write_settings
 
 
 def run(settings_file, folder, out):
@@ -35,7 +35,7 @@ def contents(files):
     rows = []
     for part in ("train", "validation"):
         for label, *features in csv.reader(io.StringIO(whole(files, part).decode())):
-            rows.append((part, tuple(map(float, features)), int(label)))
+            rows.append((part, tuple(map(float, features)), float(label)))
     lines = zip(whole(files, "holdout").splitlines(), whole(files, "labels").splitlines(), strict=True)
     for features, label in lines:
         rows.append(("holdout", tuple(json.loads(features)["features"]), json.loads(label)["label"]))
@@ -118,13 +118,8 @@ number = st.floats(-LARGEST, LARGEST)
 @given(st.lists(st.tuples(number, number, number), max_size=20), st.randoms(use_true_random=False))
 def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(table, extra, random):
     base = [(*map(float, line.split(",")[1:3]), float(index)) for index, line in enumerate(table[1:])]
-    data = {"predictor_type": "regressor", "target": "t", "id_columns": [], "features": ["a", "b"]}
     shares = {"train": 0.4, "validation": 0.3, "holdout": 0.3, "salt": "s"}
-    document = {
-        **DOCUMENT,
-        "data": {**DOCUMENT["data"], **data, "split": shares},
-        "training": {"content_type": "text/csv", "hyperparameters": {"mini_batch_size": 2}},
-    }
+    data = {"predictor_type": "regressor", "target": "t", "id_columns": [], "features": ["a", "b"], "split": shares}
     results = []
     for shuffled in (False, True):
         rows = base + extra
@@ -132,34 +127,26 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
             random.shuffle(rows)
         with tempfile.TemporaryDirectory() as name:
             root = Path(name)
-            (root / "settings.json").write_text(json.dumps(document))
+            settings = write_settings(root, training={"hyperparameters": {"mini_batch_size": 2}}, **data)
             (root / "raw").mkdir()
             (root / "raw" / "t.csv").write_text("a,b,t\n" + "".join(f"{a!r},{b!r},{t!r}\n" for a, b, t in rows))
-            preprocess(root / "settings.json", root / "raw", root / "out")
-            results.append({path.name: path.read_bytes() for path in (root / "out").rglob("*.*")})
+            results.append(run(settings, root / "raw", root / "out"))
     assert results[0] == results[1]
-    train, validation = (
-        [tuple(map(float, line.split(b","))) for line in results[0][name].splitlines()]
-        for name in ("train-00000.csv", "validation-00000.csv")
+    assert sorted((label, *features) for _, features, label in contents(results[0])) == sorted(
+        {(t, a, b) for a, b, t in base + extra}
     )
-    held = zip(
-        results[0]["holdout-00000.jsonl"].splitlines(), results[0]["labels-00000.jsonl"].splitlines(), strict=True
-    )
-    holdout = [(json.loads(label)["label"], *json.loads(features)["features"]) for features, label in held]
-    everything = sorted((*train, *validation, *holdout))
-    assert everything == sorted({(t, a, b) for a, b, t in base + extra})
 
 
-def refused(settings, folder, lines, kind):
+def refused(settings, folder, lines):
     (folder / "shop.csv").write_text("\n".join(lines))
-    with pytest.raises(kind) as error, tempfile.TemporaryDirectory() as out:
+    with pytest.raises(DataFileError) as error, tempfile.TemporaryDirectory() as out:
         write_parts(DataFiles(folder, settings), Path(out), "").finish(Path(out), settings)
     return str(error.value)
 
 
 def test_the_same_features_with_two_labels_are_refused_with_both_places(settings, folder, table):
     lines = [*table, "x,1,2,yes", "y,3,4,no", "z,1.0,2.0,no"]
-    assert refused(settings, folder, lines, DataFileError) == (
+    assert refused(settings, folder, lines) == (
         'shop.csv, row 62 and shop.csv, row 64: the same features are labelled "yes" and "no": correct one or remove'
         " both (1 such in all)"
     )
@@ -198,4 +185,4 @@ def test_repeated_measurements_with_other_values_stay_for_regression(regression,
 )
 def test_too_few_rows_are_refused(settings, folder, table, *, change, lines, message):
     wanted = dataclasses.replace(settings, **change)
-    assert refused(wanted, folder, table[:lines], DataFileError) == message
+    assert refused(wanted, folder, table[:lines]) == message

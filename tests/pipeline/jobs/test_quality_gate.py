@@ -11,47 +11,41 @@ from pipeline.jobs.shared.settings import GateSettings
 GATE = GateSettings(minimum={"auc": 0.97}, maximum={"log_loss": 0.3}, margin=0.01, confidence=0.95)
 
 
-def estimates(auc: float, log_loss: float) -> dict[str, Estimate]:
-    return {"auc": Estimate(auc, np.array([auc])), "log_loss": Estimate(log_loss, np.array([log_loss]))}
-
-
-def compared(low: float, high: float) -> Comparison:
-    return Comparison(
-        metric="auc", challenger=0.98, champion=0.99, difference=-0.01, interval=[low, high], confidence=0.95
-    )
-
-
-def test_a_first_model_within_the_bounds_is_accepted():
-    assert decide(GATE, estimates(0.97, 0.3), None) == {
-        "accepted": True,
-        "reason": "passes every threshold of the quality gate; there is no champion",
-    }
-
-
-def test_a_challenger_not_worse_by_more_than_the_margin_is_accepted():
-    assert decide(GATE, estimates(0.98, 0.1), compared(-0.01, 0.02)) == {
-        "accepted": True,
-        "reason": "passes every threshold of the quality gate and is not worse than the champion by auc",
-    }
+PASSES = "passes every threshold of the quality gate"
 
 
 @pytest.mark.parametrize(
-    ("auc", "log_loss", "low", "reason"),
+    ("auc", "log_loss", "low", "accepted", "reason"),
     [
-        (0.9, 0.1, 0.0, "auc 0.9 is below 0.97"),
-        (0.98, 0.5, 0.0, "log_loss 0.5 is above 0.3"),
-        (0.9, 0.5, 0.0, "auc 0.9 is below 0.97; log_loss 0.5 is above 0.3"),
+        (0.97, 0.3, None, True, f"{PASSES}; there is no champion"),
+        (0.98, 0.1, -0.01, True, f"{PASSES} and is not worse than the champion by auc"),
+        (0.9, 0.1, 0.0, False, "auc 0.9 is below 0.97"),
+        (0.98, 0.5, 0.0, False, "log_loss 0.5 is above 0.3"),
+        (0.9, 0.5, 0.0, False, "auc 0.9 is below 0.97; log_loss 0.5 is above 0.3"),
         (
             0.98,
             0.1,
             -0.05,
+            False,
             "auc 0.98 may be worse than the champion's 0.99 by more than 0.01:"
             " the difference lies between -0.05 and 0.02 at 0.95",
         ),
     ],
 )
-def test_a_rejection_names_every_bound_that_is_broken(auc, log_loss, low, reason):
-    assert decide(GATE, estimates(auc, log_loss), compared(low, 0.02)) == {"accepted": False, "reason": reason}
+def test_a_challenger_that_passes_is_accepted_and_a_rejection_names_every_bound(
+    auc: float, log_loss: float, low: float | None, accepted: bool, reason: str
+) -> None:
+    estimates = {name: Estimate(value, np.array([value])) for name, value in (("auc", auc), ("log_loss", log_loss))}
+    compared: Comparison = {
+        "metric": "auc",
+        "challenger": 0.98,
+        "champion": 0.99,
+        "difference": -0.01,
+        "interval": [low or 0.0, 0.02],
+        "confidence": 0.95,
+    }
+    decision = decide(GATE, estimates, None if low is None else compared)
+    assert decision == {"accepted": accepted, "reason": reason}
 
 
 def test_a_smaller_error_is_a_positive_difference():

@@ -20,22 +20,10 @@ from pipeline.jobs.preprocess import recordio
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.merge import merge
 from pipeline.jobs.shared.errors import DataFileError, JobError
-from tests.pipeline.jobs.conftest import DOCUMENT, HEADER
+from tests.pipeline.jobs.conftest import HEADER, write_settings
 
 TINY = 0.004
 """MB: a block is 32 bytes, and some ten rows are held."""
-
-
-def settings_of(folder: Path, memory_mb: float = 512, content_type: str = "text/csv", **data) -> Path:
-    path = folder / "settings.json"
-    document = {
-        **DOCUMENT,
-        "data": {**DOCUMENT["data"], **data},
-        "processing": {"memory_mb": memory_mb},
-        "training": {**DOCUMENT["training"], "content_type": content_type},
-    }
-    path.write_text(json.dumps(document))
-    return path
 
 
 def parts(out: Path) -> dict[str, list[bytes]]:
@@ -84,9 +72,9 @@ def test_little_memory_and_several_instances_give_what_one_with_enough_does(tabl
             if shard != "b" or len(extra) % 2:  # an instance may get no file
                 some = lines[number::3] if len(extra) % 2 else lines[number // 2 :: 2]
                 (root / "raw" / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
-        preprocess(settings_of(root), root / "raw", root / "one")
-        preprocess(settings_of(root, TINY), root / "raw", root / "tiny")
-        on_instances(settings_of(root, TINY), [root / "raw" / s for s in "abc"], root / "run", root / "merged")
+        preprocess(write_settings(root), root / "raw", root / "one")
+        preprocess(write_settings(root, TINY), root / "raw", root / "tiny")
+        on_instances(write_settings(root, TINY), [root / "raw" / s for s in "abc"], root / "run", root / "merged")
         assert parts(root / "tiny") == parts(root / "one")
         wanted = {folder: sorted(rows) for folder, rows in parts(root / "one").items()}
         assert {folder: sorted(rows) for folder, rows in parts(root / "merged").items()} == wanted
@@ -107,7 +95,7 @@ def test_recordio_holds_the_rows_of_csv_and_rows_that_instances_share_are_kept_o
         (folder / shard).mkdir()
         (folder / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
     for kind, content_type in (("csv", "text/csv"), ("pbr", recordio.CONTENT_TYPE)):
-        settings = settings_of(tmp_path, content_type=content_type)
+        settings = write_settings(tmp_path, training={"content_type": content_type})
         preprocess(settings, folder, tmp_path / kind)
         on_instances(settings, [folder / "a", folder / "b"], tmp_path / f"run-{kind}", tmp_path / f"merged-{kind}")
     wanted = {name: sorted(rows) for name, rows in parts(tmp_path / "csv").items()}
@@ -142,7 +130,10 @@ def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
         (folder / shard / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
     with pytest.raises(DataFileError) as error:
         on_instances(
-            settings_of(tmp_path, bad_rows={"count": count, "share": 0}), shards, tmp_path / "run", tmp_path / "merged"
+            write_settings(tmp_path, bad_rows={"count": count, "share": 0}),
+            shards,
+            tmp_path / "run",
+            tmp_path / "merged",
         )
     assert str(error.value).startswith(message)
     assert not (tmp_path / "merged").exists()
@@ -168,10 +159,10 @@ def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
 @pytest.mark.parametrize("limit", [{"count": 6, "share": 0}, {"count": 0, "share": 0.1}])
 def test_wrong_rows_within_the_limit_are_kept_aside_and_the_others_are_used(folder, table, tmp_path, memory, limit):
     (folder / "shop.csv").write_text("\n".join(table))
-    preprocess(settings_of(tmp_path), folder, tmp_path / "right")
+    preprocess(write_settings(tmp_path), folder, tmp_path / "right")
     lines, wrong = with_wrong_rows(table)
     (folder / "shop.csv").write_text("\n".join(lines))
-    preprocess(settings_of(tmp_path, memory, bad_rows=limit), folder, tmp_path / "out")
+    preprocess(write_settings(tmp_path, memory, bad_rows=limit), folder, tmp_path / "out")
     assert parts(tmp_path / "out") == parts(tmp_path / "right")
     assert baseline(tmp_path / "out")["rows"] == {**baseline(tmp_path / "right")["rows"], "read": 66, "refused": 6}
     kept = [json.loads(line) for line in (tmp_path / "out/quarantine/quarantine.jsonl").read_text().splitlines()]
@@ -194,7 +185,7 @@ def test_more_wrong_rows_than_the_limit_are_refused_and_nothing_is_left(folder, 
     lines, _ = with_wrong_rows(table)
     (folder / "shop.csv").write_text("\n".join(lines))
     with pytest.raises(JobError) as error:
-        preprocess(settings_of(tmp_path, bad_rows=limit), folder, tmp_path / "out")
+        preprocess(write_settings(tmp_path, bad_rows=limit), folder, tmp_path / "out")
     assert str(error.value).startswith(message)
     assert not (tmp_path / "out").exists()
 
@@ -206,7 +197,7 @@ def columns(table: list[str]) -> dict[str, list[str]]:
 @pytest.mark.parametrize("kind", ["gzip", "members", "parquet", "dictionary"])
 def test_other_formats_of_the_same_rows_give_the_same_result(folder, table, tmp_path, kind):
     (folder / "shop.csv").write_text("\n".join(table))
-    preprocess(settings_of(tmp_path), folder, tmp_path / "csv")
+    preprocess(write_settings(tmp_path), folder, tmp_path / "csv")
     text = (folder / "shop.csv").read_bytes()
     (folder / "shop.csv").unlink()
     if kind == "gzip":
@@ -218,7 +209,7 @@ def test_other_formats_of_the_same_rows_give_the_same_result(folder, table, tmp_
         if kind == "dictionary":
             rows = rows.set_column(3, "bought", rows["bought"].dictionary_encode())
         pq.write_table(rows, folder / "shop.parquet", row_group_size=7)
-    preprocess(settings_of(tmp_path, TINY), folder, tmp_path / "other")
+    preprocess(write_settings(tmp_path, TINY), folder, tmp_path / "other")
     assert parts(tmp_path / "other") == parts(tmp_path / "csv")
 
 
@@ -236,7 +227,7 @@ def test_a_wrong_parquet_file_is_refused_with_the_place(folder, tmp_path, change
     right = {"customer": ["a", "b", "c"], "age": [1, 2, 3], "visits": [1.0, 2.0, 3.0], "bought": ["no", "yes", "no"]}
     pq.write_table(pa.table({**right, **change}), folder / "shop.parquet")
     with pytest.raises(DataFileError) as error:
-        preprocess(settings_of(tmp_path), folder, tmp_path / "out")
+        preprocess(write_settings(tmp_path), folder, tmp_path / "out")
     assert str(error.value).startswith(message)
 
 
@@ -244,7 +235,7 @@ def test_a_wrong_parquet_file_is_refused_with_the_place(folder, tmp_path, change
 def test_a_file_that_is_not_what_its_name_says_is_named(folder, tmp_path, name, content):
     (folder / name).write_bytes(content)
     with pytest.raises(DataFileError, match=f"^{name}: "):
-        preprocess(settings_of(tmp_path), folder, tmp_path / "out")
+        preprocess(write_settings(tmp_path), folder, tmp_path / "out")
 
 
 def test_a_full_disk_is_reported_and_leaves_no_part_behind(folder, table, tmp_path):
@@ -252,5 +243,5 @@ def test_a_full_disk_is_reported_and_leaves_no_part_behind(folder, table, tmp_pa
     (tmp_path / "out/validation").mkdir(parents=True)
     (tmp_path / "out/validation/validation-00000.csv").symlink_to("/dev/full")
     with pytest.raises(JobError, match=r"the disk is full: raise processing\.volume_gb"):
-        preprocess(settings_of(tmp_path), folder, tmp_path / "out")
+        preprocess(write_settings(tmp_path), folder, tmp_path / "out")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
