@@ -70,20 +70,22 @@ def test_the_wait_ends_when_the_wanted_config_is_in_service() -> None:
     assert wait_for("new", sagemaker("InService"), cloudwatch(), "shop", ALARMS) == {"config": "new"}
 
 
-def test_an_endpoint_that_is_not_created_yet_is_waited_for() -> None:
-    with pytest.raises(EndpointChanging, match=r"Not InService within endpoint\.deadline_minutes: missing"):
-        wait_for("new", sagemaker(MISSING), cloudwatch(), "shop", ALARMS)
+CANNOT = (EndpointFailed, "The endpoint cannot serve: reason")
 
 
-@pytest.mark.parametrize("status", ["Failed", "UpdateRollbackFailed", "OutOfService"])
-def test_an_endpoint_that_cannot_serve_says_why(status: str) -> None:
-    with pytest.raises(EndpointFailed, match="The endpoint cannot serve: no ping"):
-        wait_for("new", sagemaker(status, reason="no ping"), cloudwatch(), "shop", ALARMS)
-
-
-def test_in_service_with_another_config_is_a_rollback_that_names_its_alarms() -> None:
-    with pytest.raises(RolledBack, match=r'alarms in ALARM: \["shop-5xx"\]. It was rolled back'):
-        wait_for("new", sagemaker("InService", "old", "It was rolled back"), cloudwatch("shop-5xx"), "shop", ALARMS)
+@pytest.mark.parametrize(
+    ("status", "config", "error", "message"),
+    [
+        (MISSING, "new", EndpointChanging, r"Not InService within endpoint\.deadline_minutes: missing"),
+        *((status, "new", *CANNOT) for status in ("Failed", "UpdateRollbackFailed", "OutOfService")),
+        ("InService", "old", RolledBack, r'alarms in ALARM: \["shop-5xx"\]. reason'),
+    ],
+)
+def test_an_endpoint_that_does_not_serve_the_config_says_why(
+    status: Any, config: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        wait_for("new", sagemaker(status, config, "reason"), cloudwatch("shop-5xx"), "shop", ALARMS)
 
 
 def test_a_rollback_is_reported_when_cloudwatch_does_not_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,31 +49,16 @@ def test_a_refusal_of_sagemaker_is_a_problem_without_its_message(
     assert problem["type"] != "urn:problem-type:not-deployed" or problem["title"] == "No model has been deployed yet"
 
 
-@pytest.mark.parametrize("answer", ["", "\xff", "<html>", "[]", "null", "{}"])
-def test_an_answer_without_predictions_is_502(call: Any, sagemaker: Any, answer: str) -> None:
-    sagemaker.answer = answer.encode("latin-1")
-    assert call.problem(PATH, BODY) == (502, "model-error")
+WRONG = """[1] [{}] [{"score":0.1}] [{"predicted_label":0}] [{"score":NaN,"predicted_label":0}]
+[{"score":0,"predicted_label":2}] [{"score":0,"predicted_label":-1}] [{"score":0,"predicted_label":0.5}]
+[{"score":"","predicted_label":0}] [{"score":0,"predicted_label":0},{"score":0,"predicted_label":0}] null []"""
 
 
 @pytest.mark.parametrize(
-    "predictions",
-    [
-        "null",
-        "[]",
-        "[1]",
-        "[{}]",
-        '[{"score": 0.1}]',
-        '[{"predicted_label": 0}]',
-        '[{"score": NaN, "predicted_label": 0}]',
-        '[{"score": 0, "predicted_label": 2}]',
-        '[{"score": 0, "predicted_label": -1}]',
-        '[{"score": 0, "predicted_label": 0.5}]',
-        '[{"score": "", "predicted_label": 0}]',
-        '[{"score": 0, "predicted_label": 0}, {"score": 0, "predicted_label": 0}]',
-    ],
+    "answer", ["", "\xff", "<html>", "[]", "null", "{}", *(f'{{"predictions": {value}}}' for value in WRONG.split())]
 )
-def test_a_prediction_that_is_not_a_linear_learners_is_502(call: Any, sagemaker: Any, predictions: str) -> None:
-    sagemaker.answer = f'{{"predictions": {predictions}}}'.encode()
+def test_an_answer_that_is_not_a_linear_learners_is_502(call: Any, sagemaker: Any, answer: str) -> None:
+    sagemaker.answer = answer.encode("latin-1")
     assert call.problem(PATH, BODY) == (502, "model-error")
 
 

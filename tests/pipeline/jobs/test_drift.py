@@ -175,10 +175,21 @@ def test_records_read_by_columns_are_what_they_are_one_by_one(settings, tmp_path
     np.testing.assert_array_equal(np.concatenate([batch.features for batch in batches]), whole.features)
 
 
+def write_inputs(root, *, features, profile, truth):
+    """Write what the job reads beside data capture, and return the folders by the job's argument."""
+    folders = {name: root / name for name in ("window", "baseline", "evaluation")}
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
+    (root / "baseline/baseline.json").write_text(json.dumps({"features": features}))
+    (root / "evaluation/profile.json").write_text(json.dumps(profile))
+    (root / "window/window.json").write_text(json.dumps({"run": "r", "since": "2026-07-31", "until": "2026-08-01"}))
+    (root / "window/ground_truth.csv").write_text("\n".join(["inference_id,row,label", *truth]))
+    return folders
+
+
 def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):
     """The job as a whole: 400 answers of which half were wrong, and the truth of them."""
-    for name in ("data_capture", "window", "baseline", "evaluation"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "data_capture").mkdir()
     generator = np.random.default_rng(6)
     rows = [[round(age, 3), round(visits, 3)] for age, visits in generator.normal(40, 10, (400, 2))]
     lines = [record([row], [(0.9, 1) if number % 2 else (0.1, 0)], f"id-{number}") for number, row in enumerate(rows)]
@@ -187,15 +198,10 @@ def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings,
         name: distribution(np.array(column))
         for name, column in zip(settings.features, zip(*rows, strict=True), strict=True)
     }
-    (tmp_path / "baseline/baseline.json").write_text(json.dumps({"features": features}))
-    (tmp_path / "evaluation/profile.json").write_text(json.dumps({"labels": {"no": 50, "yes": 50}}))
-    (tmp_path / "window/window.json").write_text(json.dumps({"run": "r", "since": "2026-07-31", "until": "2026-08-01"}))
     truth = [f"id-{number},1,{'yes' if number % 4 == 1 else 'no'}" for number in range(400)]
-    (tmp_path / "window/ground_truth.csv").write_text(
-        "\n".join(["inference_id,row,label", *truth, "id-x,1,yes", "id-1,1,perhaps"])
-    )
-    folders = {name: tmp_path / name for name in ("data_capture", "window", "baseline", "evaluation")}
-    drift(settings_file, **folders, output=tmp_path / "out")
+    truth += ["id-x,1,yes", "id-1,1,perhaps"]
+    folders = write_inputs(tmp_path, features=features, profile={"labels": {"no": 50, "yes": 50}}, truth=truth)
+    drift(settings_file, data_capture=tmp_path / "data_capture", **folders, output=tmp_path / "out")
     found = json.loads((tmp_path / "out/drift.json").read_text())
     assert [found["quality"][key] for key in ("truths", "joined", "unknown")] == [401, 400, 1]
     assert found["quality"]["metrics"]["accuracy"] == 0.75

@@ -14,6 +14,8 @@ from pipeline.jobs.shared.distributions import distribution
 from pipeline.jobs.shared.errors import JobError, PredictionsError
 from pipeline.jobs.shared.metrics import Predictions
 
+WRONG = tomllib.loads(Path(__file__).with_name("wrong_answers.toml").read_text("utf-8"))
+
 
 def lines(path, documents):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,36 +101,13 @@ def test_many_shards_are_one(answered, settings_file):
     assert evaluated(answered, settings_file, "old") == whole
 
 
-HOLDOUT = "both must come from the same hold-out, one line each, but"
-MISMATCHED = {
-    "a shard missing": (
-        (70, 70),
-        (70, 70, 60),
-        f"140 predictions for 200 labels: {HOLDOUT} there are 2 files of predictions and 3 of labels: nothing goes with"
-        " labels-algo-2-00000.jsonl",
-    ),
-    "a shard longer": (
-        (70, 80, 50),
-        (70, 70, 50),
-        f"200 predictions for 190 labels: {HOLDOUT} holdout-algo-1-00001.jsonl.out, row 71 has no line in"
-        " labels-algo-1-00001.jsonl",
-    ),
-    "a shard shorter": (
-        (70, 70, 50),
-        (70, 70, 60),
-        f"190 predictions for 200 labels: {HOLDOUT} labels-algo-2-00000.jsonl, row 51 has no line in"
-        " holdout-algo-2-00000.jsonl.out",
-    ),
-}
-
-
-@pytest.mark.parametrize(("answers", "labels", "message"), MISMATCHED.values(), ids=MISMATCHED)
-def test_shards_that_do_not_go_together_are_named(answered, settings_file, answers, labels, message):
-    sharded(answered, "new", "holdout-{}.jsonl.out", answers)
-    sharded(answered, "labels", "labels-{}.jsonl", labels)
+@pytest.mark.parametrize("case", WRONG["shards"].values(), ids=WRONG["shards"])
+def test_shards_that_do_not_go_together_are_named(answered, settings_file, case):
+    sharded(answered, "new", "holdout-{}.jsonl.out", case["answers"])
+    sharded(answered, "labels", "labels-{}.jsonl", case["labels"])
     with pytest.raises(PredictionsError) as error:
         evaluated(answered, settings_file)
-    assert str(error.value) == f"{answered / 'predictions/challenger'}: {message}"
+    assert str(error.value) == f"{answered / 'predictions/challenger'}: {case['message']}"
 
 
 def test_curves_follow_scikit_learn_and_end_in_the_corner():
@@ -148,10 +127,7 @@ def test_curves_follow_scikit_learn_and_end_in_the_corner():
     assert set(zip(pairs["precisions"], pairs["recalls"], strict=True)) <= known
 
 
-WRONG = tomllib.loads(Path(__file__).with_name("wrong_answers.toml").read_text("utf-8"))
-
-
-@pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("case", WRONG["lines"].values(), ids=WRONG["lines"])
 def test_predictions_that_cannot_be_read_are_refused_with_the_place(tmp_path, settings, monkeypatch, case):
     monkeypatch.setattr("pipeline.jobs.shared.json_lines.BLOCK_BYTES", 100)
     (tmp_path / "x.out").write_bytes(case["content"].encode(case.get("encoding", "utf-8")))

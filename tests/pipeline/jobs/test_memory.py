@@ -1,6 +1,5 @@
 """Peak memory of the jobs as rows grow tenfold: the interpreter's own, and a few numbers a row."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.jobs.shared.distributions import distribution
-from tests.pipeline.jobs.test_drift import record
+from tests.pipeline.jobs.test_drift import record, write_inputs
 
 pytestmark = pytest.mark.full
 ROOT = Path(__file__).parents[3]
@@ -58,25 +57,18 @@ def test_evaluate_keeps_a_few_numbers_a_row(tmp_path, settings_file):
 
 
 def test_drift_keeps_no_row_but_those_whose_ground_truth_is_known(tmp_path, settings_file, settings):
-    for name in ("window", "baseline", "evaluation"):
-        (tmp_path / name).mkdir()
     known = distribution(np.random.default_rng(2).normal(40, 10, 1000))
-    (tmp_path / "baseline/baseline.json").write_text(json.dumps({"features": dict.fromkeys(settings.features, known)}))
-    (tmp_path / "evaluation/profile.json").write_text(json.dumps({"score": known, "labels": {"no": 1, "yes": 1}}))
-    (tmp_path / "window/window.json").write_text(json.dumps({"run": "r", "since": "2026-07-31", "until": "2026-08-01"}))
+    features, profile = dict.fromkeys(settings.features, known), {"score": known, "labels": {"no": 1, "yes": 1}}
     peaks = []
     for requests in (5_000, 50_000):
-        captured, truth = tmp_path / f"{requests}", ["inference_id,row,label"]
+        captured, truth = tmp_path / f"{requests}", []
         captured.mkdir()
         with (captured / "a.jsonl").open("w") as file:
             for number in range(requests):
                 rows = np.random.default_rng(number).normal(40, 10, (30, 2)).tolist()
                 file.write(record(rows, [(0.1 + 0.8 * (number % 2), number % 2)] * 30, f"id-{number}") + "\n")
                 truth.append(f"id-{number},1,{'yes' if number % 3 else 'no'}")
-        (tmp_path / "window/ground_truth.csv").write_text("\n".join(truth))
-        folders = {name: tmp_path / name for name in ("window", "baseline", "evaluation")}
-        peaks.append(
-            peak("drift", settings=settings_file, output=tmp_path / "out", **{"data-capture": captured}, **folders)
-        )
+        folders = write_inputs(tmp_path, features=features, profile=profile, truth=truth) | {"data-capture": captured}
+        peaks.append(peak("drift", settings=settings_file, output=tmp_path / "out", **folders))
     print(f"drift: {peaks[0] >> 20} and {peaks[1] >> 20} MiB")
     assert (peaks[1] - peaks[0]) / (45_000 * 30) < 20
