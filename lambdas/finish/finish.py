@@ -1,8 +1,8 @@
 """The one place where executions end: free the lease, and send one notification to people and to programs."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -53,13 +53,12 @@ class Finish:
         entry = {"Source": f"{self.project}.{source}", "DetailType": event, "Detail": text, "EventBusName": "default"}
         subject = f"{self.project}: {document['outcome']}"[:SUBJECT_LENGTH]
         failed = []
-        ways: list[Callable[[], Any]] = [
-            lambda: self.sns.publish(TopicArn=self.topic, Subject=subject, Message=text),
-            lambda: self.events.put_events(Entries=[entry]),
-        ]
-        for way in ways:
+        for publish in (
+            partial(self.sns.publish, TopicArn=self.topic, Subject=subject, Message=text),
+            partial(self.events.put_events, Entries=[entry]),
+        ):
             try:
-                way()
+                publish()
             except (BotoCoreError, ClientError) as error:
                 failed.append(f"a notification failed: {error}")
         return failed
@@ -141,15 +140,10 @@ def aborted(parts: Finish, detail: Document) -> Document:
     error for an event that comes twice.
     """
     execution, status = detail["executionArn"], detail["status"]
-    state = {"request": _object(detail.get("input"))}
+    given = json.loads(detail.get("input") or "{}")  # absent when it is too long for the event
+    state = {"request": given if isinstance(given, dict) else {}}
     freed = parts.free_lease(execution)
     if state["request"].get("parent") or (status == "FAILED" and not freed):
         return {}
     document = parts.document(Outcome("aborted", f"the execution ended as {status}"), execution, state)
     return {**document, "warnings": parts.notify(document)}
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    """An execution's input, empty when it is no JSON object or too long for the event."""
-    document = json.loads(text or "{}")
-    return document if isinstance(document, dict) else {}

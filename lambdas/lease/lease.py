@@ -40,7 +40,7 @@ def acquire(lease: Lease, execution: str, request: dict[str, Any], *, now: int, 
         LeaseHeld: another running execution owns the lease, or the parent does not.
         Superseded: the request is for data, and another run's data is newer.
     """
-    held = _read(lease)
+    held = _plain(lease.dynamodb.get_item(**lease.item, ConsistentRead=True).get("Item", {}))
     _check_newest(request, execution, held)
     owner = held.get("owner", "")
     if parent := request.get("parent"):
@@ -70,10 +70,6 @@ def _take(lease: Lease, execution: str, dead: str, now: int, seconds: int) -> di
     except lease.dynamodb.exceptions.ConditionalCheckFailedException:
         raise LeaseHeld(f"{lease.endpoint}: another execution owns the lease") from None
     return _plain(written["Attributes"])
-
-
-def _read(lease: Lease) -> dict[str, str]:
-    return _plain(lease.dynamodb.get_item(**lease.item, ConsistentRead=True).get("Item", {}))
 
 
 def _plain(item: dict[str, Any]) -> dict[str, str]:
