@@ -35,7 +35,7 @@ class WindowCounts:
             rows=self.rows + other.rows,
             requests=self.requests + other.requests,
             unreadable=self.unreadable + other.unreadable,
-            features=tuple(one + more for one, more in zip(self.features, other.features, strict=True)),
+            features=tuple(map(add, self.features, other.features)),
             score=self.score + other.score if self.score and other.score else None,
             classes=self.classes + other.classes,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ..shared.arrow import to_numpy
 from ..shared.errors import PredictionsError, place, shortened
@@ -46,14 +47,11 @@ class _Column:
     classes: int = 0  # a class number from 0 to below this; 0: any finite number
     width: int = 0  # the length of the list of numbers on each line; 0: a number
 
-    @property
-    def arrow_type(self) -> pa.DataType:
-        return pa.list_(pa.float64()) if self.width else pa.float64()
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
+    def shaped(self, values: NDArray[Any] | list[float]) -> Numbers:
+        """Return all lines' values, shape (rows,) or (rows, width)."""
         # Class numbers are read as fractions: containers of 2019 answered 0.0, later ones 0.
-        return np.min_scalar_type(-self.classes) if self.classes else np.dtype(np.float64)
+        kind = np.min_scalar_type(-self.classes) if self.classes else np.dtype(np.float64)
+        return np.array(values, kind).reshape((-1, self.width) if self.width else -1)
 
     def array(self, column: pa.Array) -> Numbers | None:
         """Return the values; None when a line lacks a valid one."""
@@ -66,7 +64,7 @@ class _Column:
         values = to_numpy(column)
         if not np.isfinite(values).all() or (self.classes and not np.isin(values, np.arange(self.classes)).all()):
             return None
-        return values.astype(self.dtype).reshape((-1, self.width) if self.width else -1)
+        return self.shaped(values)
 
     def value(self, where: str, document: dict[str, Any]) -> list[float]:
         """Return the value of one line, or its values. Raises PredictionsError: it is not valid."""
@@ -100,7 +98,10 @@ def _read(directory: Path, suffix: str, columns: list[_Column]) -> tuple[list[Nu
 
 
 def _fast(block: Block, columns: list[_Column]) -> list[Numbers] | None:
-    found = block.columns(pa.schema([(column.key, column.arrow_type) for column in columns]))
+    numbers = pa.float64()
+    found = block.columns(
+        pa.schema([(column.key, pa.list_(numbers) if column.width else numbers) for column in columns])
+    )
     if found is None:
         return None
     arrays = [column.array(values) for column, values in zip(columns, found, strict=True)]
@@ -109,15 +110,12 @@ def _fast(block: Block, columns: list[_Column]) -> list[Numbers] | None:
 
 def _line_by_line(block: Block, columns: list[_Column]) -> list[Numbers]:
     """Read a block that has a fault, or blank lines, with an error that names the line."""
-    kept: list[list[list[float]]] = [[] for _ in columns]
+    kept: list[list[float]] = [[] for _ in columns]
     for number, line, document in block.documents():
         where = place(block.file, number)
         if not isinstance(document, dict):
             text = shortened(line.decode("utf-8", "backslashreplace").strip())
             raise PredictionsError(f"{where}: {text} is not a JSON object: run the job before this one again")
         for column, values in zip(columns, kept, strict=True):
-            values.append(column.value(where, document))
-    return [
-        np.array(values, column.dtype).reshape((-1, column.width) if column.width else -1)
-        for column, values in zip(columns, kept, strict=True)
-    ]
+            values.extend(column.value(where, document))
+    return [column.shaped(values) for column, values in zip(columns, kept, strict=True)]

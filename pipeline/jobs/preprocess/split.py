@@ -1,7 +1,4 @@
-"""Train, validation and hold-out: the part of a row, and the files of a part.
-
-A hash of a row's features decides its part, so that it stays there over retrains.
-"""
+"""Train, validation and hold-out: a hash of a row's features decides its part, which it keeps over retrains."""
 
 import io
 from collections.abc import Iterator
