@@ -1,6 +1,7 @@
-"""What `cdk synth` and `cdk deploy` run."""
+"""The app that `cdk synth` and `cdk deploy` run."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import aws_cdk
@@ -18,20 +19,33 @@ FLAGS = {
 
 
 def build(settings: Settings, *, region: str, account: str | None = None, out: Path | None = None) -> aws_cdk.App:
-    """The app with its stack, not synthesised yet; nothing wrong that cdk-nag knows is let through."""
+    """Return the pipeline's app, not synthesised yet."""
+    return app_of(PipelineStack, settings, region=region, account=account, out=out)
+
+
+def app_of(
+    kind: Callable[..., aws_cdk.Stack],
+    settings: Settings,
+    suffix: str = "",
+    *,
+    region: str,
+    account: str | None,
+    out: Path | None,
+) -> aws_cdk.App:
+    """Return an app with one stack, `{project}{suffix}`, which cdk-nag checks when it is synthesised."""
     app = aws_cdk.App(context=FLAGS, outdir=str(out) if out else None, analytics_reporting=False)
-    environment = aws_cdk.Environment(account=account, region=region)
-    stack = PipelineStack(app, settings.project.name, settings=settings, env=environment)
-    add_checks(app, stack, "pipeline", settings.project.name)
+    project, environment = settings.project.name, aws_cdk.Environment(account=account, region=region)
+    stack = kind(app, f"{project}{suffix}", settings, env=environment)
+    add_checks(app, stack, "delivery" if suffix else "pipeline", project)
     return app
 
 
-def main() -> None:
-    """Synthesises for the region that the CDK CLI or the environment names; needs no credentials."""
+def synthesise(build: Callable[..., aws_cdk.App], stage: str | None = None) -> None:
+    """Synthesise for the region that the CDK CLI or the environment names; needs no credentials."""
     region = os.environ.get("CDK_DEFAULT_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    settings = load(os.environ.get("PIPELINE_CONFIG", "pipeline.toml"))
+    settings = load(os.environ.get("PIPELINE_CONFIG", "pipeline.toml"), stage)
     build(settings, region=region, account=os.environ.get("CDK_DEFAULT_ACCOUNT")).synth()
 
 
 if __name__ == "__main__":
-    main()
+    synthesise(build)

@@ -1,4 +1,4 @@
-"""Where the data lies: the key that encrypts everything, and the bucket of uploads and runs."""
+"""The data: the key that encrypts everything, and the bucket of uploads and runs."""
 
 from typing import cast
 
@@ -8,13 +8,16 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from cdk.permissions import allow
+
 
 class DataStore(Construct):
-    """One customer managed key, and one versioned bucket that is encrypted with it, closed, and reached by TLS only."""
+    """One customer managed key, and one versioned bucket that it encrypts: not public, and reached only by TLS."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, removal: RemovalPolicy) -> None:
+    def __init__(self, scope: Construct, construct_id: str, removal: RemovalPolicy) -> None:
         super().__init__(scope, construct_id)
         self.key = kms.Key(self, "Key", enable_key_rotation=True, removal_policy=removal)
+        days = Duration.days
         self.logs = s3.Bucket(
             self,
             "AccessLogs",
@@ -22,8 +25,11 @@ class DataStore(Construct):
             # Server access logs can be delivered to a bucket with S3-managed keys only (S3 User Guide).
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
-            lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(90))],
+            lifecycle_rules=[s3.LifecycleRule(expiration=days(90))],
             removal_policy=removal,
+        )
+        lifecycle = s3.LifecycleRule(
+            abort_incomplete_multipart_upload_after=days(7), noncurrent_version_expiration=days(90)
         )
         self.bucket = s3.Bucket(
             self,
@@ -36,12 +42,7 @@ class DataStore(Construct):
             enforce_ssl=True,
             server_access_logs_bucket=self.logs,
             server_access_logs_prefix="data/",
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    abort_incomplete_multipart_upload_after=Duration.days(7),
-                    noncurrent_version_expiration=Duration.days(90),
-                )
-            ],
+            lifecycle_rules=[lifecycle],
             removal_policy=removal,
         )
         # `event_bridge_enabled` would do this by a custom resource with a Lambda and a role of its own.
@@ -50,38 +51,31 @@ class DataStore(Construct):
             "NotificationConfiguration.EventBridgeConfiguration", {"EventBridgeEnabled": True}
         )
 
-    def for_jobs(self, *, raw: str) -> list[iam.PolicyStatement]:
-        """What jobs and the endpoint may do: read the uploads, read and write the runs, write what is captured."""
+    def for_jobs(self, raw: str) -> list[iam.PolicyStatement]:
+        """Allow jobs and the endpoint to read the uploads, read and write the runs, and write the data capture."""
         files = self.bucket.arn_for_objects
         return [
-            iam.PolicyStatement(actions=["s3:GetObject"], resources=[files(f"{raw}*"), files("runs/*")]),
-            iam.PolicyStatement(actions=["s3:PutObject"], resources=[files("runs/*"), files("data-capture/*")]),
-            iam.PolicyStatement(
-                actions=["s3:ListBucket"],
-                resources=[self.bucket.bucket_arn],
-                conditions={"StringLike": {"s3:prefix": [f"{raw}*", "runs/*"]}},
-            ),
-            iam.PolicyStatement(
-                actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-                resources=[self.key.key_arn],
-            ),
+            allow("s3:GetObject", files(f"{raw}*"), files("runs/*")),
+            allow("s3:PutObject", files("runs/*"), files("data-capture/*")),
+            self.list_objects(f"{raw}*", "runs/*"),
+            allow("kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey", self.key.key_arn),
             self.encrypt_volumes(),
         ]
 
+    def list_objects(self, *prefixes: str) -> iam.PolicyStatement:
+        """Allow to list the objects under these prefixes."""
+        return allow("s3:ListBucket", self.bucket.bucket_arn, where={"StringLike": {"s3:prefix": list(prefixes)}})
+
     def encrypt_volumes(self) -> iam.PolicyStatement:
-        """Letting EBS use the key (SageMaker Developer Guide, execution roles: "volume KMS key")."""
-        return iam.PolicyStatement(
-            actions=["kms:CreateGrant"],
-            resources=[self.key.key_arn],
-            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
-        )
+        """Allow EBS to use the key (SageMaker Developer Guide, execution roles: "volume KMS key")."""
+        return allow("kms:CreateGrant", self.key.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
     def use_key(self, *services: str) -> iam.PolicyStatement:
-        """Using the key through services, which do it in their caller's name."""
+        """Allow the use of the key through services, which use it in their caller's name."""
+        through = {"StringEquals": {"kms:ViaService": [self.service(name) for name in services]}}
+        return allow("kms:Decrypt kms:GenerateDataKey", self.key.key_arn, where=through)
+
+    def service(self, name: str) -> str:
+        """Return the host name of a service in the stack's region, as the condition kms:ViaService has it."""
         stack = Stack.of(self)
-        through = [f"{service}.{stack.region}.{stack.url_suffix}" for service in services]
-        return iam.PolicyStatement(
-            actions=["kms:Decrypt", "kms:GenerateDataKey"],
-            resources=[self.key.key_arn],
-            conditions={"StringEquals": {"kms:ViaService": through}},
-        )
+        return f"{name}.{stack.region}.{stack.url_suffix}"

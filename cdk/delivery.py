@@ -3,7 +3,6 @@
 It is an app and a stack of its own. `make delivery` deploys it once, manually, because it cannot deploy itself.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,14 @@ from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from cdk.app import FLAGS
+from cdk.app import app_of, synthesise
 from cdk.data import DataStore
 from cdk.functions import log_group
-from cdk.nag import add_checks
-from pipeline.config import Settings, load
+from cdk.permissions import allow, arn
+from pipeline.config import Settings
 
 IMAGE = codebuild.LinuxBuildImage.STANDARD_7_0
 """It has the runtimes of the buildspecs. It runs unprivileged: no build needs Docker."""
@@ -31,9 +29,9 @@ BOOTSTRAP = ("deploy", "file-publishing", "lookup")
 class DeliveryStack(Stack):
     """The delivery pipeline from the repository to production."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **kwargs: Any) -> None:
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, description=f"Delivers {settings.project.name}", **kwargs)
-        store = DataStore(self, "Artifacts", removal=RemovalPolicy.DESTROY)
+        store = DataStore(self, "Artifacts", RemovalPolicy.DESTROY)
         self._key = store.key
         delivery = settings.delivery
         owner, _, repository = delivery.repository.partition("/")
@@ -107,8 +105,7 @@ class DeliveryStack(Stack):
         spec = codebuild.BuildSpec.from_object({"version": "0.2", "phases": phases})
         project = codebuild.PipelineProject(self, name, build_spec=spec, **self._build(name))
         roles = [f"cdk-hnb659fds-{role}-role-{self.account}-{self.region}" for role in BOOTSTRAP]
-        arns = [self.format_arn(service="iam", region="", resource="role", resource_name=role) for role in roles]
-        project.add_to_role_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=arns))
+        project.add_to_role_policy(allow("sts:AssumeRole", *(arn(self, "iam:role", role, region="") for role in roles)))
         return actions.CodeBuildAction(action_name="Deploy", project=project, input=code)
 
 
@@ -116,14 +113,8 @@ def build(settings: Settings, *, region: str, account: str | None = None, out: P
     """Return the app, not synthesised yet; raises ValueError when `[delivery]` is incomplete."""
     if not settings.delivery.connection or not settings.delivery.repository:
         raise ValueError("pipeline.toml, [delivery]: set repository and connection (see docs/deploy.md)")
-    app = aws_cdk.App(context=FLAGS, outdir=str(out) if out else None, analytics_reporting=False)
-    name = f"{settings.project.name}-delivery"
-    stack = DeliveryStack(app, name, settings=settings, env=aws_cdk.Environment(account=account, region=region))
-    add_checks(app, stack, "delivery", settings.project.name)
-    return app
+    return app_of(DeliveryStack, settings, "-delivery", region=region, account=account, out=out)
 
 
 if __name__ == "__main__":
-    here = os.environ.get("CDK_DEFAULT_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    dev = load(os.environ.get("PIPELINE_CONFIG", "pipeline.toml"), "dev")
-    build(dev, region=here, account=os.environ.get("CDK_DEFAULT_ACCOUNT")).synth()
+    synthesise(build, "dev")

@@ -1,5 +1,6 @@
 """The SageMaker jobs: their program, settings and images, and the role that they and the endpoint have."""
 
+import shutil
 from pathlib import Path
 
 from aws_cdk import Stack
@@ -7,32 +8,46 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
-from cdk import assembly, permissions
 from cdk.data import DataStore
-from cdk.jobs_package import write_jobs
+from cdk.functions import output_folder
 from cdk.network import Network
-from pipeline import images
+from cdk.permissions import allow, inside_jobs
 from pipeline.config import Settings
+from pipeline.images import image_uris_of
+
+JOBS = Path(__file__).parent.parent / "pipeline" / "jobs"
+MAIN = """\
+import os, sys
+from jobs.__main__ import main
+code = main()
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)
+"""
+"""Without the interpreter's own end: pyarrow 17 on Python 3.10 sometimes aborts there, after all output was written."""
 
 
 class Jobs(Construct):
-    """`role` is the jobs' and the endpoint's; `ports` are the parts that the state machines name in each job."""
+    """`role` is the jobs' and the endpoint's; `ports` are the values that the state machines name in each job."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, settings: Settings, data: DataStore, network: Network | None
+        self, scope: Construct, construct_id: str, settings: Settings, data: DataStore, network: Network | None
     ) -> None:
         super().__init__(scope, construct_id)
-        stack = Stack.of(self)
-        folder = assembly.folder(self)
+        folder = output_folder(self)
+        (folder / "settings.json").write_text(settings.to_json())
         program = assets.Asset(self, "Program", path=str(write_jobs(folder / "jobs-package")))
-        document = assets.Asset(self, "Settings", path=str(_written(settings, folder)))
-        image = {"Processing": images.processing(stack.region), "Training": images.training(stack.region)}
+        document = assets.Asset(self, "Settings", path=str(folder / "settings.json"))
+        images = image_uris_of(Stack.of(self).region)
+        # The shipped files alone: `Asset.grant_read` would allow the whole asset bucket.
+        keys = [asset.s3_object_key for asset in (program, document)]
         self._network = network
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         for statement in [
-            *data.for_jobs(raw=settings.data.prefix),
-            *permissions.inside_jobs(stack, list(image.values())),
-            *_read_assets(program, document),
+            *data.for_jobs(settings.data.prefix),
+            *inside_jobs(self, list(images.values())),
+            allow("s3:GetObject", *map(program.bucket.arn_for_objects, keys)),
+            allow("s3:ListBucket", program.bucket.bucket_arn, where={"StringEquals": {"s3:prefix": keys}}),
             *(network.interface_statements() if network else []),
         ]:
             self.allow(statement)
@@ -41,36 +56,25 @@ class Jobs(Construct):
             "DataBucket": data.bucket.bucket_name,
             "DataKey": data.key.key_arn,
             "JobsFile": program.s3_object_key,
-            "ProcessingImage": image["Processing"],
             "SageMakerRole": self.role.role_arn,
             "SettingsFile": document.s3_object_key,
-            "TrainingImage": image["Training"],
+            **images,
             **(network.ports if network else {}),
         }
 
     def allow(self, statement: iam.PolicyStatement) -> None:
-        """Allow the jobs something: by their role, and by the way to S3 out of the VPC if there is one."""
+        """Add a permission to the jobs' role, and to the VPC's way to S3 if there is one."""
         self.role.add_to_principal_policy(statement)
         if self._network:
             self._network.allow_s3(self.role, statement)
 
 
-def _written(settings: Settings, folder: Path) -> Path:
-    """The settings as the jobs read them, in a file that CDK can ship."""
-    path = folder / "settings.json"
-    path.write_text(settings.to_json())
-    return path
+def write_jobs(target: Path) -> Path:
+    """Write the content of jobs.zip to the folder `target`, and return it; containers run `python3 jobs.zip COMMAND`.
 
-
-def _read_assets(*shipped: assets.Asset) -> list[iam.PolicyStatement]:
-    """Reading the shipped files alone; `Asset.grant_read` would open the whole asset bucket."""
-    objects = [asset.bucket.arn_for_objects(asset.s3_object_key) for asset in shipped]
-    keys = [asset.s3_object_key for asset in shipped]
-    return [
-        iam.PolicyStatement(actions=["s3:GetObject"], resources=objects),
-        iam.PolicyStatement(
-            actions=["s3:ListBucket"],
-            resources=[shipped[0].bucket.bucket_arn],
-            conditions={"StringEquals": {"s3:prefix": keys}},
-        ),
-    ]
+    It is the package `jobs` and a __main__.py.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(JOBS, target / "jobs", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    (target / "__main__.py").write_text(MAIN, encoding="utf-8")
+    return target

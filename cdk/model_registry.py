@@ -5,13 +5,11 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 
-def model_registry(scope: Construct, construct_id: str, *, project: str) -> sagemaker.CfnModelPackageGroup:
-    """The group, which goes with the stack: its name is fixed, so a kept one would stop the next stack."""
+def model_registry(scope: Construct, project: str) -> sagemaker.CfnModelPackageGroup:
+    """Return the group, deleted with the stack: its name is fixed, so a kept group would stop the next stack."""
+    description = f"Every model that a run of {project} trained"
     group = sagemaker.CfnModelPackageGroup(
-        scope,
-        construct_id,
-        model_package_group_name=project,
-        model_package_group_description=f"Every model that a run of {project} trained",
+        scope, "ModelRegistry", model_package_group_name=project, model_package_group_description=description
     )
     group.apply_removal_policy(RemovalPolicy.DESTROY)
     return group

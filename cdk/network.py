@@ -1,10 +1,11 @@
 """The VPC of the jobs and the endpoint, by setting: it has a route to S3 and to nothing else."""
 
-from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+
+from cdk.permissions import allow, arn
 
 CIDR = "10.0.0.0/20"
 """About 2,000 addresses per zone; an instance needs two (SageMaker Developer Guide, "Ensure That Subnets Have Enough
@@ -21,14 +22,14 @@ class Network(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, logs: s3.IBucket, peers: bool) -> None:
         super().__init__(scope, construct_id)
-        subnets = ec2.SubnetConfiguration(name="Jobs", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+        isolated = ec2.SubnetConfiguration(name="Jobs", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr(CIDR),
             max_azs=2,
             create_internet_gateway=False,
-            subnet_configuration=[subnets],
+            subnet_configuration=[isolated],
             flow_logs={"Flow": ec2.FlowLogOptions(destination=ec2.FlowLogDestination.to_s3(logs, "flow"))},
         )
         self._s3 = self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
@@ -59,22 +60,20 @@ class Network(Construct):
 
         (SageMaker Developer Guide, "How to use SageMaker AI execution roles", private VPC.)
         """
-
-        def arn(resource: str, name: str) -> str:
-            return Stack.of(self).format_arn(service="ec2", resource=resource, resource_name=name)
-
-        subnets = [arn("subnet", self.ports[port]) for port in ("Subnet1", "Subnet2")]
-        group = arn("security-group", self.ports["SecurityGroup"])
-        any_interface = arn("network-interface", "*")  # EC2 generates their ids
-        changes = ["CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission"]
-        # Describe actions have no resource (Service Authorization Reference, Amazon EC2).
-        described = ["DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"]
+        subnets = [arn(self, "ec2:subnet", self.ports[port]) for port in ("Subnet1", "Subnet2")]
+        group = arn(self, "ec2:security-group", self.ports["SecurityGroup"])
+        interfaces = arn(self, "ec2:network-interface", "*")  # EC2 generates their ids
         return [
-            iam.PolicyStatement(actions=["ec2:CreateNetworkInterface"], resources=[any_interface, group, *subnets]),
-            iam.PolicyStatement(
-                actions=[f"ec2:{action}" for action in changes],
-                resources=[any_interface],
-                conditions={"ArnEquals": {"ec2:Subnet": subnets}},
+            allow("ec2:CreateNetworkInterface", interfaces, group, *subnets),
+            allow(
+                "ec2:CreateNetworkInterfacePermission ec2:DeleteNetworkInterface ec2:DeleteNetworkInterfacePermission",
+                interfaces,
+                where={"ArnEquals": {"ec2:Subnet": subnets}},
             ),
-            iam.PolicyStatement(actions=[f"ec2:Describe{name}" for name in described], resources=["*"]),
+            # Describe actions have no resource (Service Authorization Reference, Amazon EC2).
+            allow(
+                "ec2:DescribeDhcpOptions ec2:DescribeNetworkInterfaces ec2:DescribeSecurityGroups ec2:DescribeSubnets"
+                " ec2:DescribeVpcs",
+                "*",
+            ),
         ]

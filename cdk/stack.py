@@ -9,10 +9,10 @@ from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from cdk.api.prediction_api import PredictionApi
-from cdk.budget import Budget
+from cdk.budget import add_budget
 from cdk.data import DataStore
-from cdk.deploy import Deploy
-from cdk.drift import Drift
+from cdk.deploy import deploy_machine
+from cdk.drift import drift_machine
 from cdk.finish import Finish
 from cdk.functions import LOG_DAYS
 from cdk.jobs import Jobs
@@ -21,7 +21,8 @@ from cdk.live_endpoint import LiveEndpoint
 from cdk.model_registry import model_registry
 from cdk.network import Network
 from cdk.observability import Observability
-from cdk.retrain import Retrain
+from cdk.retrain import retrain_machine
+from cdk.state_machine import Parts
 from cdk.triggers import Triggers
 from pipeline.config import Settings
 
@@ -29,93 +30,51 @@ from pipeline.config import Settings
 class PipelineStack(Stack):
     """Data, the serving API, and the workflow that retrains what it serves."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **kwargs: Any) -> None:
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, description=f"Retrains and serves {settings.project.name}", **kwargs)
         self.node.set_context(LOG_DAYS, settings.stack.log_days)
-        project = endpoint_name = settings.project.name
+        project = settings.project.name
 
-        keep = RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY
-        data = DataStore(self, "Data", removal=keep)
+        data = DataStore(self, "Data", RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY)
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
-        serving = PredictionApi(self, "Serving", settings=settings, endpoint_name=endpoint_name)
+        serving = PredictionApi(self, "Serving", settings)
         network = None
         if settings.network.vpc:
             network = Network(self, "Network", logs=data.logs, peers=settings.training.instance_count > 1)
-        jobs = Jobs(self, "Jobs", settings=settings, data=data, network=network)
-        registry = model_registry(self, "ModelRegistry", project=project)
-        lease = Lease(self, "ExecutionLease", project=project, data=data, endpoint_name=endpoint_name)
-        live = LiveEndpoint(self, "LiveEndpoint", project=project, endpoint_name=endpoint_name)
-        finish = Finish(
-            self, "Finish", settings=settings, data=data, topic=topic, lease=lease, endpoint_name=endpoint_name
-        )
-        deploy = Deploy(
-            self,
-            "Deploy",
-            settings=settings,
-            data=data,
-            jobs=jobs,
-            lease=lease,
-            live=live,
-            finish=finish,
-            predict=serving.function,
-            endpoint_name=endpoint_name,
-        )
-        retrain = Retrain(
-            self,
-            "Retrain",
-            settings=settings,
-            data=data,
-            jobs=jobs,
-            registry=registry,
-            lease=lease,
-            live=live,
-            deploy=deploy,
-            finish=finish,
-        )
-        triggers = Triggers(
-            self,
-            "Triggers",
-            settings=settings,
-            data=data,
-            machine=retrain.machine,
-            lease=lease.table,
-            endpoint_name=endpoint_name,
-        )
-        finish.watch([retrain.machine, deploy.machine], triggers.dead_letters)
-        drift = Drift(
-            self,
-            "Drift",
-            settings=settings,
-            data=data,
-            jobs=jobs,
-            finish=finish,
-            dead_letters=triggers.dead_letters,
-            endpoint_name=endpoint_name,
-        )
+        jobs = Jobs(self, "Jobs", settings, data, network)
+        registry = model_registry(self, project)
+        lease = Lease(self, "ExecutionLease", project, data)
+        live = LiveEndpoint(self, "LiveEndpoint", project)
+        finish = Finish(self, "Finish", settings, data, topic=topic, lease=lease)
+        parts = Parts(settings, data, jobs, lease, live, finish)
+        deploy = deploy_machine(self, parts, serving.function)
+        retrain = retrain_machine(self, parts, registry, deploy)
+        triggers = Triggers(self, "Triggers", settings, data, machine=retrain, lease=lease.table)
+        finish.watch([retrain, deploy], triggers.dead_letters)
+        drift = drift_machine(self, parts, triggers.dead_letters)
         if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
-            dollars = settings.stack.monthly_budget
-            Budget(self, "Budget", dollars=dollars, name=project, topic=topic, key=data.key)
+            add_budget(self, settings.stack.monthly_budget, project, topic, data)
         Observability(
             self,
             "Observability",
-            settings=settings,
+            project,
             topic=topic,
             serving=serving,
             live=live,
-            retrain=retrain,
             finish=finish,
             triggers=triggers,
+            retrain=retrain,
             drift=drift,
         )
         outputs = {
-            "StateMachine": retrain.machine.state_machine_arn,
-            "DeployMachine": deploy.machine.state_machine_arn,
-            "DriftMachine": drift.machine.state_machine_arn,
+            "StateMachine": retrain.state_machine_arn,
+            "DeployMachine": deploy.state_machine_arn,
+            "DriftMachine": drift.state_machine_arn,
             "Lease": lease.table.table_name,
             "DataBucket": data.bucket.bucket_name,
-            "Endpoint": endpoint_name,
+            "Endpoint": project,
             "ModelPackageGroup": registry.ref,
             "ApiUrl": serving.api.deployment_stage.url_for_path("/"),
             "TriggerFunction": triggers.function.function_name,

@@ -1,7 +1,8 @@
-"""How each state machine is deployed: from its definition, with its ports filled in, and rights of its own."""
+"""How each state machine is deployed: from its definition, with its ports filled in, and permissions of its own."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
@@ -9,29 +10,70 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
+from cdk.data import DataStore
+from cdk.finish import Finish
 from cdk.functions import log_group
+from cdk.jobs import Jobs
+from cdk.lease import Lease
+from cdk.live_endpoint import LiveEndpoint
 from pipeline.config import Settings
 from pipeline.states.building import Definition
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the stack that the state machines use."""
+
+    settings: Settings
+    data: DataStore
+    jobs: Jobs
+    lease: Lease
+    live: LiveEndpoint
+    finish: Finish
+
+    @property
+    def project(self) -> str:
+        """The project's name."""
+        return self.settings.project.name
+
+    @property
+    def ports(self) -> dict[str, str]:
+        """The values of the ports that these parts fill in."""
+        finish = {port: function.function_arn for port, function in self.finish.functions.items()}
+        return {
+            **self.jobs.ports,
+            **finish,
+            "CleanupFunction": self.live.cleanup.function_arn,
+            "EndpointFunction": self.live.function.function_arn,
+            "EndpointName": self.project,
+            "ErrorAlarm": self.live.error_alarm.alarm_name,
+            "LatencyAlarm": self.live.latency_alarm.alarm_name,
+            "LeaseFunction": self.lease.function.function_arn,
+        }
 
 
 def state_machine(
     scope: Construct,
     name: str,
-    *,
-    settings: Settings,
     definition: Callable[[Settings, str], Definition],
+    parts: Parts,
+    *,
     ports: Mapping[str, str],
     allowed: Iterable[iam.PolicyStatement],
 ) -> sfn.StateMachine:
-    """The machine `{project}-{name}`, logged and traced, with the `ports` that it needs and the rights `allowed`."""
+    """Return the machine `{project}-{name}`, logged and traced, with the ports that its definition names.
+
+    `ports` are the values of its own ports, besides those of `parts`.
+    """
     partition = RegionInfo.get(Stack.of(scope).region).partition or "aws"
-    text = json.dumps(definition(settings, partition), indent=1)
+    text = json.dumps(definition(parts.settings, partition), indent=1)
+    values = {**parts.ports, **ports}
     machine = sfn.StateMachine(
         scope,
         "Machine",
-        state_machine_name=f"{settings.project.name}-{name}",
+        state_machine_name=f"{parts.project}-{name}",
         definition_body=sfn.DefinitionBody.from_string(text),
-        definition_substitutions={port: value for port, value in ports.items() if f"${{{port}}}" in text},
+        definition_substitutions={port: value for port, value in values.items() if f"${{{port}}}" in text},
         logs=sfn.LogOptions(destination=log_group(scope, "Log"), level=sfn.LogLevel.ALL),
         tracing_enabled=True,
     )

@@ -4,13 +4,12 @@ import os
 import subprocess
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
@@ -18,6 +17,7 @@ from constructs import Construct
 
 from cdk.data import DataStore
 from cdk.functions import function
+from cdk.permissions import allow, arn
 from pipeline.config import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -32,12 +32,11 @@ class Triggers(Construct):
         self,
         scope: Construct,
         construct_id: str,
-        *,
         settings: Settings,
         data: DataStore,
+        *,
         machine: sfn.StateMachine,
         lease: dynamodb.ITable,
-        endpoint_name: str,
     ) -> None:
         super().__init__(scope, construct_id)
         queue = partial(sqs.Queue, self, encryption=sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=True)
@@ -49,11 +48,13 @@ class Triggers(Construct):
             visibility_timeout=Duration.seconds(6 * TIMEOUT.to_seconds()),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=5),
         )
+        within = {"StringEquals": {"s3:prefix": settings.data.prefix}}
+        through = {"StringEquals": {"kms:ViaService": data.service("dynamodb")}}
+        executions = arn(self, "states:execution", f"{machine.state_machine_name}:*")
         self.function = function(
             self,
             "Function",
-            code=lambda_.Code.from_asset(str(ROOT / "lambdas"), exclude=["*", "!trigger", "!trigger/*.py"]),
-            handler="trigger.handler.handle",
+            "trigger",
             environment={
                 "DATA_BUCKET": data.bucket.bucket_name,
                 "DATA_PREFIX": settings.data.prefix,
@@ -62,10 +63,18 @@ class Triggers(Construct):
                 "SETTINGS_HASH": settings.hash,
                 "COMMIT": commit(),
                 "LEASE_TABLE": lease.table_name,
-                "ENDPOINT_NAME": endpoint_name,
+                "ENDPOINT_NAME": settings.project.name,
             },
             timeout=TIMEOUT,
-            allowed=_permissions(Stack.of(self), settings.data.prefix, data, machine, lease),
+            allowed=[
+                allow("s3:ListBucketVersions", data.bucket.bucket_arn, where=within),
+                allow("states:StartExecution", machine.state_machine_arn),
+                # Any execution may have had the same data.
+                allow("states:DescribeExecution", executions),
+                allow("dynamodb:GetItem dynamodb:UpdateItem", lease.table_arn),
+                # DynamoDB uses the table's key in the caller's name (DynamoDB Developer Guide, "Encryption at rest").
+                allow("kms:Decrypt", data.key.key_arn, where=through),
+            ],
         )
         batches = sources.SqsEventSource(
             self.queue,
@@ -78,20 +87,21 @@ class Triggers(Construct):
         uploads = {"bucket": {"name": [data.bucket.bucket_name]}, "object": {"key": [{"prefix": settings.data.prefix}]}}
         pattern = events.EventPattern(source=["aws.s3"], detail_type=["Object Created"], detail=uploads)
         key = events.EventField.from_path("$.detail.object.key")
-        self._send(events.Rule(self, "OnUpload", event_pattern=pattern), {"reason": "upload", "key": key})
+        self._send("OnUpload", {"reason": "upload", "key": key}, event_pattern=pattern)
         if settings.drift.retrain != "never":
-            pattern = events.EventPattern(source=[f"{settings.project.name}.drift"])
             # Known data gives the same model again: only "always" forces a run on it.
             force = settings.drift.retrain == "always"
-            self._send(events.Rule(self, "OnDrift", event_pattern=pattern), {"reason": "drift", "force": force})
+            pattern = events.EventPattern(source=[f"{settings.project.name}.drift"])
+            self._send("OnDrift", {"reason": "drift", "force": force}, event_pattern=pattern)
         if settings.trigger.schedule:
             schedule = events.Schedule.expression(settings.trigger.schedule)
-            self._send(events.Rule(self, "OnSchedule", schedule=schedule), {"reason": "schedule"})
+            self._send("OnSchedule", {"reason": "schedule"}, schedule=schedule)
 
-    def _send(self, rule: events.Rule, request: dict[str, str | bool]) -> None:
-        """Make the rule send the request to the queue, or after 24 hours of failures to the dead letters."""
+    def _send(self, rule: str, request: dict[str, str | bool], **when: Any) -> None:
+        """Add a rule that sends the request to the queue, or after 24 hours of failures to the dead letters."""
         message = events.RuleTargetInput.from_object(request)
-        rule.add_target(targets.SqsQueue(self.queue, message=message, dead_letter_queue=self.dead_letters))
+        target = targets.SqsQueue(self.queue, message=message, dead_letter_queue=self.dead_letters)
+        events.Rule(self, rule, targets=[target], **when)
 
 
 def commit() -> str:
@@ -101,21 +111,3 @@ def commit() -> str:
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return described.stdout.strip() or "unknown"
-
-
-def _permissions(
-    stack: Stack, prefix: str, data: DataStore, machine: sfn.StateMachine, lease: dynamodb.ITable
-) -> list[iam.PolicyStatement]:
-    name, style = f"{machine.state_machine_name}:*", ArnFormat.COLON_RESOURCE_NAME
-    runs = stack.format_arn(service="states", resource="execution", resource_name=name, arn_format=style)
-    via = {"StringEquals": {"kms:ViaService": f"dynamodb.{stack.region}.{stack.url_suffix}"}}
-    within = {"StringEquals": {"s3:prefix": prefix}}
-    return [
-        iam.PolicyStatement(actions=["s3:ListBucketVersions"], resources=[data.bucket.bucket_arn], conditions=within),
-        iam.PolicyStatement(actions=["states:StartExecution"], resources=[machine.state_machine_arn]),
-        # Any execution may have had the same data.
-        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[runs]),
-        iam.PolicyStatement(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[lease.table_arn]),
-        # DynamoDB uses the table's key in the caller's name (DynamoDB Developer Guide, "Encryption at rest").
-        iam.PolicyStatement(actions=["kms:Decrypt"], resources=[data.key.key_arn], conditions=via),
-    ]

@@ -6,8 +6,10 @@ from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from cdk.alarms import alarm
 
-def add_canary(scope: Construct, *, function: lambda_.Function, api_name: str, stage: str) -> lambda_.Alias:
+
+def add_canary(scope: Construct, function: lambda_.Function, api_name: str, stage: str) -> lambda_.Alias:
     """Return the alias `live`, which CodeDeploy moves to a new version unless an alarm fires.
 
     The function answers every failure as a problem: its errors are crashes, all other failures are 5xx of the API.
@@ -16,17 +18,8 @@ def add_canary(scope: Construct, *, function: lambda_.Function, api_name: str, s
     dimensions = {"ApiName": api_name, "Stage": stage}
     api_errors = cloudwatch.Metric(namespace="AWS/ApiGateway", metric_name="5XXError", dimensions_map=dimensions)
     metrics = {"Crashes": alias.metric_errors(), "ApiErrors": api_errors, "Throttles": alias.metric_throttles()}
-    alarms = [
-        cloudwatch.Alarm(
-            scope,
-            name,
-            metric=metric.with_(statistic="Sum", period=Duration.minutes(1)),
-            threshold=1,
-            evaluation_periods=1,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-        for name, metric in metrics.items()
-    ]
+    minute = Duration.minutes(1)
+    alarms = [alarm(scope, name, metric.with_(statistic="Sum", period=minute)) for name, metric in metrics.items()]
     codedeploy.LambdaDeploymentGroup(
         scope,
         "Rollout",

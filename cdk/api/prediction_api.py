@@ -6,12 +6,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from cdk import assembly, permissions
 from cdk.api import gateway, openapi
 from cdk.api.lambda_canary import add_canary
 from cdk.api.predict_package import write_package
 from cdk.api.waf import add_web_acl
-from cdk.functions import function, log_group
+from cdk.functions import function, log_group, output_folder
+from cdk.permissions import granted
 from pipeline.config import Settings
 
 STAGE = "v1"
@@ -24,26 +24,26 @@ class PredictionApi(Construct):
     `function` answers the calls. `key_id` is the id of the API key that counts them, or None without metering.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, endpoint_name: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
         super().__init__(scope, construct_id)
-        package = write_package(settings, assembly.folder(self) / "predict")
+        project = settings.project.name
         predict = function(
             self,
             "Predict",
-            code=lambda_.Code.from_asset(str(package)),
-            handler="predict.handler.handle",
-            environment={"ENDPOINT_NAME": endpoint_name, "URL_SUFFIX": Aws.URL_SUFFIX},
+            "predict",
+            code=lambda_.Code.from_asset(str(write_package(settings, output_folder(self) / "predict"))),
+            environment={"ENDPOINT_NAME": project, "URL_SUFFIX": Aws.URL_SUFFIX},
             # API Gateway's integration timeout is 29 s (API Gateway quotas).
             timeout=Duration.seconds(29),
-            allowed=permissions.predict(Stack.of(self), settings.project.name, endpoint_name),
+            allowed=granted(self, "predict", project),
             concurrency=settings.api.concurrency or None,
         )
         self.function: lambda_.IFunction = predict
         if settings.api.rollout == "canary":
-            self.function = add_canary(self, function=predict, api_name=settings.project.name, stage=STAGE)
+            self.function = add_canary(self, predict, project, STAGE)
         self.api = self._api(settings)
         if settings.api.waf_rate:
-            add_web_acl(self, stage=self.api.deployment_stage, rate=settings.api.waf_rate)
+            add_web_acl(self, self.api.deployment_stage, settings.api.waf_rate)
         self.key_id = self._key(settings) if settings.api.metering else None
 
     def _api(self, settings: Settings) -> apigateway.SpecRestApi:

@@ -12,7 +12,7 @@ COUNTED = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 """Rules that only count. This one would block bodies over 8 KB; a batch of rows is larger, and max_bytes limits it."""
 
 
-def add_web_acl(scope: Construct, *, stage: apigateway.Stage, rate: int) -> None:
+def add_web_acl(scope: Construct, stage: apigateway.Stage, rate: int) -> None:
     """Associate a web ACL with the stage; `rate` is the number of calls that one address may make in 5 minutes."""
     limit = {"AggregateKeyType": "IP", "Limit": rate, "EvaluationWindowSec": 300}
     rules = [_rule("rate", 0, {"RateBasedStatement": limit}, Action={"Block": {}})]

@@ -40,7 +40,6 @@ def out(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
             data=DataStore(stack, "Data", removal=aws_cdk.RemovalPolicy.DESTROY),
             machine=sfn.StateMachine(stack, "Machine", definition_body=sfn.DefinitionBody.from_string("{}")),
             lease=dynamodb.Table(stack, "Lease", partition_key=key),
-            endpoint_name="live",
         )
     return Path(app.synth().directory)
 
@@ -110,7 +109,7 @@ def test_the_function_takes_batches_and_knows_where_it_is(scheduled: Template, s
         "COMMIT": commit(),
         "DATA_MARKER": "_SUCCESS",
         "DATA_PREFIX": "raw/",
-        "ENDPOINT_NAME": "live",
+        "ENDPOINT_NAME": "breast-cancer",
         "SETTINGS_HASH": hashlib.sha256(settings.to_json().encode()).hexdigest(),
     }
     assert set(variables) >= {"DATA_BUCKET", "STATE_MACHINE", "LEASE_TABLE"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdk.jobs_package import write_jobs
+from cdk.jobs import write_jobs
 
 ROOT = Path(__file__).parents[3]
 
