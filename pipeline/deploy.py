@@ -4,7 +4,7 @@ A retrain execution starts it for its new package, `ops rollback` for an earlier
 endpoint.
 """
 
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, Task, format_
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, choice, format_
 from pipeline.config import Settings
 from pipeline.states.autoscaling import autoscaling
 from pipeline.states.building import Building, Definition, rendered
@@ -54,20 +54,16 @@ def _find_package(build: Building) -> list[State]:
         "describeModelPackage",
         {"ModelPackageName": Intrinsic("$.request.package")},
         result_path="$.package",
-        result_selector={
-            "arn": Intrinsic("$.ModelPackageArn"),
-            "status": Intrinsic("$.ModelApprovalStatus"),
-            "container": Intrinsic("$.InferenceSpecification.Containers[0]"),
+        select={
+            "arn.$": "$.ModelPackageArn",
+            "status.$": "$.ModelApprovalStatus",
+            "container.$": "$.InferenceSpecification.Containers[0]",
         },
     )
     cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
-    refused = Pass(
-        "PackageNotApproved", parameters={"Error": "PackageNotApproved", "Cause": cause}, result_path="$.error"
-    )
-    refused.next(build.on_error)
-    approved = Choice("PackageApproved")
-    approved.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved")), refused)
-    return [describe, approved]
+    refused = build.failure("PackageNotApproved", cause)
+    pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
+    return [describe, choice("PackageApproved", pending, refused)]
 
 
 def _reject_new_package(build: Building) -> Choice:
@@ -78,10 +74,7 @@ def _reject_new_package(build: Building) -> Choice:
     why = "Taken back from the endpoint by the deployment"
     reject = set_approval(build, "RejectPackage", "Rejected", why, error_path="$.reject_error")
     reject.next(build.on_error)
-    new = Choice("IsNewPackage")
-    new.add_choice(ChoiceRule.StringEquals("$.request.parent", ""), build.on_error)
-    new.default_choice(reject)
-    return new
+    return choice("IsNewPackage", ChoiceRule.StringEquals("$.request.parent", ""), build.on_error, reject)
 
 
 def _cleanup(build: Building, then: State) -> Task:

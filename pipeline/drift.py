@@ -1,7 +1,7 @@
 """The drift machine, top to bottom as its diagram reads: a window of live traffic against the live model's baseline."""
 
 from pipeline import resource_names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Pass, State, format_
+from pipeline.asl import ChoiceRule, Intrinsic, Pass, State, choice, format_
 from pipeline.config import Settings
 from pipeline.states.building import OPT, Building, Definition, rendered
 from pipeline.states.finish import fail, finish
@@ -21,12 +21,10 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     finished, done = finish("drift", failed)
     no_traffic = Pass("NoTraffic", result={"document": NO_TRAFFIC}, result_path="$.drift")
     no_traffic.next(finished)
-    traffic = Choice("HasTraffic")
-    traffic.add_choice(ChoiceRule.NumericEquals("$.window.files", 0), no_traffic)
     metrics = {"Namespace": f"{build.project}/drift", "MetricData": Intrinsic("$.drift.document.metrics")}
     states = [
         _collect_window(build),
-        traffic,
+        choice("HasTraffic", ChoiceRule.NumericEquals("$.window.files", 0), no_traffic),
         _measure(build),
         build.read_json("ReadDrift", "drift/summary.json", "$.drift"),
         build.call("PutMetrics", "putMetricData", metrics, service="cloudwatch"),
@@ -44,7 +42,7 @@ def _collect_window(build: Building) -> State:
         {"execution": Intrinsic(resource_names.EXECUTION)},
         timeout_seconds=300,
         result_path="$.window",
-        result_selector={name: Intrinsic(f"$.Payload.{name}") for name in ("files", "run")},
+        results=["files", "run"],
     )
 
 
@@ -59,9 +57,8 @@ def _measure(build: Building) -> State:
     arguments = [part for name in inputs for part in (f"--{name}", f"{OPT}/input/{name}")]
     step = build.processing(
         "MeasureDrift",
-        kind="drift",
-        arguments=["drift", *arguments, "--output", f"{OPT}/output/drift"],
-        inputs=dict(inputs),
+        ["drift", *arguments, "--output", f"{OPT}/output/drift"],
+        inputs=inputs,
         outputs=["drift"],
     )
     for source in step.fields["parameters"]["ProcessingInputs"]:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from pipeline import resource_names
-from pipeline.asl import Intrinsic, State, Task, format_
+from pipeline.asl import Intrinsic, State, format_
 from pipeline.config import Settings
-from pipeline.states.building import Building, Definition, chained, rendered
+from pipeline.states.building import Building, Definition, rendered
 from pipeline.states.endpoint import find_champion
 from pipeline.states.evaluate import evaluate
 from pipeline.states.finish import fail, finish
@@ -32,7 +32,8 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     failed = fail("retrain")
     build = Building(settings, on_error=failed)
     finished, done = finish("retrain", failed)
-    rejected = chained(register(build, "Rejected"), finished)
+    rejected = register(build, "Rejected")
+    rejected.next(finished)
     seconds = deadline_seconds(settings)
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
@@ -65,16 +66,15 @@ def _deploy(build: Building) -> State:
         # Step Functions links the two executions in its console by this.
         "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": execution,
     }
-    step = Task(
+    return build.task(
         "Deploy",
-        resource="arn:aws:states:::states:startExecution.sync:2",
-        parameters={
+        "states:startExecution.sync:2",
+        {
             "StateMachineArn": "${DeployMachine}",
             "Name": format_("{}-{}", resource_names.HASH, "$$.State.RetryCount"),
             "Input": deployment,
         },
         timeout_seconds=DEADLINE_HOURS * 3600,
         result_path="$.deployment",
-        result_selector={name: Intrinsic(f"$.Output.{name}") for name in ("model", "warnings")},
+        select={"model.$": "$.Output.model", "warnings.$": "$.Output.warnings"},
     )
-    return build.guard(step)

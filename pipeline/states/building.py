@@ -1,4 +1,4 @@
-"""What the states of a machine share: ports, sizes, job definitions, and the calls of Lambda functions and APIs.
+"""The parts that all states share: ports, sizes, job definitions, and the calls of Lambda functions and APIs.
 
 A port, `${Name}`, is a placeholder that the stack fills: the definition names no ARN, account, region or bucket.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,7 +18,7 @@ from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 from sagemaker.session import Session
 
 from pipeline import resource_names
-from pipeline.asl import Catch, Chain, Graph, Intrinsic, ProcessingStep, Retry, State, Task, caught, retried
+from pipeline.asl import Chain, Graph, Intrinsic, Pass, ProcessingStep, Retry, State, Task, caught, retried, with_fields
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -34,7 +34,7 @@ Definition = dict[str, Any]
 
 @cache
 def session() -> Session:
-    """The session that the SDK's objects require; rendering the definition makes no call."""
+    """Return the session that the SDK's objects require; rendering the definition makes no call."""
     return Session(boto_session=boto3.Session(region_name="us-east-1"), default_bucket="${DataBucket}")
 
 
@@ -50,10 +50,6 @@ class Building:
         """The first part of every resource's name."""
         return self.settings.project.name
 
-    def guard(self, task: State, on_error: State | None = None, error_path: str = "$.error") -> State:
-        """The task with its Retry and Catch."""
-        return caught(retried(task), on_error or self.on_error, error_path)
-
     @property
     def vpc(self) -> dict[str, Any]:
         """The VpcConfig of a request, if the settings have a VPC; a transform job takes its model's."""
@@ -61,73 +57,73 @@ class Building:
             return {}
         return {"VpcConfig": {"SecurityGroupIds": ["${SecurityGroup}"], "Subnets": ["${Subnet1}", "${Subnet2}"]}}
 
-    def call(
+    def guard(self, task: State) -> State:
+        """Return the task with its Retry and Catch."""
+        return caught(retried(task), self.on_error)
+
+    def failure(self, error: str, cause: Intrinsic) -> Pass:
+        """Return the state named after the error, by which the execution fails with this cause."""
+        state = Pass(error, parameters={"Error": error, "Cause": cause}, result_path="$.error")
+        state.next(self.on_error)
+        return state
+
+    def task(
         self,
         state_id: str,
-        action: str,
+        resource: str,
         parameters: dict[str, Any],
         *,
-        service: str = "sagemaker",
+        select: Mapping[str, str] | None = None,
+        retries: Sequence[Retry] = (),
         on_error: State | None = None,
         error_path: str = "$.error",
         **fields: Any,
     ) -> Task:
-        """A call by the aws-sdk integration, which takes every parameter that the API has."""
-        fields = {"timeout_seconds": 60, "result_path": None} | fields
-        resource = f"arn:aws:states:::aws-sdk:{service}:{action}"
-        step = Task(state_id, resource=resource, parameters=parameters, **fields)
-        self.guard(step, on_error, error_path)
-        return step
+        """Return a Task with its Retry and Catch; `retries` come first, and `select` is its ResultSelector."""
+        fields = {"timeout_seconds": 60} | fields
+        step = Task(state_id, resource=f"arn:aws:states:::{resource}", parameters=parameters, **fields)
+        with_fields(step, result_selector=select)
+        for each in retries:
+            step.add_retry(each)
+        return caught(retried(step), on_error or self.on_error, error_path)
+
+    def call(
+        self, state_id: str, action: str, parameters: dict[str, Any], *, service: str = "sagemaker", **fields: Any
+    ) -> Task:
+        """Return a call by the aws-sdk integration, which takes every parameter that the API has."""
+        return self.task(state_id, f"aws-sdk:{service}:{action}", parameters, **({"result_path": None} | fields))
 
     def function(
-        self,
-        state_id: str,
-        port: str,
-        payload: dict[str, Any],
-        *,
-        retry: Retry | None = None,
-        on_error: State | None = None,
-        error_path: str = "$.error",
-        pattern: str = "",
-        **fields: Any,
+        self, state_id: str, port: str, payload: dict[str, Any], *, results: Sequence[str] = (), **fields: Any
     ) -> Task:
-        """A call of one of our Lambda functions; `retry` is for the errors by which it says "not yet"."""
-        step = Task(
-            state_id,
-            resource=f"arn:aws:states:::lambda:invoke{pattern}",
-            parameters={"FunctionName": f"${{{port}}}", "Payload": payload},
-            **({"timeout_seconds": 60} | fields),
-        )
-        if retry is not None:
-            step.add_retry(retry)
-        self.guard(step, on_error, error_path)
-        return step
+        """Return a call of one of our Lambda functions; `results` are the values of its answer that are kept."""
+        select = {f"{name}.$": f"$.Payload.{name}" for name in results} or None
+        parameters = {"FunctionName": f"${{{port}}}", "Payload": payload}
+        return self.task(state_id, "lambda:invoke", parameters, select=select, **fields)
 
     def read_json(self, state_id: str, file: str, result_path: str) -> Task:
-        """A JSON file of the execution's folder; the aws-sdk integration answers Body as a string."""
-        return self.call(
-            state_id,
-            "getObject",
-            {"Bucket": "${DataBucket}", "Key": resource_names.key(file)},
-            service="s3",
-            result_path=result_path,
-            result_selector={"document": Intrinsic("States.StringToJson($.Body)")},
-        )
+        """Return the read of a JSON file of the execution's folder, to `document` at `result_path`.
+
+        The aws-sdk integration returns Body as a string.
+        """
+        request = {"Bucket": "${DataBucket}", "Key": resource_names.key(file)}
+        select = {"document.$": "States.StringToJson($.Body)"}
+        return self.call(state_id, "getObject", request, service="s3", result_path=result_path, select=select)
 
     def processing(
         self,
         state_id: str,
-        *,
-        kind: str,
         arguments: list[str],
-        inputs: dict[str, str | Intrinsic],
+        *,
+        inputs: Mapping[str, str | Intrinsic],
         outputs: list[str],
         instances: int = 1,
     ) -> ProcessingStep:
-        """A processing job that runs one command of the jobs' zip; several instances share out each input's objects.
+        """Return a processing job that runs one command of the jobs' zip; several instances share each input's objects.
 
-        `inputs` are S3 URIs by folder name under /opt/ml/processing/input; each of `outputs`, a folder under
-        /opt/ml/processing/output, goes to the execution's folder of that name.
+        The job's name has the command, the first of `arguments`. `inputs` are S3 URIs by folder name under
+        /opt/ml/processing/input; each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's
+        folder of that name.
         """
         size = self.settings.processing
         job = Processor(
@@ -138,27 +134,19 @@ class Building:
             volume_size_in_gb=size.volume_gb,
             volume_kms_key=KEY,
             max_runtime_in_seconds=size.max_runtime_minutes * 60,
-            # The jobs need S3 alone; SageMaker itself moves an isolated job's files, through the VPC if there is one.
+            # The jobs need only S3; SageMaker itself moves an isolated job's files, through the VPC if there is one.
             network_config=NetworkConfig(enable_network_isolation=True),
             sagemaker_session=session(),
         )
-        sources: dict[str, str | Intrinsic] = {
-            "code": "s3://${AssetBucket}/${JobsFile}",
-            "settings": "s3://${AssetBucket}/${SettingsFile}",
-            **inputs,
-        }
+        assets = {"code": "s3://${AssetBucket}/${JobsFile}", "settings": "s3://${AssetBucket}/${SettingsFile}"}
+        sources: dict[str, str | Intrinsic] = {**assets, **inputs}
+        common = ["--settings", f"{OPT}/input/settings", "--message", "/opt/ml/output/message"]
         step = ProcessingStep(
             state_id,
             processor=job,
-            job_name=resource_names.job(self.project, kind),
+            job_name=resource_names.job(self.project, arguments[0]),
             container_entrypoint=["python3", f"{OPT}/input/code/${{JobsFile}}"],
-            container_arguments=[
-                *arguments,
-                "--settings",
-                f"{OPT}/input/settings",
-                "--message",
-                "/opt/ml/output/message",
-            ],
+            container_arguments=[*arguments, *common],
             inputs=[ProcessingInput("s3://filled-below", f"{OPT}/input/{name}", name) for name in sources],
             outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://filled-below", name) for name in outputs],
             kms_key_id=KEY,
@@ -174,26 +162,11 @@ class Building:
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
             request["S3Output"]["S3Uri"] = resource_names.folder(request["OutputName"])
-        self.guard(step)
-        return step
-
-
-def caught_as(state: State, errors: list[str], next_step: State, result_path: str = "$.error") -> State:
-    """The state with a Catch for these errors before those that it has."""
-    state.catches.insert(0, Catch(error_equals=errors, result_path=result_path, next_step=next_step))
-    return state
-
-
-def chained(*states: State) -> State:
-    """Link the states and return the first."""
-    for before, after in pairwise(states):
-        if before.next_step is not after:
-            before.next(after)
-    return states[0]
+        return self.guard(step)
 
 
 def rendered(states: list[State], comment: str, timeout_seconds: int, partition: str) -> Definition:
-    """The machine in Amazon States Language; the SDK takes the partition from the ambient region."""
+    """Return the machine in Amazon States Language; the SDK takes the partition from the ambient region."""
     text = Graph(Chain(states), comment=comment, timeout_seconds=timeout_seconds).to_json()
     definition: Definition = json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', text))
     return definition

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 from pipeline import resource_names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Retry, State, Task
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, caught_as, choice, never_retry, retry
 from pipeline.settings import Release
 from pipeline.states.autoscaling import VARIANT, retried_while_scaling
-from pipeline.states.building import KEY, Building, caught_as
+from pipeline.states.building import KEY, Building
 from pipeline.states.lease import DEADLINE_HOURS
 
 POLL_SECONDS = 60
@@ -15,6 +15,7 @@ POLL_SECONDS = 60
 CHAMPION_POLL_SECONDS = 30
 NONE = "none"
 """The champion's name when nothing is live; the registry takes no empty text."""
+NO_CHAMPION = ChoiceRule.StringEquals("$.champion.config", NONE)
 ENDPOINT = {"EndpointName": "${EndpointName}"}
 ALARMS = ["${ErrorAlarm}", "${LatencyAlarm}"]
 CHANGING = "EndpointChanging"
@@ -31,19 +32,17 @@ def find_champion(build: Building) -> Task:
         "FindChampion",
         "EndpointFunction",
         {"wait_for": "champion"},
-        retry=_retry_while_changing(CHAMPION_POLL_SECONDS, attempts),
+        retries=[retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)],
         result_path="$.champion",
-        result_selector={name: Intrinsic(f"$.Payload.{name}") for name in ("model", "config", "status")},
+        results=["model", "config", "status"],
     )
 
 
 def delete_failed(build: Building, again: State) -> Choice:
-    """HasFailedEndpoint: an endpoint whose creation failed serves nothing and allows DeleteEndpoint alone."""
+    """HasFailedEndpoint: an endpoint whose creation failed serves nothing and allows only DeleteEndpoint."""
     delete = build.call("DeleteFailedEndpoint", "deleteEndpoint", ENDPOINT)
     delete.next(again)
-    failed = Choice("HasFailedEndpoint")
-    failed.add_choice(ChoiceRule.StringEquals("$.champion.status", "Failed"), delete)
-    return failed
+    return choice("HasFailedEndpoint", ChoiceRule.StringEquals("$.champion.status", "Failed"), delete)
 
 
 def create_endpoint_config(build: Building) -> Task:
@@ -86,48 +85,40 @@ def create_or_update(build: Building, *, taken_back: State) -> list[State]:
     caught_as(wait, ["RolledBack", "EndpointFailed"], taken_back)
     create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": wanted})
     create.next(wait)
-    has_endpoint = Choice("HasEndpoint")
-    has_endpoint.add_choice(_no_champion(), create)
-    return [has_endpoint, _update(build, "UpdateEndpoint", wanted, _deployment(build.settings.release)), wait]
+    update = _update(build, "UpdateEndpoint", wanted, DeploymentConfig=_deployment(build.settings.release))
+    return [choice("HasEndpoint", NO_CHAMPION, create), update, wait]
 
 
 def smoke_test(build: Building, *, taken_back: State) -> Task:
     """SmokeTest: the golden rows through the invoke Lambda; a failure takes the new model back.
 
-    An answer that does not come is asked for again. A wrong answer is not: a wrong model serves meanwhile.
+    A missing answer is retried. A wrong answer is not: a wrong model serves meanwhile.
     """
     golden = [row.model_dump(exclude_none=True) for row in build.settings.endpoint.golden]
     step = build.function(
         "SmokeTest",
         "PredictFunction",
         {"golden": golden},
-        retry=Retry(error_equals=["SmokeTestFailed"], max_attempts=0),
+        retries=[never_retry("SmokeTestFailed")],
+        on_error=_way_back(build, taken_back),
+        error_path="$.smoke_test",
         result_path="$.smoke_test",
-        result_selector={"checked": Intrinsic("$.Payload.checked")},
+        results=["checked"],
     )
-    step.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=2, backoff_rate=2.0))
-    step.catches.clear()
-    caught_as(step, ["States.ALL"], _way_back(build, taken_back), "$.smoke_test")
+    step.add_retry(retry("States.ALL", seconds=2, attempts=2))
     return step
 
 
 def _way_back(build: Building, taken_back: State) -> Choice:
-    """HasChampion: back to the champion's config; a first model has no champion before it, so the endpoint goes."""
+    """HasChampion: back to the champion's config; without a champion, the endpoint is deleted."""
     config = Intrinsic("$.champion.config")
-    restore = _update(build, "RestoreChampion", config, None)
+    restore = _update(build, "RestoreChampion", config)
     wait = _wait(build, "WaitForChampion", config, "$.restored")
     delete = build.call("DeleteEndpoint", "deleteEndpoint", ENDPOINT, result_path="$.deleted")
     restore.next(wait)
     for last in (wait, delete):
         last.next(taken_back)
-    has_champion = Choice("HasChampion")
-    has_champion.add_choice(_no_champion(), delete)
-    has_champion.default_choice(restore)
-    return has_champion
-
-
-def _no_champion() -> Any:
-    return ChoiceRule.StringEquals("$.champion.config", NONE)
+    return choice("HasChampion", NO_CHAMPION, delete, restore)
 
 
 def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -> Task:
@@ -136,25 +127,19 @@ def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -
         state_id,
         "EndpointFunction",
         {"wait_for": "config", "config": config, "alarms": ALARMS},
-        retry=_retry_while_changing(POLL_SECONDS, attempts),
+        retries=[retry(CHANGING, seconds=POLL_SECONDS, attempts=attempts, rate=1.0)],
         result_path=result_path,
-        result_selector={"config": Intrinsic("$.Payload.config")},
+        results=["config"],
     )
     # Asked twice: the first answer may precede the update that was just accepted. Soon, as the alarm may clear.
-    step.add_retry(Retry(error_equals=["RolledBack"], interval_seconds=5, max_attempts=1, backoff_rate=1.0))
-    step.add_retry(Retry(error_equals=["EndpointFailed"], max_attempts=0))
-    step.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2.0))
+    step.add_retry(retry("RolledBack", seconds=5, attempts=1, rate=1.0))
+    step.add_retry(never_retry("EndpointFailed"))
+    step.add_retry(retry("States.ALL", seconds=5, attempts=5))
     return step
 
 
-def _retry_while_changing(seconds: int, attempts: int) -> Retry:
-    return Retry(error_equals=[CHANGING], interval_seconds=seconds, max_attempts=attempts, backoff_rate=1.0)
-
-
-def _update(build: Building, state_id: str, config: Intrinsic, deployment: dict[str, Any] | None) -> Task:
-    request = {**ENDPOINT, "EndpointConfigName": config, "RetainAllVariantProperties": True}
-    if deployment is not None:
-        request["DeploymentConfig"] = deployment
+def _update(build: Building, state_id: str, config: Intrinsic, **more: Any) -> Task:
+    request = {**ENDPOINT, "EndpointConfigName": config, "RetainAllVariantProperties": True, **more}
     return retried_while_scaling(build, build.call(state_id, "updateEndpoint", request))
 
 

@@ -3,7 +3,7 @@
 from sagemaker.transformer import Transformer
 
 from pipeline import resource_names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, Pass, State, TransformStep, caught, retried
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, Pass, State, TransformStep, caught, choice, retried
 from pipeline.jobs.shared.metric_names import SECTIONS
 from pipeline.states.building import KEY, OPT, START_UP_SECONDS, Building, session
 from pipeline.states.endpoint import NONE
@@ -14,16 +14,12 @@ def evaluate(build: Building, *, rejected: State) -> list[State]:
 
     `$.evaluation.document` is evaluation.json.
     """
+    folders = {name: resource_names.folder(name) for name in ("predictions", "labels")}
+    arguments = [part for name in folders for part in (f"--{name}", f"{OPT}/input/{name}")]
     measure = build.processing(
         "Evaluate",
-        kind="evaluate",
-        arguments=[
-            "evaluate",
-            *("--predictions", f"{OPT}/input/predictions"),
-            *("--labels", f"{OPT}/input/labels"),
-            *("--output", f"{OPT}/output/evaluation"),
-        ],
-        inputs={name: resource_names.folder(name) for name in ("predictions", "labels")},
+        ["evaluate", *arguments, "--output", f"{OPT}/output/evaluation"],
+        inputs=folders,
         outputs=["evaluation"],
     )
     read = build.read_json("ReadEvaluation", "evaluation/evaluation.json", "$.evaluation")
@@ -35,11 +31,9 @@ def _score_holdout(build: Building) -> Parallel:
     both = Parallel("ScoreHoldout", result_path=None)
     # Their Catch is the Parallel's; a Retry of the Parallel's own would use its jobs' names again.
     both.add_branch(retried(_score(build, "ScoreChallenger", "score", resource_names.resource(build.project))))
-    champion = Choice("HasChampion")
-    no_champion = ChoiceRule.StringEquals("$.champion.model", NONE)
-    champion.add_choice(no_champion, Pass("NoChampion"))
-    champion.default_choice(retried(_score(build, "ScoreChampion", "champion", Intrinsic("$.champion.model"))))
-    both.add_branch(champion)
+    champion = retried(_score(build, "ScoreChampion", "champion", Intrinsic("$.champion.model")))
+    nothing = ChoiceRule.StringEquals("$.champion.model", NONE)
+    both.add_branch(choice("HasChampion", nothing, Pass("NoChampion"), champion))
     return caught(both, build.on_error)
 
 
@@ -58,7 +52,7 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> Trans
         volume_kms_key=KEY,
         sagemaker_session=session(),
     )
-    folder = f"predictions/{state_id.removeprefix('Score').lower()}"
+    folder = resource_names.folder(f"predictions/{state_id.removeprefix('Score').lower()}")
     return TransformStep(
         state_id,
         transformer=transformer,
@@ -70,7 +64,7 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> Trans
         timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
         parameters={
             "TransformInput": {"DataSource": {"S3DataSource": {"S3Uri": resource_names.folder("holdout")}}},
-            "TransformOutput": {"S3OutputPath": resource_names.folder(folder)},
+            "TransformOutput": {"S3OutputPath": folder},
         },
     )
 
@@ -84,19 +78,10 @@ def _quality_gate(build: Building, rejected: State) -> Choice:
     gate, document = build.settings.gate, "$.evaluation.document"
     section = f"{document}.{SECTIONS[build.settings.data.predictor_type]}"
     low = f"{document}.comparison.interval[0]"
+    comparable = ChoiceRule.IsPresent(low, True)
     kept = [
-        *(
-            ChoiceRule.NumericGreaterThanEquals(f"{section}.{name}.value", least)
-            for name, least in gate.minimum.items()
-        ),
-        *(ChoiceRule.NumericLessThanEquals(f"{section}.{name}.value", most) for name, most in gate.maximum.items()),
-        ChoiceRule.Or(
-            [
-                ChoiceRule.Not(ChoiceRule.IsPresent(low, True)),
-                ChoiceRule.NumericGreaterThanEquals(low, -gate.margin),
-            ]
-        ),
+        *(ChoiceRule.NumericGreaterThanEquals(f"{section}.{key}.value", least) for key, least in gate.minimum.items()),
+        *(ChoiceRule.NumericLessThanEquals(f"{section}.{key}.value", most) for key, most in gate.maximum.items()),
+        ChoiceRule.Or([ChoiceRule.Not(comparable), ChoiceRule.NumericGreaterThanEquals(low, -gate.margin)]),
     ]
-    choice = Choice("QualityGate")
-    choice.add_choice(ChoiceRule.Not(ChoiceRule.And(kept)), rejected)
-    return choice
+    return choice("QualityGate", ChoiceRule.Not(ChoiceRule.And(kept)), rejected)

@@ -3,39 +3,29 @@
 from typing import Any
 
 from pipeline import resource_names
-from pipeline.asl import Catch, Fail, Intrinsic, Retry, State, Succeed, Task, retried
+from pipeline.asl import Fail, Intrinsic, State, Succeed, Task, caught, retried, retry, with_fields
 
 
 def fail(machine: str) -> State:
     """FinishFailed and Failed: the execution fails with the error and the sentence that the notification has."""
-    step = _call(
-        "FinishFailed",
-        {"machine": machine, "failed": True},
-        result_path="$.error",
-        result_selector={"Error": Intrinsic("$.Payload.error"), "Cause": Intrinsic("$.Payload.why")},
-    )
-    failed = Fail("Failed", error_path="$.error.Error", cause_path="$.error.Cause")
-    step.add_catch(Catch(error_equals=["States.ALL"], result_path="$.finish_error", next_step=failed))
-    step.next(failed)
+    failed = with_fields(Fail("Failed"), error_path="$.error.Error", cause_path="$.error.Cause")
+    step = _call("FinishFailed", machine, failed=True, result_path="$.error")
+    with_fields(step, result_selector={"Error.$": "$.Payload.error", "Cause.$": "$.Payload.why"})
+    caught(step, failed, "$.finish_error").next(failed)
     return step
 
 
 def finish(machine: str, finish_failed: State) -> list[State]:
     """Finish and Done: the execution's output is the document that the notification has."""
-    step = _call("Finish", {"machine": machine, "failed": False}, output_path="$.Payload")
-    step.add_catch(Catch(error_equals=["States.ALL"], result_path="$.error", next_step=finish_failed.next_step))
-    return [step, Succeed("Done")]
+    step = _call("Finish", machine, failed=False, output_path="$.Payload")
+    return [caught(step, finish_failed.next_step), Succeed("Done")]
 
 
-def _call(state_id: str, payload: dict[str, Any], **fields: Any) -> Task:
-    payload |= {"execution": resource_names.EXECUTION_ARN, "state": Intrinsic("$")}
-    step = Task(
-        state_id,
-        resource="arn:aws:states:::lambda:invoke",
-        parameters={"FunctionName": "${FinishFunction}", "Payload": payload},
-        timeout_seconds=60,
-        **fields,
-    )
-    retried(step)
-    step.add_retry(Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=3, backoff_rate=2.0))
+def _call(state_id: str, machine: str, *, failed: bool, **fields: Any) -> Task:
+    execution, state = resource_names.EXECUTION_ARN, Intrinsic("$")
+    payload = {"machine": machine, "failed": failed, "execution": execution, "state": state}
+    parameters = {"FunctionName": "${FinishFunction}", "Payload": payload}
+    resource = "arn:aws:states:::lambda:invoke"
+    step = retried(Task(state_id, resource=resource, parameters=parameters, timeout_seconds=60, **fields))
+    step.add_retry(retry("States.ALL", seconds=2, attempts=3))
     return step

@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from pipeline import resource_names
-from pipeline.asl import Intrinsic, Retry, State, Task
-from pipeline.states.building import Building, caught_as
+from pipeline.asl import Intrinsic, State, Task, caught_as, retry
+from pipeline.states.building import Building
 
 DEADLINE_HOURS = 24
 """No execution outlives this, the wait for an approval aside; Step Functions' own limit is a year."""
@@ -33,12 +33,7 @@ def acquire_lease(build: Building, defaults: dict[str, Any], *, seconds: int, su
             "defaults": defaults,
             "seconds": seconds,
         },
-        retry=Retry(
-            error_equals=["LeaseHeld"],
-            interval_seconds=interval,
-            max_attempts=math.ceil(seconds / interval),
-            backoff_rate=1.0,
-        ),
+        retries=[retry("LeaseHeld", seconds=interval, attempts=math.ceil(seconds / interval), rate=1.0)],
         output_path="$.Payload",
     )
     if superseded is not None:

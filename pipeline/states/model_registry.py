@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline import resource_names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, format_
+from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
 from pipeline.states.building import ROLE, Building
 
 ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", resource_names.EXECUTION, "$.train.job")
@@ -55,7 +55,7 @@ def register(build: Building, status: str) -> Task:
         "createModelPackage",
         request,
         result_path="$.package",
-        result_selector={"arn": Intrinsic("$.ModelPackageArn"), "status": status},
+        select={"arn.$": "$.ModelPackageArn", "status": status},
     )
 
 
@@ -74,19 +74,16 @@ def approval(build: Building, *, rejected: State) -> list[State]:
     release = build.settings.release
     if release.approval == "automatic":
         return [register(build, "Approved")]
-    wait = build.function(
+    execution, token, state = resource_names.EXECUTION_ARN, Intrinsic("$$.Task.Token"), Intrinsic("$")
+    payload = {"execution": execution, "token": token, "state": state}
+    wait = build.task(
         "WaitForApproval",
-        "ApprovalFunction",
-        {
-            "execution": resource_names.EXECUTION_ARN,
-            "token": Intrinsic("$$.Task.Token"),
-            "state": Intrinsic("$"),
-        },
-        pattern=".waitForTaskToken",
+        "lambda:invoke.waitForTaskToken",
+        {"FunctionName": "${ApprovalFunction}", "Payload": payload},
         timeout_seconds=release.approval_hours * 3600,
         result_path="$.approval",
     )
     record = set_approval(build, "RecordApproval", Intrinsic("$.approval.status"), "Answered by `ops`")
-    approved = Choice("Approved")
-    approved.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.approval.status", "Approved")), rejected)
+    refused = ChoiceRule.Not(ChoiceRule.StringEquals("$.approval.status", "Approved"))
+    approved = choice("Approved", refused, rejected)
     return [register(build, "PendingManualApproval"), wait, record, approved]

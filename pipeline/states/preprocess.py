@@ -11,28 +11,23 @@ def preprocess(build: Building) -> list[State]:
     On several instances each takes some of the files, and Merge does what needs the rows of all.
     """
     settings = build.settings
-    several = settings.processing.instance_count > 1
-    limit = settings.data.bad_rows
+    instances, limit = settings.processing.instance_count, settings.data.bad_rows
     parts = ["train", "validation", "holdout", "labels"]
-    arguments = ["preprocess", "--input", f"{OPT}/input/data", "--output", f"{OPT}/output"]
+    output = ["--output", f"{OPT}/output"]
+    resources = ["--resources", "/opt/ml/config/resourceconfig.json"] if instances > 1 else []
+    quarantine = ["quarantine"] if limit.count or limit.share else []
     step = build.processing(
         "Preprocess",
-        kind="preprocess",
-        arguments=[*arguments, *(["--resources", "/opt/ml/config/resourceconfig.json"] if several else [])],
+        ["preprocess", "--input", f"{OPT}/input/data", *output, *resources],
         inputs={"data": f"s3://${{DataBucket}}/{settings.data.prefix}"},
-        outputs=[
-            *parts,
-            "shards" if several else "baseline",
-            *(["quarantine"] if limit.count or limit.share else []),
-        ],
-        instances=settings.processing.instance_count,
+        outputs=[*parts, "shards" if instances > 1 else "baseline", *quarantine],
+        instances=instances,
     )
-    if not several:
+    if instances == 1:
         return [step]
     merge = build.processing(
         "Merge",
-        kind="merge",
-        arguments=["merge", "--run", f"{OPT}/input/run", "--output", f"{OPT}/output"],
+        ["merge", "--run", f"{OPT}/input/run", *output],
         inputs={"run": resource_names.folder("")},
         outputs=[*parts, "baseline"],
     )

@@ -4,7 +4,7 @@ from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 
 from pipeline import resource_names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, TrainingStep
+from pipeline.asl import ChoiceRule, State, TrainingStep, choice, with_fields
 from pipeline.states.building import KEY, ROLE, START_UP_SECONDS, Building, session
 
 
@@ -13,12 +13,6 @@ def train(build: Building) -> list[State]:
 
     A job that hits MaxRuntimeInSeconds ends Stopped, which is no success whatever `.sync` makes of it.
     """
-    completed = Choice("TrainingCompleted")
-    completed.add_choice(ChoiceRule.Not(ChoiceRule.StringEquals("$.train.status", "Completed")), build.on_error)
-    return [_train(build), completed]
-
-
-def _train(build: Building) -> TrainingStep:
     size = build.settings.training
     estimator = Estimator(
         image_uri="${TrainingImage}",
@@ -37,19 +31,20 @@ def _train(build: Building) -> TrainingStep:
         hyperparameters={**build.settings.hyperparameters()},
         sagemaker_session=session(),
     )
+    channels = {
+        name: TrainingInput(resource_names.folder(name), content_type=size.content_type)
+        for name in ("train", "validation")
+    }
     step = TrainingStep(
         "Train",
         estimator=estimator,
         job_name=resource_names.job(build.project, "train"),
-        data={
-            channel: TrainingInput(resource_names.folder(channel), content_type=size.content_type)
-            for channel in ("train", "validation")
-        },
+        data=channels,
         output_data_config_path=resource_names.folder("model"),
         timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
         result_path="$.train",
-        result_selector={"job": Intrinsic("$.TrainingJobName"), "status": Intrinsic("$.TrainingJobStatus")},
     )
     step.fields["parameters"] |= build.vpc
-    build.guard(step)
-    return step
+    with_fields(step, result_selector={"job.$": "$.TrainingJobName", "status.$": "$.TrainingJobStatus"})
+    stopped = ChoiceRule.Not(ChoiceRule.StringEquals("$.train.status", "Completed"))
+    return [build.guard(step), choice("TrainingCompleted", stopped, build.on_error)]
