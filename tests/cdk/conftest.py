@@ -9,9 +9,11 @@ import pytest
 
 from cdk.app import build
 from pipeline.config import Settings, load
+from pipeline.settings import Trigger
 from tests.conftest import ROOT
 
 Template = dict[str, Any]
+TRIGGER = Trigger(delay_seconds=7, marker="_SUCCESS", schedule="rate(7 days)")
 PROTECTED = {"metering": True, "calls_per_day": 1000, "waf_rate": 300, "concurrency": 20, "rollout": "canary"}
 
 
@@ -38,11 +40,12 @@ def synthesise(settings: Settings, out: Path, account: str | None = None) -> Pat
 
 @pytest.fixture(scope="session")
 def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Returns the path of the template of the shipped settings: as they are, with a VPC, with the API protected."""
+    """Returns the path of the template of the shipped settings: as they are, with a VPC, a schedule, or the API protected."""
     shipped, made = load(ROOT / "pipeline.toml"), dict[str, Path]()
     changes: dict[str, dict[str, Any]] = {
         "shipped": {},
         "vpc": {"network": shipped.network.model_copy(update={"vpc": True})},
+        "scheduled": {"trigger": TRIGGER},
         "protected": {"api": shipped.api.model_copy(update=PROTECTED)},
     }
 
@@ -62,4 +65,4 @@ def _template(name: str) -> Any:
     return template
 
 
-template, with_vpc, protected = map(_template, ("shipped", "vpc", "protected"))
+template, with_vpc, scheduled, protected = map(_template, ("shipped", "vpc", "scheduled", "protected"))

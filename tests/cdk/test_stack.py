@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,13 +17,7 @@ from tests.conftest import ROOT
 @pytest.mark.parametrize("name", ["shipped", "vpc", pytest.param("protected", marks=pytest.mark.full)])
 def test_cfn_lint_finds_nothing(path_of: Callable[[str], Path], name: str) -> None:
     # W3005: CDK writes a DependsOn beside each GetAtt of a role.
-    command: list[str | Path] = [
-        Path(sys.executable).parent / "cfn-lint",
-        "--ignore-checks",
-        "W3005",
-        "--",
-        path_of(name),
-    ]
+    command = [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3005", "--", path_of(name)]
     linted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (linted.stdout, linted.returncode) == ("", 0)
 
@@ -89,28 +84,13 @@ def test_the_data_bucket_is_versioned_and_notifies_eventbridge(template: Templat
 
 
 def test_no_action_is_a_wildcard_and_only_actions_without_resources_are_allowed_on_all(template: Template) -> None:
-    unbounded = set()
+    exceptions = tomllib.loads((ROOT / "cdk/iam_exceptions.toml").read_text())["any_resource"]
+    accepted = {action for exception in exceptions for action in exception["actions"]}
     for policy in of_type(template, "AWS::IAM::Policy").values():
         for statement in policy["PolicyDocument"]["Statement"]:
-            assert "*" not in as_list(statement["Action"])
-            if statement["Resource"] == "*":
-                unbounded |= set(as_list(statement["Action"]))
-    delivery = ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries")
-    logs = {
-        f"logs:{name}" for name in (*delivery, "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")
-    }
-    xray = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"}
-    lists = {"sagemaker:ListEndpointConfigs", "sagemaker:ListModels"}
-    assert unbounded <= logs | xray | lists | {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
-
-
-def test_the_state_machines_are_logged_and_traced(template: Template) -> None:
-    machines = of_type(template, "AWS::StepFunctions::StateMachine").values()
-    names = sorted(machine["StateMachineName"] for machine in machines)
-    assert names == ["breast-cancer-deploy", "breast-cancer-drift", "breast-cancer-retrain"]
-    for machine in machines:
-        assert machine["TracingConfiguration"] == {"Enabled": True}
-        assert machine["LoggingConfiguration"]["Level"] == "ALL"
+            actions = as_list(statement["Action"])
+            assert "*" not in actions
+            assert statement["Resource"] != "*" or set(actions) <= accepted
 
 
 @pytest.mark.parametrize("name", ["shipped", "vpc"])
@@ -127,12 +107,3 @@ def test_every_log_group_has_the_settings_retention(tmp_path: Path) -> None:
     template = json.loads(synthesise(settings.model_copy(update={"stack": stack}), tmp_path).read_text())
     groups = of_type(template, "AWS::Logs::LogGroup").values()
     assert {group["RetentionInDays"] for group in groups} == {30}
-
-
-def test_the_lease_is_encrypted_with_the_stacks_key_and_can_be_restored(template: Template) -> None:
-    (table,) = of_type(template, "AWS::DynamoDB::Table").values()
-    assert table["KeySchema"] == [{"AttributeName": "endpoint", "KeyType": "HASH"}]
-    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    key = table["SSESpecification"]["KMSMasterKeyId"]
-    assert key
-    assert table["SSESpecification"] == {"KMSMasterKeyId": key, "SSEEnabled": True, "SSEType": "KMS"}

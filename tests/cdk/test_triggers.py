@@ -1,60 +1,19 @@
 """The triggers in the template."""
 
-import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aws_cdk
 import pytest
-from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_stepfunctions as sfn
 
-from cdk.app import FLAGS
-from cdk.data import DataStore
-from cdk.triggers import Triggers, commit
-from pipeline.config import Settings, load
-from pipeline.settings import Trigger
-from tests.cdk.conftest import Template, as_list, of_type, statements
+from cdk.triggers import commit
+from pipeline.config import load
+from tests.cdk.conftest import TRIGGER, Template, as_list, of_type, statements
 from tests.conftest import ROOT
 
-TRIGGER = Trigger(delay_seconds=7, marker="_SUCCESS", schedule="rate(7 days)")
 
-
-@pytest.fixture(scope="module")
-def settings() -> Settings:
-    return load(ROOT / "pipeline.toml").model_copy(update={"trigger": TRIGGER})
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
-    """The construct in stacks of its own: with a schedule and without."""
-    app = aws_cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("cdk.out")), analytics_reporting=False)
-    for name, chosen in (("scheduled", settings), ("plain", load(ROOT / "pipeline.toml"))):
-        stack = aws_cdk.Stack(app, name)
-        key = dynamodb.Attribute(name="endpoint", type=dynamodb.AttributeType.STRING)
-        Triggers(
-            stack,
-            "Triggers",
-            settings=chosen,
-            data=DataStore(stack, "Data", removal=aws_cdk.RemovalPolicy.DESTROY),
-            machine=sfn.StateMachine(stack, "Machine", definition_body=sfn.DefinitionBody.from_string("{}")),
-            lease=dynamodb.Table(stack, "Lease", partition_key=key),
-        )
-    return Path(app.synth().directory)
-
-
-@pytest.fixture(scope="module")
-def scheduled(out: Path) -> Template:
-    return triggers_of(out, "scheduled")
-
-
-def triggers_of(out: Path, stack: str) -> Template:
-    resources = json.loads((out / f"{stack}.template.json").read_text())["Resources"].items()
-    return {"Resources": {name: item for name, item in resources if name.startswith("Triggers")}}
-
-
-def the(template: Template, kind: str, start: str = "") -> dict[str, Any]:
+def the(template: Template, kind: str, start: str = "Triggers") -> dict[str, Any]:
     (found,) = [item for name, item in of_type(template, kind).items() if name.startswith(start)]
     return dict(found)
 
@@ -84,9 +43,9 @@ def test_both_queues_are_reached_by_tls_only_and_filled_by_the_rules_only(schedu
 
 
 def test_uploads_drift_and_the_schedule_become_requests(scheduled: Template) -> None:
-    rules = of_type(scheduled, "AWS::Events::Rule")
+    rules = [rule for name, rule in of_type(scheduled, "AWS::Events::Rule").items() if name.startswith("Triggers")]
     requests = {}
-    for rule in rules.values():
+    for rule in rules:
         (target,) = rule["Targets"]
         assert set(target) >= {"Arn", "DeadLetterConfig"}
         text = target.get("Input") or target["InputTransformer"]["InputTemplate"]
@@ -99,7 +58,7 @@ def test_uploads_drift_and_the_schedule_become_requests(scheduled: Template) -> 
     }
 
 
-def test_the_function_takes_batches_and_knows_where_it_is(scheduled: Template, settings: Settings) -> None:
+def test_the_function_takes_batches_and_has_six_timeouts_per_message(scheduled: Template) -> None:
     mapping = the(scheduled, "AWS::Lambda::EventSourceMapping")
     named = ("BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig")
     assert [mapping[name] for name in named] == [100, 1, ["ReportBatchItemFailures"], {"MaximumConcurrency": 2}]
@@ -110,9 +69,8 @@ def test_the_function_takes_batches_and_knows_where_it_is(scheduled: Template, s
         "DATA_MARKER": "_SUCCESS",
         "DATA_PREFIX": "raw/",
         "ENDPOINT_NAME": "breast-cancer",
-        "SETTINGS_HASH": hashlib.sha256(settings.to_json().encode()).hexdigest(),
+        "SETTINGS_HASH": load(ROOT / "pipeline.toml").model_copy(update={"trigger": TRIGGER}).hash,
     }
-    assert set(variables) >= {"DATA_BUCKET", "STATE_MACHINE", "LEASE_TABLE"}
     assert function["Timeout"] * 6 == the(scheduled, "AWS::SQS::Queue", "TriggersQueue")["VisibilityTimeout"]
 
 
@@ -129,14 +87,15 @@ def test_the_function_may_do_what_it_does_and_no_more(scheduled: Template) -> No
     assert unbounded == {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
 
-def test_without_a_schedule_there_is_no_rule_for_one(out: Path) -> None:
-    rules = of_type(triggers_of(out, "plain"), "AWS::Events::Rule").values()
-    assert [rule.get("ScheduleExpression") for rule in rules] == [None, None]
+def test_without_a_schedule_there_is_no_rule_for_one(template: Template) -> None:
+    rules = of_type(template, "AWS::Events::Rule")
+    found = [rule.get("ScheduleExpression") for name, rule in rules.items() if name.startswith("Triggers")]
+    assert found == [None, None]
 
 
-def test_the_package_holds_the_function_alone(out: Path, scheduled: Template) -> None:
+def test_the_package_holds_the_function_alone(path_of: Callable[[str], Path], scheduled: Template) -> None:
     key = the(scheduled, "AWS::Lambda::Function")["Code"]["S3Key"]
-    asset = out / f"asset.{key.removesuffix('.zip')}"
+    asset = path_of("scheduled").parent / f"asset.{key.removesuffix('.zip')}"
     assert sorted(str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()) == [
         f"trigger/{name}.py" for name in ("__init__", "handler", "start")
     ]

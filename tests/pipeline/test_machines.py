@@ -38,18 +38,15 @@ def changed(**tables: dict[str, Any]) -> Settings:
 
 
 SEVERAL = changed(processing={"instance_count": 2}, data={"bad_rows": BadRows(share=0.01)})
-AUTOSCALED = changed(
-    endpoint={"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
-)
-IN_A_VPC = changed(network={"vpc": True})
+SIZE = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
 MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
 DEFINITIONS = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
 MACHINES: dict[str, Definition] = {
     **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
     "retrain, several instances": retrain.definition(SEVERAL),
     "retrain, manual approval": retrain.definition(MANUAL),
-    "deploy, autoscaled": deploy.definition(AUTOSCALED),
-    **{f"{name}, vpc": definition(IN_A_VPC) for name, definition in DEFINITIONS.items()},
+    "deploy, autoscaled": deploy.definition(changed(endpoint=SIZE)),
+    **{f"{name}, vpc": definition(changed(network={"vpc": True})) for name, definition in DEFINITIONS.items()},
 }
 
 
@@ -70,24 +67,16 @@ def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
 
 def request(state: dict[str, Any]) -> tuple[str, str]:
     """(service, operation) of a task's resource, in botocore's words."""
-    service, action = (
-        state["Resource"]
-        .removesuffix(":2")
-        .removesuffix(".sync")
-        .removesuffix(".waitForTaskToken")
-        .split(":::")[1]
-        .removeprefix("aws-sdk:")
-        .split(":")
-    )
+    resource = re.sub(r"(\.sync(:2)?|\.waitForTaskToken)$", "", state["Resource"]).partition(":::")[2]
+    service, action = resource.removeprefix("aws-sdk:").split(":")
     return SERVICES.get(service, service), action[0].upper() + action[1:]
 
 
 def test_statelint_finds_nothing(each: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "definition.json"
     path.write_text(json.dumps(filled(each)))
-    linted = subprocess.run(
-        [Path(sys.executable).parent / "statelint", path], capture_output=True, text=True, check=False
-    )
+    command = [Path(sys.executable).with_name("statelint"), path]
+    linted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (linted.stdout, linted.returncode) == ("", 0)
 
 
@@ -153,16 +142,13 @@ def test_with_a_vpc_each_request_that_takes_one_names_it_and_nothing_else_differ
     assert MACHINES[f"{machine}, vpc"] == without
 
 
-def job_names(definition: dict[str, Any]) -> list[str]:
-    parameters = [item for _, state in tasks(definition) for item in state["Parameters"].items()]
-    return [value for key, value in parameters if re.fullmatch(r"\w+JobName\.\$", key)]
-
-
 @pytest.fixture(scope="module")
 def longest() -> list[str]:
     """The jobs' name templates for a project whose name is as long as it may be."""
     settings = changed(project={"name": "x" * 16}, processing={"instance_count": 2})
-    return job_names(retrain.definition(settings)) + job_names(drift.definition(settings))
+    machines = retrain.definition(settings), drift.definition(settings)
+    parameters = [item for each in machines for _, state in tasks(each) for item in state["Parameters"].items()]
+    return [value for key, value in parameters if re.fullmatch(r"\w+JobName\.\$", key)]
 
 
 @given(st.integers(0, 99), st.text(min_size=1, max_size=80))

@@ -153,16 +153,9 @@ def opinions(
     file: Path = tmp_path_factory.mktemp("mocks") / "mocks.json"
     file.write_text(json.dumps(config))
     with running(environment={"SFN_WAIT_SCALE": "0", "SFN_MOCK_CONFIG": str(file)}) as cloud:
-        ours = boto3.client(
-            "stepfunctions",
-            "us-east-1",
-            endpoint_url=cloud.endpoint_url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        iam = boto3.client(
-            "iam", "us-east-1", endpoint_url=cloud.endpoint_url, aws_access_key_id="test", aws_secret_access_key="test"
-        )
+        session = boto3.Session("test", "test", region_name="us-east-1")
+        ours = session.client("stepfunctions", endpoint_url=cloud.endpoint_url)
+        iam = session.client("iam", endpoint_url=cloud.endpoint_url)
         iam.create_role(RoleName="machine", AssumeRolePolicyDocument=policy(TRUST))
         first = {
             case: ended(ours, arn, set(definitions[case.partition("-")[0]]["States"]))
