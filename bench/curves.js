@@ -1,6 +1,7 @@
 // The charts of the benchmark, by Observable Plot. Each function returns an SVG for a width, or null without data.
 "use strict";
 const run = JSON.parse(document.getElementById("run").textContent);
+const { heading, sections } = run;
 const [first, second, faint] = ["var(--first)", "var(--second)", "var(--faint)"];
 const jobs = [...new Set(run.growth.map((point) => point.job))];
 

@@ -7,18 +7,18 @@ build/bench-small.html, and `--docs` has no effect.
 import json
 import os
 import sys
-from collections.abc import Iterator
-from html import escape
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench import machine, scale_page
 from bench.figures import HEADINGS, Figure, Measurements, number
 from bench.machine import Machine
 from bench.process import PROJECT
-from ops.report.html import figure, frame, section, table
+from ops.report.page import frame
 
 BUILD, DOCS = PROJECT / "build", PROJECT / "docs"
 COLUMNS = (*HEADINGS, "limit")
+MACHINE = ("property", "value")
 GROWTH = ("job", "rows", "seconds", "CPU seconds", "µs per row", "peak MB")
 WORDS = {"disk": "disk", "memory": "copy", "pars": "parse"}
 """Words in a figure's limit, and the machine's rate that they mean."""
@@ -46,7 +46,7 @@ def markdown(run: Measurements) -> str:
         "`make bench-docs` writes this file from [the measurements](performance.json) of one run of `make bench`.",
         f"{_goals(run)} See [scale](scale.md) for larger loads and larger data.",
         *("", "## The machine", ""),
-        *_table(("property", "value"), _machine(run.machine)),
+        *_table(MACHINE, _machine(run.machine)),
         *("", *ANOTHER_RUN),
     ]
     for part, rows in _parts(run):
@@ -57,22 +57,25 @@ def markdown(run: Measurements) -> str:
 
 def html(run: Measurements) -> str:
     """build/bench.html: one file that needs no network."""
-    return frame("Benchmark", _sections(run), run.document(), Path(__file__).with_name("curves.js"))
+    heading = {"kicker": run.machine.processor, "title": "Benchmark", "lines": [_goals(run)]}
+    document = {**run.document(), "heading": heading, "sections": list(_sections(run))}
+    return frame("Benchmark", document, Path(__file__).with_name("curves.js"))
 
 
-def _sections(run: Measurements) -> Iterator[str]:
-    yield f'<header><p class="kicker">{escape(run.machine.processor)}</p><h1>Benchmark</h1>'
-    yield f'<p class="why">{escape(_goals(run))}</p></header>'
-    yield section("Ratios", figure("ratios", "The project's value divided by the baseline's; a tick is the goal"))
-    yield section(
-        "Growth",
-        figure("seconds", "Microseconds per row by the number of rows, job by job"),
-        figure("memory", "Peak memory in MB by the number of rows, job by job; the dashed line is 1 GiB"),
-    )
-    yield section("Growth in figures", table("Job by job", GROWTH, _growth(run)))
+def _sections(run: Measurements) -> Iterator[dict[str, object]]:
+    ratios = {"figure": "ratios", "caption": "The project's value divided by the baseline's; a tick is the goal"}
+    seconds = {"figure": "seconds", "caption": "Microseconds per row by the number of rows, job by job"}
+    memory = "Peak memory in MB by the number of rows, job by job; the dashed line is 1 GiB"
+    yield {"title": "Ratios", "parts": [ratios]}
+    yield {"title": "Growth", "parts": [seconds, {"figure": "memory", "caption": memory}]}
+    yield {"title": "Growth in figures", "parts": [_drawn("Job by job", GROWTH, _growth(run))]}
     for part, rows in _parts(run):
-        yield section(part, table("Figures", COLUMNS, rows))
-    yield section("The machine", table("Measured in the same run", ("property", "value"), _machine(run.machine)))
+        yield {"title": part, "parts": [_drawn("Figures", COLUMNS, rows)]}
+    yield {"title": "The machine", "parts": [_drawn("Measured in the same run", MACHINE, _machine(run.machine))]}
+
+
+def _drawn(caption: str, headings: Row, rows: Iterable[Row]) -> dict[str, object]:
+    return {"caption": caption, "headings": headings, "rows": list(rows)}
 
 
 def _goals(run: Measurements) -> str:

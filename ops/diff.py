@@ -7,8 +7,7 @@ import typer
 from ops.account import Account
 from ops.jobs import jobs_of, training_job
 from ops.output import Result, command, table
-from ops.run_files import measured, read
-from ops.runs import Run, find
+from ops.runs import Run, file_of, find, measured
 
 Value = str | float | None
 
@@ -37,7 +36,7 @@ def diff(
 
 
 def _flat(account: Account, run: Run) -> dict[str, Value]:
-    request, statistics = run.request, read(account, run.name, "baseline/baseline.json")
+    request, statistics = run.request, file_of(account, run.name, "baseline/baseline.json")
     found: dict[str, Value] = {
         "status": run.status,
         "outcome": run.outcome,
@@ -49,7 +48,7 @@ def _flat(account: Account, run: Run) -> dict[str, Value]:
         "rows": statistics.get("rows", {}).get("read"),
     }
     found |= {f"rows labelled {label}": count for label, count in statistics.get("labels", {}).items()}
-    entries = measured(read(account, run.name, "evaluation/evaluation.json"))
+    entries = measured(file_of(account, run.name, "evaluation/evaluation.json"))
     found |= {name: entry["value"] for name, entry in entries.items() if "value" in entry}
     trained = training_job(account, jobs_of(account, run))
     found |= {f"hyperparameter {key}": value for key, value in trained.get("HyperParameters", {}).items()}

@@ -4,15 +4,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from ops.account import Account
 from ops.output import Exit, Result, command, table
-from ops.run_files import Drift, read
-from ops.runs import describe
+from ops.runs import describe, file_of
 
 CODES = {"no drift": Exit.OK, "drift": Exit.REJECTED, "not enough data": Exit.NOTHING}
 
@@ -34,7 +33,7 @@ def drift(
     now: Annotated[bool, typer.Option("--now", help="Run a check now instead of showing the last one.")] = False,
 ) -> Result:
     """Show whether live traffic has drifted. Exit code: 3 drift, 4 no check or not enough data, 1 the check failed."""
-    found = run_check(account) if now else latest_check(account)
+    found = _new_check(account) if now else latest_check(account)
     if found is None:
         return Result(None, "no check has run yet: `ops drift --now` runs one", Exit.NOTHING)
     measured = details(account, found)
@@ -49,21 +48,20 @@ def latest_check(account: Account) -> Check | None:
     return _check(account, newest["executionArn"]) if newest else None
 
 
-def run_check(account: Account) -> Check:
-    """Run a check, and return it when it has ended."""
+def _new_check(account: Account) -> Check:
     arn = account.states.start_execution(stateMachineArn=account.outputs["DriftMachine"])["executionArn"]
     while account.states.describe_execution(executionArn=arn)["status"] == "RUNNING":
         time.sleep(account.pause)
     return _check(account, arn)
 
 
-def details(account: Account, found: Check) -> Drift:
-    """drift.json of a check; empty when there was not enough data."""
-    measured: Drift = read(account, found.check, "drift/drift.json")
-    return measured
+def details(account: Account, found: Check) -> dict[str, Any]:
+    """drift.json of a check, its features with the largest PSI first; empty when there was not enough data."""
+    document: dict[str, Any] = file_of(account, found.check, "drift/drift.json")
+    return document
 
 
-def most_drifted(measured: Drift, count: int) -> list[tuple[str, dict[str, float]]]:
+def most_drifted(measured: dict[str, Any], count: int) -> list[tuple[str, dict[str, float]]]:
     """The features with the largest PSI, the largest first."""
     return sorted(measured.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:count]
 
@@ -74,7 +72,7 @@ def _check(account: Account, arn: str) -> Check:
     return Check(run.name, run.status, verdict, reason, run.stopped)
 
 
-def _text(found: Check, measured: Drift) -> Iterator[str | Table]:
+def _text(found: Check, measured: dict[str, Any]) -> Iterator[str | Table]:
     yield f"{found.when:%F %T} {found.verdict}: {found.reason}"
     if (quality := measured.get("quality", {})).get("joined"):
         figures = ", ".join(f"{name} {value:.4g}" for name, value in quality["metrics"].items())

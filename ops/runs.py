@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ops.account import Account, NothingToDo
 from ops.output import Exit, Result, command, table
+from pipeline.jobs.shared.metric_names import SECTIONS
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
@@ -25,20 +26,11 @@ MOST = 1000
 """The number of runs that a name is searched in."""
 CHILD = re.compile(r"[0-9a-f]{32}-\d+")
 """The name of a deployment that a run has started: the MD5 of the run's name, and the attempt."""
+NO_RUN = "no run yet: `ops upload FILE` starts one"
 
 
 class NoRun(NothingToDo):
     """There is no run to show."""
-
-
-class Request(TypedDict, total=False):
-    """An execution's input; `data` has fingerprint, objects and bytes, `package` is a deployment's."""
-
-    reason: str
-    data: dict[str, Any]
-    settings: str
-    commit: str
-    package: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,7 @@ class Run:
     model: str
     package: str
     warnings: list[str]
-    request: Request
+    request: dict[str, Any]
 
     @property
     def running(self) -> bool:
@@ -97,8 +89,7 @@ def runs(
 ) -> Result:
     """List the runs, newest first. Exit code: 4 when there is none."""
     found = latest(account, limit)
-    text = listing(found) if found else "no run yet: `ops upload FILE` starts one"
-    return Result(found, text, Exit.OK if found else Exit.NOTHING)
+    return Result(found, listing(found), Exit.OK) if found else Result(found, NO_RUN, Exit.NOTHING)
 
 
 def listing(found: list[Run]) -> Table:
@@ -124,9 +115,14 @@ def find(account: Account, name: str = "") -> Run:
     for execution in islice(_executions(account), MOST):
         if execution["name"].startswith(name):
             return describe(account, execution["executionArn"])
-    if name:
-        raise NoRun(f"no run's name begins with {name}: `ops runs` lists them")
-    raise NoRun("no run yet: `ops upload FILE` starts one")
+    raise NoRun(f"no run's name begins with {name}: `ops runs` lists them" if name else NO_RUN)
+
+
+def _executions(account: Account) -> Iterator["ExecutionListItemTypeDef"]:
+    """Runs, newest first."""
+    deployments = (each for each in account.executions("DeployMachine") if not CHILD.fullmatch(each["name"]))
+    runs = account.executions("StateMachine")
+    return heapq.merge(runs, deployments, key=lambda execution: execution["startDate"], reverse=True)
 
 
 def describe(account: Account, arn: str) -> Run:
@@ -141,7 +137,7 @@ def describe(account: Account, arn: str) -> Run:
         started_by=str(request.get("reason", "manual")),
         started=found["startDate"],
         stopped=found.get("stopDate"),
-        outcome=outcome or ": ".join(filter(None, [found.get("error"), sentence(found.get("cause", "")).strip()])),
+        outcome=outcome or ": ".join(filter(None, [found.get("error"), _sentence(found.get("cause", "")).strip()])),
         why=str(document.get("why", "")),
         model=str(document.get("model", "")),
         package=str(document.get("package") or request.get("package", "")),
@@ -175,20 +171,18 @@ def of_deployment(account: Account, config: str) -> Run | None:
     return None
 
 
-def _object(text: str | None) -> Any:
-    """The JSON object in a text; empty when there is none."""
+def file_of(account: Account, run: str, file: str) -> Any:
+    """A JSON document of a run, such as evaluation/evaluation.json; an empty object when the run failed before it."""
     try:
-        document = json.loads(text or "{}")
-    except ValueError:
+        body = account.s3.get_object(Bucket=account.outputs["DataBucket"], Key=f"runs/{run}/{file}")["Body"].read()
+    except account.s3.exceptions.NoSuchKey:
         return {}
-    return document if isinstance(document, dict) else {}
+    return json.loads(body)
 
 
-def sentence(cause: str) -> str:
-    """The sentence in a cause. A job's or an execution's is its Describe document, a Lambda's its error, as JSON."""
-    document = _object(cause)
-    named = (document.get(key) for key in ("ExitMessage", "FailureReason", "errorMessage", "Cause"))
-    return str(next(filter(None, named), cause))
+def measured(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{"value", "standard_deviation"} by metric, with curves and a confusion matrix; empty when there are none."""
+    return next((evaluation[section] for section in SECTIONS.values() if section in evaluation), {})
 
 
 def steps(account: Account, run: Run) -> list[Step]:
@@ -218,12 +212,11 @@ def _history(account: Account, arn: str) -> tuple[list[Step], int]:
     deployments = 0
     pages = account.states.get_paginator("get_execution_history").paginate(executionArn=arn)
     for event in (event for page in pages for event in page["events"]):
-        entered, left = event.get("stateEnteredEventDetails"), event.get("stateExitedEventDetails")
         number = owner.get(event.get("previousEventId", 0), len(found) - 1)
-        if entered is not None:
+        if entered := event.get("stateEnteredEventDetails"):
+            number = len(found)
             found.append(Step(entered["name"], event["timestamp"], None))
-            number = len(found) - 1
-        elif left is not None:
+        elif left := event.get("stateExitedEventDetails"):
             number = max(index for index, step in enumerate(found) if step.state == left["name"])
             found[number] = replace(found[number], left=event["timestamp"])
         elif number >= 0 and not event["type"].startswith("Execution"):
@@ -233,13 +226,21 @@ def _history(account: Account, arn: str) -> tuple[list[Step], int]:
                 cause = details.get("cause", "")
                 # A failed deployment's error is in its document.
                 error = _object(cause).get("Error") or details["error"]
-                found[number] = replace(found[number], error=error, cause=sentence(cause))
+                found[number] = replace(found[number], error=error, cause=_sentence(cause))
         owner[event["id"]] = number
     return found, deployments
 
 
-def _executions(account: Account) -> Iterator["ExecutionListItemTypeDef"]:
-    """Runs, newest first."""
-    deployments = (each for each in account.executions("DeployMachine") if not CHILD.fullmatch(each["name"]))
-    runs = account.executions("StateMachine")
-    return heapq.merge(runs, deployments, key=lambda execution: execution["startDate"], reverse=True)
+def _object(text: str | None) -> Any:
+    """The JSON object in a text; empty when there is none."""
+    with suppress(ValueError):
+        document = json.loads(text or "{}")
+        return document if isinstance(document, dict) else {}
+    return {}
+
+
+def _sentence(cause: str) -> str:
+    """The sentence in a cause. A job's or an execution's is its Describe document, a Lambda's its error, as JSON."""
+    document = _object(cause)
+    named = (document.get(key) for key in ("ExitMessage", "FailureReason", "errorMessage", "Cause"))
+    return str(next(filter(None, named), cause))

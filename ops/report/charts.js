@@ -2,11 +2,10 @@
 "use strict";
 const run = JSON.parse(document.getElementById("run").textContent);
 const [first, second, faint] = ["var(--first)", "var(--second)", "var(--faint)"];
-const section = Object.entries(run.evaluation).find(([key]) => key.endsWith("_metrics"))?.[1] ?? {};
+const measured = Object.entries(run.evaluation).find(([key]) => key.endsWith("_metrics"))?.[1] ?? {};
 const start = Date.parse(run.run.started);
 const seconds = (time) => (Date.parse(time) - start) / 1000;
 const plot = (options) => Plot.plot({ marginBottom: 46, ...options });
-const shown = (value) => Number(value.toPrecision(4));
 const left = (names) => Math.min(190, 16 + 7 * Math.max(...names.map((name) => name.length)));
 
 const charts = {
@@ -55,12 +54,12 @@ const charts = {
     });
   },
   roc(width) {
-    const curve = section.receiver_operating_characteristic_curve;
+    const curve = measured.receiver_operating_characteristic_curve;
     const points = curve.false_positive_rates.map((x, i) => ({ x, y: curve.true_positive_rates[i] }));
     return unit(width, points, "false positive rate", "true positive rate", [Plot.link([0], { x1: 0, y1: 0, x2: 1, y2: 1, stroke: faint, strokeDasharray: "3 3" })]);
   },
   pr(width) {
-    const curve = section.precision_recall_curve;
+    const curve = measured.precision_recall_curve;
     return unit(width, curve.recalls.map((x, i) => ({ x, y: curve.precisions[i] })), "recall", "precision", []);
   },
   scores(width) {

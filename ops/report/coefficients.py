@@ -6,6 +6,7 @@ import struct
 import tarfile
 import zipfile
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from ops.account import Account
@@ -35,11 +36,9 @@ def coefficients(
     body = account.s3.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))["Body"].read()
     try:
         with tarfile.open(fileobj=io.BytesIO(body)) as archive:
-            member = next(entry for entry in archive if entry.name.startswith("model_algo-"))
-            file = archive.extractfile(member)
-            inner = file.read() if file else b""
-        with zipfile.ZipFile(io.BytesIO(inner)) as model:
-            shape, weights = _weights(model.read("mx-mod-0000.params"))
+            file = archive.extractfile(next(entry for entry in archive if entry.name.startswith("model_algo-")))
+            with zipfile.ZipFile(file or io.BytesIO()) as model:
+                shape, weights = _weights(model.read("mx-mod-0000.params"))
     except (StopIteration, KeyError, ValueError, struct.error, tarfile.TarError, zipfile.BadZipFile):
         return []
     outputs = shape[1] if len(shape) > 1 else 1
@@ -50,27 +49,24 @@ def coefficients(
     return sorted(found, key=lambda line: -abs(line.effect))
 
 
-def _weights(data: bytes) -> tuple[tuple[int, ...], list[float]]:
-    """Shape and values of `fc0_weight`. Raises ValueError or struct.error."""
-    magic, _, count = struct.unpack_from("<QQQ", data)
+def _weights(data: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Shape and values of `fc0_weight`. Raises ValueError, struct.error or StopIteration."""
+    stream = io.BytesIO(data)
+
+    def take(form: str) -> tuple[Any, ...]:
+        return struct.unpack(form, stream.read(struct.calcsize(form)))
+
+    magic, _, count = take("<QQQ")
     if magic != LIST_MAGIC:
         raise ValueError("no list of arrays")
-    at, arrays = 24, []
+    arrays = []
     for _ in range(count):
-        kind, storage, dimensions = struct.unpack_from("<IiI", data, at)
-        shape = struct.unpack_from(f"<{dimensions}q", data, at + 12)
-        at += 12 + 8 * dimensions + 12  # the device's two numbers and the type follow the shape
-        (kind_of_number,) = struct.unpack_from("<i", data, at - 4)
-        if kind not in ARRAY_MAGICS or storage != 0 or kind_of_number != 0:
+        kind, storage, dimensions = take("<IiI")
+        shape = take(f"<{dimensions}q")
+        _, _, number = take("<3i")  # the device's two numbers, and the type
+        if kind not in ARRAY_MAGICS or (storage, number) != (0, 0):
             raise ValueError("an array that is not dense and of float32")
-        size = math.prod(shape)
-        arrays.append((shape, list(struct.unpack_from(f"<{size}f", data, at))))
-        at += 4 * size
-    (named,) = struct.unpack_from("<Q", data, at)
-    at += 8
-    for number in range(named):
-        (length,) = struct.unpack_from("<Q", data, at)
-        at += 8 + length
-        if data[at - length : at].endswith(b"fc0_weight"):
-            return arrays[number]
-    raise ValueError("no fc0_weight")
+        arrays.append((shape, take(f"<{math.prod(shape)}f")))
+    (named,) = take("<Q")
+    names = [stream.read(*take("<Q")) for _ in range(named)]
+    return next(array for name, array in zip(names, arrays, strict=True) if name.endswith(b"fc0_weight"))

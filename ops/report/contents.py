@@ -1,97 +1,63 @@
 """The contents of a run's report, read from AWS."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ops.account import Account
 from ops.jobs import jobs_of, training_job
-from ops.report.coefficients import Coefficient, coefficients
-from ops.report.cost import Line, cost
-from ops.run_files import Evaluation, measured, read
-from ops.runs import Run, Step, of_deployment, steps
+from ops.report.coefficients import coefficients
+from ops.report.cost import cost
+from ops.runs import Run, file_of, measured, of_deployment, steps
 from pipeline.config import Settings
+from pipeline.jobs.shared.metric_names import METRICS
 
 Z = 1.96
 """The number of standard deviations in half of a 95 % interval."""
-UNBOUNDED = ("log_loss", "rmse", "mae", "mse")
-"""Metrics that may be above 1."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric with its 95 % interval and the quality gate's threshold; `passed` is yes, no, or empty without one."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    threshold: float | None
-    rule: str
-    passed: str
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Everything that a report shows. What the run did not produce is empty; `champion` is the name of a run."""
-
-    project: str
-    classes: tuple[str, ...]
-    margin: float
-    run: Run
-    steps: list[Step]
-    evaluation: Evaluation
-    metrics: list[Metric]
-    profile: dict[str, Any]
-    baseline: dict[str, Any]
-    champion: str
-    champion_baseline: dict[str, Any]
-    coefficients: list[Coefficient]
-    lineage: dict[str, object]
-    cost: list[Line]
+Contents = dict[str, Any]
+"""The JSON document of a report's scripts. What the run did not produce is empty; `champion` is the name of a run."""
 
 
 def contents(account: Account, run: Run) -> Contents:
     """The contents of a run's report."""
     settings, jobs, package = account.settings, jobs_of(account, run), _package(account, run)
-    evaluated: Evaluation = read(account, run.name, "evaluation/evaluation.json")
-    statistics = read(account, run.name, "baseline/baseline.json")
+    evaluation, baseline = (
+        file_of(account, run.name, f"{name}.json") for name in ("evaluation/evaluation", "baseline/baseline")
+    )
     metadata = package.get("CustomerMetadataProperties", {})
     own = metadata.get("execution") == run.arn
     champion = of_deployment(account, metadata.get("parent", "")) if own else None
     artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] if package else ""
-    spread = {name: each["standard_deviation"] for name, each in statistics.get("features", {}).items()}
+    spread = {name: each["standard_deviation"] for name, each in baseline.get("features", {}).items()}
     data = run.request.get("data", {})
-    lineage = {
-        "execution": run.arn,
-        "started by": run.started_by,
-        "data, SHA-256": data.get("fingerprint"),
-        "data, objects": data.get("objects"),
-        "data, bytes": data.get("bytes"),
-        "settings, SHA-256": run.request.get("settings"),
-        "commit": run.request.get("commit"),
-        "training image": training_job(account, jobs).get("AlgorithmSpecification", {}).get("TrainingImage"),
-        "model package": package.get("ModelPackageArn"),
-        "package status": package.get("ModelApprovalStatus"),
-        "artifact": artifact,
-        "endpoint config": run.model if run.outcome == "accepted" else "",
+    return {
+        "project": settings.project.name,
+        "classes": settings.data.classes,
+        "margin": settings.gate.margin,
+        "run": run,
+        "steps": steps(account, run),
+        "evaluation": evaluation,
+        "metrics": list(_metrics(evaluation, settings)),
+        "profile": file_of(account, run.name, "evaluation/profile.json"),
+        "baseline": baseline,
+        "champion": champion.name if champion else "",
+        "champion_baseline": file_of(account, champion.name, "baseline/baseline.json") if champion else {},
+        "coefficients": coefficients(account, artifact, settings.data.features, spread) if artifact else [],
+        "cost": cost(account, jobs),
+        "lineage": {
+            "execution": run.arn,
+            "started by": run.started_by,
+            "data, SHA-256": data.get("fingerprint"),
+            "data, objects": data.get("objects"),
+            "data, bytes": data.get("bytes"),
+            "settings, SHA-256": run.request.get("settings"),
+            "commit": run.request.get("commit"),
+            "training image": training_job(account, jobs).get("AlgorithmSpecification", {}).get("TrainingImage"),
+            "model package": package.get("ModelPackageArn"),
+            "package status": package.get("ModelApprovalStatus"),
+            "artifact": artifact,
+            "endpoint config": run.model if run.outcome == "accepted" else "",
+        },
     }
-    return Contents(
-        project=settings.project.name,
-        classes=settings.data.classes,
-        margin=settings.gate.margin,
-        run=run,
-        steps=steps(account, run),
-        evaluation=evaluated,
-        metrics=_metrics(evaluated, settings),
-        profile=read(account, run.name, "evaluation/profile.json"),
-        baseline=statistics,
-        champion=champion.name if champion else "",
-        champion_baseline=read(account, champion.name, "baseline/baseline.json") if champion else {},
-        coefficients=coefficients(account, artifact, settings.data.features, spread) if artifact else [],
-        lineage=lineage,
-        cost=cost(account, jobs),
-    )
 
 
 def _package(account: Account, run: Run) -> dict[str, Any]:
@@ -105,14 +71,15 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
     listed = account.sagemaker.list_model_packages(
         ModelPackageGroupName=group, CreationTimeAfter=run.started, SortOrder="Ascending"
     )["ModelPackageSummaryList"]
-    packages: Iterator[dict[str, Any]] = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
+    packages = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
     own = (each for each in packages if each.get("CustomerMetadataProperties", {}).get("execution") == run.arn)
     return next(own, {})
 
 
-def _metrics(evaluated: Evaluation, settings: Settings) -> list[Metric]:
-    found = []
-    for name, entry in measured(evaluated).items():
+def _metrics(evaluation: dict[str, Any], settings: Settings) -> Iterator[dict[str, object]]:
+    """Each metric with its 95 % interval and the quality gate's threshold; `passed` is empty without one."""
+    at_most_one, _ = METRICS[settings.data.predictor_type]
+    for name, entry in measured(evaluation).items():
         if "value" not in entry:
             continue
         value, half = entry["value"], Z * entry["standard_deviation"]
@@ -120,6 +87,12 @@ def _metrics(evaluated: Evaluation, settings: Settings) -> list[Metric]:
         threshold = most if least is None else least
         rule = "" if threshold is None else f"{'at most' if least is None else 'at least'} {threshold:g}"
         passed = (least is None or value >= least) and (most is None or value <= most)
-        high = value + half if name in UNBOUNDED else min(1.0, value + half)
-        found.append(Metric(name, value, value - half, high, threshold, rule, ("no", "yes")[passed] if rule else ""))
-    return found
+        yield {
+            "name": name,
+            "value": value,
+            "low": value - half,
+            "high": min(1.0, value + half) if name in at_most_one else value + half,
+            "threshold": threshold,
+            "rule": rule,
+            "passed": ("no", "yes")[passed] if rule else "",
+        }

@@ -1,29 +1,25 @@
-"""A run's report as one HTML file: text and tables are written here, charts.js draws the charts."""
+"""A run's report as one HTML file that needs no network: sections.js writes it, and charts.js draws its charts."""
 
+import json
 import webbrowser
-from collections import Counter
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ops.account import Account
-from ops.output import Result, RunName, command, readable, wants_json
+from ops.account import Account, OpsError
+from ops.output import Result, RunName, command, plain, wants_json
 from ops.report.contents import Contents, contents
-from ops.report.html import figure, frame, section, table
-from ops.run_files import measured
 from ops.runs import find
 
-CAPTIONS = {
-    "roc": "ROC: true positives against false positives",
-    "pr": "Precision against recall",
-    "scores": "Scores of the hold-out by true label",
-    "calibration": "Calibration: share of positives against the mean score",
-    "thresholds": "Precision, recall and F1 by threshold",
-}
-"""The charts of a binary classifier's answers."""
+HERE = Path(__file__).parent
+LIBRARIES = Path(__file__).parents[2] / "node_modules"
+PLOT = (LIBRARIES / "d3/dist/d3.min.js", LIBRARIES / "@observablehq/plot/dist/plot.umd.min.js")
+
+
+class NoLibrary(OpsError):
+    """The plotting library is not installed."""
 
 
 @command
@@ -45,74 +41,28 @@ def report(
 
 def page(document: Contents) -> str:
     """The report's HTML. Raises NoLibrary."""
-    title = f"{document.project}: {document.run.outcome or document.run.status}"
-    return frame(title, _sections(document), document, Path(__file__).with_name("charts.js"))
+    run = document["run"]
+    return frame(f"{document['project']}: {run.outcome or run.status}", document, "charts.js", "sections.js")
 
 
-def _sections(document: Contents) -> Iterator[str]:
-    run = document.run
-    word, why = (run.outcome, run.why) if run.status == "SUCCEEDED" else (run.status.lower(), run.outcome)
-    took = f"{run.seconds:.0f} s" if run.seconds is not None else "still running"
-    warnings = "".join(f'<p class="why">Warning: {escape(warning)}</p>' for warning in run.warnings)
-    yield f'<header><p class="kicker">{escape(document.project)}, started by {escape(run.started_by)}</p>'
-    yield f'<h1 class="{escape(word)}">{escape(word.capitalize())}</h1><p class="why">{escape(why)}</p>{warnings}'
-    yield f"<p>Run <code>{escape(run.name)}</code>, {readable(run.started)} UTC, {took}</p></header>"
-    errors = Counter((step.state, step.error, step.cause) for step in document.steps if step.error)
-    rows = [(*each, times) for each, times in errors.items()]
-    listed = table("Errors, also those that were retried or caught", ("state", "error", "cause", "times"), rows)
-    yield section("States", figure("timeline", "Duration of each state"), listed if rows else "")
-    yield from _model(document) if document.metrics else ()
-    yield from _data(document) if document.baseline else ()
-    lineage = ((what, value) for what, value in document.lineage.items() if value not in ("", None))
-    yield section("Lineage", table("Origin of the model", ("what", "value"), lineage))
-    note = "US dollars by the AWS Price List, on demand; a dash means that the list did not answer."
-    headings = ("job", "instances", "seconds", "dollars")
-    yield section("Cost", table("Instance seconds", headings, document.cost), note=note)
+def frame(title: str, data: object, *scripts: Path | str) -> str:
+    """The HTML of a page that shows `data`, JSON in its element `run`. Raises NoLibrary.
 
-
-def _model(document: Contents) -> Iterator[str]:
-    each = [(m.name, m.value, f"{m.low:.4g} to {m.high:.4g}", m.rule, m.passed) for m in document.metrics]
-    yield section(
-        "Quality",
-        figure("metrics", "Each metric with its interval, and the quality gate's thresholds"),
-        table("Metrics", ("metric", "value", "interval", "gate", "passed"), each),
-        note=f"On a hold-out of {document.evaluation['rows']} rows; intervals are 95 %, by the bootstrap.",
-    )
-    if found := document.evaluation.get("comparison"):
-        low, high = found["interval"]
-        line = (
-            found["metric"],
-            found["challenger"],
-            found["champion"],
-            found["difference"],
-            f"{low:.4g} to {high:.4g}",
-        )
-        yield section(
-            "Challenger against champion",
-            figure("difference", "The challenger's lead over the champion, and the margin that it must stay above"),
-            table("On the same rows", ("metric", "challenger", "champion", "difference", "interval"), [line]),
-            note=f"The champion is the model of run {document.champion or 'unknown'}. Above 0 is better.",
-        )
-    metrics, captions = measured(document.evaluation), {}
-    if "receiver_operating_characteristic_curve" in metrics:
-        captions = CAPTIONS
-    elif "histogram" in document.profile:
-        captions = {"scores": "Errors of the hold-out: prediction minus true value"}
-    charts = [figure(name, caption) for name, caption in captions.items()]
-    if cells := metrics.get("confusion_matrix"):
-        rows = [(document.classes[int(row)], *(cells[row][column] for column in cells)) for row in cells]
-        caption = "Confusion matrix: true label down, predicted label across"
-        charts.append(table(caption, ("", *document.classes), rows))
-    if charts:
-        yield section("Answers", *charts)
-    if document.coefficients:
-        yield section("Largest coefficients", figure("coefficients", "Effect of one standard deviation of a feature"))
-
-
-def _data(document: Contents) -> Iterator[str]:
-    counts = {name.replace("_", " "): count for name, count in document.baseline["rows"].items()}
-    labels = {f"labelled {name}": count for name, count in document.baseline.get("labels", {}).items()}
-    against = "the champion's data" if document.champion_baseline else "its own mean and spread"
-    chart = figure("features", f"Features: the middle 80 % of the values, against {against}")
-    note = "A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine."
-    yield section("Data", table("Rows", ("what", "rows"), list((counts | labels).items())), chart, note=note)
+    The scripts define `heading`, `sections`, and `charts`: a function per figure that returns an SVG for a width.
+    """
+    try:
+        libraries = "\n".join(f"<script>{file.read_text(encoding='utf-8')}</script>" for file in PLOT)
+    except FileNotFoundError as error:
+        raise NoLibrary(f"{error.filename} is not there: run `make install`") from error
+    parts = {
+        "TITLE": escape(title),
+        "CSS": (HERE / "page.css").read_text(encoding="utf-8"),
+        # JSON's escape for `<`: a text with `</script>` would end the element.
+        "DATA": json.dumps(data, default=plain).replace("<", "\\u003c"),
+        "LIBRARIES": libraries,
+        "SCRIPTS": "\n".join((HERE / name).read_text(encoding="utf-8") for name in (*scripts, "draw.js")),
+    }
+    html = (HERE / "page.html").read_text(encoding="utf-8")
+    for name, text in parts.items():
+        html = html.replace(f"<!--{name}-->", text, 1)
+    return html

@@ -1,0 +1,94 @@
+// The heading and the sections of a run's report. What the run did not produce has no section.
+const { run: own, baseline, profile } = run;
+const ended = own.status === "SUCCEEDED" ? own.outcome : own.status.toLowerCase();
+const took = own.stopped ? `${seconds(own.stopped).toFixed(0)} s` : "still running";
+const range = (low, high) => `${shown(low)} to ${shown(high)}`;
+const heading = {
+  kicker: `${run.project}, started by ${own.started_by}`,
+  title: ended.charAt(0).toUpperCase() + ended.slice(1),
+  kind: ended,
+  lines: [own.status === "SUCCEEDED" ? own.why : own.outcome, ...own.warnings.map((warning) => `Warning: ${warning}`)],
+  note: `Run ${own.name}, ${new Date(own.started).toISOString().slice(0, 19).replace("T", " ")} UTC, ${took}`,
+};
+
+function errors() {
+  const times = new Map();
+  for (const { state, error, cause } of run.steps) {
+    const key = JSON.stringify([state, error, cause]);
+    if (error) times.set(key, (times.get(key) ?? 0) + 1);
+  }
+  const rows = [...times].map(([key, count]) => [...JSON.parse(key), count]);
+  return rows.length ? [{ caption: "Errors, also those that were retried or caught", headings: ["state", "error", "cause", "times"], rows }] : [];
+}
+
+function comparison({ metric, challenger, champion, difference, interval }) {
+  return {
+    title: "Challenger against champion",
+    note: `The champion is the model of run ${run.champion || "unknown"}. Above 0 is better.`,
+    parts: [
+      { figure: "difference", caption: "The challenger's lead over the champion, and the margin that it must stay above" },
+      { caption: "On the same rows", headings: ["metric", "challenger", "champion", "difference", "interval"],
+        rows: [[metric, challenger, champion, difference, range(...interval)]] },
+    ],
+  };
+}
+
+function answers() {
+  const binary = {
+    roc: "ROC: true positives against false positives",
+    pr: "Precision against recall",
+    scores: "Scores of the hold-out by true label",
+    calibration: "Calibration: share of positives against the mean score",
+    thresholds: "Precision, recall and F1 by threshold",
+  };
+  const regression = { scores: "Errors of the hold-out: prediction minus true value" };
+  const captions = measured.receiver_operating_characteristic_curve ? binary : profile.histogram ? regression : {};
+  const parts = Object.entries(captions).map(([figure, caption]) => ({ figure, caption }));
+  const cells = measured.confusion_matrix;
+  if (cells) {
+    const rows = Object.entries(cells).map(([row, counts]) => [run.classes[row], ...Object.keys(cells).map((column) => counts[column])]);
+    parts.push({ caption: "Confusion matrix: true label down, predicted label across", headings: ["", ...run.classes], rows });
+  }
+  return parts.length ? [{ title: "Answers", parts }] : [];
+}
+
+function quality() {
+  const rows = run.metrics.map((metric) => [metric.name, metric.value, range(metric.low, metric.high), metric.rule, metric.passed]);
+  return [
+    {
+      title: "Quality",
+      note: `On a hold-out of ${run.evaluation.rows} rows; intervals are 95 %, by the bootstrap.`,
+      parts: [
+        { figure: "metrics", caption: "Each metric with its interval, and the quality gate's thresholds" },
+        { caption: "Metrics", headings: ["metric", "value", "interval", "gate", "passed"], rows },
+      ],
+    },
+    ...(run.evaluation.comparison ? [comparison(run.evaluation.comparison)] : []),
+    ...answers(),
+    ...(run.coefficients.length ? [{ title: "Largest coefficients", parts: [{ figure: "coefficients", caption: "Effect of one standard deviation of a feature" }] }] : []),
+  ];
+}
+
+function data() {
+  const counts = Object.entries(baseline.rows).map(([name, count]) => [name.replaceAll("_", " "), count]);
+  const labels = Object.entries(baseline.labels ?? {}).map(([name, count]) => [`labelled ${name}`, count]);
+  const against = run.champion_baseline.features ? "the champion's data" : "its own mean and spread";
+  return {
+    title: "Data",
+    note: "A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine.",
+    parts: [
+      { caption: "Rows", headings: ["what", "rows"], rows: [...counts, ...labels] },
+      { figure: "features", caption: `Features: the middle 80 % of the values, against ${against}` },
+    ],
+  };
+}
+
+const sections = [
+  { title: "States", parts: [{ figure: "timeline", caption: "Duration of each state" }, ...errors()] },
+  ...(run.metrics.length ? quality() : []),
+  ...(baseline.rows ? [data()] : []),
+  { title: "Lineage", parts: [{ caption: "Origin of the model", headings: ["what", "value"],
+    rows: Object.entries(run.lineage).filter(([, value]) => value !== "" && value !== null) }] },
+  { title: "Cost", note: "US dollars by the AWS Price List, on demand; a dash means that the list did not answer.",
+    parts: [{ caption: "Instance seconds", headings: ["job", "instances", "seconds", "dollars"], rows: run.cost }] },
+];
