@@ -1,6 +1,6 @@
 """The difference between two runs: data, settings, hyperparameters, metrics, outcome."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,8 +8,6 @@ from ops.account import Account
 from ops.jobs import jobs_of, training_job
 from ops.output import Result, command, table
 from ops.runs import Run, file_of, find, measured
-
-Value = str | float | None
 
 
 @command
@@ -21,23 +19,21 @@ def diff(
     """Show what differs between two runs: data, settings, hyperparameters, metrics, outcome."""
     pair = find(account, before), find(account, after)
     old, new = (_flat(account, run) for run in pair)
-    found: list[dict[str, Value]] = []
+    found = []
     for what in dict.fromkeys([*old, *new]):
-        one, other = old.get(what), new.get(what)
-        if one == other:
-            continue
-        line: dict[str, Value] = {"what": what, "before": one, "after": other}
-        if isinstance(one, float) and isinstance(other, float):
-            line["difference"] = other - one
-        found.append(line)
+        line = {"what": what, "before": old.get(what), "after": new.get(what)}
+        if isinstance(line["before"], float) and isinstance(line["after"], float):
+            line["difference"] = line["after"] - line["before"]
+        if line["before"] != line["after"]:
+            found.append(line)
     headings = ("what", pair[0].name[:24], pair[1].name[:24], "difference")
     rows = ((line["what"], line["before"], line["after"], line.get("difference")) for line in found)
     return Result(found, table(headings, rows) if found else "no difference")
 
 
-def _flat(account: Account, run: Run) -> dict[str, Value]:
+def _flat(account: Account, run: Run) -> dict[str, Any]:
     request, statistics = run.request, file_of(account, run.name, "baseline/baseline.json")
-    found: dict[str, Value] = {
+    found: dict[str, Any] = {
         "status": run.status,
         "outcome": run.outcome,
         "started by": run.started_by,

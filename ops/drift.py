@@ -36,9 +36,9 @@ def drift(
     found = _new_check(account) if now else latest_check(account)
     if found is None:
         return Result(None, "no check has run yet: `ops drift --now` runs one", Exit.NOTHING)
-    measured = details(account, found)
-    document = {**asdict(found), "details": measured}
-    return Result(document, _text(found, measured), CODES.get(found.verdict, Exit.FAILED))
+    details = file_of(account, found.check, "drift/drift.json")
+    document = {**asdict(found), "details": details}
+    return Result(document, _text(found, details), CODES.get(found.verdict, Exit.FAILED))
 
 
 def latest_check(account: Account) -> Check | None:
@@ -50,20 +50,9 @@ def latest_check(account: Account) -> Check | None:
 
 def _new_check(account: Account) -> Check:
     arn = account.states.start_execution(stateMachineArn=account.outputs["DriftMachine"])["executionArn"]
-    while account.states.describe_execution(executionArn=arn)["status"] == "RUNNING":
+    while describe(account, arn).running:
         time.sleep(account.pause)
     return _check(account, arn)
-
-
-def details(account: Account, found: Check) -> dict[str, Any]:
-    """drift.json of a check, its features with the largest PSI first; empty when there was not enough data."""
-    document: dict[str, Any] = file_of(account, found.check, "drift/drift.json")
-    return document
-
-
-def most_drifted(measured: dict[str, Any], count: int) -> list[tuple[str, dict[str, float]]]:
-    """The features with the largest PSI, the largest first."""
-    return sorted(measured.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:count]
 
 
 def _check(account: Account, arn: str) -> Check:
@@ -72,12 +61,17 @@ def _check(account: Account, arn: str) -> Check:
     return Check(run.name, run.status, verdict, reason, run.stopped)
 
 
-def _text(found: Check, measured: dict[str, Any]) -> Iterator[str | Table]:
+def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[str, float]]]:
+    """The features of drift.json with the largest PSI, the largest first."""
+    return sorted(details.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:count]
+
+
+def _text(found: Check, details: dict[str, Any]) -> Iterator[str | Table]:
     yield f"{found.when:%F %T} {found.verdict}: {found.reason}"
-    if (quality := measured.get("quality", {})).get("joined"):
+    if (quality := details.get("quality", {})).get("joined"):
         figures = ", ".join(f"{name} {value:.4g}" for name, value in quality["metrics"].items())
         yield f"live quality of {quality['joined']} rows with ground truth: {figures or 'only one label so far'}"
-    if worst := most_drifted(measured, 10):
+    if worst := most_drifted(details, 10):
         keys = ("psi", "ks", "missing", "out_of_range")
         rows = ((name, *(each[key] for key in keys)) for name, each in worst)
         yield table(("feature", "PSI", "KS", "missing", "out of range"), rows)

@@ -171,13 +171,13 @@ def of_deployment(account: Account, config: str) -> Run | None:
     return None
 
 
-def file_of(account: Account, run: str, file: str) -> Any:
+def file_of(account: Account, run: str, file: str) -> dict[str, Any]:
     """A JSON document of a run, such as evaluation/evaluation.json; an empty object when the run failed before it."""
     try:
-        body = account.s3.get_object(Bucket=account.outputs["DataBucket"], Key=f"runs/{run}/{file}")["Body"].read()
+        found = account.s3.get_object(Bucket=account.outputs["DataBucket"], Key=f"runs/{run}/{file}")
     except account.s3.exceptions.NoSuchKey:
         return {}
-    return json.loads(body)
+    return dict(json.load(found["Body"]))
 
 
 def measured(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:

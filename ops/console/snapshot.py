@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ops.account import FAILURES, Account
-from ops.drift import details, most_drifted
+from ops.drift import most_drifted
 from ops.jobs import jobs_of, log_of, of_state
 from ops.output import plain
-from ops.runs import find, steps
+from ops.runs import file_of, find, steps
 from ops.status import status_of
 
 RUNS, LINES = 20, 200
@@ -49,23 +49,20 @@ def snapshot(account: Account, chosen: str) -> dict[str, object]:
     """The status, the states of the run of this name or else of the newest run, the drift, the models."""
     found = status_of(account, RUNS)
     run = next((each for each in found.runs if each.name == chosen), next(iter(found.runs), None))
-    features = most_drifted(details(account, found.drift), 5) if found.drift else []
-    drifted = [{"feature": name, "psi": each["psi"], "ks": each["ks"]} for name, each in features]
-    states = steps(account, run) if run else []
-    return {**vars(found), "run": run, "steps": states, "drifted": drifted, "models": _models(account)}
+    details = file_of(account, found.drift.check, "drift/drift.json") if found.drift else {}
+    models = account.sagemaker.list_model_packages(
+        ModelPackageGroupName=account.outputs["ModelPackageGroup"], SortBy="CreationTime", SortOrder="Descending"
+    )
+    return {
+        **vars(found),
+        "run": run,
+        "steps": steps(account, run) if run else [],
+        "drifted": most_drifted(details, 5),
+        "models": models["ModelPackageSummaryList"],
+    }
 
 
-def _models(account: Account) -> list[dict[str, object]]:
-    """{version, status, when, what} of the newest model packages."""
-    group, order = account.outputs["ModelPackageGroup"], {"SortBy": "CreationTime", "SortOrder": "Descending"}
-    client: Any = account.sagemaker
-    listed = client.list_model_packages(ModelPackageGroupName=group, MaxResults=10, **order)["ModelPackageSummaryList"]
-    names = {"version": "ModelPackageVersion", "status": "ModelApprovalStatus"}
-    names |= {"when": "CreationTime", "what": "ModelPackageDescription"}
-    return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
-
-
-def definitions(account: Account) -> dict[str, Any]:
+def definitions(account: Account) -> dict[str, object]:
     """The definitions of the machines, {retrain, deploy}."""
     machines = {"retrain": account.outputs["StateMachine"], "deploy": account.outputs["DeployMachine"]}
     describe = account.states.describe_state_machine

@@ -20,9 +20,8 @@ Contents = dict[str, Any]
 def contents(account: Account, run: Run) -> Contents:
     """The contents of a run's report."""
     settings, jobs, package = account.settings, jobs_of(account, run), _package(account, run)
-    evaluation, baseline = (
-        file_of(account, run.name, f"{name}.json") for name in ("evaluation/evaluation", "baseline/baseline")
-    )
+    evaluation = file_of(account, run.name, "evaluation/evaluation.json")
+    baseline = file_of(account, run.name, "baseline/baseline.json")
     metadata = package.get("CustomerMetadataProperties", {})
     own = metadata.get("execution") == run.arn
     champion = of_deployment(account, metadata.get("parent", "")) if own else None
@@ -71,7 +70,7 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
     listed = account.sagemaker.list_model_packages(
         ModelPackageGroupName=group, CreationTimeAfter=run.started, SortOrder="Ascending"
     )["ModelPackageSummaryList"]
-    packages = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
+    packages: Iterator[dict[str, Any]] = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
     own = (each for each in packages if each.get("CustomerMetadataProperties", {}).get("execution") == run.arn)
     return next(own, {})
 
