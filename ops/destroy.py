@@ -29,21 +29,22 @@ def destroy(
     stack = f"stack {account.settings.project.name}", _delete_stack
     # All is listed first: without the stack, its buckets are not known.
     deletions = [*_created_by_runs(account), stack, *(_data(account) if data else ())]
-    show(f"  {name}" for name, _ in deletions)
+    names = [name for name, _ in deletions]
+    show(f"  {name}" for name in names)
     if not yes:
         typer.confirm("Delete all of this?", abort=True, err=wants_json())
     for _, delete in deletions:
         delete()
-    return Result({"deleted": [name for name, _ in deletions]}, ())
+    return Result({"deleted": names}, ())
 
 
 def _created_by_runs(account: Account) -> Iterator[Deletion]:
     """The resources that are not in the stack, in the order in which they can be deleted: name and deletion."""
-    project, states, sagemaker = account.settings.project.name, account.states, account.sagemaker
-    for machine in ("StateMachine", "DeployMachine"):
-        executions = _pages(states, "list_executions", stateMachineArn=account.outputs[machine], statusFilter="RUNNING")
-        for arn in (each["executionArn"] for each in executions):
-            yield f"run {arn}", partial(states.stop_execution, executionArn=arn)
+    project, group, sagemaker = account.settings.project.name, account.outputs["ModelPackageGroup"], account.sagemaker
+    for machine in (account.outputs[name] for name in ("StateMachine", "DeployMachine")):
+        for each in _pages(account.states, "list_executions", stateMachineArn=machine, statusFilter="RUNNING"):
+            arn = each["executionArn"]
+            yield f"run {arn}", partial(account.states.stop_execution, executionArn=arn)
     autoscaling = account.session.client("application-autoscaling")
     for target in _pages(autoscaling, "describe_scalable_targets", ServiceNamespace="sagemaker"):
         if target["ResourceId"].startswith(f"endpoint/{project}/"):
@@ -52,23 +53,16 @@ def _created_by_runs(account: Account) -> Iterator[Deletion]:
     with suppress(ClientError):  # there is none
         sagemaker.describe_endpoint(EndpointName=project)
         yield f"endpoint {project}", partial(_delete_endpoint, account, project)
-    yield from _named(account, project)
+    for what, key in (("endpoint config", "EndpointConfigName"), ("model", "ModelName")):
+        operation = what.replace(" ", "_")
+        for each in _pages(sagemaker, f"list_{operation}s", NameContains=f"{project}-"):
+            if (name := each[key]).startswith(f"{project}-"):
+                yield f"{what} {name}", partial(getattr(sagemaker, f"delete_{operation}"), **{key: name})
+    for each in _pages(sagemaker, "list_model_packages", ModelPackageGroupName=group):
+        arn = each["ModelPackageArn"]
+        yield f"model package {arn}", partial(sagemaker.delete_model_package, ModelPackageName=arn)
     if vpc := account.outputs.get("Vpc"):
         yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_wait_for_no_interfaces, account, vpc)
-
-
-def _named(account: Account, project: str) -> Iterator[Deletion]:
-    sagemaker, group = account.sagemaker, account.outputs["ModelPackageGroup"]
-    for each in _pages(sagemaker, "list_endpoint_configs", NameContains=f"{project}-"):
-        if (name := each["EndpointConfigName"]).startswith(f"{project}-"):
-            yield f"endpoint config {name}", partial(sagemaker.delete_endpoint_config, EndpointConfigName=name)
-    for each in _pages(sagemaker, "list_models", NameContains=f"{project}-"):
-        if (name := each["ModelName"]).startswith(f"{project}-"):
-            yield f"model {name}", partial(sagemaker.delete_model, ModelName=name)
-    for arn in (
-        each["ModelPackageArn"] for each in _pages(sagemaker, "list_model_packages", ModelPackageGroupName=group)
-    ):
-        yield f"model package {arn}", partial(sagemaker.delete_model_package, ModelPackageName=arn)
 
 
 def _pages(client: Any, operation: str, **request: str) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,31 +21,19 @@ BOOTSTRAP_SINCE = 6
 """The oldest bootstrap stack for new-style assets (CDK Developer Guide, "Bootstrap template version history")."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """`found` is the finding; `fix` is what to do, empty when the check passes."""
-
-    name: str
-    found: str
-    fix: str = ""
-
-
 @command
 def doctor(account: Account) -> Result:
     """Check the machine, the account and the stack; each check is ok or has a fix. Exit code: 1 when one has a fix."""
-    found = [_checked(account, name, check, fix) for name, (check, fix) in CHECKS.items()]
+    checks: list[dict[str, str]] = []
     lines = []
-    for each in found:
-        lines.append(f"{'FIX' if each.fix else 'ok '} {each.name:<12}{each.found}")
-        lines += [f"    {'':<12}{each.fix}"] if each.fix else []
-    return Result(found, lines, Exit.FAILED if any(each.fix for each in found) else Exit.OK)
-
-
-def _checked(account: Account, name: str, check: Callable[[Account], str], fix: str) -> Check:
-    try:
-        return Check(name, check(account))
-    except (OpsError, BotoCoreError, ClientError) as error:
-        return Check(name, " ".join(str(error).split()), fix)
+    for name, (check, fix) in CHECKS.items():
+        try:
+            checks.append({"name": name, "found": check(account), "fix": ""})
+        except (OpsError, BotoCoreError, ClientError) as error:
+            checks.append({"name": name, "found": " ".join(str(error).split()), "fix": fix})
+        lines.append(f"{'FIX' if checks[-1]['fix'] else 'ok '} {name:<12}{checks[-1]['found']}")
+        lines += [f"    {'':<12}{fix}"] if checks[-1]["fix"] else []
+    return Result(checks, lines, Exit.FAILED if any(each["fix"] for each in checks) else Exit.OK)
 
 
 def _require(passed: object, found: str, problem: str) -> str:

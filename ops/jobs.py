@@ -39,9 +39,8 @@ def jobs_of(account: Account, run: Run) -> list[Job]:
     for kind in TYPES:
         listed = getattr(sagemaker, f"list_{kind.lower()}_jobs")(NameContains=run.id, MaxResults=100)
         describe = getattr(sagemaker, f"describe_{kind.lower()}_job")
-        for name in (each[f"{kind}JobName"] for each in listed[f"{kind}JobSummaries"]):
-            word = name.removeprefix(f"{account.settings.project.name}-").split("-")[0]
-            found.append(_job(kind, word, describe(**{f"{kind}JobName": name})))
+        jobs = (describe(**{f"{kind}JobName": each[f"{kind}JobName"]}) for each in listed[f"{kind}JobSummaries"])
+        found += [_job(account.settings.project.name, kind, job) for job in jobs]
     return sorted(found, key=lambda job: job.started)
 
 
@@ -53,10 +52,9 @@ def of_state(jobs: list[Job], state: str) -> list[Job]:
 def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:
     """(errors, lines) of the job's log: all lines, and those of a failed job that are likely to name the error."""
     logs = account.session.client("logs")
+    group, prefix = f"/aws/sagemaker/{job.type}Jobs", f"{job.name}/"
     try:
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/sagemaker/{job.type}Jobs", logStreamNamePrefix=f"{job.name}/"
-        )
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNamePrefix=prefix)
         lines = [event["message"] for page in pages for event in page["events"]]
     except logs.exceptions.ResourceNotFoundException:
         return [], []
@@ -70,12 +68,13 @@ def training_job(account: Account, jobs: list[Job]) -> dict[str, Any]:
     return dict(account.sagemaker.describe_training_job(TrainingJobName=name)) if name else {}
 
 
-def _job(kind: str, word: str, found: dict[str, Any]) -> Job:
+def _job(project: str, kind: str, found: dict[str, Any]) -> Job:
     cluster = found.get("ProcessingResources", {}).get("ClusterConfig")
     resources = cluster or found.get("ResourceConfig") or found["TransformResources"]
+    name = found[f"{kind}JobName"]
     return Job(
-        name=found[f"{kind}JobName"],
-        kind=word,
+        name=name,
+        kind=name.removeprefix(f"{project}-").split("-")[0],
         type=kind,
         status=found[f"{kind}JobStatus"],
         started=found["CreationTime"],

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 
@@ -53,17 +54,16 @@ def status_of(account: Account, limit: int = 5) -> Status:
 def endpoint(account: Account) -> Endpoint:
     """The endpoint as it is now. The tag `model-package` of its configuration names the model package."""
     name, sagemaker = account.outputs["Endpoint"], account.sagemaker
-    listed = sagemaker.list_endpoints(NameContains=name)["Endpoints"]
-    if name not in {each["EndpointName"] for each in listed}:
+    if name not in (each["EndpointName"] for each in sagemaker.list_endpoints(NameContains=name)["Endpoints"]):
         return Endpoint(name)
     found = sagemaker.describe_endpoint(EndpointName=name)
-    shown = found["EndpointStatus"], found.get("EndpointConfigName", ""), found["LastModifiedTime"]
-    if not shown[1]:
-        return Endpoint(name, *shown, found.get("FailureReason", ""))
-    arn = sagemaker.describe_endpoint_config(EndpointConfigName=shown[1])["EndpointConfigArn"]
-    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
-    package = tags.get("model-package", "")
-    return Endpoint(name, *shown, found.get("FailureReason", ""), package, of_package(account, package))
+    config, package = found.get("EndpointConfigName", ""), ""
+    if config:
+        arn = sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
+        tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+        package = tags.get("model-package", "")
+    status, since, problem = found["EndpointStatus"], found["LastModifiedTime"], found.get("FailureReason", "")
+    return Endpoint(name, status, config, since, problem, package, of_package(account, package))
 
 
 def alarms(account: Account) -> list[dict[str, object]]:
@@ -72,31 +72,26 @@ def alarms(account: Account) -> list[dict[str, object]]:
     `runbook` is the alarm's description, which names the place in the runbook.
     """
     prefix, types = f"{account.settings.project.name}-", ["MetricAlarm", "CompositeAlarm"]
-    client = account.session.client("cloudwatch")
+    client: Any = account.session.client("cloudwatch")
     found = client.describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=types)
-    names = {
-        "name": "AlarmName",
-        "reason": "StateReason",
-        "since": "StateUpdatedTimestamp",
-        "runbook": "AlarmDescription",
-    }
     listed = [*found.get("CompositeAlarms", []), *found.get("MetricAlarms", [])]
-    return [{name: each.get(key, "") for name, key in names.items()} for each in listed]
+    keys = ("AlarmName", "StateReason", "StateUpdatedTimestamp", "AlarmDescription")
+    values = ([each.get(key, "") for key in keys] for each in listed)
+    return [dict(zip(("name", "reason", "since", "runbook"), each, strict=True)) for each in values]
 
 
 def _starts(account: Account) -> list[str]:
     """What starts the next run."""
-    trigger = account.settings.trigger
-    found = [f"an upload to s3://{account.outputs['DataBucket']}/{account.settings.data.prefix}"]
-    if trigger.marker:
-        found[0] += f", once {trigger.marker} is put after it"
-    if trigger.schedule:
-        found.append(f"the schedule {trigger.schedule}")
-    if account.settings.drift.retrain != "never":
-        found.append("drift")
-    if account.settings.release.approval == "manual":
-        found.append("then waits for `ops approve`")
-    return found
+    settings = account.settings
+    marker, schedule = settings.trigger.marker, settings.trigger.schedule
+    after = f", once {marker} is put after it" if marker else ""
+    ways = {
+        f"an upload to s3://{account.outputs['DataBucket']}/{settings.data.prefix}{after}": True,
+        f"the schedule {schedule}": schedule,
+        "drift": settings.drift.retrain != "never",
+        "then waits for `ops approve`": settings.release.approval == "manual",
+    }
+    return [way for way, configured in ways.items() if configured]
 
 
 def _text(found: Status) -> Iterator[str | Table]:

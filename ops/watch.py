@@ -19,7 +19,9 @@ def watch(account: Account) -> Result:
 
 def newest_run(account: Account) -> Run:
     """The run that the newest upload started; waits until it starts. Raises NoRun."""
-    uploaded = _newest_upload(account)
+    bucket, prefix = account.outputs["DataBucket"], account.settings.data.prefix
+    pages = account.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    uploaded = max((item["LastModified"] for page in pages for item in page.get("Contents", [])), default=None)
     wait = START_WITHIN_SECONDS + account.settings.trigger.delay_seconds
     deadline, announced = time.monotonic() + wait, False
     while time.monotonic() < deadline:
@@ -47,7 +49,8 @@ def follow(account: Account, run: Run) -> Result:
             for step in found:
                 if (step.state, step.entered) not in printed and (step.left or not run.running):
                     printed.add((step.state, step.entered))
-                    out.print(_line(step))
+                    took = f"{(step.left - step.entered).total_seconds():6.1f} s" if step.left else ""
+                    out.print(f"  {step.state:<28}{took}{f'  [red]{step.error}[/red]' if step.error else ''}")
             if not run.running:
                 break
             status.update(", ".join(step.state for step in found if step.left is None) + " ...")
@@ -56,15 +59,3 @@ def follow(account: Account, run: Run) -> Result:
     lines = [f"{run.status.lower()}: {run.outcome}{why}", *(f"warning: {warning}" for warning in run.warnings)]
     code = Exit.OK if run.outcome in ("accepted", "done") else Exit.REJECTED
     return Result(run, lines, code if run.status == "SUCCEEDED" else Exit.FAILED)
-
-
-def _line(step: Step) -> str:
-    took = f"{(step.left - step.entered).total_seconds():6.1f} s" if step.left else ""
-    return f"  {step.state:<28}{took}{f'  [red]{step.error}[/red]' if step.error else ''}"
-
-
-def _newest_upload(account: Account) -> datetime | None:
-    listed = account.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=account.outputs["DataBucket"], Prefix=account.settings.data.prefix
-    )
-    return max((item["LastModified"] for page in listed for item in page.get("Contents", [])), default=None)

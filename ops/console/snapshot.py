@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from ops.account import FAILURES, Account
 from ops.drift import most_drifted
@@ -50,8 +49,9 @@ def snapshot(account: Account, chosen: str) -> dict[str, object]:
     found = status_of(account, RUNS)
     run = next((each for each in found.runs if each.name == chosen), next(iter(found.runs), None))
     details = file_of(account, found.drift.check, "drift/drift.json") if found.drift else {}
+    group = account.outputs["ModelPackageGroup"]
     models = account.sagemaker.list_model_packages(
-        ModelPackageGroupName=account.outputs["ModelPackageGroup"], SortBy="CreationTime", SortOrder="Descending"
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
     )
     return {
         **vars(found),
@@ -64,8 +64,8 @@ def snapshot(account: Account, chosen: str) -> dict[str, object]:
 
 def definitions(account: Account) -> dict[str, object]:
     """The definitions of the machines, {retrain, deploy}."""
-    machines = {"retrain": account.outputs["StateMachine"], "deploy": account.outputs["DeployMachine"]}
-    describe = account.states.describe_state_machine
+    describe, arns = account.states.describe_state_machine, account.outputs
+    machines = {"retrain": arns["StateMachine"], "deploy": arns["DeployMachine"]}
     return {name: json.loads(describe(stateMachineArn=arn)["definition"]) for name, arn in machines.items()}
 
 
