@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ops.account import Account
 from ops.output import Exit, Result, command, console
-from ops.runs import NoRun, Run, Step, describe, latest, steps
+from ops.runs import NoRun, Run, describe, latest, steps
 
 START_WITHIN_SECONDS = 120
 """The time that an upload may take to start a run, without the trigger's delay."""

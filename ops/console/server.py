@@ -1,29 +1,35 @@
 """The console: one page on 127.0.0.1 that shows the pipeline as it runs, by server-sent events."""
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import typer
 
 from ops.account import FAILURES, Account
-from ops.console.snapshot import definitions, logs, snapshots
+from ops.drift import most_drifted
+from ops.jobs import jobs_of, log_of, of_state
 from ops.output import CONFIG, Config, plain
 from ops.predict import golden_row, label_of
 from ops.report.contents import contents
 from ops.report.page import page
-from ops.runs import find
+from ops.runs import file_of, find, steps
+from ops.status import status_of
 
 HERE = Path(__file__).parent
-HTML, JSON = "text/html; charset=utf-8", "application/json"
-FILES = {"page.html": HTML, "console.css": "text/css", "console.js": "text/javascript", "graph.js": "text/javascript"}
+HTML, JSON, SCRIPT = "text/html; charset=utf-8", "application/json", "text/javascript"
+FILES = {"page.html": HTML, "console.css": "text/css", "console.js": SCRIPT, "graph.js": SCRIPT}
+RUNS, LINES = 20, 200
 LARGEST = 100_000
 """The size of a posted row at most, in bytes."""
+REFRESH_SECONDS = 60
+"""The age of a snapshot at most: a change of an alarm or of the registry starts no execution."""
 
 
 def console(
@@ -56,32 +62,31 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # the name that http.server calls
         parts, account = urlsplit(self.path), self.server.account
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        query = dict(parse_qsl(parts.query))
         run, file = query.get("run", ""), parts.path.removeprefix("/") or "page.html"
         routes: dict[str, Callable[[], object]] = {
-            "definitions": lambda: definitions(account),
+            "definitions": lambda: _definitions(account),
             "golden": lambda: golden_row(account),
-            "logs": lambda: logs(account, run, query.get("state", "")),
+            "logs": lambda: _logs(account, run, query.get("state", "")),
+            "report": lambda: page(contents(account, find(account, run))),
         }
-        if file in FILES:
-            self._answer((HERE / file).read_bytes(), FILES[file])
-        elif file == "events":
+        if file == "events":
             self._events(run)
-        elif file == "report":
-            self._try(lambda: page(contents(account, find(account, run))), HTML)
+        elif file in FILES:
+            self._answer((HERE / file).read_text, FILES[file])
         elif file in routes:
-            self._try(routes[file])
+            self._answer(routes[file], HTML if file == "report" else JSON)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
         """A row for the API. JSON only: a page of another origin cannot send it without a preflight request."""
         length = int(self.headers.get("Content-Length", 0))
-        if self.path != "/predict" or self.headers.get("Content-Type") != "application/json" or length > LARGEST:
+        if self.path != "/predict" or self.headers.get("Content-Type") != JSON or length > LARGEST:
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
         row = json.loads(self.rfile.read(length))["row"]
-        self._try(lambda: {"label": label_of(self.server.account, row)})
+        self._answer(lambda: {"label": label_of(self.server.account, row)}, JSON)
 
     def parse_request(self) -> bool:
         """Refuse other names for this address (DNS rebinding)."""
@@ -93,32 +98,80 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _events(self, run: str) -> None:
         """A snapshot whenever something has changed, until the browser closes the connection."""
-        self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream"})
+        self._head(HTTPStatus.OK, "text/event-stream")
         with suppress(BrokenPipeError, ConnectionResetError):
             for text in snapshots(self.server.account, run):
                 # Without a change, a comment: writing it shows whether the browser is still there.
                 self.wfile.write(f"data: {text}\n\n".encode() if text else b": \n\n")
                 self.wfile.flush()
 
-    def _try(self, make: Callable[[], object], kind: str = JSON) -> None:
+    def _answer(self, make: Callable[[], object], kind: str) -> None:
         try:
             made, status = make(), HTTPStatus.OK
         except FAILURES as error:
             made, status, kind = {"error": str(error)}, HTTPStatus.BAD_GATEWAY, JSON
-        text = json.dumps(made, default=plain) if kind == JSON else str(made)
-        self._answer(text.encode(), kind, status)
+        self._head(status, kind)
+        self.wfile.write((json.dumps(made, default=plain) if kind == JSON else str(made)).encode())
 
-    def _answer(self, body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
-        self._head(
-            status, {"Content-Type": kind, "Content-Length": str(len(body)), "X-Content-Type-Options": "nosniff"}
-        )
-        self.wfile.write(body)
-
-    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+    def _head(self, status: HTTPStatus, kind: str) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Cache-Control": "no-store"}.items():
+        headers = {"Content-Type": kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Log nothing."""
+
+
+def snapshots(account: Account, chosen: str) -> Iterator[str]:
+    """A snapshot as JSON whenever it has changed, else an empty text; waits in between.
+
+    While an execution runs, the snapshot is read each time. Otherwise only the newest executions are listed, which is
+    cheap; the snapshot is read when one of them has changed, or after REFRESH_SECONDS.
+    """
+    running, idle = (0.3, 0.8) if account.local else (5.0, 10.0)
+    seen, text, read = "", "", 0.0
+    while True:
+        found, newest = "", ""
+        try:
+            newest = _newest(account)
+            if newest != seen or "RUNNING" in newest or time.monotonic() > read + REFRESH_SECONDS:
+                found, read = json.dumps(_snapshot(account, chosen), default=plain), time.monotonic()
+        except FAILURES as error:
+            found = json.dumps({"error": str(error)})
+        yield found if found != text else ""
+        seen, text = newest, found or text
+        time.sleep(running if "RUNNING" in newest else idle)
+
+
+def _newest(account: Account) -> str:
+    """The newest execution of each machine with its status."""
+    machines = (account.outputs[name] for name in ("StateMachine", "DeployMachine", "DriftMachine"))
+    listed = (account.states.list_executions(stateMachineArn=arn, maxResults=1)["executions"] for arn in machines)
+    return " ".join(f"{each['executionArn']} {each['status']}" for executions in listed for each in executions)
+
+
+def _snapshot(account: Account, chosen: str) -> dict[str, object]:
+    """The status, the states of the run of this name or else of the newest run, the drift, the models."""
+    found, group = status_of(account, RUNS), account.outputs["ModelPackageGroup"]
+    run = next((each for each in found.runs if each.name == chosen), next(iter(found.runs), None))
+    drift = file_of(account, found.drift.check, "drift/drift.json") if found.drift else {}
+    models = account.sagemaker.list_model_packages(
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
+    )["ModelPackageSummaryList"]
+    states = steps(account, run) if run else []
+    return {**vars(found), "run": run, "steps": states, "drifted": most_drifted(drift, 5), "models": models}
+
+
+def _definitions(account: Account) -> dict[str, object]:
+    describe, machines = account.states.describe_state_machine, {"retrain": "StateMachine", "deploy": "DeployMachine"}
+    arns = {name: account.outputs[output] for name, output in machines.items()}
+    return {name: json.loads(describe(stateMachineArn=arn)["definition"]) for name, arn in arns.items()}
+
+
+def _logs(account: Account, name: str, state: str) -> dict[str, list[str]]:
+    """The logs of a state's jobs in a run: {errors, lines}."""
+    found = [log_of(account, job) for job in of_state(jobs_of(account, find(account, name)), state)]
+    lines = [line for _, log in found for line in log]
+    return {"errors": [line for errors, _ in found for line in errors], "lines": lines[-LINES:]}

@@ -27,7 +27,6 @@ def contents(account: Account, run: Run) -> Contents:
     champion = of_deployment(account, metadata.get("parent", "")) if own else None
     artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] if package else ""
     spread = {name: each["standard_deviation"] for name, each in baseline.get("features", {}).items()}
-    data = run.request.get("data", {})
     return {
         "project": settings.project.name,
         "classes": settings.data.classes,
@@ -42,20 +41,9 @@ def contents(account: Account, run: Run) -> Contents:
         "champion_baseline": file_of(account, champion.name, "baseline/baseline.json") if champion else {},
         "coefficients": coefficients(account, artifact, settings.data.features, spread) if artifact else [],
         "cost": cost(account, jobs),
-        "lineage": {
-            "execution": run.arn,
-            "started by": run.started_by,
-            "data, SHA-256": data.get("fingerprint"),
-            "data, objects": data.get("objects"),
-            "data, bytes": data.get("bytes"),
-            "settings, SHA-256": run.request.get("settings"),
-            "commit": run.request.get("commit"),
-            "training image": training_job(account, jobs).get("AlgorithmSpecification", {}).get("TrainingImage"),
-            "model package": package.get("ModelPackageArn"),
-            "package status": package.get("ModelApprovalStatus"),
-            "artifact": artifact,
-            "endpoint config": run.model if run.outcome == "accepted" else "",
-        },
+        "package": package,
+        "artifact": artifact,
+        "training": training_job(account, jobs),
     }
 
 

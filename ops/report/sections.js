@@ -83,12 +83,31 @@ function data() {
   };
 }
 
+function lineage() {
+  const { data = {}, settings, commit } = own.request;
+  const values = {
+    execution: own.arn,
+    "started by": own.started_by,
+    "data, SHA-256": data.fingerprint,
+    "data, objects": data.objects,
+    "data, bytes": data.bytes,
+    "settings, SHA-256": settings,
+    commit,
+    "training image": run.training.AlgorithmSpecification?.TrainingImage,
+    "model package": run.package.ModelPackageArn,
+    "package status": run.package.ModelApprovalStatus,
+    artifact: run.artifact,
+    "endpoint config": own.outcome === "accepted" ? own.model : "",
+  };
+  const rows = Object.entries(values).filter(([, value]) => (value ?? "") !== "");
+  return { title: "Lineage", parts: [{ caption: "Origin of the model", headings: ["what", "value"], rows }] };
+}
+
 const sections = [
   { title: "States", parts: [{ figure: "timeline", caption: "Duration of each state" }, ...errors()] },
   ...(run.metrics.length ? quality() : []),
   ...(baseline.rows ? [data()] : []),
-  { title: "Lineage", parts: [{ caption: "Origin of the model", headings: ["what", "value"],
-    rows: Object.entries(run.lineage).filter(([, value]) => value !== "" && value !== null) }] },
+  lineage(),
   { title: "Cost", note: "US dollars by the AWS Price List, on demand; a dash means that the list did not answer.",
     parts: [{ caption: "Instance seconds", headings: ["job", "instances", "seconds", "dollars"], rows: run.cost }] },
 ];
