@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,15 +14,11 @@ from ops.runs import describe, file_of
 CODES = {"no drift": Exit.OK, "drift": Exit.REJECTED, "not enough data": Exit.NOTHING}
 
 
-@dataclass(frozen=True)
-class Check:
-    """A drift check that has ended; `verdict` is drift, no drift, not enough data or failed."""
+Check = dict[str, Any]
+"""A drift check that has ended: {check, status, verdict, reason, when}.
 
-    check: str
-    status: str
-    verdict: str
-    reason: str
-    when: datetime | None
+`verdict` is drift, no drift, not enough data or failed.
+"""
 
 
 @command
@@ -33,32 +27,30 @@ def drift(
     now: Annotated[bool, typer.Option("--now", help="Run a check now instead of showing the last one.")] = False,
 ) -> Result:
     """Show whether live traffic has drifted. Exit code: 3 drift, 4 no check or not enough data, 1 the check failed."""
-    found = _new_check(account) if now else latest_check(account)
+    if now:
+        arn = account.states.start_execution(stateMachineArn=account.outputs["DriftMachine"])["executionArn"]
+        while describe(account, arn).running:
+            time.sleep(account.pause)
+        found: Check | None = _check(account, arn)
+    else:
+        found = latest_check(account)
     if found is None:
         return Result(None, "no check has run yet: `ops drift --now` runs one", Exit.NOTHING)
-    details = file_of(account, found.check, "drift/drift.json")
-    document = {**asdict(found), "details": details}
-    return Result(document, _text(found, details), CODES.get(found.verdict, Exit.FAILED))
+    details = file_of(account, found["check"], "drift/drift.json")
+    return Result({**found, "details": details}, _text(found, details), CODES.get(found["verdict"], Exit.FAILED))
 
 
 def latest_check(account: Account) -> Check | None:
     """The newest check that has ended; None when there was none."""
-    listed = (execution for execution in account.executions("DriftMachine") if execution["status"] != "RUNNING")
-    newest = next(listed, None)
-    return _check(account, newest["executionArn"]) if newest else None
-
-
-def _new_check(account: Account) -> Check:
-    arn = account.states.start_execution(stateMachineArn=account.outputs["DriftMachine"])["executionArn"]
-    while describe(account, arn).running:
-        time.sleep(account.pause)
-    return _check(account, arn)
+    ended = (each["executionArn"] for each in account.executions("DriftMachine") if each["status"] != "RUNNING")
+    newest = next(ended, None)
+    return _check(account, newest) if newest else None
 
 
 def _check(account: Account, arn: str) -> Check:
     run = describe(account, arn)
     verdict, reason = (run.outcome, run.why) if run.status == "SUCCEEDED" else ("failed", run.outcome)
-    return Check(run.name, run.status, verdict, reason, run.stopped)
+    return {"check": run.name, "status": run.status, "verdict": verdict, "reason": reason, "when": run.stopped}
 
 
 def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[str, float]]]:
@@ -67,7 +59,7 @@ def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[st
 
 
 def _text(found: Check, details: dict[str, Any]) -> Iterator[str | Table]:
-    yield f"{found.when:%F %T} {found.verdict}: {found.reason}"
+    yield f"{found['when']:%F %T} {found['verdict']}: {found['reason']}"
     if (quality := details.get("quality", {})).get("joined"):
         figures = ", ".join(f"{name} {value:.4g}" for name, value in quality["metrics"].items())
         yield f"live quality of {quality['joined']} rows with ground truth: {figures or 'only one label so far'}"

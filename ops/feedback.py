@@ -23,8 +23,7 @@ def feedback(
     account: Account, file: Annotated[Path, typer.Argument(help="A CSV with the header inference_id,row,label.")]
 ) -> Result:
     """Upload ground truth; the next drift check measures the live model's quality with it."""
-    bucket = account.outputs["DataBucket"]
-    rows = check(file, account.settings.data.classes)
+    rows, bucket = check(file, account.settings.data.classes), account.outputs["DataBucket"]
     key = f"ground-truth/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
     account.s3.upload_file(str(file), bucket, key)
     uri = f"s3://{bucket}/{key}"
@@ -32,11 +31,7 @@ def feedback(
 
 
 def check(file: Path, classes: tuple[str, ...]) -> int:
-    """The number of rows of a ground truth CSV.
-
-    Raises:
-        BadFeedback: a column is missing, or a line has no id, no row number or no label that the settings know.
-    """
+    """The number of rows of a ground truth CSV. Raises BadFeedback."""
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines)
@@ -58,10 +53,9 @@ def _fault(line: dict[str, str], classes: tuple[str, ...]) -> str:
         return "no inference_id: it is the answer's header X-Inference-Id"
     if line.get("row") and not line["row"].isdigit():
         return f"row is {line['row']!r}: count the request's rows from 1"
-    if classes:
-        return "" if line["label"] in classes else f"label is {line['label']!r}: give one of {', '.join(classes)}"
+    wanted = f"one of {', '.join(classes)}" if classes else "a number"
     try:
-        float(line["label"])
+        known = line["label"] in classes if classes else float(line["label"]) is not None
     except ValueError:
-        return f"label is {line['label']!r}: give a number"
-    return ""
+        known = False
+    return "" if known else f"label is {line['label']!r}: give {wanted}"

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,15 +70,13 @@ def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
 
     Raises OpsError when a header lacks a feature or there is no row.
     """
-    table = csv.reader(lines)
-    first = next(table, [])
-    if set(first) & set(features):
-        if missing := [name for name in features if name not in first]:
+    rows = [row for row in csv.reader(lines) if row]
+    header = rows[0] if rows else []
+    if set(header) & set(features):
+        if missing := [name for name in features if name not in header]:
             raise OpsError(f"the header lacks {', '.join(missing)}")
-        places = [first.index(name) for name in features]
-        rows = [[row[place] if place < len(row) else "" for place in places] for row in table if row]
-    else:
-        rows = [row for row in chain([first], table) if row]
+        named = (dict(zip(header, row, strict=False)) for row in rows[1:])
+        rows = [[row.get(name, "") for name in features] for row in named]
     if not rows:
         raise OpsError("there is no row to predict")
     return [",".join(row) for row in rows]
@@ -90,11 +87,11 @@ def predict_all(account: Account, rows: list[str]) -> Iterator[Answer]:
 
     Raises Refused with the rows' numbers as they stand in `rows`, from 1.
     """
-    address = account.api_url.removesuffix(account.settings.api.path) + "/predictions"
-    done = 0
+    api, done = account.settings.api, 0
+    address = account.api_url.removesuffix(api.path) + "/predictions"
     with progress_bar() as bar:
         task = bar.add_task("predicting", total=len(rows))
-        for batch in _batches(rows, account.settings.api.max_rows, account.settings.api.max_bytes):
+        for batch in _batches(rows, api.max_rows, api.max_bytes):
             yield from _post(account, address, "\n".join(batch), "text/csv", before=done)["predictions"]
             done += len(batch)
             bar.advance(task, len(batch))
@@ -112,8 +109,10 @@ def _csv(answers: Iterator[Answer], classes: tuple[str, ...]) -> Iterator[str]:
     """The lines of a CSV, each as soon as its answer has come."""
     for number, answer in enumerate(flat(answer, classes) for answer in answers):
         line = io.StringIO()
-        rows = [list(answer.values())] if number else [list(answer), list(answer.values())]
-        csv.writer(line, lineterminator="\n").writerows(rows)
+        writer = csv.DictWriter(line, answer, lineterminator="\n")
+        if number == 0:
+            writer.writeheader()
+        writer.writerow(answer)
         yield line.getvalue()[:-1]
 
 
@@ -143,27 +142,27 @@ def _post(account: Account, address: str, body: str, content_type: str, before: 
                 raise Refused(f"{error.code} {_problem(error.read(), before)}") from error
             time.sleep(wait)
         except urllib.error.URLError as error:
-            reason = f"{address} does not answer ({error.reason}): is it deployed, is the local AWS up?"
-            raise Refused(reason) from error
+            raise Refused(
+                f"{address} does not answer ({error.reason}): is it deployed, is the local AWS up?"
+            ) from error
     raise AssertionError("unreachable")
 
 
 def _authorised(account: Account, address: str, body: str, headers: dict[str, str]) -> dict[str, str]:
     """The headers with the credentials that the settings ask for."""
+    auth = account.settings.api.auth
     if "ApiKey" in account.outputs:
         key = account.session.client("apigateway").get_api_key(apiKey=account.outputs["ApiKey"], includeValue=True)
         headers = {**headers, "x-api-key": key["value"]}
-    if account.settings.api.auth == "none":
-        return headers
-    if account.settings.api.auth == "cognito":
+    if auth == "cognito":
         if not (token := os.environ.get("API_TOKEN")):
             raise OpsError("the API needs a token of its user pool: put it into the variable API_TOKEN")
         return {**headers, "Authorization": token}
-    credentials = account.session.get_credentials()
-    if credentials is None:
-        raise OpsError("no AWS credentials: run `aws configure`, or `make up` and its exports for the local AWS")
     request = AWSRequest("POST", address, data=body.encode(), headers=headers)
-    SigV4Auth(credentials, "execute-api", account.session.region_name).add_auth(request)
+    if auth == "iam":
+        if (credentials := account.session.get_credentials()) is None:
+            raise OpsError("no AWS credentials: run `aws configure`, or `make up` and its exports for the local AWS")
+        SigV4Auth(credentials, "execute-api", account.session.region_name).add_auth(request)
     return dict(request.headers)
 
 
@@ -171,10 +170,9 @@ def _problem(body: bytes, before: int) -> str:
     try:
         problem = json.loads(body)
         message = ": ".join(str(problem[key]) for key in ("title", "detail", "message") if key in problem)
-        faults = [
-            f"\n  row {fault['row'] + before}: {' '.join(filter(None, (fault.get('column'), fault['detail'])))}"
-            for fault in problem.get("errors", [])
-        ]
-        return (message or str(problem)) + "".join(faults)
+        for fault in problem.get("errors", []):
+            what = " ".join(filter(None, (fault.get("column"), fault["detail"])))
+            message += f"\n  row {fault['row'] + before}: {what}"
+        return message or str(problem)
     except (ValueError, AttributeError, KeyError):
         return body.decode(errors="replace")

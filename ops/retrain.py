@@ -25,13 +25,8 @@ def retrain(
 
 
 def start(account: Account, *, force: bool) -> dict[str, str]:
-    """The trigger Lambda's answer: {"result", "detail"} and, when it started a run, its "execution".
-
-    Raises:
-        RetrainFailed: the Lambda failed.
-    """
-    function = account.outputs["TriggerFunction"]
-    request = json.dumps({"reason": "manual", "force": force})
+    """The trigger Lambda's {"result", "detail"} and, when it started a run, "execution". Raises RetrainFailed."""
+    function, request = account.outputs["TriggerFunction"], json.dumps({"reason": "manual", "force": force})
     answer = account.session.client("lambda").invoke(FunctionName=function, Payload=request)
     document: dict[str, str] = json.load(answer["Payload"])
     if "FunctionError" in answer:

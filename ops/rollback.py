@@ -16,11 +16,7 @@ def rollback(account: Account) -> Result:
 
 
 def start(account: Account) -> str:
-    """Start the deployment of the newest approved package that is older than the live one; returns its execution's ARN.
-
-    Raises:
-        NothingToDo: no model is live, or no approved package is older.
-    """
+    """The execution that deploys the newest approved package that is older than the live one. Raises NothingToDo."""
     live = endpoint(account)
     if live.status == "none":
         raise NothingToDo("no model has been deployed yet: `ops upload FILE` starts the first run")

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from ops.account import Account
-from ops.drift import Check, latest_check
+from ops.drift import latest_check
 from ops.output import Result, command
 from ops.runs import Run, latest, listing, of_package
 
@@ -26,18 +26,6 @@ class Endpoint:
     run: Run | None = None
 
 
-@dataclass(frozen=True)
-class Status:
-    """The document of `ops status`."""
-
-    project: str
-    endpoint: Endpoint
-    runs: list[Run]
-    alarms: list[dict[str, object]]
-    drift: Check | None
-    starts: list[str]
-
-
 @command
 def status(account: Account) -> Result:
     """Show what is live, since when and why; the last runs; alarms; what starts the next run."""
@@ -45,10 +33,16 @@ def status(account: Account) -> Result:
     return Result(found, _text(found))
 
 
-def status_of(account: Account, limit: int = 5) -> Status:
+def status_of(account: Account, limit: int = 5) -> dict[str, Any]:
     """The status with the newest runs."""
-    name, newest = account.settings.project.name, latest(account, limit)
-    return Status(name, endpoint(account), newest, alarms(account), latest_check(account), _starts(account))
+    return {
+        "project": account.settings.project.name,
+        "endpoint": endpoint(account),
+        "runs": latest(account, limit),
+        "alarms": alarms(account),
+        "drift": latest_check(account),
+        "starts": _starts(account),
+    }
 
 
 def endpoint(account: Account) -> Endpoint:
@@ -94,15 +88,15 @@ def _starts(account: Account) -> list[str]:
     return [way for way, configured in ways.items() if configured]
 
 
-def _text(found: Status) -> Iterator[str | Table]:
-    live, check = found.endpoint, found.drift
+def _text(found: dict[str, Any]) -> Iterator[str | Table]:
+    live, check = found["endpoint"], found["drift"]
     shown = f"{live.status}, {live.config} since {live.since:%F %T}" if live.since else "no model has been deployed yet"
     yield f"endpoint {live.name}: {shown}"
     if live.problem:
         yield f"  {live.problem}"
     if live.run:
         yield f"  by run {live.run.name}, started by {live.run.started_by}: {live.run.why or live.run.outcome}"
-    yield from (f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found.alarms)
-    yield f"drift: {check.verdict}, {check.reason}" if check else "drift: no check has run yet"
-    yield f"next run: {'; '.join(found.starts)}"
-    yield listing(found.runs) if found.runs else "no run yet"
+    yield from (f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found["alarms"])
+    yield f"drift: {check['verdict']}, {check['reason']}" if check else "drift: no check has run yet"
+    yield f"next run: {'; '.join(found['starts'])}"
+    yield listing(found["runs"]) if found["runs"] else "no run yet"

@@ -155,13 +155,13 @@ def _newest(account: Account) -> str:
 def _snapshot(account: Account, chosen: str) -> dict[str, object]:
     """The status, the states of the run of this name or else of the newest run, the drift, the models."""
     found, group = status_of(account, RUNS), account.outputs["ModelPackageGroup"]
-    run = next((each for each in found.runs if each.name == chosen), next(iter(found.runs), None))
-    drift = file_of(account, found.drift.check, "drift/drift.json") if found.drift else {}
+    run = next((each for each in found["runs"] if each.name == chosen), next(iter(found["runs"]), None))
+    drift = file_of(account, found["drift"]["check"], "drift/drift.json") if found["drift"] else {}
     models = account.sagemaker.list_model_packages(
         ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
     )["ModelPackageSummaryList"]
     states = steps(account, run) if run else []
-    return {**vars(found), "run": run, "steps": states, "drifted": most_drifted(drift, 5), "models": models}
+    return {**found, "run": run, "steps": states, "drifted": most_drifted(drift, 5), "models": models}
 
 
 def _definitions(account: Account) -> dict[str, object]:
