@@ -53,9 +53,10 @@ def _fault(line: dict[str, str], classes: tuple[str, ...]) -> str:
         return "no inference_id: it is the answer's header X-Inference-Id"
     if line.get("row") and not line["row"].isdigit():
         return f"row is {line['row']!r}: count the request's rows from 1"
-    wanted = f"one of {', '.join(classes)}" if classes else "a number"
+    if classes:
+        return "" if line["label"] in classes else f"label is {line['label']!r}: give one of {', '.join(classes)}"
     try:
-        known = line["label"] in classes if classes else float(line["label"]) is not None
+        float(line["label"])
     except ValueError:
-        known = False
-    return "" if known else f"label is {line['label']!r}: give {wanted}"
+        return f"label is {line['label']!r}: give a number"
+    return ""

@@ -75,8 +75,8 @@ def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
     if set(header) & set(features):
         if missing := [name for name in features if name not in header]:
             raise OpsError(f"the header lacks {', '.join(missing)}")
-        named = (dict(zip(header, row, strict=False)) for row in rows[1:])
-        rows = [[row.get(name, "") for name in features] for row in named]
+        places = [header.index(name) for name in features]
+        rows = [[row[place] if place < len(row) else "" for place in places] for row in rows[1:]]
     if not rows:
         raise OpsError("there is no row to predict")
     return [",".join(row) for row in rows]
@@ -142,9 +142,8 @@ def _post(account: Account, address: str, body: str, content_type: str, before: 
                 raise Refused(f"{error.code} {_problem(error.read(), before)}") from error
             time.sleep(wait)
         except urllib.error.URLError as error:
-            raise Refused(
-                f"{address} does not answer ({error.reason}): is it deployed, is the local AWS up?"
-            ) from error
+            reason = f"{address} does not answer ({error.reason}): is it deployed, is the local AWS up?"
+            raise Refused(reason) from error
     raise AssertionError("unreachable")
 
 
