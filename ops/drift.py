@@ -15,10 +15,7 @@ CODES = {"no drift": Exit.OK, "drift": Exit.REJECTED, "not enough data": Exit.NO
 
 
 Check = dict[str, Any]
-"""A drift check that has ended: {check, status, verdict, reason, when}.
-
-`verdict` is drift, no drift, not enough data or failed.
-"""
+"""A check that has ended: {check, status, verdict, reason, when}; verdict: drift, no drift, not enough data, failed."""
 
 
 @command

@@ -14,10 +14,6 @@ COLUMNS = ("inference_id", "label")
 """The columns that a file must have; `row`, counted from 1, is for requests of many rows."""
 
 
-class BadFeedback(OpsError):
-    """The file is no ground truth; the message names the line."""
-
-
 @command
 def feedback(
     account: Account, file: Annotated[Path, typer.Argument(help="A CSV with the header inference_id,row,label.")]
@@ -31,20 +27,20 @@ def feedback(
 
 
 def check(file: Path, classes: tuple[str, ...]) -> int:
-    """The number of rows of a ground truth CSV. Raises BadFeedback."""
+    """The number of rows of a ground truth CSV. Raises OpsError with the line of the first fault."""
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines)
             rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadFeedback(f"{file}: {error}") from error
+        raise OpsError(f"{file}: {error}") from error
     if missing := [name for name in COLUMNS if name not in columns]:
-        raise BadFeedback(f"{file}: no column {', '.join(missing)}: the header is inference_id,row,label")
+        raise OpsError(f"{file}: no column {', '.join(missing)}: the header is inference_id,row,label")
     for number, row in enumerate(rows, 2):
         if fault := _fault(row, classes):
-            raise BadFeedback(f"{file}, line {number}: {fault}")
+            raise OpsError(f"{file}, line {number}: {fault}")
     if not rows:
-        raise BadFeedback(f"{file}: a header and no rows")
+        raise OpsError(f"{file}: a header and no rows")
     return len(rows)
 
 

@@ -34,10 +34,8 @@ class Exit(IntEnum):
 
     OK = 0
     FAILED = 1
-    REJECTED = 3
-    """The run succeeded, but its model did not go live; or a drift check found drift."""
-    NOTHING = 4
-    """There is nothing to do or to show yet."""
+    REJECTED = 3  # the run succeeded, but its model did not go live; or a drift check found drift
+    NOTHING = 4  # there is nothing to do or to show yet
 
 
 @dataclass(frozen=True)

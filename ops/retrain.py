@@ -9,10 +9,6 @@ from ops.account import Account, OpsError
 from ops.output import Exit, Result, command
 
 
-class RetrainFailed(OpsError):
-    """The Lambda failed; its error is in the message."""
-
-
 @command
 def retrain(
     account: Account,
@@ -25,10 +21,10 @@ def retrain(
 
 
 def start(account: Account, *, force: bool) -> dict[str, str]:
-    """The trigger Lambda's {"result", "detail"} and, when it started a run, "execution". Raises RetrainFailed."""
+    """The trigger Lambda's {"result", "detail"} and, when it started a run, "execution". Raises OpsError."""
     function, request = account.outputs["TriggerFunction"], json.dumps({"reason": "manual", "force": force})
     answer = account.session.client("lambda").invoke(FunctionName=function, Payload=request)
     document: dict[str, str] = json.load(answer["Payload"])
     if "FunctionError" in answer:
-        raise RetrainFailed(f"{function}: {document.get('errorType')}: {document.get('errorMessage')}")
+        raise OpsError(f"{function}: {document.get('errorType')}: {document.get('errorMessage')}")
     return document

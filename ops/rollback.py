@@ -20,11 +20,9 @@ def start(account: Account) -> str:
     live = endpoint(account)
     if live.status == "none":
         raise NothingToDo("no model has been deployed yet: `ops upload FILE` starts the first run")
+    group = account.outputs["ModelPackageGroup"]
     packages = account.sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=account.outputs["ModelPackageGroup"],
-        ModelApprovalStatus="Approved",
-        SortBy="CreationTime",
-        SortOrder="Descending",
+        ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
     )
     approved = (summary["ModelPackageArn"] for page in packages for summary in page["ModelPackageSummaryList"])
     older = next((next(approved, None) for arn in approved if arn == live.package), None)

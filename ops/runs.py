@@ -35,10 +35,9 @@ class NoRun(NothingToDo):
 
 @dataclass(frozen=True)
 class Step:
-    """A state that a run entered, and when; `error` and `cause` are those of its last failure.
+    """A state that a run entered, or `Deploy/{state}` of its deployment; `error` and `cause` are of its last failure.
 
-    `failed` says that this state ended the run: other errors were retried or caught. A state of the deployment that the
-    run started is named `Deploy/{state}`.
+    `failed` says that this state ended the run: other errors were retried or caught.
     """
 
     state: str
@@ -161,10 +160,7 @@ def of_package(account: Account, package: str) -> Run | None:
 
 
 def of_deployment(account: Account, config: str) -> Run | None:
-    """The run that trained the model of an endpoint configuration, by the deployment that created it.
-
-    The configuration itself may be deleted: its name holds the MD5 of the deployment's.
-    """
+    """The run that trained the model of an endpoint configuration, whose name holds the MD5 of its deployment's."""
     for execution in islice(account.executions("DeployMachine"), MOST):
         if config == f"{account.settings.project.name}-{md5(execution['name'])}":
             return of_package(account, describe(account, execution["executionArn"]).package)

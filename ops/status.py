@@ -61,10 +61,7 @@ def endpoint(account: Account) -> Endpoint:
 
 
 def alarms(account: Account) -> list[dict[str, object]]:
-    """{name, reason, since, runbook} of the project's alarms that are in the state ALARM.
-
-    `runbook` is the alarm's description, which names the place in the runbook.
-    """
+    """{name, reason, since, runbook} of the project's alarms in the state ALARM; `runbook` is the description."""
     prefix, types = f"{account.settings.project.name}-", ["MetricAlarm", "CompositeAlarm"]
     client: Any = account.session.client("cloudwatch")
     found = client.describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=types)

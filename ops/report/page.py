@@ -18,10 +18,6 @@ LIBRARIES = Path(__file__).parents[2] / "node_modules"
 PLOT = (LIBRARIES / "d3/dist/d3.min.js", LIBRARIES / "@observablehq/plot/dist/plot.umd.min.js")
 
 
-class NoLibrary(OpsError):
-    """The plotting library is not installed."""
-
-
 @command
 def report(
     account: Account,
@@ -40,20 +36,20 @@ def report(
 
 
 def page(document: Contents) -> str:
-    """The report's HTML. Raises NoLibrary."""
+    """The report's HTML. Raises OpsError when the plotting library is not installed."""
     run = document["run"]
     return frame(f"{document['project']}: {run.outcome or run.status}", document, "charts.js", "sections.js")
 
 
 def frame(title: str, data: object, *scripts: Path | str) -> str:
-    """The HTML of a page that shows `data`, JSON in its element `run`. Raises NoLibrary.
+    """The HTML of a page that shows `data`, JSON in its element `run`. Raises OpsError.
 
     The scripts define `heading`, `sections`, and `charts`: a function per figure that returns an SVG for a width.
     """
     try:
         libraries = "\n".join(f"<script>{file.read_text(encoding='utf-8')}</script>" for file in PLOT)
     except FileNotFoundError as error:
-        raise NoLibrary(f"{error.filename} is not there: run `make install`") from error
+        raise OpsError(f"{error.filename} is not there: run `make install`") from error
     parts = {
         "TITLE": escape(title),
         "CSS": (HERE / "page.css").read_text(encoding="utf-8"),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from local_aws.cloud import running
 
-from ops.feedback import BadFeedback, check
+from ops.account import OpsError
+from ops.feedback import check
 from ops.runs import describe, find
 from tests.conftest import ROOT, WDBC, Deployed, deploy, subscribed, wait_for
 from tests.lambdas.predict.signed import Consumer
@@ -32,7 +33,7 @@ CHANGES = {'retrain = "new data" ': 'retrain = "always" ', 'schedule = "rate(1 d
 def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "ground_truth.csv"
     file.write_text(text)
-    with pytest.raises(BadFeedback) as refused:
+    with pytest.raises(OpsError) as refused:
         check(file, ("B", "M"))
     assert str(refused.value) == f"{file}{message}"
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from ops.account import Account
-from ops.retrain import RetrainFailed, start
+from ops.account import Account, OpsError
+from ops.retrain import start
 from ops.runs import latest
 from ops.watch import newest_run
 from pipeline.config import load
@@ -74,5 +74,5 @@ def test_a_function_that_fails_is_an_error_with_its_message() -> None:
     session = SimpleNamespace(client=lambda service: SimpleNamespace(invoke=invoke))
     account = Account(load(ROOT / "pipeline.toml"), cast(Any, session))
     vars(account)["outputs"] = {"TriggerFunction": "trigger"}
-    with pytest.raises(RetrainFailed, match=r"^trigger: AccessDenied: no access to the bucket$"):
+    with pytest.raises(OpsError, match=r"^trigger: AccessDenied: no access to the bucket$"):
         start(account, force=False)
