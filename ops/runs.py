@@ -83,8 +83,7 @@ class Run:
 
 @command
 def runs(
-    account: Account,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The number of runs.")] = 20,
+    account: Account, limit: Annotated[int, typer.Option("--limit", min=1, help="The number of runs.")] = 20
 ) -> Result:
     """List the runs, newest first. Exit code: 4 when there is none."""
     found = latest(account, limit)
