@@ -24,15 +24,14 @@ BOOTSTRAP_SINCE = 6
 @command
 def doctor(account: Account) -> Result:
     """Check the machine, the account and the stack; each check is ok or has a fix. Exit code: 1 when one has a fix."""
-    checks: list[dict[str, str]] = []
-    lines = []
+    checks, lines = [], []
     for name, (check, fix) in CHECKS.items():
         try:
             checks.append({"name": name, "found": check(account), "fix": ""})
+            lines.append(f"ok  {name:<12}{checks[-1]['found']}")
         except (OpsError, BotoCoreError, ClientError) as error:
             checks.append({"name": name, "found": " ".join(str(error).split()), "fix": fix})
-        lines.append(f"{'FIX' if checks[-1]['fix'] else 'ok '} {name:<12}{checks[-1]['found']}")
-        lines += [f"    {'':<12}{fix}"] if checks[-1]["fix"] else []
+            lines += [f"FIX {name:<12}{checks[-1]['found']}", f"    {'':<12}{fix}"]
     return Result(checks, lines, Exit.FAILED if any(each["fix"] for each in checks) else Exit.OK)
 
 
@@ -85,10 +84,10 @@ def _quotas(account: Account) -> str:
         wanted[f"{table.instance_type} for {name} job usage"] = table.instance_count
     pages = account.session.client("service-quotas").get_paginator("list_service_quotas")
     try:
-        quotas = [quota for page in pages.paginate(ServiceCode="sagemaker") for quota in page["Quotas"]]
+        quotas = pages.paginate(ServiceCode="sagemaker").search("Quotas[]")
+        listed = {quota["QuotaName"]: quota["Value"] for quota in quotas}
     except ClientError:
         return "the account may not list them"
-    listed = {quota["QuotaName"]: quota["Value"] for quota in quotas}
     short = [f"{name}: {listed[name]:g}" for name, count in wanted.items() if listed.get(name, count) < count]
     return _require(not short, "enough for every job and the endpoint", f"too few instances: {'; '.join(short)}")
 

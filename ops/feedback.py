@@ -19,7 +19,7 @@ def feedback(
     account: Account, file: Annotated[Path, typer.Argument(help="A CSV with the header inference_id,row,label.")]
 ) -> Result:
     """Upload ground truth; the next drift check measures the live model's quality with it."""
-    rows, bucket = check(file, account.settings.data.classes), account.outputs["DataBucket"]
+    bucket, rows = account.outputs["DataBucket"], check(file, account.settings.data.classes)
     key = f"ground-truth/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
     account.s3.upload_file(str(file), bucket, key)
     uri = f"s3://{bucket}/{key}"

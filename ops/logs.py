@@ -31,5 +31,4 @@ def logs(
     if not document:
         names = ", ".join(dict.fromkeys(step.state for step in entered))
         text.append(f"run {found.name} has no job{f' for {state}' if state else ''}: its states are {names}")
-    document_of_run = {"run": found, "failed": failed, "jobs": document}
-    return Result(document_of_run, text, Exit.OK if document else Exit.NOTHING)
+    return Result({"run": found, "failed": failed, "jobs": document}, text, Exit.OK if document else Exit.NOTHING)

@@ -21,10 +21,10 @@ def start(account: Account) -> str:
     if live.status == "none":
         raise NothingToDo("no model has been deployed yet: `ops upload FILE` starts the first run")
     group = account.outputs["ModelPackageGroup"]
-    packages = account.sagemaker.get_paginator("list_model_packages").paginate(
+    pages = account.sagemaker.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
     )
-    approved = (summary["ModelPackageArn"] for page in packages for summary in page["ModelPackageSummaryList"])
+    approved = pages.search("ModelPackageSummaryList[].ModelPackageArn")
     older = next((next(approved, None) for arn in approved if arn == live.package), None)
     if older is None:
         raise NothingToDo("no approved model package is older than the live one: `ops upload FILE` trains another")

@@ -65,21 +65,19 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
 
 def _metrics(evaluation: dict[str, Any], settings: Settings) -> Iterator[dict[str, object]]:
     """Each metric with its 95 % interval and the quality gate's threshold; `passed` is empty without one."""
-    at_most_one, _ = METRICS[settings.data.predictor_type]
+    larger_is_better, _ = METRICS[settings.data.predictor_type]
     for name, entry in measured(evaluation).items():
         if "value" not in entry:
             continue
-        value, half = entry["value"], Z * entry["standard_deviation"]
-        least, most = settings.gate.minimum.get(name), settings.gate.maximum.get(name)
-        threshold = most if least is None else least
-        rule = "" if threshold is None else f"{'at most' if least is None else 'at least'} {threshold:g}"
-        passed = (least is None or value >= least) and (most is None or value <= most)
+        value, half, larger = entry["value"], Z * entry["standard_deviation"], name in larger_is_better
+        threshold = (settings.gate.minimum if larger else settings.gate.maximum).get(name)
+        passed = threshold is None or (value >= threshold if larger else value <= threshold)
         yield {
             "name": name,
             "value": value,
             "low": value - half,
-            "high": min(1.0, value + half) if name in at_most_one else value + half,
+            "high": min(1.0, value + half) if larger else value + half,
             "threshold": threshold,
-            "rule": rule,
-            "passed": ("no", "yes")[passed] if rule else "",
+            "rule": "" if threshold is None else f"{'at least' if larger else 'at most'} {threshold:g}",
+            "passed": "" if threshold is None else ("no", "yes")[passed],
         }

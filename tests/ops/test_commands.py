@@ -56,8 +56,12 @@ def test_a_deleted_resource_is_named_in_one_line(broken: Cloud, command: tuple[s
     assert DELETED[command][1] in answer.out + answer.err
 
 
+def checks() -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in typed("doctor", "--json").document}
+
+
 def fixes() -> dict[str, str]:
-    return {check["name"]: check["fix"] for check in typed("doctor", "--json").document if check["fix"]}
+    return {name: check["fix"] for name, check in checks().items() if check["fix"]}
 
 
 def test_the_fix_for_a_stack_whose_resources_are_deleted_is_to_deploy(broken: Cloud) -> None:
@@ -72,26 +76,20 @@ def test_the_doctor_of_an_empty_account_names_each_fix(empty: Cloud) -> None:
     assert "make deploy" in found["stack"]
 
 
-def test_the_doctor_names_the_fix_for_a_machine_without_node(
+def test_the_doctor_names_the_fix_for_a_machine_without_node_or_credentials(
     empty: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    checks = {check["name"]: check for check in typed("doctor", "--json").document}
-    fix = "run `make install`: it brings Node as a Python package"
-    assert checks["Node"] == {"name": "Node", "found": "node is not on the PATH", "fix": fix}
-    assert checks["CDK"]["fix"] == "run `make install`"
-
-
-def test_the_doctor_names_the_fix_for_a_machine_without_credentials(
-    empty: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    checks = {check["name"]: check for check in typed("doctor", "--json").document}
-    assert checks["credentials"]["found"] == "no credentials found"
-    assert checks["credentials"]["fix"].startswith("run `aws configure` or `aws sso login`")
-    assert checks["stack"]["found"] == "Unable to locate credentials"
+    found = checks()
+    fix = "run `make install`: it brings Node as a Python package"
+    assert found["Node"] == {"name": "Node", "found": "node is not on the PATH", "fix": fix}
+    assert found["CDK"]["fix"] == "run `make install`"
+    assert found["credentials"]["found"] == "no credentials found"
+    assert found["credentials"]["fix"].startswith("run `aws configure` or `aws sso login`")
+    assert found["stack"]["found"] == "Unable to locate credentials"
 
 
 def test_the_doctor_names_the_fix_for_a_stack_of_other_settings(

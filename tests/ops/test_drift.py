@@ -38,19 +38,28 @@ def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path,
     assert str(refused.value) == f"{file}{message}"
 
 
-@pytest.mark.cloud
-def test_traffic_that_moved_is_drift_and_its_ground_truth_is_joined(live: Deployed, tmp_path: Path) -> None:
-    labels = Traffic(live).send(3000, shift=3, name="shifted")
-    file = tmp_path / "ground_truth.csv"
+def give_feedback(folder: Path, labels: list[tuple[str, int, str]]) -> None:
+    file = folder / "ground_truth.csv"
     with file.open("w", newline="") as lines:
         csv.writer(lines).writerows([("inference_id", "row", "label"), *labels])
     assert typed("feedback", str(file), "--json").document["rows"] == len(labels)
 
-    def joined() -> Any:
-        answer = typed("drift", "--now", "--json")
-        return answer if answer.document["details"]["quality"]["joined"] >= len(labels) else None
 
-    answer = wait_for(joined)
+def checked(enough: Callable[[Any], bool]) -> Any:
+    """The first check with enough data: data capture writes within a second or two."""
+
+    def check_now() -> Any:
+        answer = typed("drift", "--now", "--json")
+        return answer if enough(answer.document["details"]) else None
+
+    return wait_for(check_now)
+
+
+@pytest.mark.cloud
+def test_traffic_that_moved_is_drift_and_its_ground_truth_is_joined(live: Deployed, tmp_path: Path) -> None:
+    labels = Traffic(live).send(3000, shift=3, name="shifted")
+    give_feedback(tmp_path, labels)
+    answer = checked(lambda details: details["quality"]["joined"] >= len(labels))
     assert (answer.code, answer.document["verdict"]) == (3, "drift"), answer.out
     assert any(breach.startswith("radius_mean: ") for breach in answer.document["details"]["breaches"])
     assert typed("drift").out.startswith(f"{answer.document['when'][:10]} ")
@@ -79,37 +88,24 @@ class Traffic:
     """Rows of the training data, posted to the endpoint through data capture, 50 per request."""
 
     def __init__(self, own: Deployed) -> None:
-        self._own, self._generator = own, np.random.default_rng(0)
-        names = own.account.settings.data.features
+        self._runtime, self._generator = own.client("sagemaker-runtime"), np.random.default_rng(0)
         with WDBC.open() as lines:
             table = list(csv.DictReader(lines))
-        self.rows = np.array([[float(line[name]) for name in names] for line in table])
-        self.labels = [line["diagnosis"] for line in table]
+        names = own.account.settings.data.features
+        self._rows = np.array([[float(line[name]) for name in names] for line in table])
+        self._labels = [line["diagnosis"] for line in table]
 
     def send(self, count: int, *, shift: float = 0.0, name: str = "") -> list[tuple[str, int, str]]:
         """(inference id, row, true label) of each row."""
-        chosen = self._generator.integers(0, len(self.rows), count)
-        rows = self.rows[chosen].copy()
-        rows[:, 0] += shift * self.rows[:, 0].std(ddof=1)
-        labels = []
-        runtime = self._own.client("sagemaker-runtime")
+        chosen = self._generator.integers(0, len(self._rows), count)
+        rows = self._rows[chosen]
+        rows[:, 0] += shift * self._rows[:, 0].std(ddof=1)
         for start in range(0, count, 50):
             body = "\n".join(",".join(map(repr, map(float, row))) for row in rows[start : start + 50])
             request = {"EndpointName": "breast-cancer", "ContentType": "text/csv", "Accept": "application/json"}
-            runtime.invoke_endpoint(Body=body, InferenceId=f"{name}-{start}", **request)
-            part = chosen[start : start + 50]
-            labels += [(f"{name}-{start}", number, self.labels[place]) for number, place in enumerate(part, 1)]
-        return labels
-
-
-def checked(own: Deployed, rows: int) -> Any:
-    """The first check that finds so many rows: data capture writes within a second or two."""
-
-    def check_now() -> Any:
-        answer = typed("drift", "--now", "--json")
-        return answer if answer.document["details"].get("rows", 0) >= rows else None
-
-    return wait_for(check_now)
+            self._runtime.invoke_endpoint(Body=body, InferenceId=f"{name}-{start}", **request)
+        ids = ((f"{name}-{place - place % 50}", place % 50 + 1) for place in range(count))
+        return [(*each, self._labels[row]) for each, row in zip(ids, chosen, strict=True)]
 
 
 @pytest.mark.full
@@ -121,20 +117,17 @@ def test_shifted_traffic_sets_the_alarm_notifies_and_starts_a_run(own: Deployed,
     with subscribed(own) as messages:
         # Fifty requests are never drift, however far they have moved.
         traffic.send(50, shift=9, name="few")
-        assert checked(own, 50).document["verdict"] == "not enough data"
+        assert checked(lambda details: details.get("rows", 0) >= 50).document["verdict"] == "not enough data"
         alarm = own.client("cloudwatch")
         assert state(alarm) != "ALARM"
 
         labels = traffic.send(2000, name="same")
         answered = api_answers(own)
-        same = checked(own, 2050 + len(answered))
+        same = checked(lambda details: details.get("rows", 0) >= 2050 + len(answered))
         assert (same.code, same.document["verdict"]) == (0, "no drift"), same.out
 
         # Their ground truth, by inference id and row; one of them came through the API.
-        file = tmp_path / "ground_truth.csv"
-        with file.open("w", newline="") as lines:
-            csv.writer(lines).writerows([("inference_id", "row", "label"), *labels, *answered])
-        assert typed("feedback", str(file), "--json").document["rows"] == len(labels) + len(answered)
+        give_feedback(tmp_path, labels + answered)
         quality = typed("drift", "--now", "--json").document["details"]["quality"]
         assert (quality["joined"], quality["unknown"]) == (len(labels) + len(answered), 0)
         assert quality["metrics"]["accuracy"] > 0.95
@@ -142,7 +135,7 @@ def test_shifted_traffic_sets_the_alarm_notifies_and_starts_a_run(own: Deployed,
 
         before = own.executions()
         traffic.send(2000, shift=1, name="moved")
-        moved = checked(own, 4050)
+        moved = checked(lambda details: details.get("rows", 0) >= 4050)
         assert (moved.code, moved.document["verdict"]) == (3, "drift"), moved.out
         assert all(breach.startswith("radius_mean: ") for breach in moved.document["details"]["breaches"])
         assert "drift: drift, radius_mean" in typed("status").out
@@ -151,7 +144,8 @@ def test_shifted_traffic_sets_the_alarm_notifies_and_starts_a_run(own: Deployed,
         run = wait_for(lambda: ended if not (ended := describe(own.account, started)).running else None)
         assert (run.started_by, run.status) == ("drift", "SUCCEEDED")
         assert wait_for(lambda: "ALARM" if state(alarm) == "ALARM" else None)
-        notified = json.dumps(received(messages))
+        # All messages: a queue returns ten at a time.
+        notified = json.dumps(list(iter(messages, [])))
         assert '"outcome": "drift"' in notified
         assert "radius_mean: PSI" in notified
         assert '"AlarmName": "breast-cancer-drift"' in notified
@@ -160,14 +154,6 @@ def test_shifted_traffic_sets_the_alarm_notifies_and_starts_a_run(own: Deployed,
 def state(alarm: Any) -> str:
     (found,) = alarm.describe_alarms(AlarmNames=["breast-cancer-drift"])["MetricAlarms"]
     return str(found["StateValue"])
-
-
-def received(messages: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """All messages: a queue returns ten at a time."""
-    found: list[dict[str, Any]] = []
-    while part := messages():
-        found += part
-    return found
 
 
 def api_answers(own: Deployed) -> list[tuple[str, int, str]]:
