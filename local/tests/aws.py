@@ -1,4 +1,4 @@
-"""What the tests of the local AWS have in common: clients, things to put there, and waiting."""
+"""Clients of the local AWS, its resources, requests with good defaults, and waiting: shared by all tests."""
 
 import io
 import json
@@ -7,7 +7,7 @@ import tarfile
 import threading
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,10 +24,14 @@ STUB = "123456789012.dkr.ecr.us-east-1.amazonaws.com/stub:1"
 SCIKIT = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 ROLE = "arn:aws:iam::123456789012:role/anyone"
+ARN = "arn:aws:sagemaker:us-east-1:123456789012"
+SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
+NESTED = "arn:aws:states:::states:startExecution.sync:2"
 T = TypeVar("T")
 
 
 def images(folder: Path) -> Path:
+    """The file for SAGEMAKER_IMAGES that adds the image `stub`."""
     program = [sys.executable, str(Path(__file__).with_name("stub_container.py"))]
     stub = {
         "train": [*program, "train", "--root", "{root}"],
@@ -40,23 +44,19 @@ def images(folder: Path) -> Path:
 
 @dataclass
 class Aws:
-    """Clients of the local AWS and the few things that every test needs."""
+    """A local AWS and its resources. Keywords in CamelCase are members of the request."""
 
     cloud: Cloud
 
     def __post_init__(self) -> None:
-        with suppress(ClientError):  # it is there
+        with suppress(ClientError):  # it exists
             self.role("anyone", ["sagemaker", "states"], EVERYTHING)
 
-    def client(self, service: str, **config: Any) -> Any:
-        return boto3.client(  # type: ignore[call-overload]
-            service,
-            endpoint_url=self.cloud.endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(**config),
-        )
+    def client(
+        self, service: str, keys: tuple[str, str] = ("test", "test"), region: str = "us-east-1", **config: Any
+    ) -> Any:
+        session = boto3.Session(*keys, region_name=region)
+        return session.client(service, endpoint_url=self.cloud.endpoint_url, config=Config(**config))  # type: ignore[call-overload]
 
     @cached_property
     def sagemaker(self) -> Any:
@@ -67,25 +67,42 @@ class Aws:
         return self.client("sagemaker-runtime")
 
     @cached_property
-    def s3(self) -> Any:
-        return self.client("s3")
+    def runtime_once(self) -> Any:
+        """A client that does not retry."""
+        return self.client("sagemaker-runtime", retries={"total_max_attempts": 1})
 
     @cached_property
-    def logs(self) -> Any:
-        return self.client("logs")
+    def s3(self) -> Any:
+        return self.client("s3")
 
     @cached_property
     def states(self) -> Any:
         return self.client("stepfunctions")
 
+    # IAM
+
     def role(self, name: str, services: list[str], *statements: dict[str, Any]) -> str:
-        """A role that these services may act in; its ARN."""
+        """The ARN of a new role that these services can assume."""
         iam = self.client("iam")
         trusted = [f"{service}.amazonaws.com" for service in services]
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": trusted}}
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(*statements))
         return str(made["Role"]["Arn"])
+
+    def user_keys(self, *statements: dict[str, Any]) -> tuple[str, str]:
+        """The access key and the secret of a new user with these permissions."""
+        iam, name = self.client("iam"), unique("user")
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(*statements))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return key["AccessKeyId"], key["SecretAccessKey"]
+
+    def user(self, service: str, *statements: dict[str, Any]) -> Any:
+        """A client of a new user with these permissions."""
+        return self.client(service, self.user_keys(*statements))
+
+    # S3 and logs
 
     @cached_property
     def bucket(self) -> str:
@@ -104,78 +121,184 @@ class Aws:
         return [entry["Key"].removeprefix(prefix) for entry in found.get("Contents", [])]
 
     def lines(self, group: str, prefix: str) -> list[str]:
-        group = f"/aws/sagemaker/{group}"
-        lines = []
+        """The log lines of a group's streams with this prefix; none before the group exists."""
+        logs, lines = self.client("logs"), []
+        where = {"logGroupName": f"/aws/sagemaker/{group}"}
         try:
-            streams = self.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
-        except self.logs.exceptions.ResourceNotFoundException:
+            streams = logs.describe_log_streams(**where, logStreamNamePrefix=prefix)["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:
             return []
         for stream in streams:
-            found = self.logs.get_log_events(
-                logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True
-            )
+            found = logs.get_log_events(**where, logStreamName=stream["logStreamName"], startFromHead=True)
             lines += [event["message"] for event in found["events"]]
         return lines
 
-    def training_request(self, **hyperparameters: str) -> dict[str, Any]:
-        """CreateTrainingJob's request for a job of the stub."""
+    # Jobs
+
+    def training_request(self, **given: Any) -> dict[str, Any]:
+        """A training job of the stub; keywords in lower case are hyperparameters."""
+        members = {name: value for name, value in given.items() if name[0].isupper()}
         return {
             "TrainingJobName": unique("train"),
             "AlgorithmSpecification": {"TrainingImage": STUB, "TrainingInputMode": "File"},
             "RoleArn": ROLE,
-            "HyperParameters": hyperparameters,
+            "HyperParameters": {name: value for name, value in given.items() if name not in members},
             "OutputDataConfig": {"S3OutputPath": f"s3://{self.bucket}/trained"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
             "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            **members,
         }
 
-    def train(self, **hyperparameters: str) -> str:
-        """Start a training job of the stub."""
-        request = self.training_request(**hyperparameters)
-        self.sagemaker.create_training_job(**request)
-        return str(request["TrainingJobName"])
+    def processing_request(
+        self, program: str = "", *arguments: str, count: int = 1, inputs: Sequence[Any] = (), **members: Any
+    ) -> dict[str, Any]:
+        """A processing job that runs a Python program on `count` instances."""
+        name = unique("process")
+        code = self.put(f"code/{name}/program.py", program)
+        return {
+            "ProcessingJobName": name,
+            "RoleArn": ROLE,
+            "AppSpecification": {
+                "ImageUri": SCIKIT,
+                "ContainerEntrypoint": ["python3", "/opt/ml/processing/code/program.py"],
+                **({"ContainerArguments": list(arguments)} if arguments else {}),
+            },
+            "ProcessingInputs": [processing_input(code, "code"), *inputs],
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+            },
+            **members,
+        }
+
+    def transform_request(self, data: str, model: str, count: int = 1, **members: Any) -> dict[str, Any]:
+        """A transform of the objects below `data` to `scored/{data}`, by lines; other Input and Output members win."""
+        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{self.bucket}/{data}"}}
+        split = members.pop("Split", {"SplitType": "Line"})
+        assemble = members.pop("Assemble", {"AssembleWith": "Line"})
+        return {
+            "TransformJobName": unique("transform"),
+            "ModelName": model,
+            "TransformInput": {"DataSource": source, "ContentType": "text/csv", **split},
+            "TransformOutput": {"S3OutputPath": f"s3://{self.bucket}/scored/{data}", "Accept": "text/csv", **assemble},
+            "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": count},
+            **members,
+        }
+
+    def start(self, kind: str, request: dict[str, Any]) -> str:
+        """The name of the new job; `kind` is training, processing or transform."""
+        getattr(self.sagemaker, f"create_{kind}_job")(**request)
+        return str(request[f"{kind.title()}JobName"])
+
+    def wait(self, kind: str, name: str) -> dict[str, Any]:
+        """The job's description after its end."""
+        describe, member = getattr(self.sagemaker, f"describe_{kind}_job"), f"{kind.title()}Job"
+        return dict(
+            until(
+                lambda: describe(**{f"{member}Name": name}),
+                lambda job: job[f"{member}Status"] not in ("InProgress", "Stopping"),
+            )
+        )
+
+    def train(self, **given: Any) -> str:
+        return self.start("training", self.training_request(**given))
+
+    def trained(self, **given: Any) -> dict[str, Any]:
+        return self.wait("training", self.train(**given))
+
+    def process(self, program: str, *arguments: str, **given: Any) -> str:
+        return self.start("processing", self.processing_request(program, *arguments, **given))
+
+    def processed(self, program: str, *arguments: str, **given: Any) -> dict[str, Any]:
+        return self.wait("processing", self.process(program, *arguments, **given))
+
+    # Endpoints
 
     def model(self, label: str, **environment: str) -> str:
-        """A model of the stub that answers with this label before each line."""
+        """A model of the stub, which answers each line with `label:line`."""
         name = unique(label)
         url = self.put(f"models/{name}/model.tar.gz", packed("model.json", json.dumps({"label": label})))
         container = {"Image": STUB, "ModelDataUrl": url, "Environment": environment}
         self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
         return name
 
-    def serve(self, name: str, model: str = "", count: int = 1, wait: bool = True, **config: Any) -> str:
-        """An endpoint of this name and of a config of the same name for a model, `name` unless given."""
-        self.config(name, model or name, count, **config)
-        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-        if wait:
-            self.settled(name)
-        return name
-
     def config(self, name: str, model: str, count: int = 1, **members: Any) -> str:
-        """An endpoint config of one variant; `members` are the config's, InstanceType is the variant's."""
-        variant = {
-            "VariantName": "AllTraffic",
-            "ModelName": model,
-            "InitialInstanceCount": count,
-            "InstanceType": members.pop("InstanceType", "ml.t2.medium"),
-        }
-        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **members)
+        """A configuration of one variant."""
+        variants = [variant(model, count, members.pop("InstanceType", "ml.t2.medium"))]
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **members)
         return name
 
     def endpoint_config(self, label: str, count: int = 1, **environment: str) -> str:
+        """A configuration of a new model, with the model's name."""
         name = self.model(label, **environment)
         return self.config(name, name, count)
 
-    def endpoint(self, label: str, count: int = 1, **environment: str) -> str:
-        """A live endpoint of such a model."""
-        name = unique("endpoint")
-        config = self.endpoint_config(label, count, **environment)
-        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    def serve(self, name: str, model: str = "", count: int = 1, **config: Any) -> str:
+        """An endpoint and a configuration of this name for a model, which defaults to `name`."""
+        self.config(name, model or name, count, **config)
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
         self.settled(name)
         return name
 
+    def endpoint(self, label: str, count: int = 1, **environment: str) -> str:
+        """An endpoint in service with a new model."""
+        return self.serve(unique("endpoint"), self.model(label, **environment), count)
+
+    def described(self, endpoint: str) -> dict[str, Any]:
+        return dict(self.sagemaker.describe_endpoint(EndpointName=endpoint))
+
+    def settled(self, endpoint: str) -> dict[str, Any]:
+        """The endpoint's description when it is neither created nor updated, hence in service or failed."""
+        return until(lambda: self.described(endpoint), lambda found: found["EndpointStatus"] in ("InService", "Failed"))
+
+    def update(self, endpoint: str, config: str, **more: Any) -> dict[str, Any]:
+        """The endpoint's description after an update."""
+        self.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config, **more)
+        return self.settled(endpoint)
+
+    def delete(self, endpoint: str) -> None:
+        self.sagemaker.delete_endpoint(EndpointName=endpoint)
+        waiter = self.sagemaker.get_waiter("endpoint_deleted")
+        waiter.wait(EndpointName=endpoint, WaiterConfig={"Delay": 0.05, "MaxAttempts": 400})
+
+    def invoke(self, endpoint: str, body: bytes | str, **more: str) -> str:
+        answer = self.runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="text/csv", **more)
+        return str(answer["Body"].read().decode())
+
+    # Step Functions
+
+    def machine(self, role: str = ROLE, **states: Any) -> str:
+        """The ARN of a new machine that begins with the first state; `TimeoutSeconds` may be among the states."""
+        seconds = {"TimeoutSeconds": states.pop("TimeoutSeconds")} if "TimeoutSeconds" in states else {}
+        definition = {"StartAt": next(iter(states)), "States": states, **seconds}
+        made = self.states.create_state_machine(name=unique("machine"), definition=json.dumps(definition), roleArn=role)
+        return str(made["stateMachineArn"])
+
+    def begin(self, machine: str, value: Any = None) -> str:
+        """The ARN of a new execution."""
+        return str(self.states.start_execution(stateMachineArn=machine, input=json.dumps(value or {}))["executionArn"])
+
+    def execute(self, resource: str, parameters: dict[str, Any], role: str = ROLE, **task: Any) -> str:
+        """The ARN of an execution of one task."""
+        task = {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True, **task}
+        return self.begin(self.machine(role, Task=task))
+
+    def outcome(self, execution: str) -> tuple[str, str, Any]:
+        """Status, error, and the output or the cause of an execution, after its end."""
+        found = until(
+            lambda: self.states.describe_execution(executionArn=execution), lambda found: found["status"] != "RUNNING"
+        )
+        if found["status"] == "SUCCEEDED":
+            return "SUCCEEDED", "", json.loads(found["output"])
+        return found["status"], found.get("error", ""), found.get("cause", "")
+
+    def run(self, resource: str, parameters: dict[str, Any], role: str = ROLE, **task: Any) -> tuple[str, str, Any]:
+        """The outcome of one task."""
+        return self.outcome(self.execute(resource, parameters, role, **task))
+
+    # Lambda and CloudFormation
+
     def function(self, *lines: str) -> str:
-        """A Lambda that runs these lines with `event`; its ARN."""
+        """The ARN of a new Lambda that runs these lines with `event`."""
         code, name = io.BytesIO(), unique("function")
         with zipfile.ZipFile(code, "w") as archive:
             body = "".join(f"    {line}\n" for line in lines)
@@ -190,31 +313,45 @@ class Aws:
         )
         return str(made["FunctionArn"])
 
-    def settled(self, endpoint: str) -> dict[str, Any]:
-        """The endpoint's description once nothing is under way."""
-        waiter = self.sagemaker.get_waiter("endpoint_in_service")
-        waiter.wait(EndpointName=endpoint, WaiterConfig={"Delay": 0.05, "MaxAttempts": 400})
-        return dict(self.sagemaker.describe_endpoint(EndpointName=endpoint))
-
-    def invoke(self, endpoint: str, body: bytes | str, **more: str) -> str:
-        answer = self.runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="text/csv", **more)
-        return str(answer["Body"].read().decode())
-
-    def wait(self, kind: str, name: str) -> dict[str, Any]:
-        """The job's description once it has ended."""
-        describe = getattr(self.sagemaker, f"describe_{kind}_job")
-        argument = {f"{kind.title()}JobName": name}
-
-        def ended() -> dict[str, Any] | None:
-            job = describe(**argument)
-            return dict(job) if job[f"{kind.title()}JobStatus"] not in ("InProgress", "Stopping") else None
-
-        return until(ended)
+    def stack(self, name: str, resources: dict[str, Any], **outputs: Any) -> dict[str, Any]:
+        """The description of a new stack once it is created or has failed; `Outputs` by key."""
+        stacks, values = self.client("cloudformation"), {key: {"Value": value} for key, value in outputs.items()}
+        stacks.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": values}))
+        stack = until(
+            lambda: stacks.describe_stacks(StackName=name)["Stacks"][0],
+            lambda found: not found["StackStatus"].endswith("_IN_PROGRESS"),
+        )
+        return {**stack, "Outputs": {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}}
 
 
 def policy(*statements: dict[str, Any]) -> str:
     """A policy document."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def but(*actions: str) -> dict[str, Any]:
+    """A statement that allows everything except these actions."""
+    return {"Effect": "Allow", "NotAction": list(actions), "Resource": "*"}
+
+
+def channel(name: str, uri: str, **source: str) -> dict[str, Any]:
+    """A training channel of CSV objects below a prefix."""
+    data = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri, **source}}
+    return {"ChannelName": name, "ContentType": "text/csv", "DataSource": data}
+
+
+def processing_input(uri: str, folder: str, **more: str) -> dict[str, Any]:
+    s3 = {"S3Uri": uri, "LocalPath": f"/opt/ml/processing/{folder}", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    return {"InputName": folder, "S3Input": s3 | more}
+
+
+def processing_output(uri: str, folder: str = "out") -> dict[str, Any]:
+    s3 = {"S3Uri": uri, "LocalPath": f"/opt/ml/processing/{folder}", "S3UploadMode": "EndOfJob"}
+    return {"Outputs": [{"OutputName": folder, "S3Output": s3}]}
+
+
+def variant(model: str, count: int = 1, instance: str = "ml.t2.medium", name: str = "AllTraffic") -> dict[str, Any]:
+    return {"VariantName": name, "ModelName": model, "InitialInstanceCount": count, "InstanceType": instance}
 
 
 def packed(name: str, text: str) -> bytes:
@@ -227,10 +364,10 @@ def packed(name: str, text: str) -> bytes:
     return archive.getvalue()
 
 
-def refused(call: Callable[..., Any], **request: Any) -> tuple[str, str]:
+def refused(call: Callable[..., Any], *arguments: Any, **request: Any) -> tuple[str, str]:
     """Code and message of the refusal of a call."""
     with pytest.raises(ClientError) as caught:
-        call(**request)
+        call(*arguments, **request)
     error = caught.value.response["Error"]
     return error["Code"], error["Message"]
 
@@ -239,11 +376,11 @@ def unique(word: str) -> str:
     return f"{word}-{uuid.uuid4().hex[:8]}"
 
 
-def until(look: Callable[[], T | None], seconds: float = 30.0) -> T:
-    """What `look` finds, as soon as it finds something."""
+def until(look: Callable[[], T], done: Callable[[T], Any] = bool, seconds: float = 30.0) -> T:
+    """The first result of `look` that is `done`."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):
-        if (found := look()) is not None:
+        if done(found := look()):
             return found
         pause.wait(0.02)
-    raise AssertionError(f"nothing after {seconds} s")
+    raise AssertionError(f"nothing after {seconds} s; last: {found!r}")

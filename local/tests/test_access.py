@@ -1,134 +1,90 @@
-"""IAM is enforced: callers of SageMaker, jobs in their roles, state machines in theirs, keys in their callers' names."""
+"""IAM: permissions of SageMaker's callers, of jobs' roles, of machines' roles, and of keys."""
 
 import json
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from .aws import EVERYTHING, ROLE, Aws, policy, refused, unique
-from .test_states import NESTED, SYNC, execute, machine, outcome
+from .aws import ARN, EVERYTHING, NESTED, ROLE, SYNC, Aws, but, channel, policy, refused, unique
 
 pytestmark = pytest.mark.cloud
-ACCOUNT = "arn:aws:iam::123456789012"
+VPC = {"SecurityGroupIds": ["sg-0123456789abcdef0"], "Subnets": ["subnet-0", "subnet-1"]}
+LIST_MODELS = "arn:aws:states:::aws-sdk:sagemaker:listModels"
 
 
-def but(*actions: str) -> dict[str, Any]:
-    """Everything but these actions."""
-    return {"Effect": "Allow", "NotAction": list(actions), "Resource": "*"}
+def train_as(aws: Aws, *statements: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """The description of a training job in a new role with these permissions."""
+    return aws.trained(RoleArn=aws.role(unique("role"), ["sagemaker"], *statements), label="x", **members)
 
 
-def user(aws: Aws, service: str, *statements: dict[str, Any]) -> Any:
-    """A client of a service for a new user who may do what the statements say."""
-    iam, name = aws.client("iam"), unique("user")
-    iam.create_user(UserName=name)
-    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(*statements))
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
-    return session.client(service, endpoint_url=aws.cloud.endpoint_url)  # type: ignore[call-overload]
-
-
-def test_a_caller_needs_the_operation_and_may_not_pass_any_role(aws: Aws) -> None:
+def test_a_caller_needs_the_operation_and_the_permission_to_pass_the_role(aws: Aws) -> None:
     request = aws.training_request(label="x")
-    arn = f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{request['TrainingJobName']}"
-    for client, action, resource in (
-        (user(aws, "sagemaker", but("sagemaker:CreateTrainingJob")), "sagemaker:CreateTrainingJob", arn),
-        (user(aws, "sagemaker", but("iam:PassRole")), "iam:PassRole", ROLE),
+    for action, resource in (
+        ("sagemaker:CreateTrainingJob", f"{ARN}:training-job/{request['TrainingJobName']}"),
+        ("iam:PassRole", ROLE),
     ):
-        code, message = refused(client.create_training_job, **request)
+        code, message = refused(aws.user("sagemaker", but(action)).create_training_job, **request)
         assert code == "AccessDeniedException"
         assert f"is not authorized to perform: {action} on resource: {resource} because" in message
-    user(aws, "sagemaker", EVERYTHING).create_training_job(**request)
+    aws.user("sagemaker", EVERYTHING).create_training_job(**request)
 
 
 def test_a_wrong_signature_is_refused(aws: Aws) -> None:
-    iam, name = aws.client("iam"), unique("user")
-    iam.create_user(UserName=name)
-    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(EVERYTHING))
-    key = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
-    client = boto3.client(
-        "sagemaker",
-        "us-east-1",
-        endpoint_url=aws.cloud.endpoint_url,
-        aws_access_key_id=key,
-        aws_secret_access_key="not the secret",
-    )
-    with pytest.raises(ClientError, match=r"InvalidSignatureException|SignatureDoesNotMatch"):
-        client.list_models()
+    client = aws.client("sagemaker", (aws.user_keys(EVERYTHING)[0], "not the secret"))
+    assert refused(client.list_models)[0] in ("InvalidSignatureException", "SignatureDoesNotMatch")
 
 
-def test_a_role_that_does_not_trust_sagemaker_is_refused(aws: Aws) -> None:
-    request = aws.training_request() | {"RoleArn": aws.role(unique("role"), ["lambda"], EVERYTHING)}
-    with pytest.raises(ClientError, match=r"allows principal 'sagemaker\.amazonaws\.com' to assume the role"):
-        aws.sagemaker.create_training_job(**request)
+def test_a_role_that_does_not_trust_the_service_is_refused(aws: Aws) -> None:
+    _, message = refused(aws.train, RoleArn=aws.role(unique("role"), ["lambda"], EVERYTHING))
+    assert "allows principal 'sagemaker.amazonaws.com' to assume the role" in message
+    role = aws.role(unique("role"), ["sagemaker"], EVERYTHING)
+    assert "allows principal 'states.amazonaws.com'" in aws.run(LIST_MODELS, {}, role)[2]
 
 
 @pytest.mark.parametrize(
     "action", ["s3:PutObject", "s3:GetObject", "s3:ListBucket", "ecr:BatchGetImage", "logs:PutLogEvents"]
 )
-def test_a_job_has_what_its_role_has(aws: Aws, action: str) -> None:
-    channel = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": aws.put(f"{unique('in')}/a.csv", "1,2")}}
-    request = aws.training_request() | {
-        "RoleArn": aws.role(unique("role"), ["sagemaker"], but(action)),
-        "InputDataConfig": [{"ChannelName": "train", "DataSource": channel}],
-    }
-    aws.sagemaker.create_training_job(**request)
-    job = aws.wait("training", request["TrainingJobName"])
+def test_a_job_has_its_roles_permissions(aws: Aws, action: str) -> None:
+    uri = aws.put(f"{unique('in')}/a.csv", "1,2")
+    job = train_as(aws, but(action), InputDataConfig=[channel("train", uri)])
     assert job["TrainingJobStatus"] == "Failed"
-    denied = "AccessDenied" if action.startswith("s3") else action
-    assert denied in job["FailureReason"]
-
-
-VPC = {"SecurityGroupIds": ["sg-0123456789abcdef0"], "Subnets": ["subnet-0", "subnet-1"]}
+    assert ("AccessDenied" if action.startswith("s3") else action) in job["FailureReason"]
 
 
 @pytest.mark.parametrize("action", ["ec2:CreateNetworkInterface", "ec2:DescribeVpcs"])
 def test_a_job_in_a_vpc_needs_network_interfaces(aws: Aws, action: str) -> None:
-    for vpc, status in (({}, "Completed"), ({"VpcConfig": VPC}, "Failed")):
-        request = aws.training_request(label="x") | vpc
-        request["RoleArn"] = aws.role(unique("role"), ["sagemaker"], but(action))
-        aws.sagemaker.create_training_job(**request)
-        job = aws.wait("training", request["TrainingJobName"])
-        assert (job["TrainingJobStatus"], job.get("VpcConfig")) == (status, vpc.get("VpcConfig")), job
-    assert f"is not authorized to perform: {action} on resource" in job["FailureReason"]
+    outside, inside = train_as(aws, but(action)), train_as(aws, but(action), VpcConfig=VPC)
+    assert (outside["TrainingJobStatus"], outside.get("VpcConfig")) == ("Completed", None)
+    assert (inside["TrainingJobStatus"], inside["VpcConfig"]) == ("Failed", VPC)
+    assert f"is not authorized to perform: {action} on resource" in inside["FailureReason"]
 
 
-def test_interfaces_may_be_bound_to_the_subnets(aws: Aws) -> None:
-    arn = f"arn:aws:ec2:us-east-1:{ACCOUNT[-12:]}:subnet"
-    bound = [
-        f"ec2:{action}"
-        for action in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission")
-    ]
-    for subnets, status in (([f"{arn}/subnet-0", f"{arn}/subnet-1"], "Completed"), ([f"{arn}/subnet-0"], "Failed")):
-        own = {**EVERYTHING, "Action": bound, "Condition": {"ArnEquals": {"ec2:Subnet": subnets}}}
-        request = aws.training_request(label="x") | {"VpcConfig": VPC}
-        request["RoleArn"] = aws.role(unique("role"), ["sagemaker"], but(*bound), own)
-        aws.sagemaker.create_training_job(**request)
-        assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == status
+def test_a_condition_can_limit_interfaces_to_the_subnets(aws: Aws) -> None:
+    subnets = [f"arn:aws:ec2:us-east-1:123456789012:subnet/{name}" for name in VPC["Subnets"]]
+    permission = "NetworkInterfacePermission"
+    actions = [f"ec2:{action}" for action in (f"Create{permission}", f"Delete{permission}", "DeleteNetworkInterface")]
+    for allowed, status in ((subnets, "Completed"), (subnets[:1], "Failed")):
+        own = {**EVERYTHING, "Action": actions, "Condition": {"ArnEquals": {"ec2:Subnet": allowed}}}
+        assert train_as(aws, but(*actions), own, VpcConfig=VPC)["TrainingJobStatus"] == status
 
 
 def test_an_encrypted_object_needs_its_key_too(aws: Aws) -> None:
     key, bucket = aws.client("kms").create_key()["KeyMetadata"]["Arn"], unique("bucket")
     rule = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
     properties = {"BucketName": bucket, "BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]}}
-    template = {"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}}}
-    stacks = aws.client("cloudformation")
-    stacks.create_stack(StackName=bucket, TemplateBody=json.dumps(template))
-    stacks.get_waiter("stack_create_complete").wait(StackName=bucket, WaiterConfig={"Delay": 1})
-    whole = user(aws, "s3", EVERYTHING)
-    whole.put_object(Bucket=bucket, Key="k", Body=b"v")
-    assert whole.get_object(Bucket=bucket, Key="k")["Body"].read() == b"v"
-    reader, writer = user(aws, "s3", but("kms:GenerateDataKey")), user(aws, "s3", but("kms:Decrypt"))
-    reader.get_object(Bucket=bucket, Key="k")
-    writer.put_object(Bucket=bucket, Key="k", Body=b"w")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        writer.get_object(Bucket=bucket, Key="k")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        reader.put_object(Bucket=bucket, Key="k", Body=b"w")
+    aws.stack(bucket, {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}})
+    item: dict[str, Any] = {"Bucket": bucket, "Key": "k"}
+    whole = aws.user("s3", EVERYTHING)
+    whole.put_object(**item, Body=b"v")
+    assert whole.get_object(**item)["Body"].read() == b"v"
+    reader, writer = aws.user("s3", but("kms:GenerateDataKey")), aws.user("s3", but("kms:Decrypt"))
+    reader.get_object(**item)
+    writer.put_object(**item, Body=b"w")
+    assert refused(writer.get_object, **item)[0] == refused(reader.put_object, **item)[0] == "AccessDenied"
 
 
-def test_a_bucket_for_tls_only_denies_what_came_by_plain_http(aws: Aws) -> None:
+def test_a_bucket_for_tls_only_denies_requests_by_plain_http(aws: Aws) -> None:
     bucket = unique("bucket")
     aws.s3.create_bucket(Bucket=bucket)
     deny = {
@@ -139,7 +95,7 @@ def test_a_bucket_for_tls_only_denies_what_came_by_plain_http(aws: Aws) -> None:
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
     aws.s3.put_bucket_policy(Bucket=bucket, Policy=policy(deny))
-    client = user(aws, "s3", EVERYTHING)
+    client = aws.user("s3", EVERYTHING)
     client.put_object(Bucket=bucket, Key="k", Body=b"v")
     client.meta.events.register(
         "before-sign.s3", lambda request, **_: request.headers.add_header("x-forwarded-proto", "http")
@@ -149,76 +105,30 @@ def test_a_bucket_for_tls_only_denies_what_came_by_plain_http(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(
-    "action",
+    ("service", "action"),
     [
-        "sagemaker:CreateTrainingJob",
-        "sagemaker:AddTags",
-        "sagemaker:DescribeTrainingJob",
-        "events:PutRule",
-        "iam:PassRole",
-        "states:StartExecution",
-        "states:DescribeExecution",
-        "states:StopExecution",
-        "events:PutTargets",
-        "events:DescribeRule",
+        *(("sagemaker", f"sagemaker:{name}") for name in ("CreateTrainingJob", "AddTags", "DescribeTrainingJob")),
+        ("sagemaker", "iam:PassRole"),
+        ("sagemaker", "events:PutRule"),
+        *(("states", f"states:{name}Execution") for name in ("Start", "Describe", "Stop")),
+        *(("states", f"events:{name}") for name in ("PutRule", "PutTargets", "DescribeRule")),
     ],
 )
-def test_a_sync_task_needs_all_that_step_functions_documents(aws: Aws, action: str) -> None:
+def test_a_sync_task_needs_all_that_step_functions_documents(aws: Aws, service: str, action: str) -> None:
     role = aws.role(unique("role"), ["states"], but(action))
-    if action.startswith(("states", "events")):
-        child = machine(aws, Done={"Type": "Pass", "End": True})
-        task, expected = (
-            {"Resource": NESTED, "Parameters": {"StateMachineArn": child}},
-            "StepFunctions.AWSStepFunctions",
-        )
+    if service == "states":
+        child = aws.machine(Done={"Type": "Pass", "End": True})
+        status, error, cause = aws.run(NESTED, {"StateMachineArn": child}, role)
+        assert (status, error) == ("FAILED", "StepFunctions.AWSStepFunctionsException")
     else:
-        task, expected = {"Resource": SYNC, "Parameters": aws.training_request()}, "SageMaker.AmazonSageMaker"
-    status, error, cause = outcome(aws, execute(aws, task, role=role))
-    assert (status, error) == ("FAILED", f"{expected}Exception")
+        status, error, cause = aws.run(SYNC, aws.training_request(), role)
+        assert (status, error) == ("FAILED", "SageMaker.AmazonSageMakerException")
     assert f"is not authorized to perform: {action} on resource" in cause
 
 
-FUNCTION = {"FunctionName": "none", "Payload": {}}
-EVENT = {"Source": "x", "DetailType": "x", "Detail": {}}
-EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:a:b"
-
-
-@pytest.mark.parametrize(
-    ("resource", "parameters", "expected"),
-    [
-        ("lambda:invoke", FUNCTION, "lambda:InvokeFunction Lambda.AWSLambda"),
-        ("lambda:invoke.waitForTaskToken", FUNCTION, "lambda:InvokeFunction Lambda.AWSLambda"),
-        ("sns:publish", {"TopicArn": "arn:aws:sns:::none", "Message": "arn:x"}, "sns:Publish SNS.AmazonSNS"),
-        ("events:putEvents", {"Entries": [EVENT]}, "events:PutEvents EventBridge.AmazonEventBridge"),
-        ("dynamodb:getItem", {"TableName": "none", "Key": {}}, "dynamodb:GetItem DynamoDB.AmazonDynamoDB"),
-        ("aws-sdk:s3:getObject", {"Bucket": "things", "Key": "none"}, "s3:GetObject S3.S3"),
-        ("aws-sdk:sfn:describeExecution", {"ExecutionArn": EXECUTION}, "states:DescribeExecution Sfn.Sfn"),
-        (
-            "aws-sdk:sagemaker:describeEndpoint",
-            {"EndpointName": "none"},
-            "sagemaker:DescribeEndpoint SageMaker.SageMaker",
-        ),
-    ],
-)
-def test_a_task_needs_what_it_calls(aws: Aws, resource: str, parameters: dict[str, Any], expected: str) -> None:
-    action, error = expected.split()
-    task = {"Resource": f"arn:aws:states:::{resource}", "Parameters": parameters}
-    status, found, cause = outcome(aws, execute(aws, task, role=aws.role(unique("role"), ["states"], but(action))))
-    assert (status, found) == ("FAILED", f"{error}Exception")
-    assert f"is not authorized to perform: {action} on resource" in cause
-
-
-def test_a_role_that_does_not_trust_step_functions_runs_nothing(aws: Aws) -> None:
-    role = aws.role(unique("role"), ["sagemaker"], EVERYTHING)
-    task = {"Resource": "arn:aws:states:::aws-sdk:sagemaker:listModels", "Parameters": {}}
-    assert "allows principal 'states.amazonaws.com'" in outcome(aws, execute(aws, task, role=role))[2]
-
-
-def test_decisions_are_kept(aws: Aws) -> None:
+def test_decisions_are_recorded(aws: Aws) -> None:
     name = unique("role")
-    role = aws.role(name, ["states"], but("sagemaker:ListModels"))
-    task = {"Resource": "arn:aws:states:::aws-sdk:sagemaker:listModels", "Parameters": {}}
-    outcome(aws, execute(aws, task, role=role))
+    aws.run(LIST_MODELS, {}, aws.role(name, ["states"], but("sagemaker:ListModels")))
     lines = [json.loads(line) for line in (aws.cloud.home / "iam.jsonl").read_text().splitlines()]
     expected = {"role": name, "action": "sagemaker:ListModels", "resource": "*", "allowed": False}
     assert [line for line in lines if line["role"] == name] == [expected]

@@ -1,107 +1,58 @@
-"""Application Auto Scaling: targets and policies of variants, and what it refuses."""
+"""Application Auto Scaling: targets and policies of variants, and permissions."""
 
 from typing import Any
 
 import pytest
 
-from .aws import Aws, refused
-from .test_access import but, user
+from .aws import Aws, but, refused, unique
 
 pytestmark = pytest.mark.cloud
 DIMENSION = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
+METRIC = {"PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}}
 POLICY = {
     "PolicyName": "calls",
     "PolicyType": "TargetTrackingScaling",
-    "TargetTrackingScalingPolicyConfiguration": {
-        "TargetValue": 70.0,
-        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-    },
+    "TargetTrackingScalingPolicyConfiguration": {"TargetValue": 70.0, **METRIC},
 }
-
-
-@pytest.fixture
-def scaling(aws: Aws) -> Any:
-    return aws.client("application-autoscaling")
 
 
 def target(endpoint: str) -> dict[str, str]:
     return {**DIMENSION, "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic"}
 
 
-def live(aws: Aws, instance_type: str = "ml.m5.large") -> str:
-    """An endpoint on such an instance."""
-    name = aws.model("scaled")
-    return aws.serve(name, InstanceType=instance_type)
-
-
-def shown(scaling: Any, place: dict[str, str]) -> tuple[list[tuple[int, int]], list[float]]:
-    """Bounds of the targets there, and values of their policies."""
-    targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[place["ResourceId"]])
-    policies = scaling.describe_scaling_policies(**place)["ScalingPolicies"]
+def stored(scaling: Any, variant: dict[str, str]) -> tuple[list[tuple[int, int]], list[float]]:
+    """The bounds of a variant's targets and the values of its policies."""
+    targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[variant["ResourceId"]])
+    policies = scaling.describe_scaling_policies(**variant)["ScalingPolicies"]
     return (
         [(each["MinCapacity"], each["MaxCapacity"]) for each in targets["ScalableTargets"]],
         [each["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] for each in policies],
     )
 
 
-def test_a_target_and_its_policy_are_kept_changed_and_taken_away(aws: Aws, scaling: Any) -> None:
-    place = target(live(aws))
-    first = scaling.register_scalable_target(**place, MinCapacity=1, MaxCapacity=2)
-    made = scaling.put_scaling_policy(**place, **POLICY)
-    assert shown(scaling, place) == ([(1, 2)], [70.0])
-    again = scaling.register_scalable_target(**place, MaxCapacity=5)
+def test_a_target_and_its_policy_are_stored_changed_and_deleted(aws: Aws) -> None:
+    scaling = aws.client("application-autoscaling")
+    variant = target(aws.serve(unique("scaled"), aws.model("scaled"), InstanceType="ml.m5.large"))
+    assert refused(scaling.register_scalable_target, **variant)[0] == "ValidationException"
+    assert stored(scaling, variant) == ([], [])
+    first = scaling.register_scalable_target(**variant, MinCapacity=1, MaxCapacity=2)
+    policy = scaling.put_scaling_policy(**variant, **POLICY)
+    assert stored(scaling, variant) == ([(1, 2)], [70.0])
+    again = scaling.register_scalable_target(**variant, MaxCapacity=5)
     assert again["ScalableTargetARN"] == first["ScalableTargetARN"]
-    assert scaling.put_scaling_policy(**place, **POLICY)["PolicyARN"] == made["PolicyARN"]
-    assert shown(scaling, place) == ([(1, 5)], [70.0])
-    scaling.deregister_scalable_target(**place)
-    assert shown(scaling, place) == ([], [])
-
-
-def test_bounds_and_variants_that_cannot_be_are_refused(aws: Aws, scaling: Any) -> None:
-    name = live(aws)
-    wrong: dict[str, tuple[dict[str, Any], str]] = {
-        "turned around": ({**target(name), "MinCapacity": 2, "MaxCapacity": 1}, "Maximum capacity cannot be less than"),
-        "without bounds": (target(name), "MinCapacity and MaxCapacity must be given"),
-        "no such variant": ({**target(name), "ResourceId": f"endpoint/{name}/variant/Other"}, "Could not find variant"),
-        "no such endpoint": (target("nothing"), "Could not find endpoint"),
-        "no variant": ({**target(name), "ResourceId": name}, "Unsupported resource ID"),
-        "another service": ({**target(name), "ServiceNamespace": "ecs"}, "is scalable"),
-    }
-    bounds = {"MinCapacity": 1, "MaxCapacity": 2}
-    for case, (given, words) in wrong.items():
-        request = given if case == "without bounds" else bounds | given
-        code, message = refused(scaling.register_scalable_target, **request)
-        assert (code, words in message) == ("ValidationException", True), message
-    assert shown(scaling, target(name)) == ([], [])
-
-
-def test_burstable_instances_are_refused(aws: Aws, scaling: Any) -> None:
-    code, message = refused(
-        scaling.register_scalable_target, **target(live(aws, "ml.t2.medium")), MinCapacity=1, MaxCapacity=2
-    )
-    assert (code, "ml.t2.medium is burstable" in message) == ("ValidationException", True)
-
-
-@pytest.mark.parametrize(("operation", "more"), [("put_scaling_policy", POLICY), ("deregister_scalable_target", {})])
-def test_what_was_not_registered_has_no_policy(scaling: Any, operation: str, more: dict[str, Any]) -> None:
-    code, message = refused(getattr(scaling, operation), **target("nothing"), **more)
-    assert (code, "endpoint/nothing/variant/AllTraffic" in message) == ("ObjectNotFoundException", True)
+    assert scaling.put_scaling_policy(**variant, **POLICY)["PolicyARN"] == policy["PolicyARN"]
+    assert stored(scaling, variant) == ([(1, 5)], [70.0])
+    scaling.deregister_scalable_target(**variant)
+    assert stored(scaling, variant) == ([], [])
 
 
 def test_an_update_keeps_the_instances_that_were_scaled(aws: Aws) -> None:
-    name = live(aws)
+    name = aws.endpoint("scaled")
     wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}]
     aws.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
     assert aws.settled(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 2
-    aws.sagemaker.update_endpoint(
-        EndpointName=name, EndpointConfigName=aws.endpoint_config("newer"), RetainAllVariantProperties=True
-    )
-    assert aws.settled(name)["ProductionVariants"][0]["DesiredInstanceCount"] == 2
-    other = [{"VariantName": "Other", "DesiredInstanceCount": 2}]
-    code, message = refused(
-        aws.sagemaker.update_endpoint_weights_and_capacities, EndpointName=name, DesiredWeightsAndCapacities=other
-    )
-    assert (code, message) == ("ValidationException", f"Could not find variant(s) Other of {name}")
+    updated = aws.update(name, aws.endpoint_config("newer"), RetainAllVariantProperties=True)
+    assert updated["ProductionVariants"][0]["DesiredInstanceCount"] == 2
 
 
 @pytest.mark.parametrize(
@@ -113,20 +64,17 @@ def test_an_update_keeps_the_instances_that_were_scaled(aws: Aws) -> None:
         "sagemaker:UpdateEndpointWeightsAndCapacities",
     ],
 )
-def test_what_aws_tries_in_the_callers_name_must_be_allowed(aws: Aws, action: str) -> None:
-    client = user(aws, "application-autoscaling", but(action))
+def test_a_caller_needs_the_permissions_of_the_calls_that_aws_makes_for_it(aws: Aws, action: str) -> None:
+    client = aws.user("application-autoscaling", but(action))
     code, message = refused(client.register_scalable_target, **target("any"), MinCapacity=1, MaxCapacity=2)
     assert (code, f"is not authorized to perform: {action} on" in message) == ("AccessDeniedException", True)
 
 
-def test_a_caller_may_be_bound_to_variants(aws: Aws) -> None:
-    keys = {
-        "application-autoscaling:service-namespace": "sagemaker",
-        "application-autoscaling:scalable-dimension": "sagemaker:variant:DesiredInstanceCount",
-    }
+def test_a_condition_can_limit_a_caller_to_variants(aws: Aws) -> None:
+    keys = {"application-autoscaling:scalable-dimension": DIMENSION["ScalableDimension"]}
     for namespace, code in (("sagemaker", "ObjectNotFoundException"), ("ecs", "AccessDeniedException")):
         condition = {"StringEquals": keys | {"application-autoscaling:service-namespace": namespace}}
         action = "application-autoscaling:DeregisterScalableTarget"
         bound = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition}
-        client = user(aws, "application-autoscaling", bound)
+        client = aws.user("application-autoscaling", bound)
         assert refused(client.deregister_scalable_target, **target("any"))[0] == code

@@ -1,4 +1,4 @@
-"""Data capture: what endpoints were asked and answered, as files in S3."""
+"""Data capture: the requests and responses of endpoints, as files in S3."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ KEY = re.compile(r"^\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-[0-9a-f]{8}(-[0-9a-f]{4
 
 
 def capturing(aws: Aws, percentage: int = 100, **members: Any) -> str:
-    """A live endpoint that captures."""
+    """An endpoint in service that captures."""
     config = {
         "EnableCapture": True,
         "InitialSamplingPercentage": percentage,
@@ -27,36 +27,23 @@ def capturing(aws: Aws, percentage: int = 100, **members: Any) -> str:
 
 def captured(aws: Aws, endpoint: str) -> list[dict[str, Any]]:
     """All records, after the endpoint's deletion."""
-    aws.sagemaker.delete_endpoint(EndpointName=endpoint)
-
-    def gone() -> bool | None:
-        try:
-            aws.sagemaker.describe_endpoint(EndpointName=endpoint)
-        except aws.sagemaker.exceptions.ClientError:
-            return True
-        return None
-
-    until(gone)
+    aws.delete(endpoint)
     folder = f"capture/{endpoint}/AllTraffic/"
     keys = aws.keys(folder)
     assert all(KEY.match(key) for key in keys)
     return [json.loads(line) for key in keys for line in aws.read(folder + key).splitlines()]
 
 
-def test_a_record_holds_the_request_the_answer_and_the_callers_id(aws: Aws) -> None:
+def test_a_record_has_the_request_the_response_and_the_callers_id(aws: Aws) -> None:
     endpoint = capturing(aws, CaptureContentTypeHeader={"CsvContentTypes": ["text/csv"]})
     aws.invoke(endpoint, "1\n2", Accept="text/csv", InferenceId="row-7")
     (record,) = captured(aws, endpoint)
     event = record.pop("eventMetadata")
+    csv = {"observedContentType": "text/csv", "encoding": "CSV"}
     assert record == {
         "captureData": {
-            "endpointInput": {"observedContentType": "text/csv", "mode": "INPUT", "data": "1\n2", "encoding": "CSV"},
-            "endpointOutput": {
-                "observedContentType": "text/csv",
-                "mode": "OUTPUT",
-                "data": "m:1\nm:2",
-                "encoding": "CSV",
-            },
+            "endpointInput": {**csv, "mode": "INPUT", "data": "1\n2"},
+            "endpointOutput": {**csv, "mode": "OUTPUT", "data": "m:1\nm:2"},
         },
         "eventVersion": "0",
     }
@@ -85,7 +72,7 @@ def test_sampling_takes_exactly_its_percentage_evenly(aws: Aws) -> None:
     assert taken == [str(number) for number in range(4, 50, 5)]
 
 
-def test_only_the_chosen_side_and_only_good_answers_are_captured(aws: Aws) -> None:
+def test_only_the_configured_side_of_successful_requests_is_captured(aws: Aws) -> None:
     endpoint = capturing(aws, CaptureOptions=[{"CaptureMode": "Output"}])
     with pytest.raises(aws.runtime.exceptions.ModelError):
         aws.invoke(endpoint, "bad")
@@ -97,9 +84,8 @@ def test_only_the_chosen_side_and_only_good_answers_are_captured(aws: Aws) -> No
 def test_files_appear_while_the_endpoint_serves(aws: Aws) -> None:
     endpoint = capturing(aws)
     aws.invoke(endpoint, "1")
-    until(lambda: aws.keys(f"capture/{endpoint}/") or None)
-    summary = aws.sagemaker.describe_endpoint(EndpointName=endpoint)["DataCaptureConfig"]
-    assert summary == {
+    until(lambda: aws.keys(f"capture/{endpoint}/"))
+    assert aws.described(endpoint)["DataCaptureConfig"] == {
         "EnableCapture": True,
         "CaptureStatus": "Started",
         "CurrentSamplingPercentage": 100,
@@ -109,7 +95,7 @@ def test_files_appear_while_the_endpoint_serves(aws: Aws) -> None:
     assert len(captured(aws, endpoint)) == 1
 
 
-def test_a_bucket_that_is_not_there_fails_no_request(aws: Aws) -> None:
+def test_a_missing_bucket_fails_no_request(aws: Aws) -> None:
     endpoint = capturing(aws, DestinationS3Uri="s3://no-such-bucket/capture")
     assert [aws.invoke(endpoint, "1") for _ in range(3)] == ["m:1"] * 3
     assert captured(aws, endpoint) == []

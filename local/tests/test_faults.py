@@ -1,4 +1,4 @@
-"""Faults on order: each one looks to its caller as it does on AWS, as often as was asked for."""
+"""Injected faults: each has the same effect as on AWS, as often as requested."""
 
 import json
 import urllib.error
@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from .aws import ROLE, SCIKIT, Aws, unique, until
+from .aws import ROLE, Aws, unique
 
 pytestmark = pytest.mark.cloud
+KILLED = "AlgorithmError: See job logs for more information, exit code: 137 (killed by SIGKILL)"
+CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 
 
-def ask(aws: Aws, body: Any = None) -> dict[str, Any]:
-    """Ask for faults, or, without a body, look what is left and what has struck."""
+def faults(aws: Aws, body: Any = None) -> dict[str, Any]:
+    """The remaining faults and those that occurred; a body replaces the list."""
     request = urllib.request.Request(
         aws.cloud.endpoint_url,
         method="POST",
@@ -25,140 +27,93 @@ def ask(aws: Aws, body: Any = None) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-def order(aws: Aws, on: str, fault: str, **more: Any) -> None:
-    ask(aws, [{"on": on, "fault": fault, **more}])
+def inject(aws: Aws, on: str, fault: str, **more: Any) -> None:
+    faults(aws, [{"on": on, "fault": fault, **more}])
 
 
 @pytest.fixture(autouse=True)
 def no_faults_left(aws: Aws) -> Iterator[None]:
     yield
-    assert ask(aws)["faults"] == []
+    assert faults(aws)["faults"] == []
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ResourceLimitExceeded"])
-def test_a_call_is_refused_as_often_as_asked(aws: Aws, code: str) -> None:
+def test_a_call_is_refused_as_often_as_requested(aws: Aws, code: str) -> None:
     client = aws.client("sagemaker", retries={"total_max_attempts": 1})
-    request = aws.training_request()
-    order(aws, "CreateTrainingJob", code, times=2)
+    hit, spared = (aws.training_request(TrainingJobName=unique(name)) for name in ("hit", "spared"))
+    inject(aws, "CreateTrainingJob", code, name="hit-*", times=2)
+    client.create_training_job(**spared)
     for _ in range(2):
         with pytest.raises(client.exceptions.ClientError) as caught:
-            client.create_training_job(**request)
+            client.create_training_job(**hit)
         assert caught.value.response["Error"]["Code"] == code
-    name = request["TrainingJobName"]
-    assert [entry["name"] for entry in ask(aws)["struck"]] == [name, name]
-    client.create_training_job(**request)
-    assert aws.wait("training", name)["TrainingJobStatus"] == "Completed"
-
-
-def test_other_calls_and_other_names_are_spared(aws: Aws) -> None:
-    spared = unique("spared")
-    order(aws, "CreateTrainingJob", "ResourceLimitExceeded", name="hit-*")
-    aws.sagemaker.create_training_job(**aws.training_request() | {"TrainingJobName": spared})
-    with pytest.raises(aws.sagemaker.exceptions.ResourceLimitExceeded):
-        aws.sagemaker.create_training_job(**aws.training_request() | {"TrainingJobName": unique("hit")})
-    assert aws.wait("training", spared)["TrainingJobStatus"] == "Completed"
+    assert [entry["name"] for entry in faults(aws)["struck"]] == [hit["TrainingJobName"]] * 2
+    client.create_training_job(**hit)
+    for request in (hit, spared):
+        assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Completed"
 
 
 def test_an_invocation_is_refused(aws: Aws) -> None:
     endpoint = aws.endpoint("m")
-    order(aws, "InvokeEndpoint", "ServiceUnavailable", name=endpoint)
-    runtime = aws.client("sagemaker-runtime", retries={"total_max_attempts": 1})
-    with pytest.raises(runtime.exceptions.ServiceUnavailable):
-        runtime.invoke_endpoint(EndpointName=endpoint, Body=b"1")
+    inject(aws, "InvokeEndpoint", "ServiceUnavailable", name=endpoint)
+    with pytest.raises(aws.runtime_once.exceptions.ServiceUnavailable):
+        aws.runtime_once.invoke_endpoint(EndpointName=endpoint, Body=b"1")
     assert aws.invoke(endpoint, "1") == "m:1"
 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        (
-            "CapacityError",
-            "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML "
-            "instance type.",
-        ),
+        ("CapacityError", f"{CAPACITY} Please retry using a different ML instance type."),
         ("Exit", "AlgorithmError: See job logs for more information, exit code: 1"),
-        ("Kill", "AlgorithmError: See job logs for more information, exit code: 137 (killed by SIGKILL)"),
+        ("Kill", KILLED),
     ],
 )
 def test_a_training_job_fails_once(aws: Aws, fault: str, reason: str) -> None:
-    order(aws, "TrainingJob", fault)
-    job = aws.wait("training", aws.train())
+    inject(aws, "TrainingJob", fault)
+    job = aws.trained()
     assert (job["TrainingJobStatus"], job["FailureReason"]) == ("Failed", reason)
-    assert aws.wait("training", aws.train())["TrainingJobStatus"] == "Completed"
+    assert aws.trained()["TrainingJobStatus"] == "Completed"
 
 
 def test_a_job_hangs_until_its_maximum_runtime(aws: Aws) -> None:
-    order(aws, "TrainingJob", "Hang")
-    request = aws.training_request() | {"StoppingCondition": {"MaxRuntimeInSeconds": 10}}
-    aws.sagemaker.create_training_job(**request)
-    job = aws.wait("training", request["TrainingJobName"])
+    inject(aws, "TrainingJob", "Hang")
+    job = aws.trained(StoppingCondition={"MaxRuntimeInSeconds": 10})
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
-def test_a_training_job_writes_no_model_and_nothing_can_be_served_of_it(aws: Aws) -> None:
-    order(aws, "TrainingJob", "NoOutput")
-    job = aws.wait("training", aws.train())
+def test_an_endpoint_of_a_training_job_without_a_model_fails(aws: Aws) -> None:
+    inject(aws, "TrainingJob", "NoOutput")
+    job = aws.trained()
     assert job["TrainingJobStatus"] == "Completed"
-    url = job["ModelArtifacts"]["S3ModelArtifacts"]
-    name = aws.model("empty")
-    container = aws.sagemaker.describe_model(ModelName=name)["PrimaryContainer"] | {"ModelDataUrl": url}
-    aws.sagemaker.create_model(ModelName=f"{name}-2", PrimaryContainer=container, ExecutionRoleArn=ROLE)
-    aws.serve(name, f"{name}-2", wait=False)
-
-    def ended() -> dict[str, Any] | None:
-        found = aws.sagemaker.describe_endpoint(EndpointName=name)
-        return dict(found) if found["EndpointStatus"] != "Creating" else None
-
-    assert until(ended)["EndpointStatus"] == "Failed"
+    empty = aws.sagemaker.describe_model(ModelName=aws.model("empty"))["PrimaryContainer"]
+    empty["ModelDataUrl"], name = job["ModelArtifacts"]["S3ModelArtifacts"], unique("empty")
+    aws.sagemaker.create_model(ModelName=name, PrimaryContainer=empty, ExecutionRoleArn=ROLE)
+    assert aws.described(aws.serve(name))["EndpointStatus"] == "Failed"
 
 
 def test_a_processing_job_is_killed(aws: Aws) -> None:
-    order(aws, "ProcessingJob", "Kill")
-    name = unique("process")
-    aws.sagemaker.create_processing_job(
-        ProcessingJobName=name,
-        AppSpecification={"ImageUri": SCIKIT, "ContainerEntrypoint": ["python3", "-c", "pass"]},
-        ProcessingResources={"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
-        RoleArn=ROLE,
-    )
-    job = aws.wait("processing", name)
-    assert (job["ProcessingJobStatus"], job["FailureReason"]) == (
-        "Failed",
-        "AlgorithmError: See job logs for more information, exit code: 137 (killed by SIGKILL)",
-    )
+    inject(aws, "ProcessingJob", "Kill")
+    job = aws.processed("pass")
+    assert (job["ProcessingJobStatus"], job["FailureReason"]) == ("Failed", KILLED)
 
 
-def test_a_transform_jobs_model_answers_nothing(aws: Aws) -> None:
+def test_a_transform_jobs_model_does_not_start(aws: Aws) -> None:
     aws.put("faulty/a.csv", "1\n")
-    order(aws, "TransformJob", "Exit")
-    name = unique("transform")
-    source = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{aws.bucket}/faulty"}}}
-    aws.sagemaker.create_transform_job(
-        TransformJobName=name,
-        ModelName=aws.model("m"),
-        TransformInput=source,
-        TransformOutput={"S3OutputPath": f"s3://{aws.bucket}/scored/faulty"},
-        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
-    )
-    job = aws.wait("transform", name)
+    inject(aws, "TransformJob", "Exit")
+    job = aws.wait("transform", aws.start("transform", aws.transform_request("faulty", aws.model("m"))))
     assert job["TransformJobStatus"] == "Failed"
     assert "did not pass the ping health check: it exited with code 1" in job["FailureReason"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ("NeverReady", "did not pass the ping health check"),
-        ("CapacityError", "CapacityError: Unable to provision requested ML compute capacity."),
-    ],
+    ("fault", "reason"), [("NeverReady", "did not pass the ping health check"), ("CapacityError", CAPACITY)]
 )
-def test_a_new_fleet_does_not_come_up_and_the_old_one_serves(aws: Aws, fault: str, reason: str) -> None:
-    endpoint = aws.endpoint("old")
-    old = aws.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
-    new = aws.endpoint_config("new")
-    order(aws, "Endpoint", fault, name=new)
-    aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new)
-    found = aws.settled(endpoint)
+def test_a_new_fleet_does_not_start_and_the_old_one_serves(aws: Aws, fault: str, reason: str) -> None:
+    endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
+    old = aws.described(endpoint)["EndpointConfigName"]
+    inject(aws, "Endpoint", fault, name=new)
+    found = aws.update(endpoint, new)
     assert found["EndpointConfigName"] == old
     assert reason in found["FailureReason"]
     assert aws.invoke(endpoint, "1") == "old:1"
@@ -167,12 +122,10 @@ def test_a_new_fleet_does_not_come_up_and_the_old_one_serves(aws: Aws, fault: st
 @pytest.mark.parametrize(("fault", "statuses"), [("Answers500", [424]), ("DiesAtRequest", [424, 503])])
 def test_a_new_fleet_fails_after_the_switch(aws: Aws, fault: str, statuses: list[int]) -> None:
     endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
-    order(aws, "Endpoint", fault, name=new)
-    aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new)
-    assert aws.settled(endpoint)["EndpointConfigName"] == new
-    runtime = aws.client("sagemaker-runtime", retries={"total_max_attempts": 1})
-    with pytest.raises(runtime.exceptions.ClientError) as caught:
-        runtime.invoke_endpoint(EndpointName=endpoint, Body=b"1")
+    inject(aws, "Endpoint", fault, name=new)
+    assert aws.update(endpoint, new)["EndpointConfigName"] == new
+    with pytest.raises(aws.runtime_once.exceptions.ClientError) as caught:
+        aws.runtime_once.invoke_endpoint(EndpointName=endpoint, Body=b"1")
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in statuses
     assert caught.value.response.get("OriginalStatusCode", 500) == 500
 
@@ -184,9 +137,9 @@ def test_a_new_fleet_fails_after_the_switch(aws: Aws, fault: str, statuses: list
         ([{"when": "now"}], "LocalFaults takes a list of {on, fault, name, times}"),
     ],
 )
-def test_a_fault_that_nobody_knows_is_refused(aws: Aws, body: Any, refusal: str) -> None:
+def test_an_unknown_fault_is_refused(aws: Aws, body: Any, refusal: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
-        ask(aws, body)
+        faults(aws, body)
     with caught.value as answer:
         assert answer.code == 400
         assert refusal in json.load(answer)["message"]

@@ -1,11 +1,9 @@
-"""API Gateway imports a document with its gateway responses, and answers its own refusals by them."""
+"""API Gateway imports a document with its gateway responses, and uses them for its own refusals."""
 
-import json
 from typing import Any
 
 import pytest
 import requests
-from botocore.exceptions import WaiterError
 
 from .aws import Aws
 
@@ -20,7 +18,8 @@ PROBLEM = {
 }
 
 
-def template(**responses: Any) -> str:
+def imported(aws: Aws, stack: str, **responses: Any) -> dict[str, Any]:
+    """The stack of an API with one signed method and these gateway responses."""
     operation = {"security": [{"signed": []}], "x-amazon-apigateway-integration": {"type": "mock"}, "responses": {}}
     scheme = {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"}
     document = {
@@ -33,14 +32,11 @@ def template(**responses: Any) -> str:
     api = {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Body": document}}
     deployment = {"RestApiId": {"Ref": "Api"}, "StageName": "v1"}
     resources = {"Api": api, "Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": deployment}}
-    return json.dumps({"Resources": resources, "Outputs": {"Api": {"Value": {"Ref": "Api"}}}})
+    return aws.stack(stack, resources, Api={"Ref": "Api"})
 
 
 def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
-    stacks = aws.client("cloudformation")
-    stacks.create_stack(StackName="refusals", TemplateBody=template(MISSING_AUTHENTICATION_TOKEN=PROBLEM))
-    stacks.get_waiter("stack_create_complete").wait(StackName="refusals", WaiterConfig={"Delay": 1})
-    api = stacks.describe_stacks(StackName="refusals")["Stacks"][0]["Outputs"][0]["OutputValue"]
+    api = imported(aws, "refusals", MISSING_AUTHENTICATION_TOKEN=PROBLEM)["Outputs"]["Api"]
     answer = requests.get(f"{aws.cloud.endpoint_url}/_aws/execute-api/{api}/v1/closed", timeout=10)
     wanted = {"Content-Type": "application/problem+json", "Retry-After": "7"}
     assert (answer.status_code, {name: answer.headers[name] for name in wanted}) == (401, wanted)
@@ -48,9 +44,6 @@ def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
 
 
 def test_a_response_of_an_unknown_type_refuses_the_document(aws: Aws) -> None:
-    stacks = aws.client("cloudformation")
-    stacks.create_stack(StackName="unknown-response", TemplateBody=template(NO_SUCH_TYPE=PROBLEM))
-    with pytest.raises(WaiterError):
-        stacks.get_waiter("stack_create_complete").wait(StackName="unknown-response", WaiterConfig={"Delay": 1})
-    events = stacks.describe_stack_events(StackName="unknown-response")["StackEvents"]
+    assert imported(aws, "unknown-response", NO_SUCH_TYPE=PROBLEM)["StackStatus"] != "CREATE_COMPLETE"
+    events = aws.client("cloudformation").describe_stack_events(StackName="unknown-response")["StackEvents"]
     assert any("NO_SUCH_TYPE" in event.get("ResourceStatusReason", "") for event in events)

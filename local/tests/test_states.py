@@ -1,51 +1,50 @@
-"""Step Functions' tasks against the local SageMaker."""
+"""Step Functions: SageMaker's integrations, nested executions, Lambdas, failures of tasks, limits."""
 
 import json
 import threading
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .aws import ROLE, Aws, unique, until
+from .aws import ARN, NESTED, ROLE, SYNC, Aws, but, unique, until, variant
 
 pytestmark = pytest.mark.cloud
-SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
+FAILURES = tomllib.loads(Path(__file__).with_name("task_failures.toml").read_text(encoding="utf-8"))
+S3_GET = "arn:aws:states:::aws-sdk:s3:getObject"
+WAIT = {"Type": "Wait", "Seconds": 100_000, "End": True}
+DONE = {"Type": "Pass", "End": True}
 
 
-def machine(aws: Aws, role: str = ROLE, **states: Any) -> str:
-    """A machine of these states, the first of which begins; `TimeoutSeconds` may be among them."""
-    seconds = {"TimeoutSeconds": states.pop("TimeoutSeconds")} if "TimeoutSeconds" in states else {}
-    definition = {"StartAt": next(iter(states)), "States": states, **seconds}
-    made = aws.states.create_state_machine(name=unique("machine"), definition=json.dumps(definition), roleArn=role)
-    return str(made["stateMachineArn"])
+def nest(aws: Aws, child: str, role: str = ROLE, resource: str = NESTED) -> str:
+    """The ARN of an execution whose task runs the machine `child`."""
+    document = {"word": "x", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"}
+    parameters = {"StateMachineArn": child, "Name.$": "$$.Execution.Name", "Input": document}
+    return aws.execute(resource, parameters, role)
 
 
-def execute(aws: Aws, task: dict[str, Any], value: Any = None, role: str = ROLE) -> str:
-    """Start a machine of one task; the execution's ARN."""
-    arn = machine(aws, role, Task={"Type": "Task", "End": True, **task})
-    return str(aws.states.start_execution(stateMachineArn=arn, input=json.dumps(value or {}))["executionArn"])
+def executions(aws: Aws, machine: str) -> list[dict[str, Any]]:
+    """The executions of a machine, after the first has begun."""
+    return list(until(lambda: aws.states.list_executions(stateMachineArn=machine)["executions"]))
 
 
-def outcome(aws: Aws, execution: str) -> tuple[str, str, Any]:
-    """Status, error, and the output or cause, once it has ended."""
-
-    def ended() -> dict[str, Any] | None:
-        found = aws.states.describe_execution(executionArn=execution)
-        return dict(found) if found["status"] != "RUNNING" else None
-
-    found = until(ended)
-    if found["status"] == "SUCCEEDED":
-        return "SUCCEEDED", "", json.loads(found["output"])
-    return found["status"], found.get("error", ""), found.get("cause", "")
-
-
-def run(aws: Aws, resource: str, parameters: dict[str, Any]) -> tuple[str, str, Any]:
-    return outcome(aws, execute(aws, {"Resource": resource, "Parameters": parameters}))
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case["resource"]) for area in FAILURES.values() for case in area]
+)
+def test_a_task_fails_with_the_error_of_its_integration(aws: Aws, case: dict[str, Any]) -> None:
+    denied = case.get("denied")
+    role = aws.role(unique("role"), ["states"], but(denied)) if denied else ROLE
+    parameters = case.get("parameters") or aws.training_request(**case.get("change", {}))
+    status, error, cause = aws.run(f"arn:aws:states:::{case['resource']}", parameters, role)
+    assert (status, error) == ("FAILED", case["error"])
+    assert cause.startswith(case.get("cause", ""))
+    assert not denied or f"is not authorized to perform: {denied} on resource" in cause
 
 
 def test_sync_returns_the_description_with_times_in_milliseconds(aws: Aws) -> None:
-    request = aws.training_request(label="x") | {"Tags": [{"Key": "mine", "Value": "1"}]}
-    status, _, job = run(aws, SYNC, request)
+    request = aws.training_request(label="x", Tags=[{"Key": "mine", "Value": "1"}])
+    status, _, job = aws.run(SYNC, request)
     assert (status, job["TrainingJobStatus"]) == ("SUCCEEDED", "Completed")
     assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith(f"{request['TrainingJobName']}/output/model.tar.gz")
     described = aws.sagemaker.describe_training_job(TrainingJobName=request["TrainingJobName"])
@@ -53,153 +52,90 @@ def test_sync_returns_the_description_with_times_in_milliseconds(aws: Aws) -> No
     tags = {tag["Key"]: tag["Value"] for tag in aws.sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]}
     assert tags.pop("AWS_STEP_FUNCTIONS_EXECUTION_ARN").startswith("arn:aws:states:us-east-1:123456789012:execution:")
     assert tags == {"mine": "1", "MANAGED_BY_AWS": "STARTED_BY_STEP_FUNCTIONS"}
+    for resource in (SYNC, "arn:aws:states:::aws-sdk:sagemaker:createTrainingJob"):
+        assert aws.run(resource, request)[1] == "SageMaker.ResourceInUseException"
 
 
 def test_without_sync_the_task_returns_at_once(aws: Aws) -> None:
     request = aws.training_request(action="hang")
     name = request["TrainingJobName"]
-    arn = f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"
-    assert run(aws, SYNC.removesuffix(".sync"), request) == ("SUCCEEDED", "", {"TrainingJobArn": arn})
+    expected = {"TrainingJobArn": f"{ARN}:training-job/{name}"}
+    assert aws.run(SYNC.removesuffix(".sync"), request) == ("SUCCEEDED", "", expected)
     aws.sagemaker.stop_training_job(TrainingJobName=name)
 
 
-@pytest.mark.parametrize("action", ["fail", "hang"], ids=["failed", "stopped by its maximum runtime"])
-def test_a_job_without_success_fails_the_task_with_its_description(aws: Aws, action: str) -> None:
-    request = aws.training_request(action=action) | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}
-    status, error, cause = run(aws, SYNC, request)
-    assert (status, error) == ("FAILED", "States.TaskFailed")
-    job = json.loads(cause)
-    expected = ("Failed", "Failed") if action == "fail" else ("Stopped", "MaxRuntimeExceeded")
-    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == expected
-
-
 @pytest.mark.parametrize(
-    ("change", "error", "cause"),
-    [
-        (
-            {"TrainingJobName": "a_b"},
-            "SageMaker.AmazonSageMakerException",
-            "1 validation error detected: Value 'a_b' at 'trainingJobName' failed to satisfy constraint: Member must "
-            "satisfy regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62} (Service: AmazonSageMaker; Status "
-            "Code: 400; Error Code: ValidationException; Request ID: ",
-        ),
-        ({"Whim": 1}, "States.Runtime", "The Parameters '{"),
-    ],
+    ("action", "statuses"), [("fail", ("Failed", "Failed")), ("hang", ("Stopped", "MaxRuntimeExceeded"))]
 )
-def test_a_refused_request_fails_the_task_in_the_integrations_words(
-    aws: Aws, change: dict[str, Any], error: str, cause: str
+def test_a_job_without_success_fails_the_task_with_its_description(
+    aws: Aws, action: str, statuses: tuple[str, str]
 ) -> None:
-    status, found, text = run(aws, SYNC, aws.training_request() | change)
-    assert (status, found) == ("FAILED", error)
-    assert text.startswith(cause)
+    request = aws.training_request(action=action, StoppingCondition={"MaxRuntimeInSeconds": 1})
+    status, error, cause = aws.run(SYNC, request)
+    assert (status, error) == ("FAILED", "States.TaskFailed")
+    assert (json.loads(cause)["TrainingJobStatus"], json.loads(cause)["SecondaryStatus"]) == statuses
 
 
-def test_a_used_name_has_its_own_error(aws: Aws) -> None:
-    name = aws.train()
-    _, error, _ = run(aws, SYNC, aws.training_request() | {"TrainingJobName": name})
-    assert error == "SageMaker.ResourceInUseException"
-
-
-def test_sdk_integrations_have_the_sdks_names_and_times(aws: Aws) -> None:
-    sdk = "arn:aws:states:::aws-sdk:sagemaker:"
-    name = aws.endpoint("one")
-    _, _, found = run(aws, f"{sdk}describeEndpoint", {"EndpointName": name})
-    assert found["EndpointStatus"] == "InService"
-    assert found["CreationTime"].endswith("Z")
-    missing = 'Could not find endpoint "arn:aws:sagemaker:us-east-1:123456789012:endpoint/no".'
-    assert run(aws, f"{sdk}describeEndpoint", {"EndpointName": "no"}) == (
-        "FAILED",
-        "SageMaker.SageMakerException",
-        missing,
-    )
-    request = aws.training_request() | {"TrainingJobName": aws.train()}
-    assert run(aws, f"{sdk}createTrainingJob", request)[1] == "SageMaker.ResourceInUseException"
-
-
-def test_an_endpoint_is_made_and_changed_by_tasks(aws: Aws) -> None:
+def test_an_endpoint_is_created_and_updated_by_tasks(aws: Aws) -> None:
     name = unique("endpoint")
     container = aws.sagemaker.describe_model(ModelName=aws.model("one"))["PrimaryContainer"]
-    variant = {"VariantName": "v", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.t2.medium"}
     steps: list[tuple[str, str, dict[str, Any]]] = [
-        ("createModel", "Model", {"PrimaryContainer": container, "ExecutionRoleArn": ROLE}),
-        ("createEndpointConfig", "EndpointConfig", {"ProductionVariants": [variant]}),
-        ("createEndpoint", "Endpoint", {"EndpointConfigName": name}),
-        ("updateEndpoint", "Endpoint", {"EndpointConfigName": aws.endpoint_config("two")}),
+        ("createModel", "model", {"PrimaryContainer": container, "ExecutionRoleArn": ROLE}),
+        ("createEndpointConfig", "endpoint-config", {"ProductionVariants": [variant(name)]}),
+        ("createEndpoint", "endpoint", {"EndpointConfigName": name}),
+        ("updateEndpoint", "endpoint", {"EndpointConfigName": aws.endpoint_config("two")}),
     ]
-    for action, noun, parameters in steps:
-        kind = "endpoint-config" if noun == "EndpointConfig" else noun.lower()
-        expected = {f"{noun}Arn": f"arn:aws:sagemaker:us-east-1:123456789012:{kind}/{name}"}
-        resource = f"arn:aws:states:::sagemaker:{action}"
-        assert run(aws, resource, {f"{noun}Name": name, **parameters}) == ("SUCCEEDED", "", expected)
-        if noun == "Endpoint":
+    for action, kind, parameters in steps:
+        noun = kind.title().replace("-", "")
+        expected = ("SUCCEEDED", "", {f"{noun}Arn": f"{ARN}:{kind}/{name}"})
+        assert aws.run(f"arn:aws:states:::sagemaker:{action}", {f"{noun}Name": name, **parameters}) == expected
+        if kind == "endpoint":
             aws.settled(name)
     assert aws.invoke(name, "x") == "two:x"
+    _, _, found = aws.run("arn:aws:states:::aws-sdk:sagemaker:describeEndpoint", {"EndpointName": name})
+    assert (found["EndpointStatus"], found["CreationTime"][-1]) == ("InService", "Z")
 
 
-@pytest.mark.parametrize("action", ["createHyperParameterTuningJob.sync", "createModel.sync", "createLabelingJob"])
-def test_an_unknown_task_is_refused_with_the_known_ones(aws: Aws, action: str) -> None:
-    resource = f"arn:aws:states:::sagemaker:{action}"
-    assert run(aws, resource, {}) == (
-        "FAILED",
-        "States.Runtime",
-        f"{resource} does not run locally. Known are: createProcessingJob[.sync], createTrainingJob[.sync], "
-        "createTransformJob[.sync], createEndpoint, createEndpointConfig, createModel, updateEndpoint.",
-    )
-
-
-def job_status(aws: Aws, name: str) -> str:
-    try:
-        return str(aws.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"])
-    except aws.sagemaker.exceptions.ClientError:
-        return ""
-
-
-def test_stopping_an_execution_stops_its_job_and_stays_aborted(aws: Aws) -> None:
+@pytest.mark.parametrize("end", ["stopped", "task timed out", "timed out"])
+def test_the_end_of_an_execution_or_task_stops_its_job(aws: Aws, end: str) -> None:
     request = aws.training_request(action="hang")
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2}]
-    execution = execute(aws, {"Resource": SYNC, "Parameters": request, "Retry": retry, "TimeoutSeconds": 60})
-    until(lambda: job_status(aws, request["TrainingJobName"]) == "InProgress" or None)
-    aws.states.stop_execution(executionArn=execution)
+    task = {
+        "Type": "Task",
+        "Resource": SYNC,
+        "Parameters": request,
+        "Retry": [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 2}],
+        "TimeoutSeconds": 1 if end == "task timed out" else 60,
+        "End": True,
+    }
+    execution = aws.begin(aws.machine(Task=task, **({"TimeoutSeconds": 1} if end == "timed out" else {})))
+    if end == "stopped":
+        jobs = {"NameContains": request["TrainingJobName"], "StatusEquals": "InProgress"}
+        until(lambda: aws.sagemaker.list_training_jobs(**jobs)["TrainingJobSummaries"])
+        aws.states.stop_execution(executionArn=execution)
+    expected = {
+        "stopped": ("ABORTED", "", ""),
+        "task timed out": ("FAILED", "States.Timeout", "Task timed out after 1 seconds"),
+        "timed out": ("TIMED_OUT", "", ""),
+    }
+    assert aws.outcome(execution) == expected[end]
     assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
-    assert outcome(aws, execution)[0] == "ABORTED"
-
-
-def test_a_task_above_its_timeout_stops_its_job(aws: Aws) -> None:
-    request = aws.training_request(action="hang")
-    execution = execute(aws, {"Resource": SYNC, "Parameters": request, "TimeoutSeconds": 1})
-    assert outcome(aws, execution) == ("FAILED", "States.Timeout", "Task timed out after 1 seconds")
-    assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
+    assert aws.outcome(execution) == expected[end]
+    history = aws.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=100)["events"]
+    assert ("ExecutionTimedOut" in [event["type"] for event in history]) == (end == "timed out")
 
 
 def test_an_object_is_read_as_text(aws: Aws) -> None:
-    resource = "arn:aws:states:::aws-sdk:s3:getObject"
     aws.put("text/evaluation.json", '{"auc": 0.99, "name": "ä"}')
-    status, _, found = run(aws, resource, {"Bucket": aws.bucket, "Key": "text/evaluation.json"})
-    assert status == "SUCCEEDED"
-    assert json.loads(found["Body"]) == {"auc": 0.99, "name": "ä"}
-    assert found["ContentLength"] == 27
-    assert found["LastModified"].endswith("Z")
-    assert run(aws, resource, {"Bucket": aws.bucket, "Key": "no"})[:2] == ("FAILED", "S3.NoSuchKeyException")
-    assert run(aws, resource, {"Bucket": "no-such-bucket", "Key": "k"})[:2] == ("FAILED", "S3.NoSuchBucketException")
+    status, _, found = aws.run(S3_GET, {"Bucket": aws.bucket, "Key": "text/evaluation.json"})
+    assert (status, json.loads(found["Body"])) == ("SUCCEEDED", {"auc": 0.99, "name": "ä"})
+    assert (found["ContentLength"], found["LastModified"][-1]) == (27, "Z")
+    assert aws.run(S3_GET, {"Bucket": aws.bucket, "Key": "no"})[:2] == ("FAILED", "S3.NoSuchKeyException")
     aws.put("text/large", "7" * 262_145)
-    assert run(aws, resource, {"Bucket": aws.bucket, "Key": "text/large"})[1] == "States.DataLimitExceeded"
+    assert aws.run(S3_GET, {"Bucket": aws.bucket, "Key": "text/large"})[1] == "States.DataLimitExceeded"
 
 
-def test_a_machines_timeout_ends_the_execution_and_its_job(aws: Aws) -> None:
-    request = aws.training_request(action="hang")
-    task = {"Type": "Task", "Resource": SYNC, "Parameters": request, "TimeoutSeconds": 60, "End": True}
-    arn = machine(aws, Task=task, TimeoutSeconds=1)
-    execution = aws.states.start_execution(stateMachineArn=arn)["executionArn"]
-    assert outcome(aws, execution) == ("TIMED_OUT", "", "")
-    assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
-    assert outcome(aws, execution) == ("TIMED_OUT", "", "")
-    history = aws.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=100)["events"]
-    assert "ExecutionTimedOut" in [event["type"] for event in history]
-
-
-def test_a_start_repeated_while_it_runs_answers_the_same(aws: Aws) -> None:
-    arn = machine(aws, Wait={"Type": "Wait", "Seconds": 1000, "End": True})
-    start = {"stateMachineArn": arn, "name": "once", "input": '{"a": 1}'}
+def test_a_start_repeated_while_it_runs_returns_the_same_execution(aws: Aws) -> None:
+    start = {"stateMachineArn": aws.machine(Wait=WAIT), "name": "once", "input": '{"a": 1}'}
     first, again = aws.states.start_execution(**start), aws.states.start_execution(**start)
     assert (first["executionArn"], first["startDate"]) == (again["executionArn"], again["startDate"])
     with pytest.raises(aws.states.exceptions.ExecutionAlreadyExists):
@@ -209,157 +145,125 @@ def test_a_start_repeated_while_it_runs_answers_the_same(aws: Aws) -> None:
         aws.states.start_execution(**start)
 
 
-def test_a_payload_over_256_kib_ends_the_execution_whatever_is_caught(aws: Aws) -> None:
-    large = {"Type": "Pass", "Parameters": {"all.$": "States.Array($, $, $)"}}
-    caught = {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Done"}]}
-    branch = {"StartAt": "Large", "States": {"Large": {**large, "End": True}}}
-    both = {"Type": "Parallel", "Branches": [branch], "End": True}
-    for first in ({"Large": {**large, "Next": "Done"}, "Done": {"Type": "Succeed"}}, {"Both": both}):
-        arn = machine(aws, **first)
-        value = json.dumps({"text": "x" * 100_000})
-        execution = aws.states.start_execution(stateMachineArn=arn, input=value)["executionArn"]
-        assert outcome(aws, execution)[:2] == ("FAILED", "States.DataLimitExceeded")
+def test_a_payload_over_256_kib_ends_the_execution_and_is_not_caught(aws: Aws) -> None:
     aws.put("text/half", "7" * 200_000)
+    large = {"Type": "Pass", "Parameters": {"all.$": "States.Array($, $, $)"}}
+    branch = {"StartAt": "Large", "States": {"Large": {**large, "End": True}}}
     get = {
         "Type": "Task",
-        "Resource": "arn:aws:states:::aws-sdk:s3:getObject",
-        **caught,
-        "Next": "Done",
+        "Resource": S3_GET,
         "Parameters": {"Bucket": aws.bucket, "Key": "text/half"},
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Done"}],
         "ResultPath": "$.body",
+        "Next": "Done",
     }
-    arn = machine(aws, Get=get, Done={"Type": "Succeed"})
-    execution = aws.states.start_execution(stateMachineArn=arn, input=value)["executionArn"]
-    assert outcome(aws, execution)[:2] == ("FAILED", "States.DataLimitExceeded")
+    for states in (
+        {"Large": {**large, "Next": "Done"}, "Done": DONE},
+        {"Both": {"Type": "Parallel", "Branches": [branch], "End": True}},
+        {"Get": get, "Done": DONE},
+    ):
+        arn = aws.machine(**states)
+        assert aws.outcome(aws.begin(arn, {"text": "x" * 100_000}))[:2] == ("FAILED", "States.DataLimitExceeded")
     with pytest.raises(aws.states.exceptions.ClientError, match="262144"):
-        aws.states.start_execution(stateMachineArn=arn, input=json.dumps("x" * 262_143))
+        aws.begin(arn, "x" * 262_143)
 
 
 def test_a_definition_with_a_dangling_next_is_refused(aws: Aws) -> None:
     with pytest.raises(aws.states.exceptions.InvalidDefinition, match='No state found named "Nowhere"'):
-        machine(aws, Pass={"Type": "Pass", "Next": "Nowhere"}, Done={"Type": "Succeed"})
-    arn = machine(aws, Done={"Type": "Succeed"})
+        aws.machine(Pass={"Type": "Pass", "Next": "Nowhere"}, Done=DONE)
+    arn = aws.machine(Done=DONE)
     with pytest.raises(aws.states.exceptions.InvalidDefinition, match="SCHEMA_VALIDATION_FAILED"):
         aws.states.update_state_machine(stateMachineArn=arn, definition="[]")
     assert json.loads(aws.states.describe_state_machine(stateMachineArn=arn)["definition"])["StartAt"] == "Done"
 
 
-NESTED = "arn:aws:states:::states:startExecution.sync:2"
-WAIT = {"Type": "Wait", "Seconds": 100_000, "End": True}
-
-
-def nest(aws: Aws, child: str, role: str = ROLE, resource: str = NESTED, **task: Any) -> str:
-    """Start an execution whose task runs the machine `child`; the execution's ARN."""
-    parameters = {
-        "StateMachineArn": child,
-        "Name.$": "$$.Execution.Name",
-        "Input": {"word": "x", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"},
-    }
-    return execute(aws, {"Resource": resource, "Parameters": parameters, **task}, role=role)
-
-
-def child_of(aws: Aws, machine_arn: str) -> dict[str, Any]:
-    """The only execution of a machine, once it has begun."""
-    listed = aws.states.list_executions
-    return dict(until(lambda: next(iter(listed(stateMachineArn=machine_arn)["executions"]), None)))
-
-
 @pytest.mark.parametrize("version", ["", ":2"])
 def test_a_nested_execution_returns_its_description(aws: Aws, version: str) -> None:
-    child = machine(aws, Done={"Type": "Pass", "End": True})
+    child = aws.machine(Done=DONE)
     parent = nest(aws, child, resource=NESTED.removesuffix(":2") + version)
-    status, _, document = outcome(aws, parent)
+    status, _, document = aws.outcome(parent)
     assert status == "SUCCEEDED"
     value = {"word": "x", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": parent}
-    found = child_of(aws, child)
-    started, stopped = (round(found[name].timestamp() * 1000) for name in ("startDate", "stopDate"))
-    assert document.pop("Input") == (value if version else json.dumps(value))
-    assert document.pop("Output") == (value if version else json.dumps(value))
+    (found,) = executions(aws, child)
     assert document == {
         "ExecutionArn": found["executionArn"],
         "StateMachineArn": child,
         "Name": parent.rpartition(":")[2],
         "Status": "SUCCEEDED",
-        "StartDate": started,
-        "StopDate": stopped,
-        "InputDetails": {"Included": True},
-        "OutputDetails": {"Included": True},
+        "StartDate": round(found["startDate"].timestamp() * 1000),
+        "StopDate": round(found["stopDate"].timestamp() * 1000),
+        **{part: value if version else json.dumps(value) for part in ("Input", "Output")},
+        **{f"{part}Details": {"Included": True} for part in ("Input", "Output")},
     }
     history = aws.states.get_execution_history(executionArn=found["executionArn"])["events"]
     assert [event["type"] for event in history][-1] == "ExecutionSucceeded"
 
 
 def test_a_nested_execution_without_sync_returns_at_once(aws: Aws) -> None:
-    child = machine(aws, Wait=WAIT)
-    status, _, document = outcome(aws, nest(aws, child, resource=NESTED.removesuffix(".sync:2")))
-    found = child_of(aws, child)
+    child = aws.machine(Wait=WAIT)
+    status, _, document = aws.outcome(nest(aws, child, resource=NESTED.removesuffix(".sync:2")))
+    (found,) = executions(aws, child)
     started = round(found["startDate"].timestamp() * 1000)
     assert (status, document) == ("SUCCEEDED", {"ExecutionArn": found["executionArn"], "StartDate": started})
     aws.states.stop_execution(executionArn=found["executionArn"])
 
 
 def test_a_nested_execution_that_fails_fails_the_task_with_its_description(aws: Aws) -> None:
-    child = machine(aws, Failed={"Type": "Fail", "Error": "Broken", "Cause": "because"})
-    status, error, cause = outcome(aws, nest(aws, child))
+    child = aws.machine(Failed={"Type": "Fail", "Error": "Broken", "Cause": "because"})
+    status, error, cause = aws.outcome(nest(aws, child))
     document = json.loads(cause)
     assert (status, error) == ("FAILED", "States.TaskFailed")
     assert (document["Status"], document["Error"], document["Cause"]) == ("FAILED", "Broken", "because")
-    assert document["ExecutionArn"] == child_of(aws, child)["executionArn"]
+    assert document["ExecutionArn"] == executions(aws, child)[0]["executionArn"]
     assert "Output" not in document
 
 
-@pytest.mark.parametrize("end", ["stopped", "timed out", "task timed out", "child stopped", "child timed out"])
-def test_a_nested_execution_ends_with_its_parent_and_the_parent_with_it(aws: Aws, end: str) -> None:
-    seconds: dict[str, Any] = {"TimeoutSeconds": 1}
-    child = machine(aws, Wait=WAIT, **(seconds if end == "child timed out" else {}))
-    task = {
-        "Type": "Task",
-        "Resource": NESTED,
-        "Parameters": {"StateMachineArn": child},
-        "Retry": [{"ErrorEquals": ["States.Runtime"], "MaxAttempts": 3}],
-        "End": True,
-        **(seconds if end == "task timed out" else {}),
-    }
-    outer = machine(aws, Task=task, **(seconds if end == "timed out" else {}))
-    parent = aws.states.start_execution(stateMachineArn=outer)["executionArn"]
-    inner = child_of(aws, child)["executionArn"]
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("stopped", ("ABORTED", "Stop")),
+        ("timed out", ("TIMED_OUT", "")),
+        ("task timed out", ("FAILED", "States.Timeout")),
+        ("child stopped", ("FAILED", "States.TaskFailed")),
+        ("child timed out", ("FAILED", "States.TaskFailed")),
+    ],
+)
+def test_a_nested_execution_ends_with_its_parent_and_the_parent_with_it(
+    aws: Aws, end: str, expected: tuple[str, str]
+) -> None:
+    def seconds(timed_out: str) -> dict[str, Any]:
+        return {"TimeoutSeconds": 1} if end == timed_out else {}
+
+    child = aws.machine(Wait=WAIT, **seconds("child timed out"))
+    retry = [{"ErrorEquals": ["States.Runtime"], "MaxAttempts": 3}]
+    task = {"Type": "Task", "Resource": NESTED, "Parameters": {"StateMachineArn": child}, "Retry": retry, "End": True}
+    parent = aws.begin(aws.machine(Task=task | seconds("task timed out"), **seconds("timed out")))
+    inner = executions(aws, child)[0]["executionArn"]
     if end.endswith("stopped"):
         aws.states.stop_execution(executionArn=inner if end == "child stopped" else parent, error="Stop")
-    status, error, cause = outcome(aws, parent)
-    expected = {
-        "stopped": ("ABORTED", "Stop"),
-        "timed out": ("TIMED_OUT", ""),
-        "task timed out": ("FAILED", "States.Timeout"),
-    }
-    assert (status, error) == expected.get(end, ("FAILED", "States.TaskFailed"))
-    found = "TIMED_OUT" if end == "child timed out" else "ABORTED"
-    assert outcome(aws, inner)[0] == found
-    if end.startswith("child"):
-        assert json.loads(cause)["Status"] == found
-    assert len(aws.states.list_executions(stateMachineArn=child)["executions"]) == 1
-
-
-def test_a_nested_execution_that_cannot_start_fails_the_task(aws: Aws) -> None:
-    missing = "arn:aws:states:us-east-1:123456789012:stateMachine:none"
-    assert outcome(aws, nest(aws, missing))[1] == "StepFunctions.StateMachineDoesNotExistException"
+    *found, cause = aws.outcome(parent)
+    assert tuple(found) == expected
+    status = "TIMED_OUT" if end == "child timed out" else "ABORTED"
+    assert aws.outcome(inner)[0] == status
+    assert not end.startswith("child") or json.loads(cause)["Status"] == status
+    assert len(executions(aws, child)) == 1
 
 
 def test_a_stopped_execution_retries_nothing(aws: Aws) -> None:
-    child = machine(aws, Failed={"Type": "Fail"})
+    child = aws.machine(Failed={"Type": "Fail"})
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 10, "MaxAttempts": 5, "BackoffRate": 1.0}]
-    parent = execute(aws, {"Resource": NESTED, "Parameters": {"StateMachineArn": child}, "Retry": retry})
-    outcome(aws, child_of(aws, child)["executionArn"])
+    parent = aws.execute(NESTED, {"StateMachineArn": child}, Retry=retry)
+    aws.outcome(executions(aws, child)[0]["executionArn"])
     aws.states.stop_execution(executionArn=parent)
     threading.Event().wait(1.5)  # the retry is due after 1 s
-    assert len(aws.states.list_executions(stateMachineArn=child)["executions"]) == 1
+    assert len(executions(aws, child)) == 1
 
 
 def test_a_lambda_that_fails_is_named_by_its_exception_and_keeps_its_process(aws: Aws) -> None:
     arn = aws.function("raise LeaseHeld(f'{os.getpid()}\\n')")
     causes = []
     for resource in ("lambda:invoke", "lambda:invoke", "lambda:invoke.waitForTaskToken"):
-        parameters = {"FunctionName": arn, "Payload": {}}
-        status, error, cause = run(aws, f"arn:aws:states:::{resource}", parameters)
+        status, error, cause = aws.run(f"arn:aws:states:::{resource}", {"FunctionName": arn, "Payload": {}})
         assert (status, error) == ("FAILED", "LeaseHeld")
         causes.append(json.loads(cause))
     assert len({cause["errorMessage"] for cause in causes}) == 1
@@ -367,31 +271,29 @@ def test_a_lambda_that_fails_is_named_by_its_exception_and_keeps_its_process(aws
 
 
 def test_a_task_waits_for_its_token(aws: Aws) -> None:
-    arn = aws.function(
-        "client = boto3.client('stepfunctions')", "client.send_task_success(taskToken=event['token'], output='7')"
-    )
+    arn = aws.function("boto3.client('stepfunctions').send_task_success(taskToken=event['token'], output='7')")
     parameters = {"FunctionName": arn, "Payload": {"token.$": "$$.Task.Token"}}
-    assert run(aws, "arn:aws:states:::lambda:invoke.waitForTaskToken", parameters) == ("SUCCEEDED", "", 7)
+    assert aws.run("arn:aws:states:::lambda:invoke.waitForTaskToken", parameters) == ("SUCCEEDED", "", 7)
 
 
-@pytest.mark.parametrize("stop", [True, False])
-def test_a_rule_hands_the_end_of_a_nested_execution_to_a_lambda(aws: Aws, stop: bool) -> None:
-    child, key = machine(aws, Wait=WAIT if stop else {"Type": "Pass", "End": True}), unique("events")
+@pytest.mark.parametrize("status", ["ABORTED", "SUCCEEDED"])
+def test_a_rule_invokes_a_lambda_with_the_end_of_a_nested_execution(aws: Aws, status: str) -> None:
+    child, key = aws.machine(Wait=WAIT if status == "ABORTED" else DONE), unique("events")
     arn = aws.function(f"boto3.client('s3').put_object(Bucket='{aws.bucket}', Key='{key}', Body=json.dumps(event))")
     events, rule = aws.client("events"), unique("rule")
     detail = {"stateMachineArn": [child], "status": ["SUCCEEDED", "ABORTED"]}
     events.put_rule(Name=rule, EventPattern=json.dumps({"source": ["aws.states"], "detail": detail}))
     events.put_targets(Rule=rule, Targets=[{"Id": "finish", "Arn": arn}])
     parent = nest(aws, child)
-    if stop:
-        child_of(aws, child)
+    if status == "ABORTED":
+        executions(aws, child)
         aws.states.stop_execution(executionArn=parent)
-    until(lambda: aws.keys(key) or None)
-    assert json.loads(aws.read(key))["detail"]["status"] == ("ABORTED" if stop else "SUCCEEDED")
+    until(lambda: aws.keys(key))
+    assert json.loads(aws.read(key))["detail"]["status"] == status
 
 
 def test_a_nested_execution_needs_no_more_than_step_functions_documents(aws: Aws) -> None:
-    child = machine(aws, Done={"Type": "Pass", "End": True})
+    child = aws.machine(Done=DONE)
     arn, name = "us-east-1:123456789012", child.rpartition(":")[2]
     rule = f"arn:aws:events:{arn}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
     grants = {
@@ -400,4 +302,4 @@ def test_a_nested_execution_needs_no_more_than_step_functions_documents(aws: Aws
         rule: ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
     }
     allow = [{"Effect": "Allow", "Action": actions, "Resource": resource} for resource, actions in grants.items()]
-    assert outcome(aws, nest(aws, child, role=aws.role(unique("role"), ["states"], *allow)))[0] == "SUCCEEDED"
+    assert aws.outcome(nest(aws, child, role=aws.role(unique("role"), ["states"], *allow)))[0] == "SUCCEEDED"
