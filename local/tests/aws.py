@@ -354,6 +354,19 @@ def variant(model: str, count: int = 1, instance: str = "ml.t2.medium", name: st
     return {"VariantName": name, "ModelName": model, "InitialInstanceCount": count, "InstanceType": instance}
 
 
+def alarm_request(name: str, **members: Any) -> dict[str, Any]:
+    """A CloudWatch alarm on a sum over a minute that is greater than 0."""
+    return {
+        "AlarmName": name,
+        **({} if "ExtendedStatistic" in members else {"Statistic": "Sum"}),
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        **members,
+    }
+
+
 def packed(name: str, text: str) -> bytes:
     """A gzipped tar archive of one file."""
     archive = io.BytesIO()

@@ -1,11 +1,11 @@
-"""The model registry: versions in groups, approval, models made of them, and the group as a stack's resource."""
+"""The model registry: versions in groups, approval, models of versions, and the group as a stack's resource."""
 
 import json
 from typing import Any
 
 import pytest
 
-from .aws import ROLE, STUB, Aws, packed, refused, unique, until
+from .aws import ARN, ROLE, STUB, Aws, alarm_request, packed, refused, unique, until
 
 pytestmark = pytest.mark.cloud
 
@@ -32,7 +32,7 @@ def package(aws: Aws, group_name: str, **members: Any) -> str:
 def test_versions_count_up_in_their_group(aws: Aws) -> None:
     name = group(aws)
     arns = [package(aws, name) for _ in range(3)]
-    place = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{name.lower()}"
+    place = f"{ARN}:model-package/{name.lower()}"
     assert arns == [f"{place}/1", f"{place}/2", f"{place}/3"]
     aws.sagemaker.delete_model_package(ModelPackageName=arns[2])
     assert package(aws, name) == f"{place}/4"
@@ -63,11 +63,8 @@ def test_approval_description_and_metadata_change(aws: Aws) -> None:
         CustomerMetadataPropertiesToRemove=["commit"],
     )
     found = aws.sagemaker.describe_model_package(ModelPackageName=arn)
-    assert (found["ModelApprovalStatus"], found["ApprovalDescription"], found["CustomerMetadataProperties"]) == (
-        "Approved",
-        "better by 0.02",
-        {"data": "2", "parent": "none"},
-    )
+    assert (found["ModelApprovalStatus"], found["ApprovalDescription"]) == ("Approved", "better by 0.02")
+    assert found["CustomerMetadataProperties"] == {"data": "2", "parent": "none"}
     assert found["LastModifiedTime"] > found["CreationTime"]
 
 
@@ -84,7 +81,7 @@ def test_packages_are_listed_by_group_and_approval_in_pages(aws: Aws) -> None:
     )
     found = [[entry["ModelPackageVersion"] for entry in page["ModelPackageSummaryList"]] for page in pages]
     assert found == [[5, 3], [1]]
-    arn = f"arn:aws:sagemaker:us-east-1:123456789012:model-package-group/{name.lower()}"
+    arn = f"{ARN}:model-package-group/{name.lower()}"
     by_arn = aws.sagemaker.list_model_packages(ModelPackageGroupName=arn)["ModelPackageSummaryList"]
     assert [entry["ModelPackageVersion"] for entry in by_arn] == [1, 2, 3, 4, 5]
     assert "ModelPackageName" not in by_arn[0]
@@ -97,20 +94,12 @@ def test_a_group_is_described_listed_and_deleted_once_it_is_empty(aws: Aws) -> N
     assert (found["ModelPackageGroupDescription"], found["ModelPackageGroupStatus"]) == ("all models", "Completed")
     listed = aws.sagemaker.list_model_package_groups(NameContains=name)["ModelPackageGroupSummaryList"]
     assert [entry["ModelPackageGroupArn"] for entry in listed] == [found["ModelPackageGroupArn"]]
-    assert refused(aws.sagemaker.create_model_package_group, ModelPackageGroupName=name) == (
-        "ValidationException",
-        f"Model Package Group already exists: {found['ModelPackageGroupArn']}",
-    )
-    assert refused(aws.sagemaker.delete_model_package_group, ModelPackageGroupName=name) == (
-        "ConflictException",
-        "Model Package Group cannot be deleted as it still contains Model Packages.",
-    )
+    full = "Model Package Group cannot be deleted as it still contains Model Packages."
+    assert refused(aws.sagemaker.delete_model_package_group, ModelPackageGroupName=name) == ("ConflictException", full)
     aws.sagemaker.delete_model_package(ModelPackageName=arn)
     aws.sagemaker.delete_model_package_group(ModelPackageGroupName=name)
-    assert refused(aws.sagemaker.describe_model_package_group, ModelPackageGroupName=name) == (
-        "ValidationException",
-        f"ModelPackageGroup {found['ModelPackageGroupArn']} does not exist.",
-    )
+    missing = ("ValidationException", f"ModelPackageGroup {found['ModelPackageGroupArn']} does not exist.")
+    assert refused(aws.sagemaker.describe_model_package_group, ModelPackageGroupName=name) == missing
 
 
 def test_a_model_of_a_package_serves_what_was_registered(aws: Aws) -> None:
@@ -120,79 +109,37 @@ def test_a_model_of_a_package_serves_what_was_registered(aws: Aws) -> None:
         ModelName=name, PrimaryContainer={"ModelPackageName": arn}, ExecutionRoleArn=ROLE, EnableNetworkIsolation=True
     )
     assert aws.sagemaker.describe_model(ModelName=name)["PrimaryContainer"] == {"ModelPackageName": arn}
-    aws.serve(name)
-    assert aws.invoke(name, "1") == "registered:1"
-    aws.sagemaker.delete_endpoint(EndpointName=name)
+    assert aws.invoke(aws.serve(name), "1") == "registered:1"
 
 
-def test_what_is_missing_or_not_of_a_group_is_refused(aws: Aws) -> None:
-    name = group(aws)
-    missing = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{name.lower()}/7"
-    assert refused(aws.sagemaker.describe_model_package, ModelPackageName=missing) == (
-        "ValidationException",
-        f"ModelPackage {missing} does not exist.",
-    )
-    assert refused(aws.sagemaker.create_model_package, ModelPackageName=name)[1] == (
-        "A local model package is a version in a group: give a ModelPackageGroupName."
-    )
-    tags = [{"Key": "a", "Value": "b"}]
-    assert refused(aws.sagemaker.create_model_package, ModelPackageGroupName=name, Tags=tags)[1] == (
-        "A versioned model package cannot have tags: tag its group."
-    )
+def test_a_stack_creates_and_deletes_types_that_ministack_lacks(aws: Aws) -> None:
+    def resource(kind: str, **properties: Any) -> dict[str, Any]:
+        return {"Type": f"AWS::{kind}", "Properties": properties}
 
-
-def test_a_stack_creates_and_deletes_what_ministack_does_not_know(aws: Aws) -> None:
-    stacks, name = aws.client("cloudformation"), unique("stack")
-    alarm = {
-        "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {
-            "AlarmName": f"{name}-child",
-            "Namespace": "Made",
-            "MetricName": "Up",
-            "Statistic": "Sum",
-            "Period": 60,
-            "EvaluationPeriods": 1,
-            "Threshold": 1,
-            "ComparisonOperator": "GreaterThanThreshold",
-        },
-    }
-    composite = {"AlarmName": f"{name}-any", "AlarmRule": f'ALARM("{name}-child")'}
+    name = unique("stack")
+    rule, tags = f'ALARM("{name}-child")', [{"Key": "a", "Value": "b"}]
     budget = {"BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": {"Amount": 10, "Unit": "USD"}}
-    template = {
-        "Resources": {
-            "Child": alarm,
-            "Any": {"Type": "AWS::CloudWatch::CompositeAlarm", "DependsOn": "Child", "Properties": composite},
-            "Budget": {"Type": "AWS::Budgets::Budget", "Properties": {"Budget": budget}},
-            "Firewall": {
-                "Type": "AWS::WAFv2::WebACLAssociation",
-                "Properties": {"ResourceArn": "arn:of:api", "WebACLArn": "arn:of:acl"},
-            },
-            "Models": {
-                "Type": "AWS::SageMaker::ModelPackageGroup",
-                "Properties": {"ModelPackageGroupName": name, "Tags": [{"Key": "a", "Value": "b"}]},
-            },
+    child = alarm_request(f"{name}-child", Namespace="Made", MetricName="Up")
+    resources = {
+        "Child": resource("CloudWatch::Alarm", **child),
+        "Any": {
+            "DependsOn": "Child",
+            **resource("CloudWatch::CompositeAlarm", AlarmName=f"{name}-any", AlarmRule=rule),
         },
-        "Outputs": {
-            "Ref": {"Value": {"Ref": "Models"}},
-            "Arn": {"Value": {"Fn::GetAtt": ["Models", "ModelPackageGroupArn"]}},
-        },
+        "Budget": resource("Budgets::Budget", Budget=budget),
+        "Waf": resource("WAFv2::WebACLAssociation", ResourceArn="arn:of:api", WebACLArn="arn:of:acl"),
+        "Models": resource("SageMaker::ModelPackageGroup", ModelPackageGroupName=name, Tags=tags),
     }
-
-    def settled() -> dict[str, Any] | None:
-        (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
-        return None if stack["StackStatus"].endswith("_IN_PROGRESS") else dict(stack)
-
-    stacks.create_stack(StackName=name, TemplateBody=json.dumps(template))
-    stack = until(settled)
+    stack = aws.stack(name, resources, Ref={"Ref": "Models"}, Arn={"Fn::GetAtt": ["Models", "ModelPackageGroupArn"]})
     arn = aws.sagemaker.describe_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupArn"]
-    assert (stack["StackStatus"], {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}) == (
-        "CREATE_COMPLETE",
-        {"Ref": arn, "Arn": arn},
-    )
-    assert aws.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+    assert (stack["StackStatus"], stack["Outputs"]) == ("CREATE_COMPLETE", {"Ref": arn, "Arn": arn})
+    assert aws.sagemaker.list_tags(ResourceArn=arn)["Tags"] == tags
     alarms = aws.client("cloudwatch").describe_alarms(AlarmNames=[f"{name}-any"], AlarmTypes=["CompositeAlarm"])
-    assert [entry["AlarmRule"] for entry in alarms["CompositeAlarms"]] == [composite["AlarmRule"]]
-    stack_id = stack["StackId"]
+    assert [entry["AlarmRule"] for entry in alarms["CompositeAlarms"]] == [rule]
+    stacks = aws.client("cloudformation")
     stacks.delete_stack(StackName=name)
-    until(lambda: stacks.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE" or None)
+    until(
+        lambda: stacks.describe_stacks(StackName=stack["StackId"])["Stacks"][0],
+        lambda found: found["StackStatus"] == "DELETE_COMPLETE",
+    )
     assert refused(aws.sagemaker.describe_model_package_group, ModelPackageGroupName=name)[0] == "ValidationException"
