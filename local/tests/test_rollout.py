@@ -1,7 +1,6 @@
 """Deployment guardrails: canary and linear traffic over real processes, alarms on real metrics, and rollbacks."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,35 +60,23 @@ def variant_status(description: dict[str, Any]) -> dict[str, Any]:
     return dict(variant["VariantStatus"][0])
 
 
-@dataclass
-class Seen:
-    """The answers and stages that a caller sees during an update."""
-
-    answers: list[str] = field(default_factory=list)
-    stages: list[str] = field(default_factory=list)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return dict(Counter(answer.partition(":")[0] for answer in self.answers))
-
-
 def update(
-    aws: Aws, endpoint: str, config: str, plan: dict[str, Any] | None = None, **more: Any
-) -> tuple[Seen, dict[str, Any]]:
-    """Update an endpoint under traffic. Returns the observations and the description at the end."""
-    given = {"DeploymentConfig": plan} if plan else {}
-    aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config, **given, **more)
-    seen = Seen()
+    aws: Aws, endpoint: str, config: str, plan: dict[str, Any]
+) -> tuple[Counter[str], list[str], dict[str, Any]]:
+    """Update an endpoint under traffic. Returns answers by their labels, the stages, and the description at the end."""
+    aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config, DeploymentConfig=plan)
+    answers: Counter[str] = Counter()
+    stages: list[str] = []
     while (found := aws.described(endpoint))["EndpointStatus"] != "InService":
         stage = variant_status(found)["Status"]
-        if seen.stages[-1:] != [stage]:
-            seen.stages.append(stage)
+        if stages[-1:] != [stage]:
+            stages.append(stage)
         for _ in range(10):
             try:
-                seen.answers.append(aws.invoke(endpoint, "1"))
+                answers[aws.invoke(endpoint, "1").partition(":")[0]] += 1
             except aws.runtime.exceptions.ModelError:
-                seen.answers.append("refused")
-    return seen, found
+                answers["refused"] += 1
+    return answers, stages, found
 
 
 @CLOUD
@@ -113,10 +100,11 @@ def test_a_canary_takes_exactly_its_share_and_then_everything(aws: Aws) -> None:
 def test_a_linear_update_takes_over_step_by_step_without_losing_a_request(aws: Aws) -> None:
     endpoint = aws.endpoint("old")
     new = aws.endpoint_config("new")
-    seen, found = update(aws, endpoint, new, deployment("LINEAR", 3, LinearStepSize=percent(50), termination=3))
+    plan = deployment("LINEAR", 3, LinearStepSize=percent(50), termination=3)
+    answers, stages, found = update(aws, endpoint, new, plan)
     assert found["EndpointConfigName"] == new
-    assert set(seen.counts) == {"old", "new"}
-    assert (seen.stages[0], seen.stages[-1]) == ("Creating", "Baking")
+    assert set(answers) == {"old", "new"}
+    assert (stages[0], stages[-1]) == ("Creating", "Baking")
 
 
 @CLOUD
@@ -126,15 +114,15 @@ def test_errors_of_the_canary_bring_the_old_config_back(aws: Aws) -> None:
     errors = alarm(aws, endpoint, "Invocation5XXErrors")
     quiet = alarm(aws, endpoint, "Invocation4XXErrors")
     new = aws.endpoint_config("new", BROKEN="500")
-    seen, found = update(aws, endpoint, new, deployment("CANARY", 600, quiet, errors, CanarySize=percent(10)))
+    answers, _, found = update(aws, endpoint, new, deployment("CANARY", 600, quiet, errors, CanarySize=percent(10)))
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", old)
     assert found["FailureReason"] in {
         ROLLED_BACK.format(errors) + "went into ALARM state. Threshold Crossed: Sum of Invocation5XXErrors is "
         f"{number}, GreaterThanThreshold 0 is true."
-        for number in range(1, seen.counts["refused"] + 1)
+        for number in range(1, answers["refused"] + 1)
     }
     assert "PendingDeploymentSummary" not in found
-    assert 0 < seen.counts["refused"] <= 0.1 * len(seen.answers) + 1
+    assert 0 < answers["refused"] <= 0.1 * answers.total() + 1
     assert [aws.invoke(endpoint, "1") for _ in range(20)] == ["old:1"] * 20
     assert states(aws, errors, quiet) == {errors: "ALARM", quiet: "OK"}
 
@@ -147,7 +135,7 @@ def test_errors_before_an_update_do_not_roll_it_back(aws: Aws) -> None:
         aws.invoke(endpoint, "break")
     until(lambda: states(aws, errors) == {errors: "ALARM"})
     new = aws.endpoint_config("new")
-    _, found = update(aws, endpoint, new, deployment("ALL_AT_ONCE", 0, errors, termination=3))
+    _, _, found = update(aws, endpoint, new, deployment("ALL_AT_ONCE", 0, errors, termination=3))
     assert found["EndpointConfigName"] == new
     assert states(aws, errors) == {errors: "OK"}
 
@@ -157,7 +145,7 @@ def test_a_slow_model_trips_the_latency_alarm(aws: Aws) -> None:
     endpoint = aws.endpoint("old")
     slow = alarm(aws, endpoint, "ModelLatency", ExtendedStatistic="p99", Threshold=200_000)
     new = aws.endpoint_config("new", DELAY="0.3")
-    _, found = update(aws, endpoint, new, deployment("CANARY", 600, slow, CanarySize=percent(50)))
+    _, _, found = update(aws, endpoint, new, deployment("CANARY", 600, slow, CanarySize=percent(50)))
     reason = ROLLED_BACK.format(slow) + "went into ALARM state. Threshold Crossed: p99"
     assert found["FailureReason"].startswith(reason)
 
