@@ -1,4 +1,4 @@
-"""The data sets on which quality is measured: three that scikit-learn brings along, five generated ones."""
+"""The data sets for quality: three of scikit-learn, five generated ones."""
 
 import tomllib
 from dataclasses import dataclass
@@ -15,6 +15,11 @@ HYPERPARAMETERS: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("hyperparameters.toml").read_text(encoding="utf-8")
 )
 Table = NDArray[np.float64]
+
+
+def of_type(kind: str, **more: Any) -> dict[str, Any]:
+    """Hyperparameters of a predictor type; a multiclass classifier has three classes."""
+    return {"predictor_type": kind} | ({"num_classes": 3} if kind == MULTICLASS else {}) | more
 
 
 @dataclass(frozen=True)

@@ -28,23 +28,20 @@ def csv(table: Table) -> bytes:
 
 def lay_out(
     root: Path,
-    channels: Mapping[str, Table | bytes | dict[str, bytes]],
+    channels: Mapping[str, Table | bytes | str | dict[str, bytes] | dict[str, str]],
     content_type: str | None = "text/csv",
     /,
     **given: Any,
 ) -> Path:
-    """Write the input of a training job: each channel a table (label first), the bytes of a file, or files by name."""
+    """Write the input of a training job: each channel a table (label first), the text of a file, or files by name."""
     config: dict[str, dict[str, str]] = {}
     for name, content in channels.items():
-        files = (
-            content
-            if isinstance(content, dict)
-            else {"part-0": content if isinstance(content, bytes) else csv(content)}
-        )
-        folder = root / "input/data" / name
+        files = content if isinstance(content, dict) else {"part-0": content}
         for file, data in files.items():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_bytes(data)
+            path = root / "input/data" / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = csv(data) if isinstance(data, np.ndarray) else data
+            path.write_bytes(text.encode() if isinstance(text, str) else text)
         config[name] = {"TrainingInputMode": "File"} | ({"ContentType": content_type} if content_type else {})
     (root / "input/config").mkdir(parents=True, exist_ok=True)
     (root / "input/config/inputdataconfig.json").write_text(json.dumps(config))

@@ -10,7 +10,7 @@ import pytest
 from local_aws.linear_learner import artifact
 from local_aws.linear_learner.common import ClientError
 
-from .data import MULTICLASS, REGRESSOR, Split, split
+from .data import REGRESSOR, Split, of_type, split
 from .jobs import lay_out, serving, trained, unpack
 from .sdk import labels_of
 
@@ -30,11 +30,7 @@ def test_the_artifact_is_laid_out_as_the_containers(wdbc_job: tuple[Path, str]) 
         "loss_type": "logistic",
         "predictor_type": "binary_classifier",
         "metrics_params": {
-            "quantile": None,
-            "huber_delta": None,
-            "margin": None,
-            "loss_insensitivity": None,
-            "eps_insensitive_loss_type": None,
+            **dict.fromkeys(("quantile", "huber_delta", "margin", "loss_insensitivity", "eps_insensitive_loss_type")),
             "accuracy_top_k": 3,
             "f_beta": 1.0,
             "positive_example_weight_mult": 1.0,
@@ -47,10 +43,7 @@ def test_the_artifact_is_laid_out_as_the_containers(wdbc_job: tuple[Path, str]) 
 @pytest.mark.parametrize("name", ["wdbc", "wine", "diabetes"])
 def test_an_independent_reader_gets_the_scores_that_are_served(tmp_path: Path, name: str) -> None:
     data: Split = split(name)
-    given = {"predictor_type": data.kind, "mini_batch_size": 20} | (
-        {"num_classes": 3} if data.kind == MULTICLASS else {}
-    )
-    trained(lay_out(tmp_path, {"train": data.train}, **given))
+    trained(lay_out(tmp_path, {"train": data.train}, **of_type(data.kind, mini_batch_size=20)))
     features = data.validation[:, 1:]
     with serving(tmp_path) as client:
         served = client.scores(features)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ..aws import Aws
+from ..aws import Aws, channel
 from .data import Split
 from .jobs import command, csv, lay_out, unpack
 
@@ -18,26 +18,17 @@ IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1"
 
 
 def job(aws: Aws, channels: dict[str, str], **hyperparameters: str) -> dict[str, Any]:
-    """The description of a job on two instances, which share out the train channel, once it has ended."""
-    request = aws.training_request(predictor_type="binary_classifier", **hyperparameters)
-    request["AlgorithmSpecification"] = {"TrainingImage": IMAGE, "TrainingInputMode": "FastFile"}
-    request["ResourceConfig"]["InstanceCount"] = 2
-    request["InputDataConfig"] = [
-        {
-            "ChannelName": name,
-            "ContentType": "text/csv",
-            "DataSource": {
-                "S3DataSource": {
-                    "S3DataType": "S3Prefix",
-                    "S3Uri": uri,
-                    "S3DataDistributionType": "ShardedByS3Key" if name == "train" else "FullyReplicated",
-                }
-            },
-        }
-        for name, uri in channels.items()
-    ]
-    aws.sagemaker.create_training_job(**request)
-    return aws.wait("training", request["TrainingJobName"])
+    """The description of a job on two instances, which share the train channel, after its end."""
+    distribution = {"train": "ShardedByS3Key", "validation": "FullyReplicated"}
+    return aws.trained(
+        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "FastFile"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1},
+        InputDataConfig=[
+            channel(name, uri, S3DataDistributionType=distribution[name]) for name, uri in channels.items()
+        ],
+        predictor_type="binary_classifier",
+        **hyperparameters,
+    )
 
 
 def test_two_instances_train_one_model_on_all_shards(aws: Aws, wdbc: Split, tmp_path: Path) -> None:
@@ -61,7 +52,7 @@ def test_two_instances_train_one_model_on_all_shards(aws: Aws, wdbc: Split, tmp_
     assert np.array_equal(unpack(tmp_path / "job").weights, unpack(tmp_path / "alone").weights)
 
 
-def test_what_the_container_refuses_is_the_jobs_failure_reason(aws: Aws) -> None:
+def test_an_error_of_the_program_is_the_jobs_failure_reason(aws: Aws) -> None:
     uri = aws.put("few/train/0.csv", "1,2\n0,1\n").removesuffix("0.csv")
     assert job(aws, {"train": uri}, mini_batch_siz="1")["FailureReason"] == (
         "ClientError: Additional properties are not allowed (u'mini_batch_siz' was unexpected)"

@@ -13,10 +13,10 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .data import MULTICLASS, REGRESSOR, Split, split
+from .data import MULTICLASS, REGRESSOR, Split, of_type, split
 from .jobs import lay_out, trained, unpack
 
-# This scikit-learn speaks to a SciPy that came after it.
+# This scikit-learn calls deprecated functions of a newer SciPy.
 pytestmark = [pytest.mark.filterwarnings("ignore:scipy.optimize:DeprecationWarning"), pytest.mark.timeout(600)]
 QUICK = ["wdbc", "wine", "diabetes"]
 LONG = ["imbalanced 1:100", "collinear", "scales 1e-6 to 1e6", "sparse", "1000 features"]
@@ -24,9 +24,7 @@ LONG = ["imbalanced 1:100", "collinear", "scales 1e-6 to 1e6", "sparse", "1000 f
 
 def ours(root: Path, data: Split) -> float:
     """Validation log loss, or RMSE, with default hyperparameters but for the batch."""
-    given = {"predictor_type": data.kind, "mini_batch_size": 32 if len(data.train) < 1000 else 100}
-    if data.kind == MULTICLASS:
-        given["num_classes"] = 3
+    given = of_type(data.kind, mini_batch_size=32 if len(data.train) < 1000 else 100)
     if data.kind not in (MULTICLASS, REGRESSOR):
         given["binary_classifier_model_selection_criteria"] = "loss_function"
     trained(lay_out(root, {"train": data.train, "validation": data.validation}, **given))
@@ -52,8 +50,8 @@ def test_validation_loss_is_within_a_thousandth_of_the_exact_model_or_better(tmp
 
 @pytest.mark.full
 @pytest.mark.parametrize("held", [0, 100])
-def test_breast_cancer_is_told_as_well_as_by_scikit_learn_from_the_same_rows(tmp_path: Path, held: int) -> None:
-    """5 x 10 folds; `held` rows of each training fold are its validation channel, of which scikit-learn has no use."""
+def test_breast_cancer_is_classified_as_well_as_by_scikit_learn_from_the_same_rows(tmp_path: Path, held: int) -> None:
+    """5 x 10 folds; `held` rows of each training fold are its validation channel; scikit-learn does not use them."""
     table = np.column_stack(load_breast_cancer(return_X_y=True)[::-1])
     ours, theirs = [], []
     for learn, check in RepeatedStratifiedKFold(n_splits=10, n_repeats=5, random_state=0).split(table, table[:, 0]):

@@ -4,7 +4,7 @@ import http.client
 import json
 import signal
 import socket
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ def test_every_request_format_gets_the_same_answer(server: Client, row: list[flo
     assert isinstance(json.loads(body)["predictions"][0]["predicted_label"], int)
 
 
-def test_answers_are_json_unless_json_lines_or_recordio_is_asked_for(
+def test_answers_are_json_unless_json_lines_or_recordio_is_accepted(
     server: Client, wdbc_job: tuple[Path, str], row: list[float]
 ) -> None:
     model = unpack(wdbc_job[0])
@@ -65,28 +65,22 @@ def test_answers_are_json_unless_json_lines_or_recordio_is_asked_for(
     assert labels_of(body) == [{"score": [score], "predicted_label": [float(label)]}] * 2
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        ("", "text/csv"),
-        ("1,2", "text/csv"),
-        ("x," * 29 + "1", "text/csv"),
-        ("nan," * 29 + "1", "text/csv"),
-        ("1e39," * 29 + "1", "text/csv"),
-        ("", JSON),
-        ("{", JSON),
-        ("[]", JSON),
-        ('{"instances": [1]}', JSON),
-        ('{"instances": [{"features": [true]}]}', JSON),
-        (json.dumps({"instances": [{"features": [10**400] * 30}]}), JSON),
-        (json.dumps({"instances": [{"data": {"features": {"keys": [30], "shape": [30], "values": [1]}}}]}), JSON),
-        ("[" * 100_000, JSON),
-        ('{"features": [1]}\n{"features"', LINES),
-        ("nothing", RECORDIO),
+BAD_PAYLOADS: dict[str, list[str]] = {
+    "text/csv": ["", "1,2", *(f"{word}," * 29 + "1" for word in ("x", "nan", "1e39"))],
+    JSON: [
+        *("", "{", "[]", '{"instances": [1]}', '{"instances": [{"features": [true]}]}', "[" * 100_000),
+        json.dumps({"instances": [{"features": [10**400] * 30}]}),
+        json.dumps({"instances": [{"data": {"features": {"keys": [30], "shape": [30], "values": [1]}}}]}),
     ],
-)
-def test_a_bad_payload_is_refused_in_the_containers_words(server: Client, body: str, content_type: str) -> None:
-    assert server.call(body, content_type) == REFUSED
+    LINES: ['{"features": [1]}\n{"features"'],
+    RECORDIO: ["nothing"],
+}
+
+
+@pytest.mark.parametrize("content_type", BAD_PAYLOADS)
+def test_a_bad_payload_is_refused_with_the_containers_message(server: Client, content_type: str) -> None:
+    for body in BAD_PAYLOADS[content_type]:
+        assert server.call(body, content_type) == REFUSED, body
 
 
 def test_other_content_types_and_paths_are_refused(server: Client) -> None:
@@ -94,7 +88,7 @@ def test_other_content_types_and_paths_are_refused(server: Client) -> None:
     assert server.get("/nowhere") == (404, "text/plain", b"Not Found")
 
 
-def test_the_server_says_that_it_is_well_and_how_batch_transform_may_call(server: Client) -> None:
+def test_the_server_answers_the_ping_and_the_parameters_of_batch_transform(server: Client) -> None:
     assert server.get("/ping") == (200, None, b"")
     status, content_type, body = server.get("/execution-parameters")
     assert (status, content_type) == (200, JSON)
@@ -153,20 +147,16 @@ def test_any_rows_get_a_finite_score_or_a_400(server: Client, request: tuple[byt
 
 def test_many_clients_at_once_are_all_answered(server: Client, row: list[float]) -> None:
     text, expected = ",".join(map(repr, row)), server.scores(np.array([row]))[0]
-    got: list[float] = []
 
-    def ask() -> None:
+    def ask() -> list[float]:
         client = Client(server.port, server.process)
-        for _ in range(20):
-            got.append(json.loads(client.call(text)[2])["predictions"][0]["score"])
+        scores = [json.loads(client.call(text)[2])["predictions"][0]["score"] for _ in range(20)]
         client.connection.close()
+        return scores
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert got == [expected] * 400
+    with ThreadPoolExecutor(20) as pool:
+        scores = pool.map(lambda _: ask(), range(20))
+        assert [score for each in scores for score in each] == [expected] * 400
 
 
 def test_a_terminated_server_finishes_the_request_in_flight_and_exits_with_0(

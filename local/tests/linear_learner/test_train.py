@@ -1,20 +1,22 @@
-"""The training job as a black box: what goes in, what comes out, and what it says when it cannot."""
+"""The training program: its input, its model, its log and its errors."""
 
 import gzip
 import json
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER, MetricReader
 
-from .data import Split, Table, split
+from .data import Split, Table, of_type, split
 from .jobs import command, csv, lay_out, refused, trained, unpack
 
+REFUSALS = tomllib.loads(Path(__file__).with_name("refusals.toml").read_text(encoding="utf-8"))
 BINARY = {"predictor_type": "binary_classifier", "mini_batch_size": 20}
 RANDOM = np.random.default_rng(0)
 TINY = np.column_stack([np.arange(60) % 2, RANDOM.normal(size=(60, 3)) + (np.arange(60) % 2)[:, None]])
-COUNT = np.column_stack([np.arange(60) % 3, TINY[:, 1:]])
 
 
 def test_the_command_leaves_a_model_and_nothing_else(tmp_path: Path) -> None:
@@ -38,10 +40,9 @@ def test_the_command_fails_with_its_reason_on_standard_output_and_in_the_failure
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, wdbc: Split) -> None:
     given = {"predictor_type": "binary_classifier", "mini_batch_size": 32}
-    roots = [lay_out(tmp_path / name, {"train": wdbc.train}, **given) for name in "ab"]
-    for root in roots:
-        trained(root)
-    first, second = ((root / "model/model_algo-1").read_bytes() for root in roots)
+    for name in "ab":
+        trained(lay_out(tmp_path / name, {"train": wdbc.train}, **given))
+    first, second = ((tmp_path / name / "model/model_algo-1").read_bytes() for name in "ab")
     assert first == second
 
 
@@ -75,50 +76,23 @@ def test_a_fault_late_in_a_large_file_is_found(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("channels", "content_type", "reason"),
-    [
-        ({"train": b"1,2\n0,x"}, "text/csv", "Unable to parse csv: rows 2-2, file {}: row 2, column 2: 'x' is not a"),
-        (
-            {"train": b"1,2\n0"},
-            "text/csv",
-            "Unable to parse csv: rows 2-2, file {}: row 2, 1 columns where the first row",
-        ),
-        ({"train": b"1,nan"}, "text/csv", "row 1, column 2: 'nan' is not a finite number"),
-        ({"train": b"2,1\n0,1"}, "text/csv", "The train channel, row 1: label 2 is none of the classes of a binary_cl"),
-        ({"train": b""}, "text/csv", "The train channel has no rows"),
-        ({"train": TINY}, "csv", "No iterator has been registered for ContentType (u'csv', '1.0')"),
-        ({"train": TINY}, None, "Unable to read {}: record 1: it does not begin with RecordIO's magic number"),
-        ({"train": TINY}, "text/csv;label_size=0", "Channel train: label_size is 0; the label is one column"),
-        ({"validation": TINY}, "text/csv", "u'train' is a required property"),
-        ({"train": TINY, "training": TINY}, "text/csv", "Additional properties are not allowed (u'training' was unexp"),
-        (
-            {"train": TINY, "validation": TINY[:, :3]},
-            "text/csv",
-            "The validation channel has 2 features, the train cha",
-        ),
-        ({"train": {"a": b"1,2", "b": b"1,2,3"}}, "text/csv", "rows of 2 features after rows of 1"),
-    ],
-)
-def test_bad_data_is_a_client_error_that_says_where(
-    tmp_path: Path, channels: dict[str, bytes], content_type: str | None, reason: str
-) -> None:
-    given = refused(lay_out(tmp_path, channels, content_type, **BINARY))
-    assert given.startswith("ClientError: ")
-    assert reason.format(tmp_path / "input/data/train/part-0") in given
+@pytest.mark.parametrize("case", REFUSALS["channels"])
+def test_bad_data_is_a_client_error_with_its_location(tmp_path: Path, case: dict[str, Any]) -> None:
+    content_type, given = case.get("content_type", "text/csv") or None, BINARY | case.get("given", {})
+    reason = refused(lay_out(tmp_path, case["channels"], content_type, **given))
+    assert reason.startswith("ClientError: ")
+    assert case["reason"].format(tmp_path / "input/data/train/part-0") in reason
 
 
-def set_input_mode(root: Path, mode: str) -> None:
-    config = root / "input/config/inputdataconfig.json"
-    config.write_text(json.dumps({"train": {"ContentType": "text/csv", "TrainingInputMode": mode}}))
-
-
-@pytest.mark.parametrize("mode", ["FastFile", "Pipe"])
-def test_streaming_modes_are_read_as_file_mode_is(tmp_path: Path, mode: str) -> None:
-    for name in ("File", mode):
-        set_input_mode(lay_out(tmp_path / name, {"train": TINY}, **BINARY), name)
-        trained(tmp_path / name)
-    assert np.array_equal(unpack(tmp_path / "File").weights, unpack(tmp_path / mode).weights)
+def test_streaming_modes_are_read_as_file_mode_is(tmp_path: Path) -> None:
+    weights = []
+    for mode in ("File", "FastFile", "Pipe"):
+        root = lay_out(tmp_path / mode, {"train": TINY}, **BINARY)
+        config = {"train": {"ContentType": "text/csv", "TrainingInputMode": mode}}
+        (root / "input/config/inputdataconfig.json").write_text(json.dumps(config))
+        trained(root)
+        weights.append(unpack(root).weights.tolist())
+    assert weights[0] == weights[1] == weights[2]
 
 
 def test_a_fault_of_ours_is_an_algorithm_error(tmp_path: Path) -> None:
@@ -169,24 +143,23 @@ def test_the_service_reads_every_metric_of_a_binary_classifier(wdbc_job: tuple[P
     assert "] Best model found for hyperparameters: {" in log
 
 
-def test_the_service_reads_every_metric_of_the_other_types(tmp_path: Path) -> None:
-    wine, diabetes = split("wine"), split("diabetes")
-    given = {"predictor_type": "multiclass_classifier", "num_classes": 3, "mini_batch_size": 20}
-    log = trained(lay_out(tmp_path / "wine", {"train": wine.train, "validation": wine.validation}, **given))
-    names = (
-        "multiclass_accuracy",
-        "multiclass_top_k_accuracy",
-        "dcg",
-        "macro_recall",
-        "macro_precision",
-        "macro_f_beta",
-    )
-    assert metrics(log) == PROGRESS | objectives("train", "validation") | {f"validation:{name}" for name in names}
+@pytest.mark.parametrize(
+    ("name", "both", "validation"),
+    [
+        ("wine", "", "multiclass_accuracy multiclass_top_k_accuracy dcg macro_recall macro_precision macro_f_beta"),
+        ("diabetes", "mse absolute_loss", "rmse"),
+    ],
+)
+def test_the_service_reads_every_metric_of_the_other_types(
+    tmp_path: Path, name: str, both: str, validation: str
+) -> None:
+    data = split(name)
+    channels = {"train": data.train, "validation": data.validation}
+    log = trained(lay_out(tmp_path, channels, **of_type(data.kind, mini_batch_size=20)))
+    each = {f"{channel}:{metric}" for channel in channels for metric in both.split()}
+    only = {f"validation:{metric}" for metric in validation.split()}
+    assert metrics(log) == PROGRESS | objectives("train", "validation") | each | only
     assert "Test data is not provided." in log
-    given = {"predictor_type": "regressor", "mini_batch_size": 20}
-    log = trained(lay_out(tmp_path / "d", {"train": diabetes.train, "validation": diabetes.validation}, **given))
-    errors = {f"{channel}:{name}" for channel in ("train", "validation") for name in ("mse", "absolute_loss")}
-    assert metrics(log) == PROGRESS | objectives("train", "validation") | errors | {"validation:rmse"}
 
 
 def test_the_final_configuration_has_nothing_left_to_resolve_but_the_grid(wdbc_job: tuple[Path, str]) -> None:
