@@ -1,4 +1,4 @@
-"""A tiny container: `train` and `serve` that do what hyperparameters, environment or the request's body tell them."""
+"""A container whose `train` and `serve` follow the hyperparameters, the environment or the request's body."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Each container has cores of its own when it is told to."""
+"""Each container has its own cores when SAGEMAKER_INSTANCE_CORES is set."""
 
 import os
 import subprocess

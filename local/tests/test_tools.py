@@ -1,5 +1,6 @@
-"""What nobody here wrote works unchanged: the AWS CLI and SageMaker's own SDK."""
+"""The AWS CLI and SageMaker's SDK work unchanged."""
 
+import functools
 import json
 import os
 import subprocess
@@ -7,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 
-from .aws import ROLE, Aws, unique
+from .aws import ROLE, SYNC, Aws, unique
 
 pytestmark = pytest.mark.cloud
 
@@ -24,16 +26,13 @@ def cli(aws: Aws, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_aws_cli_runs_a_machine_and_sees_its_job_and_its_log(aws: Aws, tmp_path: Path) -> None:
+def test_the_aws_cli_runs_a_machine_and_reads_its_job_and_its_log(aws: Aws, tmp_path: Path) -> None:
     request = aws.training_request(label="cli")
     name = request["TrainingJobName"]
-    task = {"Type": "Task", "Resource": "arn:aws:states:::sagemaker:createTrainingJob.sync", "Parameters": request}
-    definition = json.dumps({"StartAt": "Train", "States": {"Train": {**task, "End": True}}})
-    machine = json.loads(
-        cli(
-            aws, "stepfunctions", "create-state-machine", "--name", name, "--definition", definition, "--role-arn", ROLE
-        )
-    )["stateMachineArn"]
+    task = {"Type": "Task", "Resource": SYNC, "Parameters": request, "End": True}
+    definition = json.dumps({"StartAt": "Train", "States": {"Train": task}})
+    create = ("create-state-machine", "--name", name, "--definition", definition, "--role-arn", ROLE)
+    machine = json.loads(cli(aws, "stepfunctions", *create))["stateMachineArn"]
     execution = json.loads(cli(aws, "stepfunctions", "start-execution", "--state-machine-arn", machine))["executionArn"]
     cli(aws, "sagemaker", "wait", "training-job-completed-or-stopped", "--training-job-name", name)
     described = json.loads(cli(aws, "sagemaker", "describe-training-job", "--training-job-name", name))
@@ -46,16 +45,16 @@ def test_the_aws_cli_runs_a_machine_and_sees_its_job_and_its_log(aws: Aws, tmp_p
     cli(aws, "s3", "cp", described["ModelArtifacts"]["S3ModelArtifacts"], str(tmp_path / "model.tar.gz"))
     assert (tmp_path / "model.tar.gz").stat().st_size > 0
     assert "model.tar.gz" in cli(aws, "s3", "ls", "--recursive", f"s3://{aws.bucket}/trained/{name}/")
-    shown = json.loads(cli(aws, "stepfunctions", "describe-execution", "--execution-arn", execution))
-    assert shown["status"] == "SUCCEEDED"
+    described = json.loads(cli(aws, "stepfunctions", "describe-execution", "--execution-arn", execution))
+    assert described["status"] == "SUCCEEDED"
 
 
 def test_the_aws_cli_invokes_an_endpoint(aws: Aws, tmp_path: Path) -> None:
     name = aws.endpoint("cli")
     (tmp_path / "row").write_text("1,2")
     arguments = ("--endpoint-name", name, "--content-type", "text/csv", "--body", f"fileb://{tmp_path / 'row'}")
-    told = json.loads(cli(aws, "sagemaker-runtime", "invoke-endpoint", *arguments, str(tmp_path / "answer")))
-    assert told["InvokedProductionVariant"] == "AllTraffic"
+    answer = json.loads(cli(aws, "sagemaker-runtime", "invoke-endpoint", *arguments, str(tmp_path / "answer")))
+    assert answer["InvokedProductionVariant"] == "AllTraffic"
     assert (tmp_path / "answer").read_text() == "cli:1,2"
     assert name in cli(aws, "sagemaker", "list-endpoints", "--name-contains", name)
 
@@ -63,22 +62,11 @@ def test_the_aws_cli_invokes_an_endpoint(aws: Aws, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
     sagemaker = pytest.importorskip("sagemaker")
-    import boto3  # noqa: PLC0415 the SDK wants sessions of its own
-
     boto = boto3.Session("test", "test", region_name="us-east-1")
-    clients = {"sagemaker_client": aws.sagemaker, "sagemaker_runtime_client": aws.runtime}
-    boto.client = lambda service, **_: aws.client(service)  # type: ignore[assignment]
-    boto.resource = lambda service, **_: boto3.resource(  # type: ignore[assignment]
-        service,
-        endpoint_url=aws.cloud.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    no_telemetry = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-    session = sagemaker.Session(
-        boto, default_bucket=aws.bucket, sagemaker_config={"SchemaVersion": "1.0", **no_telemetry}, **clients
-    )
+    for method in ("client", "resource"):
+        setattr(boto, method, functools.partial(getattr(boto, method), endpoint_url=aws.cloud.endpoint_url))
+    config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+    session = sagemaker.Session(boto, aws.sagemaker, aws.runtime, default_bucket=aws.bucket, sagemaker_config=config)
     features, labels = make_classification(400, 5, random_state=7)
     rows = np.column_stack([labels, features])
     for part, lines in (("train", rows[:300]), ("validation", rows[300:])):
@@ -107,7 +95,7 @@ def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.Ca
         1,
         "ml.t2.medium",
         endpoint_name=unique("sdk"),
-        wait=False,  # it asks every 30 s
+        wait=False,  # the SDK polls every 30 s
         serializer=sagemaker.serializers.CSVSerializer(),
         deserializer=sagemaker.deserializers.JSONDeserializer(),
     )

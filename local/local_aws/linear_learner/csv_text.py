@@ -44,7 +44,7 @@ def finite(values: Floats | Doubles) -> Floats:
     """As float32. Raises ValueError when something is not finite, or too large to be so in 32 bits."""
     with np.errstate(over="ignore", invalid="ignore"):
         table = values.astype(np.float32, copy=False)
-        # A sum is finite when its parts are; it may also overflow, so only then each is looked at.
+        # A sum is finite when its parts are; it may also overflow, so only then each value is checked.
         if not np.isfinite(table.sum(dtype=np.float64)) and not np.isfinite(table).all():
             raise ValueError("not finite")
     return table

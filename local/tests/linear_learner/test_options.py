@@ -189,7 +189,7 @@ def test_calibration_looks_at_no_more_rows_than_asked_for(tmp_path: Path) -> Non
     given = of_type(BINARY) | {"binary_classifier_model_selection_criteria": "accuracy", "num_models": 1}
     few = validation(log_of(tmp_path, table, **given, num_calibration_samples=10))
     assert few["binary_classification_accuracy"] < 0.3
-    # Of all rows two thirds are positive, and the scores tell nothing.
+    # Of all rows two thirds are positive, and the scores do not separate the classes.
     assert validation(log_of(tmp_path, table, **given))["binary_classification_accuracy"] > 0.6
 
 

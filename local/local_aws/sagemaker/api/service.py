@@ -1,4 +1,4 @@
-"""The SageMaker service: every operation that it knows, from the HTTP request to the answer."""
+"""The SageMaker service: its operations, from the HTTP request to the response."""
 
 import asyncio
 import json

@@ -199,7 +199,7 @@ class Job(Record):
             if self._timer:
                 self._timer.cancel()
         self.host.logs.flush()
-        if status != "Failed":  # a failed job's sandbox stays, to be looked at
+        if status != "Failed":  # a failed job's sandbox stays for inspection
             shutil.rmtree(self.folder, ignore_errors=True)
         with self.lock:
             self.settle("Stopped" if self.stopped_by else status, None if self.stopped_by else reason)
