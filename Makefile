@@ -104,7 +104,7 @@ style: $(INSTALLED)
 	ruff format --check .
 
 types: $(INSTALLED)
-	mypy $(FOLDERS)
+	mypy $(FOLDERS) bench tests
 	cd local && mypy --config-file ../pyproject.toml tests
 
 # Excluded: hashes of packages, data, and templates with logical ids. The last option allows the tests' fake secrets.

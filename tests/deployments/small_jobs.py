@@ -12,6 +12,10 @@ import signal
 import socket
 import sys
 
+MYPY = False
+if MYPY:  # at run time the import would be a tenth of the start
+    from typing import Any
+
 SMALL_RADIUS = 15.0
 """Of the two golden rows the benign one has a radius_mean below it."""
 
@@ -20,13 +24,14 @@ def option(name: str) -> str:
     return sys.argv[sys.argv.index(name) + 1]
 
 
-def read(folder: str) -> dict:
+def read(folder: str) -> "dict[str, Any]":
     """The first object in the first file."""
     with open(os.path.join(folder, min(os.listdir(folder)))) as file:
-        return json.loads(file.readline())
+        document: dict[str, Any] = json.loads(file.readline())
+    return document
 
 
-def write(path: str, document: dict) -> None:
+def write(path: str, document: "dict[str, Any]") -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w") as file:
         file.write(json.dumps(document) + "\n")
@@ -73,7 +78,7 @@ def serve(root: str, port: int) -> None:
             connection.sendall(head.encode() + answer)
 
 
-def respond(model: dict, path: bytes, headers: dict, body: bytes) -> tuple[str, bytes]:
+def respond(model: "dict[str, Any]", path: bytes, headers: "dict[bytes, bytes]", body: bytes) -> tuple[str, bytes]:
     if path != b"/invocations":
         return ("200 OK", b"") if path == b"/ping" else ("404 Not Found", b"")
     if headers.get(b"content-type") != b"text/csv":
