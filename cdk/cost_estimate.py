@@ -79,8 +79,7 @@ def estimate(settings: Settings, prices: Prices, template: dict[str, Any]) -> st
         lines += [f"{title}: {sum(cost for _, cost in costs):.2f} $"]
         lines += [f"  {cost:9.2f}  {name}" for name, cost in costs] + [""]
     if budget := settings.stack.monthly_budget:
-        total = sum(cost for _, cost in month)
-        lines += [f"budget: {budget} $ per month; always on: {total:.2f} $", ""]
+        lines += [f"budget: {budget} $ per month; always on: {sum(cost for _, cost in month):.2f} $", ""]
     for name, counts in (("states", states), ("resources", resources)):
         lines += [f"{counts.total()} {name}: " + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))]
     return "\n".join(lines)

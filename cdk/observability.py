@@ -4,6 +4,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -11,8 +12,7 @@ from constructs import Construct
 
 from cdk.alarms import alarm, endpoint_metric, label
 from cdk.api.prediction_api import PredictionApi
-from cdk.finish import Finish
-from cdk.live_endpoint import LiveEndpoint
+from cdk.state_machine import Parts
 from cdk.triggers import Triggers
 
 OUTCOMES = ("Accepted", "Rejected")
@@ -25,20 +25,19 @@ class Observability(Construct):
         self,
         scope: Construct,
         construct_id: str,
-        project: str,
+        parts: Parts,
         *,
         topic: sns.Topic,
         serving: PredictionApi,
-        live: LiveEndpoint,
-        finish: Finish,
         triggers: Triggers,
         retrain: sfn.StateMachine,
         drift: sfn.StateMachine,
     ) -> None:
         super().__init__(scope, construct_id)
+        project, live = parts.project, parts.live
         self._project = project
         self._let_cloudwatch_publish(topic)
-        self._count_outcomes(finish)
+        self._count_outcomes(parts.finish.functions["FinishFunction"])
         # Per alarm: its metric, its threshold and its meaning.
         watched: dict[str, tuple[cloudwatch.Metric, int, str]] = {
             "run-failed": (retrain.metric_failed(), 1, "A run failed"),
@@ -94,14 +93,14 @@ class Observability(Construct):
         if topic.master_key is not None:
             topic.master_key.grant(service, "kms:Decrypt", "kms:GenerateDataKey*")
 
-    def _count_outcomes(self, finish: Finish) -> None:
+    def _count_outcomes(self, finish: lambda_.Function) -> None:
         """Make metrics from the line that lambdas/finish writes for each execution."""
         equals = logs.FilterPattern.string_value
         for outcome in OUTCOMES:
             logs.MetricFilter(
                 self,
                 outcome,
-                log_group=finish.functions["FinishFunction"].log_group,
+                log_group=finish.log_group,
                 filter_pattern=logs.FilterPattern.all(
                     equals("$.machine", "=", "retrain"), equals("$.outcome", "=", outcome.lower())
                 ),

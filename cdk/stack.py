@@ -51,7 +51,7 @@ class PipelineStack(Stack):
         parts = Parts(settings, data, jobs, lease, live, finish)
         deploy = deploy_machine(self, parts, serving.function)
         retrain = retrain_machine(self, parts, registry, deploy)
-        triggers = Triggers(self, "Triggers", settings, data, machine=retrain, lease=lease.table)
+        triggers = Triggers(self, "Triggers", parts, retrain)
         finish.watch([retrain, deploy], triggers.dead_letters)
         drift = drift_machine(self, parts, triggers.dead_letters)
         if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
@@ -59,11 +59,9 @@ class PipelineStack(Stack):
         Observability(
             self,
             "Observability",
-            project,
+            parts,
             topic=topic,
             serving=serving,
-            live=live,
-            finish=finish,
             triggers=triggers,
             retrain=retrain,
             drift=drift,

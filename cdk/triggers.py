@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from aws_cdk import Duration
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda_event_sources as sources
@@ -15,10 +14,9 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from cdk.data import DataStore
 from cdk.functions import function
 from cdk.permissions import allow, arn
-from pipeline.config import Settings
+from cdk.state_machine import Parts
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT = Duration.seconds(30)
@@ -28,17 +26,9 @@ TIMEOUT = Duration.seconds(30)
 class Triggers(Construct):
     """Events wait in a queue; the Lambda lists the data once per batch and starts at most one run."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        settings: Settings,
-        data: DataStore,
-        *,
-        machine: sfn.StateMachine,
-        lease: dynamodb.ITable,
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, parts: Parts, machine: sfn.StateMachine) -> None:
         super().__init__(scope, construct_id)
+        settings, data, lease = parts.settings, parts.data, parts.lease.table
         queue = partial(sqs.Queue, self, encryption=sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=True)
         self.dead_letters = queue("DeadLetters", retention_period=Duration.days(14))
         self.queue = queue(

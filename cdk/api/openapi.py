@@ -28,12 +28,11 @@ def document(settings: Settings) -> Json:
         "type. Problems and logs hold no values of a row."
     )
     base["paths"] = {settings.api.path: _one(settings), "/predictions": _many(settings), **base["paths"]}
-    components = base["components"]
-    components["schemas"] |= _schemas(settings)
-    kinds = [f"urn:problem-type:{kind}" for kind in PROBLEMS]
-    components["schemas"]["Problem"]["properties"]["type"]["enum"] = kinds
+    schemas = base["components"]["schemas"]
+    schemas |= _schemas(settings)
+    schemas["Problem"]["properties"]["type"]["enum"] = [f"urn:problem-type:{kind}" for kind in PROBLEMS]
     if schemes := _security_schemes(settings):
-        components["securitySchemes"] = schemes
+        base["components"]["securitySchemes"] = schemes
     return base
 
 
@@ -110,26 +109,21 @@ def _prediction(settings: Settings) -> Json:
 
 def _security_schemes(settings: Settings) -> Json:
     about = {"iam": "AWS Signature Version 4, service execute-api", "cognito": "A token of the user pool"}
-    headers = {}
+    schemes = {}
     if settings.api.auth != "none":
-        headers["caller"] = ("Authorization", about[settings.api.auth])
+        schemes["caller"] = {"name": "Authorization", "description": about[settings.api.auth]}
     if settings.api.metering:
-        headers["key"] = ("x-api-key", "The API key that counts the calls")
-    return {
-        scheme: {"type": "apiKey", "in": "header", "name": name, "description": text}
-        for scheme, (name, text) in headers.items()
-    }
+        schemes["key"] = {"name": "x-api-key", "description": "The API key that counts the calls"}
+    return {scheme: {"type": "apiKey", "in": "header", **fields} for scheme, fields in schemes.items()}
 
 
 def _problems(settings: Settings) -> Json:
     """Return the responses by status of every problem that a documented call can get."""
-    impossible = {"not-found", "method-not-allowed"}
-    impossible |= {"unauthorized"} if settings.api.auth == "none" else set()
-    impossible |= set() if settings.api.calls_per_day else {"quota-used-up"}
+    possible = PROBLEMS.keys() - {"not-found", "method-not-allowed"}
+    possible -= {"unauthorized"} if settings.api.auth == "none" else set()
+    possible -= set() if settings.api.calls_per_day else {"quota-used-up"}
     responses: Json = {}
-    for kind, problem in PROBLEMS.items():
-        if kind in impossible:
-            continue
+    for kind, problem in ((kind, PROBLEMS[kind]) for kind in PROBLEMS if kind in possible):
         content = {"application/problem+json": {"schema": _ref("Problem")}}
         response = responses.setdefault(str(problem["status"]), {"description": "", "content": content})
         response["description"] += f"{'; ' if response['description'] else ''}{kind}: {problem['title']}"
