@@ -11,7 +11,7 @@ from local_aws.cloud import Cloud
 
 from ops.runs import Run, latest
 from tests.conftest import ROOT, WDBC, Deployed
-from tests.ops.typing import typed
+from tests.ops.typing import HEADER, ROWS, ran, typed
 
 pytestmark = pytest.mark.cloud
 DELETED = {
@@ -148,10 +148,7 @@ def test_the_logs_of_a_run_are_those_of_its_jobs(live: Deployed) -> None:
 
 
 def test_the_logs_of_a_failed_run_begin_with_its_cause(live: Deployed) -> None:
-    header = WDBC.read_text().splitlines()[0]
-    before = live.run("wdbc.csv", WDBC.read_bytes())
-    failed = live.run("bad.csv", f"{header}\nx\n".encode())
-    live.clear()
+    before, failed = ran(live, "wdbc.csv", *ROWS), ran(live, "bad.csv", "x")
     answer = typed("logs", failed.name)
     assert answer.code == 0
     assert answer.out.splitlines()[0].startswith("Preprocess: States.TaskFailed: bad.csv, row 2")
@@ -169,9 +166,8 @@ def test_a_run_does_not_differ_from_itself(live: Deployed) -> None:
 
 
 def test_upload_watch_predict_and_url_answer_in_json(live: Deployed, tmp_path: Path) -> None:
-    header, *rows = WDBC.read_text().splitlines()
     file = tmp_path / "again.csv"
-    file.write_text("\n".join([header, *rows[::-1]]))
+    file.write_text("\n".join([HEADER, *ROWS[::-1]]))
     live.clear()
     bucket = live.account.outputs["DataBucket"]
     assert typed("upload", str(file), "--json").document == {"uploaded": f"s3://{bucket}/raw/again.csv"}

@@ -1,18 +1,17 @@
 """The console in a real browser, over a live pipeline: what it shows, and that it shows it as it happens."""
 
-import http.client
-import json
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Page, sync_playwright
 
 from ops.console.server import Console
 from ops.runs import steps
-from tests.conftest import WDBC, Deployed
+from tests.conftest import Deployed
 from tests.ops.browser import FLAGS, PROGRAM, faults_of, needed
+from tests.ops.typing import ROWS, ran
 
 pytestmark = pytest.mark.cloud
 
@@ -44,14 +43,6 @@ def page(console: Console) -> Iterator[Page]:
         browser.close()
 
 
-def asked(console: Console, method: str, path: str, body: str = "", **headers: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", console.server_port, timeout=30)
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    return answer.status, json.loads(text) if answer.headers["Content-Type"] == "application/json" else text
-
-
 @needed
 def test_the_console_has_no_faults_in_a_browser(console: Console) -> None:
     shown: list[str] = []
@@ -77,10 +68,8 @@ def test_the_graph_opens_with_the_main_path_in_view_and_failures_folded(page: Pa
 
 @needed
 def test_the_graph_turns_state_by_state_during_a_run(live: Deployed, page: Page) -> None:
-    header, *rows = WDBC.read_text().splitlines()
     page.evaluate(WATCH)
-    run = live.run("seen.csv", "\n".join([header, *rows[1:], rows[0]]).encode())
-    live.clear()
+    run = ran(live, "seen.csv", *ROWS[1:], ROWS[0])
     assert run.outcome == "accepted", run
     page.wait_for_function("() => document.querySelector('[data-state=Done]').dataset.how === 'done'")
     turned = [tuple(each) for each in page.evaluate("window.turned")]
@@ -93,9 +82,7 @@ def test_the_graph_turns_state_by_state_during_a_run(live: Deployed, page: Page)
 
 @needed
 def test_a_failed_run_shows_its_cause_without_a_click(live: Deployed, page: Page) -> None:
-    header = WDBC.read_text().splitlines()[0]
-    live.run("wrong.csv", f"{header}\nx\n".encode())
-    live.clear()
+    ran(live, "wrong.csv", "x")
     page.wait_for_function("() => document.getElementById('cause').innerText.includes('wrong.csv, row 2')")
     assert page.locator("#failure").is_visible()
     assert page.locator("[data-state=Preprocess]").get_attribute("aria-label") == "Preprocess, failed"
@@ -116,15 +103,16 @@ def test_a_row_is_answered_and_the_report_is_inside(live: Deployed, page: Page) 
 
 
 def test_unknown_pages_and_runs_are_errors(console: Console) -> None:
-    assert asked(console, "GET", "/nothing")[0] == 404
-    status, answer = asked(console, "GET", "/logs?run=none-such&state=Train")
-    assert (status, answer["error"]) == (502, "no run's name begins with none-such: `ops runs` lists them")
+    assert requests.get(f"{console.url}nothing", timeout=30).status_code == 404
+    answer = requests.get(f"{console.url}logs?run=none-such&state=Train", timeout=30)
+    error = "no run's name begins with none-such: `ops runs` lists them"
+    assert (answer.status_code, answer.json()["error"]) == (502, error)
 
 
 def test_no_other_page_can_use_it(console: Console) -> None:
-    row = json.dumps({"row": "1"})
-    assert asked(console, "POST", "/predict", row, Content_Type="text/plain")[0] == 400
-    assert asked(console, "GET", "/definitions", Host="example.org")[0] == 403
-    status, answer = asked(console, "POST", "/predict", row, Content_Type="application/json")
-    assert status == 502
-    assert answer["error"].startswith("400")
+    predict, other = f"{console.url}predict", {"Host": "example.org"}
+    assert requests.post(predict, '{"row": "1"}', headers={"Content-Type": "text/plain"}, timeout=30).status_code == 400
+    assert requests.get(f"{console.url}definitions", headers=other, timeout=30).status_code == 403
+    answer = requests.post(predict, json={"row": "1"}, timeout=30)
+    assert answer.status_code == 502
+    assert answer.json()["error"].startswith("400")

@@ -11,9 +11,9 @@ from ops.report.coefficients import coefficients
 from ops.report.contents import Contents, contents
 from ops.report.page import page
 from ops.runs import Run
-from tests.conftest import WDBC, Deployed
+from tests.conftest import Deployed
 from tests.ops.browser import faults_of, needed
-from tests.ops.typing import typed
+from tests.ops.typing import ROWS, ran, typed
 
 pytestmark = pytest.mark.cloud
 
@@ -21,9 +21,7 @@ pytestmark = pytest.mark.cloud
 @pytest.fixture(scope="module")
 def compared(live: Deployed) -> Run:
     """A run that had a champion to be compared with."""
-    header, *rows = WDBC.read_text().splitlines()
-    run = live.run("compared.csv", "\n".join([header, *rows[::-1]]).encode())
-    live.clear()
+    run = ran(live, "compared.csv", *ROWS[::-1])
     assert run.outcome == "accepted", run
     return run
 
@@ -101,9 +99,7 @@ def test_the_report_has_no_faults_in_a_browser(document: Contents, tmp_path: Pat
 
 @needed
 def test_the_report_of_a_failed_run_begins_with_its_cause(live: Deployed, tmp_path: Path) -> None:
-    header = WDBC.read_text().splitlines()[0]
-    failed = live.run("failed.csv", f"{header}\nx\n".encode())
-    live.clear()
+    failed = ran(live, "failed.csv", "x")
     answer = typed("report", failed.name, "--out", str(tmp_path), "--json")
     path = Path(answer.document["report"])
     assert path == tmp_path / f"{failed.name}.html"

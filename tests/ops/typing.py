@@ -1,4 +1,4 @@
-"""Typing an `ops` command in this process, as a shell would run it."""
+"""Type an `ops` command in this process, as a shell would run it; run the pipeline on rows of its data."""
 
 import io
 import json
@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from ops.__main__ import main
+from ops.runs import Run
+from tests.conftest import WDBC, Deployed
+
+HEADER, *ROWS = WDBC.read_text().splitlines()
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,10 @@ def typed(*arguments: str) -> Answer:
         except SystemExit as ended:
             code = int(ended.code or 0)
     return Answer(code, out.getvalue(), err.getvalue())
+
+
+def ran(live: Deployed, name: str, *rows: str) -> Run:
+    """The run on a file of these rows; the file is deleted."""
+    run = live.run(name, "\n".join([HEADER, *rows]).encode())
+    live.clear()
+    return run
