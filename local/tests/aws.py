@@ -9,8 +9,6 @@ import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,13 +40,16 @@ def images(folder: Path) -> Path:
     return table
 
 
-@dataclass
 class Aws:
     """A local AWS and its resources. Keywords in CamelCase are members of the request."""
 
-    cloud: Cloud
-
-    def __post_init__(self) -> None:
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        services = ("sagemaker", "sagemaker-runtime", "s3", "stepfunctions")
+        self.sagemaker, self.runtime, self.s3, self.states = map(self.client, services)
+        self.runtime_once = self.client("sagemaker-runtime", retries={"total_max_attempts": 1})
+        self.bucket = "things"
+        self.s3.create_bucket(Bucket=self.bucket)
         with suppress(ClientError):  # it exists
             self.role("anyone", ["sagemaker", "states"], EVERYTHING)
 
@@ -57,27 +58,6 @@ class Aws:
     ) -> Any:
         session = boto3.Session(*keys, region_name=region)
         return session.client(service, endpoint_url=self.cloud.endpoint_url, config=Config(**config))  # type: ignore[call-overload]
-
-    @cached_property
-    def sagemaker(self) -> Any:
-        return self.client("sagemaker")
-
-    @cached_property
-    def runtime(self) -> Any:
-        return self.client("sagemaker-runtime")
-
-    @cached_property
-    def runtime_once(self) -> Any:
-        """A client that does not retry."""
-        return self.client("sagemaker-runtime", retries={"total_max_attempts": 1})
-
-    @cached_property
-    def s3(self) -> Any:
-        return self.client("s3")
-
-    @cached_property
-    def states(self) -> Any:
-        return self.client("stepfunctions")
 
     # IAM
 
@@ -103,11 +83,6 @@ class Aws:
         return self.client(service, self.user_keys(*statements))
 
     # S3 and logs
-
-    @cached_property
-    def bucket(self) -> str:
-        self.s3.create_bucket(Bucket="things")
-        return "things"
 
     def put(self, key: str, body: bytes | str) -> str:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
