@@ -80,13 +80,13 @@ class Autoscaling:
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Delete all targets and policies."""
         self._targets.clear()
         self._policies.clear()
 
     def _check(self, key: str, name: str, request: Document) -> None:
         if name not in self._operations:
-            raise UnknownOperationException(f"The local Application Auto Scaling knows {', '.join(self._operations)}.")
+            raise UnknownOperationException(f"Use one of the local operations: {', '.join(self._operations)}.")
         shapes.check(self._model.operation_model(name).input_shape, request)
         if (request["ServiceNamespace"], request.get("ScalableDimension", DIMENSION)) != (NAMESPACE, DIMENSION):
             raise ValidationException(f"Locally only {DIMENSION} is scalable.")

@@ -2,7 +2,7 @@
 
 The server starts one reaper and alone holds the write end of its standard input. Each child runs in a process group
 of its own, whose number the server sends to the reaper. At the server's end, whatever its cause, the kernel closes the
-pipe. The reaper reads the end of file and kills the groups that it knows and the server's own group, that of
+pipe. The reaper reads the end of file and kills the groups that it received and the server's own group, that of
 ministack's Lambda workers. Unlike Linux's parent-death signal this works on macOS too.
 """
 

@@ -1,4 +1,4 @@
-"""The local AWS's one process: ministack's ASGI application with our SageMaker service, on a socket it is handed.
+"""The local AWS's one process: ministack's ASGI application with our SageMaker service, on an inherited socket.
 
 Started by local_aws.cloud, which also sets the environment. Holds the lock on `<home>/aws.pid` until it ends.
 """

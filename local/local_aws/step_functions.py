@@ -1,4 +1,4 @@
-"""What ministack's Step Functions lacks: SageMaker's tasks, nested executions, IAM of the machine's role, AWS's limits.
+"""Extends ministack's Step Functions: SageMaker's tasks, nested executions, IAM of the machine's role, AWS's limits.
 
 A method of Executions wraps one function of ministack's, which is its first argument. ministack_adapter/install.py
 binds them.

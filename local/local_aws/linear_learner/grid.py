@@ -1,4 +1,4 @@
-"""What `auto` becomes once the data is known, and the grid of packed models."""
+"""The values of `auto` for the given data, and the grid of packed models."""
 
 import itertools
 import math

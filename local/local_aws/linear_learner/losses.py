@@ -1,4 +1,4 @@
-"""Losses of packed models: how far scores are from the labels, and which way to go.
+"""Losses of packed models, and their derivatives by the scores.
 
 Scores are z of shape (rows, outputs, models): one output, or one a class. Labels are y of shape (rows,). Each function
 gives the loss (rows, models) and its derivative by z (rows, outputs, models).

@@ -1,4 +1,4 @@
-"""Many linear models trained as one: their weights side by side, one matrix product a batch for all of them.
+"""Many linear models trained as one: their weights side by side, one matrix product per batch for all of them.
 
 Model packing: Liberty et al., "Elastic Machine Learning Algorithms in Amazon SageMaker", SIGMOD 2020.
 """

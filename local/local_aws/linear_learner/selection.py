@@ -1,4 +1,4 @@
-"""Which of the packed models is kept, and from which score on a row counts as positive.
+"""Selection of a packed model, and of the threshold from which a row is positive.
 
 What differs by less than a standard error counts as equal (the one-standard-error rule of Breiman et al.,
 "Classification and Regression Trees"): among equals the cut nearest to an even chance is taken, and the model of the

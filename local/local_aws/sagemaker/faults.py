@@ -1,4 +1,4 @@
-"""Faults on order, for tests: what is asked for goes wrong as it would on AWS.
+"""Injected faults, for tests: each has the same effect as on AWS.
 
 Asked for by POST with the header `X-Amz-Target: SageMaker.LocalFaults`. The body is a list of
 `{"on": …, "fault": …, "name": "*", "times": 1}`, in place of all that was asked for before; without a body nothing

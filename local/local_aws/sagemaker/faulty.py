@@ -1,4 +1,4 @@
-"""The program that runs in place of a container's when a fault is asked for: `faulty.py <fault> <port>`.
+"""The program that runs in place of a container's when a fault is requested: `faulty.py <fault> <port>`.
 
 Runs on its own (`python -I`), so it imports nothing of ours.
 """

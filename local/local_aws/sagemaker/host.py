@@ -1,4 +1,4 @@
-"""What the service has of the machine it runs on: folders, settings, children, S3 and CloudWatch Logs."""
+"""The service's resources on this machine: folders, settings, children, S3 and CloudWatch Logs."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Objects in and out of sandboxes."""
+"""Transfer of objects to and from sandboxes."""
 
 import hashlib
 import json

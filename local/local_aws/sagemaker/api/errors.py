@@ -1,4 +1,4 @@
-"""What the service answers when it refuses, named and worded as AWS does (the codes are those of the API models)."""
+"""The errors of the service, with AWS's names and messages (the codes are those of the API models)."""
 
 from typing import Any
 

@@ -95,7 +95,7 @@ class SageMaker:
         operation = self._operations.get(name)
         if operation is None:
             known = ", ".join(sorted(self._operations))
-            raise errors.UnknownOperationException(f"The local SageMaker does not know '{name}'. It knows: {known}.")
+            raise errors.UnknownOperationException(f"The local SageMaker has no '{name}'. Use one of: {known}.")
         model = self.host.model.operation_model(name)
         shapes.check(model.input_shape, request)
         self.host.faults.refuse(name, request)

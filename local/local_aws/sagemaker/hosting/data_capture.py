@@ -1,4 +1,4 @@
-"""Data capture: an endpoint's requests and answers as JSON lines in S3, written behind the requests' backs."""
+"""Data capture: an endpoint's requests and answers as JSON lines in S3, written in the background."""
 
 import base64
 import json

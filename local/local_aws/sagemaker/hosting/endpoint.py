@@ -1,4 +1,4 @@
-"""Endpoints: created, updated blue/green, deleted, and asked."""
+"""Endpoints: creation, blue/green updates, deletion and invocation."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""The running instances behind one endpoint config: what traffic can be sent to, drained and ended as a whole."""
+"""The running instances behind one endpoint config: they receive traffic, drain and end together."""
 
 import http.client
 import logging

@@ -1,4 +1,4 @@
-"""A model's container as an HTTP server on a free port: started, pinged, asked."""
+"""A model's container as an HTTP server on a free port: started, pinged, invoked."""
 
 import http.client
 import socket

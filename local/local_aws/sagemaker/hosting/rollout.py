@@ -1,4 +1,4 @@
-"""Deployment guardrails: how traffic goes over from the old fleet (blue) to the new one (green), and back.
+"""Deployment guardrails: traffic shifts from the old fleet (blue) to the new one (green), or is rolled back.
 
 Source: "Blue/Green Hosting" and "Auto-Rollback Configuration and Monitoring" in the SageMaker AI developer guide.
 """

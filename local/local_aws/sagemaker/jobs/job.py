@@ -1,4 +1,4 @@
-"""What processing, training and transform jobs share: a thread, containers, stopping, time limits and their end."""
+"""The common parts of processing, training and transform jobs: thread, containers, stop, time limits and end."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Lines of containers on their way to CloudWatch Logs."""
+"""Transfer of containers' output lines to CloudWatch Logs."""
 
 import logging
 import queue

@@ -1,4 +1,4 @@
-"""Batch transform jobs: the model's container is asked for each object's records (CreateTransformJob's API page)."""
+"""Batch transform jobs: the model's container scores each object's records (CreateTransformJob's API page)."""
 
 import gzip
 import http.client
