@@ -8,7 +8,6 @@ import requests
 from playwright.sync_api import Page, sync_playwright
 
 from ops.console.server import Console
-from ops.runs import steps
 from tests.conftest import Deployed
 from tests.ops.browser import FLAGS, PROGRAM, faults_of, needed
 from tests.ops.typing import ROWS, ran
@@ -73,11 +72,11 @@ def test_the_graph_turns_state_by_state_during_a_run(live: Deployed, page: Page)
     assert run.outcome == "accepted", run
     page.wait_for_function("() => document.querySelector('[data-state=Done]').dataset.how === 'done'")
     turned = [tuple(each) for each in page.evaluate("window.turned")]
-    visited = [step.state for step in steps(live.account, run)]
-    for state in JOBS:
-        assert turned.index((state, "running")) < turned.index((state, "done")), turned
-    order = [state for state, how in turned if how == "running" and state in visited]
-    assert [state for state in order if state in JOBS] == JOBS
+    assert [state for state, how in turned if how == "done" and state in JOBS] == JOBS
+    # A job of 0.2 s may end between two snapshots; those that were seen running were done after it.
+    seen = [state for state, how in turned if how == "running" and state in JOBS]
+    assert seen, turned
+    assert all(turned.index((state, "running")) < turned.index((state, "done")) for state in seen)
 
 
 @needed
