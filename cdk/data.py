@@ -70,10 +70,11 @@ class DataStore(Construct):
         """Allow EBS to use the key (SageMaker Developer Guide, execution roles: "volume KMS key")."""
         return allow("kms:CreateGrant", self.key.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
-    def use_key(self, *services: str) -> iam.PolicyStatement:
+    def use_key(self, *services: str, write: bool = True) -> iam.PolicyStatement:
         """Allow the use of the key through services, which use it in their caller's name."""
         through = {"StringEquals": {"kms:ViaService": [self.service(name) for name in services]}}
-        return allow("kms:Decrypt kms:GenerateDataKey", self.key.key_arn, where=through)
+        actions = "kms:Decrypt kms:GenerateDataKey" if write else "kms:Decrypt"
+        return allow(actions, self.key.key_arn, where=through)
 
     def service(self, name: str) -> str:
         """Return the host name of a service in the stack's region, as the condition kms:ViaService has it."""

@@ -49,7 +49,7 @@ def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
             allow("s3:GetObject", files("runs/*/drift/summary.json")),
             invoke(window),
             invoke(*parts.finish.functions.values()),
-            data.use_key("s3"),
+            data.use_key("s3", write=False),
             put_metrics("StringEquals", f"{project}/drift"),
         ],
     )

@@ -33,6 +33,6 @@ class Lease(Construct):
             allowed=[
                 allow("dynamodb:GetItem dynamodb:UpdateItem", self.table.table_arn),
                 *granted(self, "lease", project),
-                data.use_key("dynamodb"),
+                data.use_key("dynamodb", write=False),
             ],
         )

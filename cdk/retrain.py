@@ -31,6 +31,6 @@ def retrain_machine(
             invoke(parts.lease.function, parts.live.function),
             invoke(*parts.finish.functions.values()),
             allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/evaluation/evaluation.json")),
-            data.use_key("s3"),
+            data.use_key("s3", write=False),
         ],
     )

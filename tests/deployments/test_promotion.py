@@ -149,16 +149,17 @@ def turn(world: World, execution: str) -> tuple[Any, Any]:
         for event in world.history(execution)
         if "stateEnteredEventDetails" in event
     }
-    return at["FindChampion"], at["Finish"]
+    return at["DescribePackage" if "DescribePackage" in at else "FindChampion"], at["Finish"]
 
 
-def test_two_runs_take_turns(shipped: World) -> None:
+def test_two_runs_and_a_rollback_take_turns(shipped: World) -> None:
     assert shipped.run().outcome == "accepted"
     old = shipped.live()
     with Traffic(shipped.deployed) as traffic:
+        deployment = rollback.start(shipped.account)
         both = [shipped.ended(execution) for execution in [shipped.by_hand(), shipped.by_hand()]]
-    assert [run.outcome for run in both] == ["accepted", "accepted"]
-    turns = sorted(turn(shipped, run.arn) for run in both)
+    assert [run.outcome for run in (*both, shipped.ended(deployment))] == ["accepted"] * 3
+    turns = sorted(turn(shipped, execution) for execution in (deployment, *(run.arn for run in both)))
     assert all(before[1] <= after[0] for before, after in pairwise(turns))
     assert traffic.failed == []
     assert shipped.live() != old
