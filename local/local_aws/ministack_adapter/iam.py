@@ -7,6 +7,7 @@ resource that a stack encrypts with a customer's key needs an action of KMS, too
 import json
 import os
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from typing import Any
 from local_aws.iam import Access, Credentials, Need
 from local_aws.ministack_adapter import inner, wrap
 
-EVALUATOR, RESPONSES = "ministack.core.iam_evaluator", "ministack.core.responses"
+ACTIONS, EVALUATOR = "ministack.core.iam_actions", "ministack.core.iam_evaluator"
+RESPONSES = "ministack.core.responses"
 IAM, STS = "ministack.services.iam", "ministack.services.sts"
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (EVALUATOR, "enforce"): ("access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"),
     (EVALUATOR, "resolve_principal"): ("access_key_id", "account_id", "credential"),
     (EVALUATOR, "pin_request_origin"): ("source_ip", "secure_transport"),
+    (ACTIONS, "extract_resource_arn"): (
+        *("service", "method", "path", "headers", "body", "query_params", "region", "account_id"),
+    ),
     (RESPONSES, "get_account_id"): (),
     (RESPONSES, "get_region"): (),
     (IAM, "_roles"): object,
@@ -45,6 +50,7 @@ def access(home: Path) -> Access:
 def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
     """Record every decision, and ask for keys; `stack_types` are CloudFormation's handlers by type."""
     wrap(EVALUATOR, {"enforce": partial(_enforce, recording)})
+    wrap(ACTIONS, {"extract_resource_arn": _resource_arns})
     for kind in ENCRYPTED:
         handlers = stack_types[kind]
         handlers["create"] = partial(_note_key, handlers["create"], 1)
@@ -74,14 +80,28 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
 ) -> Any:
     principal = inner(EVALUATOR, "resolve_principal")(key or "", _account())
     role = getattr(principal, "arn", "").partition(":assumed-role/")[2].partition("/")[0]
-    asked = [(action, service, resource_arn, service_context), *_of_keys(action, service, region, resource_arn)]
-    for each in asked if getattr(principal, "policies", None) is not None else asked[:1]:
+    asked = [(action, service, resource, service_context) for resource in resource_arn.split()]
+    if getattr(principal, "policies", None) is not None:
+        asked += _of_keys(action, service, region, resource_arn)
+    for each in asked:
         denied = original(key, each[0], each[1], region, resource_arn=each[2], service_context=each[3])
         if role:
             made.record(role, each[0], each[2], denied is None)
         if denied is not None:
             return denied
     return None
+
+
+def _resource_arns(original: Any, service: str, *request: Any) -> str:
+    """The ARN of what a request is for; of the alarms that DescribeAlarms names, which ministack does not read, all."""
+    *_, body, query, region, account = request
+    if service == "monitoring":
+        names = [value[0] for key, value in sorted(query.items()) if key.startswith("AlarmNames.member.")]
+        with suppress(ValueError, AttributeError):
+            names = names or json.loads(body).get("AlarmNames", [])
+        if names:
+            return " ".join(f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" for name in names)
+    return str(original(service, *request))
 
 
 def _of_keys(action: str, service: str, region: str, resource: str) -> list[tuple[str, str, str, dict[str, str]]]:
