@@ -83,12 +83,12 @@ def owner(live: Deployed) -> str:
 def rolled_back(live: Deployed) -> list[str]:
     """The same of a model that answers 500 once it is live: the run names the alarm that rolled it back."""
     world = World(live, queue="")
-    world.order({"on": "Endpoint", "fault": "Answers500"})
+    world.inject({"on": "Endpoint", "fault": "Answers500"})
     arn, consumer = world.by_hand(), Consumer(live)
     row = json.dumps({"instances": [list(live.account.settings.endpoint.golden[0].row)]})
     while (run := runs.describe(live.account, arn)).running:
         consumer.post("/predictions", row)
-    world.order()
+    world.inject()
     return [] if 'alarms in ALARM: ["' in str(run.outcome) else [f"no alarm is named: {run.outcome}"]
 
 

@@ -18,21 +18,20 @@ def marked(case: Case) -> object:
 def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     world = guarded
     old = world.live()
-    world.order(*({**one, "name": one["name"].format(old=old)} for one in case.faults))
+    world.inject(*({"times": 1, **one, "name": one.get("name", "*").format(old=old)} for one in case.faults))
     traffic = Traffic(world.deployed)
     if case.asked:
         traffic.__enter__()
     try:
         execution = world.start(case.body())
-        if case.during is not None:
-            case.during(world, execution)
+        case.disturb(world, execution)
         run = world.ended(execution)
         sent = world.notification(execution)
         world.settled()
     finally:
         if case.asked:
             traffic.__exit__()
-        struck = world.order()
+        struck = world.inject()
     print(run, sent, struck, traffic.failed, sep="\n")
 
     assert sent["outcome"] == case.outcome

@@ -153,7 +153,7 @@ class Promotion(RuleBasedStateMachine):
 
     def go_wrong(self, fault: tuple[str, str, int]) -> None:
         on, kind, times = fault
-        self.world.order({"on": on, "fault": kind, "times": times})
+        self.world.inject({"on": on, "fault": kind, "times": times})
 
     def start_by_hand(self, _: None) -> None:
         self.started.append(self.world.by_hand())
@@ -197,7 +197,7 @@ class Promotion(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.finish(None)
-        self.world.order()
+        self.world.inject()
         self.world.settled()
         self.no_two_at_once()
         self.nothing_older_is_live()
@@ -327,7 +327,7 @@ def test_it_finds_a_fault_that_is_planted_in_the_state_machine(
         pytest.raises(AssertionError, match=expected),
     ):
         explore(small, 100)
-    small.order()
+    small.inject()
     small.settled()
     small.add("data.json", json.dumps(GOOD).encode())
     assert small.ended(small.by_hand()).outcome == "accepted"

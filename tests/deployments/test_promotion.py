@@ -112,7 +112,7 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
 
 def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> None:
     good = shipped.run()
-    shipped.order({"on": "Endpoint", "fault": "CapacityError"})
+    shipped.inject({"on": "Endpoint", "fault": "CapacityError"})
     bad = shipped.run(data(ROWS[1:]))
     notification = shipped.notification(bad.arn)
     assert (notification["outcome"], notification["error"]) == ("rolled back", "RolledBack")

@@ -160,7 +160,7 @@ def nothing_live(guarded: World) -> Iterator[World]:
     guarded.account.sagemaker.delete_endpoint(EndpointName=guarded.endpoint)
     wait_for(lambda: True if not guarded.live() else None)
     yield guarded
-    guarded.order()
+    guarded.inject()
     again = guarded.run()
     assert again.outcome == "accepted"
     at_rest(guarded)
@@ -178,7 +178,7 @@ def test_a_first_model_that_fails_leaves_nothing_in_the_way_of_the_next(
     nothing_live: World, name: str, kind: str, error: str, cause: str
 ) -> None:
     world = nothing_live
-    world.order({"on": "Endpoint", "fault": kind})
+    world.inject({"on": "Endpoint", "fault": kind})
     with Traffic(world.deployed) as traffic:
         run = world.run()
     notification = world.notification(run.arn)

@@ -55,10 +55,12 @@ def relabelled(every: int) -> bytes:
     """The data with the label of every nth row turned around."""
     turned = {"M": "B", "B": "M"}
     split = [row.split(",", 2) for row in ROWS]
-    return data([
-        ",".join([first, turned[label] if number % every == 0 else label, rest])
-        for number, (first, label, rest) in enumerate(split)
-    ])  # fmt: skip
+    return data(
+        [
+            ",".join([first, turned[label] if number % every == 0 else label, rest])
+            for number, (first, label, rest) in enumerate(split)
+        ]
+    )
 
 
 class Traffic:
@@ -112,12 +114,14 @@ class World:
 
     # --- actions
 
-    def order(self, *faults: dict[str, Any]) -> list[dict[str, str]]:
+    def inject(self, *faults: dict[str, Any]) -> list[dict[str, str]]:
         """Faults of the local SageMaker in place of those before; what has struck until now."""
         request = urllib.request.Request(
-            self.deployed.cloud.endpoint_url, data=json.dumps(faults).encode(), method="POST",
+            self.deployed.cloud.endpoint_url,
+            data=json.dumps(faults).encode(),
+            method="POST",
             headers={"X-Amz-Target": "SageMaker.LocalFaults", "Content-Type": "application/json"},
-        )  # fmt: skip
+        )
         before = urllib.request.Request(request.full_url, data=b"", method="POST", headers=dict(request.headers))
         with urllib.request.urlopen(before) as answer:
             struck: list[dict[str, str]] = json.load(answer)["struck"]
@@ -151,9 +155,12 @@ class World:
 
     def give_lease(self, owner: str) -> None:
         self.deployed.client("dynamodb").update_item(
-            TableName=self.account.outputs["Lease"], Key={"endpoint": {"S": self.endpoint}}, UpdateExpression="SET #o = :o",
-            ExpressionAttributeNames={"#o": "owner"}, ExpressionAttributeValues={":o": {"S": owner}},
-        )  # fmt: skip
+            TableName=self.account.outputs["Lease"],
+            Key={"endpoint": {"S": self.endpoint}},
+            UpdateExpression="SET #o = :o",
+            ExpressionAttributeNames={"#o": "owner"},
+            ExpressionAttributeValues={":o": {"S": owner}},
+        )
 
     def stop(self, execution: str) -> None:
         self.account.states.stop_execution(executionArn=execution, error="Aborted", cause="by a person")
