@@ -32,12 +32,11 @@ help: ## list the targets
 INSTALLED := $(VENV)/.installed
 CDK_INSTALLED := node_modules/.installed
 
-$(INSTALLED): requirements.txt local/pyproject.toml
+$(INSTALLED): requirements.txt pyproject.toml local/pyproject.toml
 	@echo "installing the Python packages into $(VENV) ..."
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv 2>/dev/null; }
 	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
-	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable ./local
-	@printf '#!/bin/sh\nPYTHONPATH=%s exec %s -m ops "$$@"\n' "$(CURDIR)" "$(PY)" >$(VENV)/bin/ops && chmod +x $(VENV)/bin/ops
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable . --editable ./local
 	@touch $@
 
 $(CDK_INSTALLED): package-lock.json $(INSTALLED)
