@@ -33,7 +33,7 @@ def observed(live: Deployed, number: int) -> list[str]:
     """The visible faults of an upload, of posted rows, of two runs at once, of a rollback and of an aborted run."""
     for function in live.client("lambda").list_functions()["Functions"]:  # a new process, which remembers nothing
         live.client("lambda").update_function_configuration(
-            FunctionName=function["FunctionName"], Description=str(number)
+            FunctionName=function["FunctionName"], MemorySize=600 + number
         )
     before = live.executions()
     live.put("data.csv", "\n".join([HEADER, *ROWS[number % 7 :]]).encode())
