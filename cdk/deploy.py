@@ -4,7 +4,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from cdk.permissions import allow, autoscale, granted, invoke, pass_role
+from cdk.permissions import allow, granted, invoke, pass_role
 from cdk.state_machine import Parts, state_machine
 from pipeline import deploy
 
@@ -20,7 +20,7 @@ def deploy_machine(scope: Construct, parts: Parts, predict: lambda_.IFunction) -
         ports={"PredictFunction": predict.function_arn},
         allowed=[
             *granted(scope, "change_endpoint", parts.project),
-            *(autoscale(scope, parts.project) if parts.settings.endpoint.autoscaled else []),
+            *(granted(scope, "autoscale", parts.project) if parts.settings.endpoint.autoscaled else []),
             *granted(scope, "deploy", parts.project),
             pass_role(parts.jobs.role),
             invoke(parts.lease.function, live.function, live.cleanup, predict),

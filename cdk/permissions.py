@@ -1,60 +1,17 @@
 """The permissions of the stack's roles: every action by name, every resource by its narrowest ARN."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import IConstruct
 
-RESOURCES = {
-    "bus": ("events:event-bus", "default"),
-    "config": ("sagemaker:endpoint-config", "{project}-*"),
-    "deployments": ("states:execution", "{project}-deploy:*"),
-    "endpoint": ("sagemaker:endpoint", "{project}"),
-    "group": ("sagemaker:model-package-group", "{project}"),
-    "model": ("sagemaker:model", "{project}-*"),
-    "nested-rule": ("events:rule", "StepFunctionsGetEventsForStepFunctionsExecutionRule"),
-    "package": ("sagemaker:model-package", "{project}/*"),
-    "runs": ("states:execution", "{project}-retrain:*"),
-}
-"""The kind and the name of each resource that GRANTS names."""
+PERMISSIONS = Path(__file__).with_name("permissions.toml")
 FOLLOW = "events:PutTargets events:PutRule events:DescribeRule"
 """Step Functions follows what a `.sync` integration started by a rule that it manages itself."""
-DESCRIBE_ENDPOINT = [("sagemaker:DescribeEndpoint", "endpoint"), ("sagemaker:DescribeEndpointConfig", "config")]
-GRANTS = {
-    "predict": [
-        ("sagemaker:InvokeEndpoint sagemaker:DescribeEndpoint", "endpoint"),
-        # The answer names the model: the endpoint config's tags name its package.
-        ("sagemaker:ListTags", "config"),
-        ("sagemaker:DescribeModelPackage", "package"),
-    ],
-    "lease": [("states:DescribeExecution", "runs deployments")],  # the owner is known only at run time
-    "endpoint": DESCRIBE_ENDPOINT,
-    "cleanup": [
-        ("sagemaker:ListEndpointConfigs sagemaker:ListModels", "*"),  # they have no resource
-        ("sagemaker:DescribeEndpoint", "endpoint"),
-        ("sagemaker:DeleteEndpointConfig", "config"),
-        ("sagemaker:DeleteModel", "model"),
-    ],
-    "finish": [("events:PutEvents", "bus")],
-    "drift_window": [*DESCRIBE_ENDPOINT, ("sagemaker:DescribeModel", "model")],
-    "retrain": [("sagemaker:CreateModel", "model"), ("sagemaker:CreateModelPackage", "group package")],
-    "approval": [("sagemaker:UpdateModelPackage", "package")],
-    # `startExecution.sync:2` (Step Functions Developer Guide, "Manage nested executions").
-    "nested": [("states:DescribeExecution states:StopExecution", "deployments"), (FOLLOW, "nested-rule")],
-    "change_endpoint": [
-        ("sagemaker:CreateEndpointConfig sagemaker:AddTags", "config"),
-        # CreateEndpoint and UpdateEndpoint are authorised on the endpoint and on its config.
-        ("sagemaker:CreateEndpoint sagemaker:UpdateEndpoint", "endpoint config"),
-        ("sagemaker:DeleteEndpoint", "endpoint"),
-    ],
-    "deploy": [
-        ("sagemaker:CreateModel", "model"),
-        ("sagemaker:DescribeModelPackage sagemaker:UpdateModelPackage", "package"),
-    ],
-}
-"""The actions and the resources of each role's statements; statements with conditions are below."""
 Conditions = Mapping[str, Mapping[str, str | Sequence[str]]]
 
 
@@ -74,9 +31,13 @@ def allow(actions: str, *resources: str, where: Conditions | None = None) -> iam
 
 
 def granted(scope: IConstruct, role: str, project: str) -> list[iam.PolicyStatement]:
-    """Return the statements of GRANTS for a role."""
-    arns = {key: arn(scope, kind, name.format(project=project)) for key, (kind, name) in RESOURCES.items()}
-    return [allow(actions, *(arns.get(key, key) for key in keys.split())) for actions, keys in GRANTS[role]]
+    """Return the statements of permissions.toml for a role or a task."""
+    table = tomllib.loads(PERMISSIONS.read_text(encoding="utf-8").replace("{project}", project))
+    arns = {"*": "*", **{name: arn(scope, **parts) for name, parts in table["resources"].items()}}
+    return [
+        allow(each["actions"], *(arns[name] for name in each["on"].split()), where=each.get("where"))
+        for each in table["statements"][role]
+    ]
 
 
 def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
@@ -96,35 +57,6 @@ def run_jobs(scope: IConstruct, project: str, *kinds: str) -> list[iam.PolicySta
         for kind in kinds
     ]
     return [*jobs, allow(FOLLOW, *rules)]
-
-
-def autoscale(scope: IConstruct, project: str) -> list[iam.PolicyStatement]:
-    """Allow the autoscaling of the endpoint's variant, and what Application Auto Scaling tries in its caller's name.
-
-    The latter is SageMaker's list ("Auto scaling prerequisites"). CloudWatch is tried without naming an alarm
-    (Application Auto Scaling User Guide, "Permissions validation for API calls on target resources").
-    """
-    service = "sagemaker.application-autoscaling.amazonaws.com"
-    linked = f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-    variants = {
-        "application-autoscaling:service-namespace": "sagemaker",
-        "application-autoscaling:scalable-dimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-    return [
-        # Application Auto Scaling generates the id of a target; the conditions restrict it to variants.
-        allow(
-            "application-autoscaling:RegisterScalableTarget application-autoscaling:PutScalingPolicy",
-            arn(scope, "application-autoscaling:scalable-target", "*"),
-            where={"StringEquals": variants},
-        ),
-        allow(
-            "iam:CreateServiceLinkedRole",
-            arn(scope, "iam:role", linked, region=""),
-            where={"StringEquals": {"iam:AWSServiceName": service}},
-        ),
-        allow("sagemaker:UpdateEndpointWeightsAndCapacities", arn(scope, "sagemaker:endpoint", project)),
-        allow("cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms cloudwatch:PutMetricAlarm", "*"),
-    ]
 
 
 def pass_role(role: iam.IRole) -> iam.PolicyStatement:
