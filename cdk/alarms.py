@@ -11,16 +11,12 @@ Label = tuple[str | None, str | None]
 
 
 def alarm(
-    scope: Construct,
-    construct_id: str,
-    metric: cloudwatch.IMetric,
-    threshold: float = 1,
-    labelled: Label = (None, None),
+    scope: Construct, name: str, metric: cloudwatch.IMetric, threshold: int = 1, labelled: Label = (None, None)
 ) -> cloudwatch.Alarm:
-    """Return the alarm, by default with a name that CloudFormation makes."""
+    """Return the alarm whose construct has this name; without a label, CloudFormation makes the alarm's name."""
     return cloudwatch.Alarm(
         scope,
-        construct_id,
+        name,
         metric=metric,
         threshold=threshold,
         evaluation_periods=1,
@@ -36,7 +32,7 @@ def label(project: str, name: str, meaning: str) -> Label:
 
 
 def endpoint_metric(
-    project: str, name: str, statistic: str, *, namespace: str = "AWS/SageMaker", period: Duration | None = None
+    project: str, name: str, statistic: str, namespace: str = "AWS/SageMaker", period: Duration | None = None
 ) -> cloudwatch.Metric:
     """Return a metric of the endpoint, which has the project's name."""
     variant = {"EndpointName": project, "VariantName": VARIANT}

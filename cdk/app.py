@@ -18,25 +18,20 @@ FLAGS = {
 """CDK feature flags that the template depends on; here rather than in cdk.json, so that tests see them too."""
 
 
-def build(settings: Settings, *, region: str, account: str | None = None, out: Path | None = None) -> aws_cdk.App:
-    """Return the pipeline's app, not synthesised yet."""
-    return app_of(PipelineStack, settings, region=region, account=account, out=out)
-
-
-def app_of(
-    kind: Callable[..., aws_cdk.Stack],
+def build(
     settings: Settings,
-    suffix: str = "",
     *,
     region: str,
-    account: str | None,
-    out: Path | None,
+    account: str | None = None,
+    out: Path | None = None,
+    stack: Callable[..., aws_cdk.Stack] = PipelineStack,
+    suffix: str = "",
 ) -> aws_cdk.App:
     """Return an app with one stack, `{project}{suffix}`, which cdk-nag checks when it is synthesised."""
     app = aws_cdk.App(context=FLAGS, outdir=str(out) if out else None, analytics_reporting=False)
     project, environment = settings.project.name, aws_cdk.Environment(account=account, region=region)
-    stack = kind(app, f"{project}{suffix}", settings, env=environment)
-    add_checks(app, stack, "delivery" if suffix else "pipeline", project)
+    made = stack(app, f"{project}{suffix}", settings, env=environment)
+    add_checks(app, made, "delivery" if suffix else "pipeline", project)
     return app
 
 

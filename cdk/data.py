@@ -1,5 +1,6 @@
 """The data: the key that encrypts everything, and the bucket of uploads and runs."""
 
+from functools import partial
 from typing import cast
 
 from aws_cdk import Duration, RemovalPolicy, Stack
@@ -17,39 +18,26 @@ class DataStore(Construct):
     def __init__(self, scope: Construct, construct_id: str, removal: RemovalPolicy) -> None:
         super().__init__(scope, construct_id)
         self.key = kms.Key(self, "Key", enable_key_rotation=True, removal_policy=removal)
-        days = Duration.days
-        self.logs = s3.Bucket(
-            self,
-            "AccessLogs",
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            # Server access logs can be delivered to a bucket with S3-managed keys only (S3 User Guide).
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            enforce_ssl=True,
-            lifecycle_rules=[s3.LifecycleRule(expiration=days(90))],
-            removal_policy=removal,
-        )
-        lifecycle = s3.LifecycleRule(
-            abort_incomplete_multipart_upload_after=days(7), noncurrent_version_expiration=days(90)
-        )
-        self.bucket = s3.Bucket(
-            self,
+        closed = s3.BlockPublicAccess.BLOCK_ALL
+        bucket = partial(s3.Bucket, self, block_public_access=closed, enforce_ssl=True, removal_policy=removal)
+        rule, days = s3.LifecycleRule, Duration.days(90)
+        # Server access logs can be delivered to a bucket with S3-managed keys only (S3 User Guide).
+        managed = s3.BucketEncryption.S3_MANAGED
+        self.logs = bucket("AccessLogs", encryption=managed, lifecycle_rules=[rule(expiration=days)])
+        uploads = rule(abort_incomplete_multipart_upload_after=Duration.days(7), noncurrent_version_expiration=days)
+        self.bucket = bucket(
             "Bucket",
             versioned=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             encryption=s3.BucketEncryption.KMS,
             encryption_key=self.key,
             bucket_key_enabled=True,
-            enforce_ssl=True,
             server_access_logs_bucket=self.logs,
             server_access_logs_prefix="data/",
-            lifecycle_rules=[lifecycle],
-            removal_policy=removal,
+            lifecycle_rules=[uploads],
         )
         # `event_bridge_enabled` would do this by a custom resource with a Lambda and a role of its own.
         resource = cast("s3.CfnBucket", self.bucket.node.default_child)
-        resource.add_property_override(
-            "NotificationConfiguration.EventBridgeConfiguration", {"EventBridgeEnabled": True}
-        )
+        resource.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
 
     def for_jobs(self, raw: str) -> list[iam.PolicyStatement]:
         """Allow jobs and the endpoint to read the uploads, read and write the runs, and write the data capture."""

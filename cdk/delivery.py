@@ -3,7 +3,6 @@
 It is an app and a stack of its own. `make delivery` deploys it once, manually, because it cannot deploy itself.
 """
 
-from pathlib import Path
 from typing import Any
 
 import aws_cdk
@@ -14,7 +13,7 @@ from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from cdk.app import app_of, synthesise
+from cdk import app
 from cdk.data import DataStore
 from cdk.functions import log_group
 from cdk.permissions import allow, arn
@@ -109,12 +108,12 @@ class DeliveryStack(Stack):
         return actions.CodeBuildAction(action_name="Deploy", project=project, input=code)
 
 
-def build(settings: Settings, *, region: str, account: str | None = None, out: Path | None = None) -> aws_cdk.App:
+def build(settings: Settings, **arguments: Any) -> aws_cdk.App:
     """Return the app, not synthesised yet; raises ValueError when `[delivery]` is incomplete."""
     if not settings.delivery.connection or not settings.delivery.repository:
         raise ValueError("pipeline.toml, [delivery]: set repository and connection (see docs/deploy.md)")
-    return app_of(DeliveryStack, settings, "-delivery", region=region, account=account, out=out)
+    return app.build(settings, **arguments, stack=DeliveryStack, suffix="-delivery")
 
 
 if __name__ == "__main__":
-    synthesise(build, "dev")
+    app.synthesise(build, "dev")

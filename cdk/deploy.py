@@ -1,6 +1,5 @@
 """The deploy machine: its role alone may change the endpoint."""
 
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -9,21 +8,21 @@ from cdk.state_machine import Parts, state_machine
 from pipeline import deploy
 
 
-def deploy_machine(scope: Construct, parts: Parts, predict: lambda_.IFunction) -> sfn.StateMachine:
-    """Return the state machine that `pipeline.deploy` defines; `predict` answers its smoke test."""
+def deploy_machine(scope: Construct, parts: Parts) -> sfn.StateMachine:
+    """Return the state machine that `pipeline.deploy` defines."""
     scope, live = Construct(scope, "Deploy"), parts.live
     return state_machine(
         scope,
         "deploy",
         deploy.definition,
         parts,
-        ports={"PredictFunction": predict.function_arn},
+        ports={},
         allowed=[
             *granted(scope, "change_endpoint", parts.project),
             *(granted(scope, "autoscale", parts.project) if parts.settings.endpoint.autoscaled else []),
             *granted(scope, "deploy", parts.project),
             pass_role(parts.jobs.role),
-            invoke(parts.lease.function, live.function, live.cleanup, predict),
+            invoke(parts.lease.function, live.function, live.cleanup, parts.serving.function),
             invoke(*parts.finish.functions.values()),
             # The endpoint's volumes: CreateEndpointConfig uses the key in its caller's name.
             allow("kms:DescribeKey", parts.data.key.key_arn),

@@ -1,17 +1,15 @@
 """Alarms, each with its section of the runbook, one composite alarm, and a dashboard."""
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.alarms import alarm, endpoint_metric, label
-from cdk.api.prediction_api import PredictionApi
+from cdk.permissions import allow_service
 from cdk.state_machine import Parts
 from cdk.triggers import Triggers
 
@@ -26,33 +24,28 @@ class Observability(Construct):
         scope: Construct,
         construct_id: str,
         parts: Parts,
-        *,
-        topic: sns.Topic,
-        serving: PredictionApi,
         triggers: Triggers,
+        *,
         retrain: sfn.StateMachine,
         drift: sfn.StateMachine,
     ) -> None:
         super().__init__(scope, construct_id)
-        project, live = parts.project, parts.live
-        self._project = project
-        self._let_cloudwatch_publish(topic)
-        self._count_outcomes(parts.finish.functions["FinishFunction"])
+        self._parts, self._project = parts, parts.project
+        project, live, serving = parts.project, parts.live, parts.serving
+        # CloudWatch publishes with the topic's key (CloudWatch User Guide, "Amazon SNS topic encryption").
+        parts.topic.add_to_resource_policy(allow_service(self, "cloudwatch", "sns:Publish", parts.topic.topic_arn))
+        service = iam.ServicePrincipal("cloudwatch.amazonaws.com")
+        parts.data.key.grant(service, "kms:Decrypt", "kms:GenerateDataKey*")
+        self._count_outcomes()
+        age = triggers.queue.metric_approximate_age_of_oldest_message()
+        dead_letters = triggers.dead_letters.metric_approximate_number_of_messages_visible()
         # Per alarm: its metric, its threshold and its meaning.
         watched: dict[str, tuple[cloudwatch.Metric, int, str]] = {
             "run-failed": (retrain.metric_failed(), 1, "A run failed"),
             "api-5xx": (serving.api.metric_server_error(), 1, "The API answered with a fault of its own"),
             "lambda-errors": (serving.function.metric_errors(), 1, "The invoke Lambda failed"),
-            "queue-age": (
-                triggers.queue.metric_approximate_age_of_oldest_message(),
-                900,
-                "A request for a run waits for more than 15 minutes",
-            ),
-            "dead-letters": (
-                triggers.dead_letters.metric_approximate_number_of_messages_visible(),
-                1,
-                "A request for a run could not be handled",
-            ),
+            "queue-age": (age, 900, "A request for a run waits for more than 15 minutes"),
+            "dead-letters": (dead_letters, 1, "A request for a run could not be handled"),
             "drift": (self._drift("Breaches"), 1, "Live traffic has moved from the training data"),
             "drift-failed": (drift.metric_failed(), 1, "A drift check failed"),
         }
@@ -61,65 +54,40 @@ class Observability(Construct):
             for name, (metric, threshold, meaning) in watched.items()
         }
         failing = (live.error_alarm, alarms["api-5xx"], alarms["lambda-errors"])
+        states = [cloudwatch.AlarmRule.from_alarm(each, cloudwatch.AlarmState.ALARM) for each in failing]
         name, description = label(project, "predictions-failing", "Predictions are failing")
         composite = cloudwatch.CompositeAlarm(
             self,
             "Failing",
             composite_alarm_name=name,
             alarm_description=description,
-            alarm_rule=cloudwatch.AlarmRule.any_of(
-                *(cloudwatch.AlarmRule.from_alarm(each, cloudwatch.AlarmState.ALARM) for each in failing)
-            ),
+            alarm_rule=cloudwatch.AlarmRule.any_of(*states),
         )
-        notify = actions.SnsAction(topic)
+        notify = actions.SnsAction(parts.topic)
         for each in (*alarms.values(), live.error_alarm, live.latency_alarm, composite):
             each.add_alarm_action(notify)
-        self._dashboard({name: metric for name, (metric, _, _) in watched.items()}, serving, retrain)
+        self._dashboard({name: metric for name, (metric, _, _) in watched.items()}, retrain)
 
-    def _let_cloudwatch_publish(self, topic: sns.Topic) -> None:
-        """Let CloudWatch publish for this account's alarms, with the topic's key.
-
-        (CloudWatch User Guide, "Amazon SNS topic encryption".)
-        """
-        service = iam.ServicePrincipal("cloudwatch.amazonaws.com")
-        topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                actions=["sns:Publish"],
-                principals=[service],
-                resources=[topic.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
-            )
-        )
-        if topic.master_key is not None:
-            topic.master_key.grant(service, "kms:Decrypt", "kms:GenerateDataKey*")
-
-    def _count_outcomes(self, finish: lambda_.Function) -> None:
+    def _count_outcomes(self) -> None:
         """Make metrics from the line that lambdas/finish writes for each execution."""
         equals = logs.FilterPattern.string_value
-        for outcome in OUTCOMES:
+        machine = equals("$.machine", "=", "retrain")
+        for name in OUTCOMES:
             logs.MetricFilter(
                 self,
-                outcome,
-                log_group=finish.log_group,
-                filter_pattern=logs.FilterPattern.all(
-                    equals("$.machine", "=", "retrain"), equals("$.outcome", "=", outcome.lower())
-                ),
+                name,
+                log_group=self._parts.finish.functions["FinishFunction"].log_group,
+                filter_pattern=logs.FilterPattern.all(machine, equals("$.outcome", "=", name.lower())),
                 metric_namespace=f"{self._project}/runs",
-                metric_name=outcome,
+                metric_name=name,
             )
 
-    def _dashboard(
-        self, watched: dict[str, cloudwatch.Metric], serving: PredictionApi, retrain: sfn.StateMachine
-    ) -> None:
-        function, api, project = serving.function, serving.api, self._project
-        runs = [
-            cloudwatch.Metric(namespace=f"{project}/runs", metric_name=outcome, statistic="Sum") for outcome in OUTCOMES
-        ]
+    def _dashboard(self, watched: dict[str, cloudwatch.Metric], retrain: sfn.StateMachine) -> None:
+        function, api, project = self._parts.serving.function, self._parts.serving.api, self._project
+        runs = [cloudwatch.Metric(namespace=f"{project}/runs", metric_name=name, statistic="Sum") for name in OUTCOMES]
         calls = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
-        loads = [
-            endpoint_metric(project, name, "Maximum", namespace="/aws/sagemaker/Endpoints")
-            for name in ("CPUUtilization", "MemoryUtilization")
-        ]
+        usage = ("CPUUtilization", "MemoryUtilization")
+        instances = "/aws/sagemaker/Endpoints"
         # Billing is measured only in us-east-1, a few times a day (CloudWatch, "Monitor estimated charges").
         cost = cloudwatch.Metric(
             namespace="AWS/Billing",
@@ -129,6 +97,7 @@ class Observability(Construct):
             period=Duration.hours(6),
             region="us-east-1",
         )
+        throttles, duration = function.metric_throttles(), function.metric_duration(statistic="p99")
         rows: list[dict[str, list[cloudwatch.Metric]]] = [
             {
                 "Runs": [retrain.metric_started(), *runs, watched["run-failed"]],
@@ -138,16 +107,12 @@ class Observability(Construct):
             {
                 "Endpoint: latency": [endpoint_metric(project, "ModelLatency", each) for each in ("p50", "p99")],
                 "Endpoint: requests and refusals": [endpoint_metric(project, name, "Sum") for name in calls],
-                "Endpoint: instances' load": loads,
+                "Endpoint: instances' load": [endpoint_metric(project, name, "Maximum", instances) for name in usage],
             },
             {
                 "API: calls and refusals": [api.metric_count(), api.metric_client_error(), watched["api-5xx"]],
                 "API: latency": [api.metric_latency(statistic="p99")],
-                "Lambda: errors, throttles, duration": [
-                    watched["lambda-errors"],
-                    function.metric_throttles(),
-                    function.metric_duration(statistic="p99"),
-                ],
+                "Lambda: errors, throttles, duration": [watched["lambda-errors"], throttles, duration],
             },
             {
                 "Drift: breaches, rows": [watched["drift"], self._drift("Rows")],
@@ -162,6 +127,6 @@ class Observability(Construct):
         cloudwatch.Dashboard(self, "Dashboard", dashboard_name=project, widgets=widgets)
 
     def _drift(self, name: str) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace=f"{self._project}/drift", metric_name=name, statistic="Maximum", period=Duration.minutes(5)
-        )
+        period = Duration.minutes(5)
+        namespace = f"{self._project}/drift"
+        return cloudwatch.Metric(namespace=namespace, metric_name=name, statistic="Maximum", period=period)

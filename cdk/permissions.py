@@ -30,6 +30,16 @@ def allow(actions: str, *resources: str, where: Conditions | None = None) -> iam
     return iam.PolicyStatement(actions=actions.split(), resources=list(resources), conditions=where)
 
 
+def allow_service(scope: IConstruct, service: str, actions: str, resource: str) -> iam.PolicyStatement:
+    """Return the statement of a resource's policy for a service that acts for the stack's account."""
+    return iam.PolicyStatement(
+        actions=actions.split(),
+        principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+        resources=[resource],
+        conditions={"StringEquals": {"aws:SourceAccount": Stack.of(scope).account}},
+    )
+
+
 def granted(scope: IConstruct, role: str, project: str) -> list[iam.PolicyStatement]:
     """Return the statements of permissions.toml for a role or a task."""
     table = tomllib.loads(PERMISSIONS.read_text(encoding="utf-8").replace("{project}", project))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack
+from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk.region_info import RegionInfo
@@ -18,7 +19,6 @@ from cdk.functions import LOG_DAYS
 from cdk.jobs import Jobs
 from cdk.lease import Lease
 from cdk.live_endpoint import LiveEndpoint
-from cdk.model_registry import model_registry
 from cdk.network import Network
 from cdk.observability import Observability
 from cdk.retrain import retrain_machine
@@ -40,32 +40,27 @@ class PipelineStack(Stack):
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
         serving = PredictionApi(self, "Serving", settings)
-        network = None
-        if settings.network.vpc:
-            network = Network(self, "Network", logs=data.logs, peers=settings.training.instance_count > 1)
+        peers = settings.training.instance_count > 1
+        network = Network(self, "Network", logs=data.logs, peers=peers) if settings.network.vpc else None
         jobs = Jobs(self, "Jobs", settings, data, network)
-        registry = model_registry(self, project)
+        about = f"Every model that a run of {project} trained"
+        registry = sagemaker.CfnModelPackageGroup(
+            self, "ModelRegistry", model_package_group_name=project, model_package_group_description=about
+        )
+        # Its name is fixed: a group that outlives the stack would stop the next one.
+        registry.apply_removal_policy(RemovalPolicy.DESTROY)
         lease = Lease(self, "ExecutionLease", project, data)
         live = LiveEndpoint(self, "LiveEndpoint", project)
         finish = Finish(self, "Finish", settings, data, topic=topic, lease=lease)
-        parts = Parts(settings, data, jobs, lease, live, finish)
-        deploy = deploy_machine(self, parts, serving.function)
+        parts = Parts(settings, data, topic, serving, jobs, lease, live, finish)
+        deploy = deploy_machine(self, parts)
         retrain = retrain_machine(self, parts, registry, deploy)
         triggers = Triggers(self, "Triggers", parts, retrain)
         finish.watch([retrain, deploy], triggers.dead_letters)
         drift = drift_machine(self, parts, triggers.dead_letters)
         if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
             add_budget(self, settings.stack.monthly_budget, project, topic, data)
-        Observability(
-            self,
-            "Observability",
-            parts,
-            topic=topic,
-            serving=serving,
-            triggers=triggers,
-            retrain=retrain,
-            drift=drift,
-        )
+        Observability(self, "Observability", parts, triggers, retrain=retrain, drift=drift)
         outputs = {
             "StateMachine": retrain.state_machine_arn,
             "DeployMachine": deploy.state_machine_arn,

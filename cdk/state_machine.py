@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
+from cdk.api.prediction_api import PredictionApi
 from cdk.data import DataStore
 from cdk.finish import Finish
 from cdk.functions import log_group
@@ -26,6 +28,8 @@ class Parts:
 
     settings: Settings
     data: DataStore
+    topic: sns.Topic
+    serving: PredictionApi
     jobs: Jobs
     lease: Lease
     live: LiveEndpoint
@@ -39,16 +43,16 @@ class Parts:
     @property
     def ports(self) -> dict[str, str]:
         """The values of the ports that these parts fill in."""
-        finish = {port: function.function_arn for port, function in self.finish.functions.items()}
         return {
             **self.jobs.ports,
-            **finish,
+            **{port: function.function_arn for port, function in self.finish.functions.items()},
             "CleanupFunction": self.live.cleanup.function_arn,
             "EndpointFunction": self.live.function.function_arn,
             "EndpointName": self.project,
             "ErrorAlarm": self.live.error_alarm.alarm_name,
             "LatencyAlarm": self.live.latency_alarm.alarm_name,
             "LeaseFunction": self.lease.function.function_arn,
+            "PredictFunction": self.serving.function.function_arn,
         }
 
 

@@ -6,8 +6,7 @@ from aws_cdk import CfnResource
 from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
 
-GROUPS = ("AmazonIpReputationList", "KnownBadInputsRuleSet", "CommonRuleSet")
-MANAGED = tuple(f"AWSManagedRules{name}" for name in GROUPS)
+MANAGED = [f"AWSManagedRules{name}" for name in ("AmazonIpReputationList", "KnownBadInputsRuleSet", "CommonRuleSet")]
 COUNTED = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 """Rules that only count. This one would block bodies over 8 KB; a batch of rows is larger, and max_bytes limits it."""
 

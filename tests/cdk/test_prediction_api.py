@@ -30,7 +30,7 @@ def test_waf_has_managed_rules_and_limits_the_calls_of_an_address(protected: Tem
     limit = {"AggregateKeyType": "IP", "EvaluationWindowSec": 300, "Limit": 300}
     assert (rate["Action"], rate["Statement"]["RateBasedStatement"]) == ({"Block": {}}, limit)
     groups = [rule["Statement"]["ManagedRuleGroupStatement"] for rule in managed]
-    assert tuple(group["Name"] for group in groups) == MANAGED
+    assert [group["Name"] for group in groups] == MANAGED
     counted = [(group["Name"], rule) for group in groups for rule in group.get("RuleActionOverrides", [])]
     batch = {"ActionToUse": {"Count": {}}, "Name": "SizeRestrictions_BODY"}
     assert counted == [("AWSManagedRulesCommonRuleSet", batch)]
