@@ -7,8 +7,6 @@ from constructs import Construct
 from cdk.data import DataStore
 from cdk.permissions import allow_service
 
-THRESHOLDS = (("ACTUAL", 80), ("FORECASTED", 100))
-
 
 def add_budget(scope: Construct, dollars: int, project: str, topic: sns.Topic, data: DataStore) -> None:
     """Add a budget of the whole account: cost allocation tags that could separate runs are inactive by default."""
@@ -17,12 +15,11 @@ def add_budget(scope: Construct, dollars: int, project: str, topic: sns.Topic, d
     data.key.add_to_resource_policy(allow_service(scope, "budgets", "kms:Decrypt kms:GenerateDataKey", "*"))
     limit = {"Amount": dollars, "Unit": "USD"}
     budget = {"BudgetName": project, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
+    subscribers = [{"SubscriptionType": "SNS", "Address": topic.topic_arn}]
     alerts = [
-        {
-            "Notification": {"ComparisonOperator": "GREATER_THAN", "NotificationType": kind, "Threshold": percent},
-            "Subscribers": [{"SubscriptionType": "SNS", "Address": topic.topic_arn}],
-        }
-        for kind, percent in THRESHOLDS
+        {"ComparisonOperator": "GREATER_THAN", "NotificationType": kind, "Threshold": percent}
+        for kind, percent in (("ACTUAL", 80), ("FORECASTED", 100))
     ]
-    properties = {"Budget": budget, "NotificationsWithSubscribers": alerts}
+    notifications = [{"Notification": alert, "Subscribers": subscribers} for alert in alerts]
+    properties = {"Budget": budget, "NotificationsWithSubscribers": notifications}
     CfnResource(Construct(scope, "Budget"), "Monthly", type="AWS::Budgets::Budget", properties=properties)

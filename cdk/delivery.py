@@ -55,18 +55,14 @@ class DeliveryStack(Stack):
             code_build_clone_output=True,
         )
         test = codebuild.PipelineProject(self, "Test", **self._build("Test"))
-        request = {"reason": "delivery", "commit": source.variables.commit_id}
+        start = actions.StateMachineInput.literal({"reason": "delivery", "commit": source.variables.commit_id})
         machine = sfn.StateMachine.from_state_machine_name(self, "Machine", f"{settings.project.name}-retrain")
-        retrain = actions.StepFunctionInvokeAction(
-            action_name="Retrain",
-            state_machine=machine,
-            state_machine_input=actions.StateMachineInput.literal(request),
-        )
+        run = actions.StepFunctionInvokeAction(action_name="Retrain", state_machine=machine, state_machine_input=start)
         stages: dict[str, codepipeline.IAction] = {
             "Source": source,
             "Test": actions.CodeBuildAction(action_name="Test", project=test, input=code),
             "Dev": self._deployment("dev", code),
-            "Retrain": retrain,
+            "Retrain": run,
             "Approve": actions.ManualApprovalAction(action_name="Approve", additional_information="Deploy to prod?"),
             "Prod": self._deployment("prod", code),
         }

@@ -11,21 +11,15 @@ from pipeline import deploy
 def deploy_machine(scope: Construct, parts: Parts) -> sfn.StateMachine:
     """Return the state machine that `pipeline.deploy` defines."""
     scope, live = Construct(scope, "Deploy"), parts.live
-    return state_machine(
-        scope,
-        "deploy",
-        deploy.definition,
-        parts,
-        ports={},
-        allowed=[
-            *granted(scope, "change_endpoint", parts.project),
-            *(granted(scope, "autoscale", parts.project) if parts.settings.endpoint.autoscaled else []),
-            *granted(scope, "deploy", parts.project),
-            pass_role(parts.jobs.role),
-            invoke(parts.lease.function, live.function, live.cleanup, parts.serving.function),
-            invoke(*parts.finish.functions.values()),
-            # The endpoint's volumes: CreateEndpointConfig uses the key in its caller's name.
-            allow("kms:DescribeKey", parts.data.key.key_arn),
-            parts.data.encrypt_volumes(),
-        ],
-    )
+    allowed = [
+        *granted(scope, "change_endpoint", parts.project),
+        *(granted(scope, "autoscale", parts.project) if parts.settings.endpoint.autoscaled else []),
+        *granted(scope, "deploy", parts.project),
+        pass_role(parts.jobs.role),
+        invoke(parts.lease.function, live.function, live.cleanup, parts.serving.function),
+        invoke(*parts.finish.functions.values()),
+        # The endpoint's volumes: CreateEndpointConfig uses the key in its caller's name.
+        allow("kms:DescribeKey", parts.data.key.key_arn),
+        parts.data.encrypt_volumes(),
+    ]
+    return state_machine(scope, "deploy", deploy.definition, parts, ports={}, allowed=allowed)

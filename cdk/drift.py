@@ -8,7 +8,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.functions import function
-from cdk.permissions import allow, granted, invoke, pass_role, put_metrics, run_jobs
+from cdk.permissions import allow, granted, invoke, pass_role, run_jobs
 from cdk.state_machine import Parts, state_machine
 from pipeline import drift
 
@@ -37,22 +37,17 @@ def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
         ],
     )
     parts.jobs.allow(allow("s3:GetObject", files("data-capture/*")))
-    machine = state_machine(
-        scope,
-        "drift",
-        drift.definition,
-        parts,
-        ports={"DriftWindowFunction": window.function_arn},
-        allowed=[
-            *run_jobs(scope, project, "Processing"),
-            pass_role(parts.jobs.role),
-            allow("s3:GetObject", files("runs/*/drift/summary.json")),
-            invoke(window),
-            invoke(*parts.finish.functions.values()),
-            data.use_key("s3", write=False),
-            put_metrics("StringEquals", f"{project}/drift"),
-        ],
-    )
+    allowed = [
+        *run_jobs(scope, project, "Processing"),
+        pass_role(parts.jobs.role),
+        allow("s3:GetObject", files("runs/*/drift/summary.json")),
+        invoke(window),
+        invoke(*parts.finish.functions.values()),
+        data.use_key("s3", write=False),
+        *granted(scope, "drift", project),
+    ]
+    ports = {"DriftWindowFunction": window.function_arn}
+    machine = state_machine(scope, "drift", drift.definition, parts, ports=ports, allowed=allowed)
     if settings.schedule:
         schedule = events.Schedule.expression(settings.schedule)
         target = targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)

@@ -42,19 +42,14 @@ class Finish(Construct):
         handlers = {"Finish": "handle", **({"Approval": "ask"} if settings.release.approval == "manual" else {})}
         self.functions: dict[str, lambda_.Function] = {}
         for name, handler in handlers.items():
-            self.functions[f"{name}Function"] = function(
-                self,
-                name,
-                "finish",
-                handler=handler,
-                environment=environment,
-                allowed=[
-                    allow("dynamodb:UpdateItem", lease.table.table_arn),
-                    allow("sns:Publish", topic.topic_arn),
-                    *granted(self, "finish", project),
-                    data.use_key("sns", "dynamodb"),
-                ],
-            )
+            allowed = [
+                allow("dynamodb:UpdateItem", lease.table.table_arn),
+                allow("sns:Publish", topic.topic_arn),
+                *granted(self, "finish", project),
+                data.use_key("sns", "dynamodb"),
+            ]
+            made = function(self, name, "finish", handler=handler, environment=environment, allowed=allowed)
+            self.functions[f"{name}Function"] = made
 
     def watch(self, machines: Sequence[sfn.IStateMachine], dead_letters: sqs.IQueue) -> None:
         """End the executions that cannot call Finish themselves: aborted, timed out, or failed there."""

@@ -11,7 +11,7 @@ from constructs import Construct
 from cdk.data import DataStore
 from cdk.functions import output_folder
 from cdk.network import Network
-from cdk.permissions import allow, inside_jobs
+from cdk.permissions import allow, arn, granted
 from pipeline.config import Settings
 from pipeline.images import image_uris_of
 
@@ -38,14 +38,18 @@ class Jobs(Construct):
         (folder / "settings.json").write_text(settings.to_json())
         program = assets.Asset(self, "Program", path=str(write_jobs(folder / "jobs-package")))
         document = assets.Asset(self, "Settings", path=str(folder / "settings.json"))
-        images = image_uris_of(Stack.of(self).region)
+        images, project = image_uris_of(Stack.of(self).region), settings.project.name
+        owners = {uri.split("/", 1)[1].split(":")[0]: uri.split(".")[0] for uri in images.values()}  # by repository
+        repositories = [arn(self, "ecr:repository", name, account=owners[name]) for name in sorted(owners)]
         # The shipped files alone: `Asset.grant_read` would allow the whole asset bucket.
         keys = [asset.s3_object_key for asset in (program, document)]
         self._network = network
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         for statement in [
             *data.for_jobs(settings.data.prefix),
-            *inside_jobs(self, list(images.values())),
+            *granted(self, "images", project),
+            allow("ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer", *repositories),
+            *granted(self, "jobs", project),
             allow("s3:GetObject", *map(program.bucket.arn_for_objects, keys)),
             allow("s3:ListBucket", program.bucket.bucket_arn, where={"StringEquals": {"s3:prefix": keys}}),
             *(network.interface_statements() if network else []),

@@ -25,14 +25,10 @@ class Lease(Construct):
             point_in_time_recovery_specification=recovery,
             removal_policy=RemovalPolicy.DESTROY,
         )
-        self.function = function(
-            self,
-            "Acquire",
-            "lease",
-            environment={"LEASE_TABLE": self.table.table_name, "ENDPOINT_NAME": project},
-            allowed=[
-                allow("dynamodb:GetItem dynamodb:UpdateItem", self.table.table_arn),
-                *granted(self, "lease", project),
-                data.use_key("dynamodb", write=False),
-            ],
-        )
+        environment = {"LEASE_TABLE": self.table.table_name, "ENDPOINT_NAME": project}
+        allowed = [
+            allow("dynamodb:GetItem dynamodb:UpdateItem", self.table.table_arn),
+            *granted(self, "lease", project),
+            data.use_key("dynamodb", write=False),
+        ]
+        self.function = function(self, "Acquire", "lease", environment=environment, allowed=allowed)

@@ -19,33 +19,17 @@ class LiveEndpoint(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, project: str) -> None:
         super().__init__(scope, construct_id)
-        self.error_alarm, self.latency_alarm = (
-            alarm(
-                self,
-                alarm_id,
-                endpoint_metric(project, metric, statistic, period=Duration.minutes(1)),
-                threshold,
-                label(project, name, f"{metric} of the live model"),
-            )
-            for alarm_id, name, metric, statistic, threshold in (
-                ("Errors", "5xx", "Invocation5XXErrors", "Sum", 1),
-                ("Latency", "latency", "ModelLatency", "p99", SLOW_MICROSECONDS),
-            )
-        )
+        minute = Duration.minutes(1)
+        errors = endpoint_metric(project, "Invocation5XXErrors", "Sum", period=minute)
+        latency = endpoint_metric(project, "ModelLatency", "p99", period=minute)
+        failing = label(project, "5xx", "Invocation5XXErrors of the live model")
+        slow = label(project, "latency", "ModelLatency of the live model")
+        self.error_alarm = alarm(self, "Errors", errors, 1, failing)
+        self.latency_alarm = alarm(self, "Latency", latency, SLOW_MICROSECONDS, slow)
         alarms = [self.error_alarm.alarm_arn, self.latency_alarm.alarm_arn]
-        self.function = function(
-            self,
-            "Endpoint",
-            "endpoint",
-            environment={"ENDPOINT_NAME": project},
-            # After a rollback, the Lambda names the alarm that caused it.
-            allowed=[*granted(self, "endpoint", project), allow("cloudwatch:DescribeAlarms", *alarms)],
-        )
-        self.cleanup = function(
-            self,
-            "Cleanup",
-            "cleanup",
-            environment={"PROJECT": project, "ENDPOINT_NAME": project},
-            timeout=Duration.minutes(2),
-            allowed=granted(self, "cleanup", project),
-        )
+        # After a rollback, the Lambda names the alarm that caused it.
+        allowed = [*granted(self, "endpoint", project), allow("cloudwatch:DescribeAlarms", *alarms)]
+        self.function = function(self, "Endpoint", "endpoint", environment={"ENDPOINT_NAME": project}, allowed=allowed)
+        names, allowed = {"PROJECT": project, "ENDPOINT_NAME": project}, granted(self, "cleanup", project)
+        timeout = Duration.minutes(2)
+        self.cleanup = function(self, "Cleanup", "cleanup", environment=names, timeout=timeout, allowed=allowed)

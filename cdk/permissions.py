@@ -74,24 +74,3 @@ def pass_role(role: iam.IRole) -> iam.PolicyStatement:
     return allow(
         "iam:PassRole", role.role_arn, where={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     )
-
-
-def put_metrics(operator: str, *namespaces: str) -> iam.PolicyStatement:
-    """Allow PutMetricData, which has no resource: a condition restricts it (Service Authorization Reference)."""
-    names = list(namespaces) if len(namespaces) > 1 else namespaces[0]
-    return allow("cloudwatch:PutMetricData", "*", where={operator: {"cloudwatch:namespace": names}})
-
-
-def inside_jobs(scope: IConstruct, images: Sequence[str]) -> list[iam.PolicyStatement]:
-    """Allow what a job needs beside its data: its image, its log and its metrics."""
-    owners = {image.split("/", 1)[1].split(":")[0]: image.split(".")[0] for image in images}  # repository -> account
-    repositories = [arn(scope, "ecr:repository", name, account=owners[name]) for name in sorted(owners)]
-    return [
-        allow("ecr:GetAuthorizationToken", "*"),  # it has no resource (Service Authorization Reference)
-        allow("ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer", *repositories),
-        allow(
-            "logs:CreateLogGroup logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents",
-            arn(scope, "logs:log-group", "/aws/sagemaker/*"),
-        ),
-        put_metrics("StringLike", "/aws/sagemaker/*", "AWS/SageMaker"),
-    ]

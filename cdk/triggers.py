@@ -40,7 +40,6 @@ class Triggers(Construct):
         )
         within = {"StringEquals": {"s3:prefix": settings.data.prefix}}
         through = {"StringEquals": {"kms:ViaService": data.service("dynamodb")}}
-        executions = arn(self, "states:execution", f"{machine.state_machine_name}:*")
         self.function = function(
             self,
             "Function",
@@ -60,7 +59,7 @@ class Triggers(Construct):
                 allow("s3:ListBucketVersions", data.bucket.bucket_arn, where=within),
                 allow("states:StartExecution", machine.state_machine_arn),
                 # Any execution may have had the same data.
-                allow("states:DescribeExecution", executions),
+                allow("states:DescribeExecution", arn(self, "states:execution", f"{machine.state_machine_name}:*")),
                 allow("dynamodb:GetItem dynamodb:UpdateItem", lease.table_arn),
                 # DynamoDB uses the table's key in the caller's name (DynamoDB Developer Guide, "Encryption at rest").
                 allow("kms:Decrypt", data.key.key_arn, where=through),

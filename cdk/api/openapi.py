@@ -48,11 +48,8 @@ def _one(settings: Settings) -> Json:
 def _many(settings: Settings) -> Json:
     rows = [",".join(map(repr, golden.row)) for golden in settings.endpoint.golden[: settings.api.max_rows]]
     line = _line(settings)
-    csv = {"type": "string", "pattern": f"^{line}(\\n{line})*$"}
-    body = {
-        "application/json": {"schema": _ref("Instances")},
-        "text/csv": {"schema": csv, "example": "\n".join(rows)},
-    }
+    csv = {"schema": {"type": "string", "pattern": f"^{line}(\\n{line})*$"}, "example": "\n".join(rows)}
+    body = {"application/json": {"schema": _ref("Instances")}, "text/csv": csv}
     summary = "Predict many rows, all or none; the answer has scores in the order of the rows, and the model's name"
     return _post("predictMany", summary, body, {"schema": _ref("Predictions")}, settings)
 
@@ -66,14 +63,9 @@ def _post(name: str, summary: str, body: Json, answer: Json, settings: Settings)
     scored = {"description": "Scored", "headers": headers, "content": {"application/json": answer}}
     # Each operation has its own `security`: API Gateway does not document that it reads `security` at the root.
     schemes: Json = {scheme: [] for scheme in _security_schemes(settings)}
-    operation = {
-        "operationId": name,
-        "security": [schemes] if schemes else [],
-        "summary": summary,
-        "requestBody": {"required": True, "content": body},
-        "responses": {"200": scored, **_problems(settings)},
-    }
-    return {"post": operation}
+    operation = {"operationId": name, "security": [schemes] if schemes else [], "summary": summary}
+    responses = {"200": scored, **_problems(settings)}
+    return {"post": {**operation, "requestBody": {"required": True, "content": body}, "responses": responses}}
 
 
 def _schemas(settings: Settings) -> Json:
@@ -119,11 +111,13 @@ def _security_schemes(settings: Settings) -> Json:
 
 def _problems(settings: Settings) -> Json:
     """Return the responses by status of every problem that a documented call can get."""
-    possible = PROBLEMS.keys() - {"not-found", "method-not-allowed"}
-    possible -= {"unauthorized"} if settings.api.auth == "none" else set()
-    possible -= set() if settings.api.calls_per_day else {"quota-used-up"}
+    absent = {"not-found", "method-not-allowed"}
+    absent |= {"unauthorized"} if settings.api.auth == "none" else set()
+    absent |= set() if settings.api.calls_per_day else {"quota-used-up"}
     responses: Json = {}
-    for kind, problem in ((kind, PROBLEMS[kind]) for kind in PROBLEMS if kind in possible):
+    for kind, problem in PROBLEMS.items():
+        if kind in absent:
+            continue
         content = {"application/problem+json": {"schema": _ref("Problem")}}
         response = responses.setdefault(str(problem["status"]), {"description": "", "content": content})
         response["description"] += f"{'; ' if response['description'] else ''}{kind}: {problem['title']}"

@@ -13,9 +13,20 @@ def write_package(settings: Settings, target: Path) -> Path:
 
     The settings are in the file `api.json`, because environment variables are limited to 4 KB.
     """
-    api = settings.api.model_dump(include={"path", "max_rows", "max_bytes", "cors_origin"})
-    data = settings.data.model_dump(include={"predictor_type", "features", "classes"})
-    files = {"api.json": {**api, **data, "largest": openapi.LARGEST}, "openapi.json": openapi.document(settings)}
+    api, data = settings.api, settings.data
+    files = {
+        "api.json": {
+            "path": api.path,
+            "predictor_type": data.predictor_type,
+            "features": data.features,
+            "classes": data.classes,
+            "max_rows": api.max_rows,
+            "max_bytes": api.max_bytes,
+            "largest": openapi.LARGEST,
+            "cors_origin": api.cors_origin,
+        },
+        "openapi.json": openapi.document(settings),
+    }
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(openapi.SOURCE, target / "predict", ignore=shutil.ignore_patterns("__pycache__"))
     for name, content in files.items():
