@@ -8,6 +8,7 @@ from cdk.cost_estimate import Prices, always_on, estimate, per_run
 from pipeline.config import load
 from tests.conftest import ROOT
 
+DEV, PROD = (load(ROOT / "pipeline.toml", stage) for stage in ("dev", "prod"))
 PRICES: Prices = {
     "date": "2000-01-01",
     "hour": {"ml.t2.medium": 1.0, "ml.m5.large": 12.0},
@@ -18,7 +19,7 @@ TEMPLATE = {"Resources": {"Key": {"Type": "AWS::KMS::Key"}, "Topic": {"Type": "A
 
 
 def test_the_idle_endpoint_is_named_first() -> None:
-    lines = estimate(load(ROOT / "pipeline.toml"), PRICES, TEMPLATE).splitlines()
+    lines = estimate(DEV, PRICES, TEMPLATE).splitlines()
     assert lines[2] == "always on, per month: 732.00 $"
     assert lines[3].split(maxsplit=1) == ["730.00", "endpoint breast-cancer, 1 x ml.t2.medium, idle or not"]
     assert lines[4].split(maxsplit=1) == ["2.00", "1 x AWS::KMS::Key"]
@@ -27,23 +28,20 @@ def test_the_idle_endpoint_is_named_first() -> None:
 
 
 def test_a_run_costs_its_jobs_and_its_states() -> None:
-    settings = load(ROOT / "pipeline.toml")
-    assert [cost for _, cost in per_run(settings, 4, PRICES)] == [2.0, 1.0, 2.0, 2.0]
+    assert [cost for _, cost in per_run(DEV, 4, PRICES)] == [2.0, 1.0, 2.0, 2.0]
 
 
 def test_waf_costs_per_call() -> None:
-    dev, prod = (estimate(load(ROOT / "pipeline.toml", stage), PRICES, TEMPLATE) for stage in ("dev", "prod"))
-    assert "per million predictions: 4.00 $" in dev
-    assert "per million predictions: 6.00 $" in prod
+    for settings, dollars in ((DEV, 4), (PROD, 6)):
+        assert f"per million predictions: {dollars}.00 $" in estimate(settings, PRICES, TEMPLATE)
 
 
 def test_an_autoscaled_endpoint_has_its_maximum() -> None:
-    (name, cost), *_ = always_on(load(ROOT / "pipeline.toml", "prod"), Counter(), PRICES)
+    (name, cost), *_ = always_on(PROD, Counter(), PRICES)
     assert (name, cost) == ("endpoint breast-prod, 2 x ml.m5.large, idle or not, at most 4", 2 * 12 * 730)
 
 
 def test_a_price_that_is_missing_is_named() -> None:
-    settings = load(ROOT / "pipeline.toml")
-    other = settings.endpoint.model_copy(update={"instance_type": "ml.p9.large"})
+    other = DEV.endpoint.model_copy(update={"instance_type": "ml.p9.large"})
     with pytest.raises(ValueError, match=r"no price of ml\.p9\.large: add it to prices\.toml"):
-        list(always_on(settings.model_copy(update={"endpoint": other}), Counter(), PRICES))
+        list(always_on(DEV.model_copy(update={"endpoint": other}), Counter(), PRICES))

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_s3 as s3
@@ -12,7 +11,6 @@ from cdk.app import FLAGS
 from cdk.network import CIDR, Network
 from tests.cdk.conftest import Template, of_type, statements
 
-GROUP = {"Fn::GetAtt": ["NetworkGroupC541F250", "GroupId"]}
 PORTS = {"FromPort": 443, "ToPort": 443, "IpProtocol": "tcp"}
 HTTPS = {"CidrIp": "0.0.0.0/0", "Description": "S3, by its endpoint", **PORTS}
 
@@ -42,33 +40,6 @@ def test_its_endpoint_lets_the_role_of_the_jobs_do_with_s3_what_the_role_allows(
         {**item, "Principal": {"AWS": "*"}, "Condition": {**item.get("Condition", {}), "ArnEquals": role}}
         for item in found
     ]
-
-
-def test_the_jobs_make_interfaces_in_its_subnets_alone(with_vpc: Template) -> None:
-    def arn(resource: str, *name: Any) -> Any:
-        head = ["arn:", {"Ref": "AWS::Partition"}, ":ec2:us-east-1:", {"Ref": "AWS::AccountId"}]
-        return {"Fn::Join": ["", [*head, f":{resource}/{'' if name else '*'}", *name]]}
-
-    subnets = [arn("subnet", {"Ref": name}) for name in of_type(with_vpc, "AWS::EC2::Subnet")]
-    found = [item for item in statements(with_vpc, "JobsRole") if "ec2:" in str(item["Action"])]
-    describing, creating, changing = found
-    described = ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
-    assert describing["Resource"] == "*"
-    assert {action for action in describing["Action"] if action.startswith("ec2:")} == {
-        f"ec2:Describe{name}" for name in described
-    }
-    assert creating == {
-        "Action": "ec2:CreateNetworkInterface",
-        "Effect": "Allow",
-        "Resource": [arn("network-interface"), arn("security-group", GROUP), *subnets],
-    }
-    changes = ("CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission")
-    assert changing == {
-        "Action": [f"ec2:{action}" for action in changes],
-        "Condition": {"ArnEquals": {"ec2:Subnet": subnets}},
-        "Effect": "Allow",
-        "Resource": arn("network-interface"),
-    }
 
 
 def test_instances_of_a_training_job_reach_each_other(tmp_path: Path) -> None:

@@ -23,11 +23,6 @@ def test_every_alarm_notifies_the_topic_and_names_its_section_of_the_runbook(tem
     assert set(names) == ALARMS | {"drift-failed", "predictions-failing"}
 
 
-def test_no_data_is_no_alarm(template: Template) -> None:
-    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
-    assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
-
-
 def test_predictions_fail_when_the_endpoint_the_api_or_the_lambda_does(template: Template) -> None:
     (composite,) = of_type(template, "AWS::CloudWatch::CompositeAlarm").values()
     text = json.dumps(composite["AlarmRule"])

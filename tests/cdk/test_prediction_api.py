@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from cdk.api.waf import MANAGED
-from tests.cdk.conftest import Template, as_list, of_type
+from tests.cdk.conftest import Template, of_type
 
 
 def predict(template: Template) -> tuple[str, dict[str, Any]]:
@@ -18,10 +18,6 @@ def test_by_default_there_is_no_waf_no_key_no_alias_and_no_reservation(template:
     _, function = predict(template)
     assert "ReservedConcurrentExecutions" not in function
     assert (function["Architectures"], function["TracingConfig"]) == (["arm64"], {"Mode": "Active"})
-
-
-def test_concurrency_is_reserved(protected: Template) -> None:
-    assert predict(protected)[1]["ReservedConcurrentExecutions"] == 20
 
 
 def test_waf_has_managed_rules_and_limits_the_calls_of_an_address(protected: Template) -> None:
@@ -40,7 +36,8 @@ def test_waf_has_managed_rules_and_limits_the_calls_of_an_address(protected: Tem
     assert {"Ref": stage} in association["ResourceArn"]["Fn::Join"][1]
 
 
-def test_a_usage_plan_counts_calls_by_key_with_a_daily_quota(protected: Template) -> None:
+def test_a_usage_plan_counts_calls_by_key_with_a_daily_quota_and_concurrency_is_reserved(protected: Template) -> None:
+    assert predict(protected)[1]["ReservedConcurrentExecutions"] == 20
     (plan,) = of_type(protected, "AWS::ApiGateway::UsagePlan").values()
     assert plan["Quota"] == {"Limit": 1000, "Period": "DAY"}
     assert plan["Throttle"] == {"BurstLimit": 100, "RateLimit": 50}
@@ -70,14 +67,3 @@ def test_api_gateway_and_the_smoke_test_call_the_alias_and_never_the_function(pr
     permissions = [item["FunctionName"] for item in of_type(protected, "AWS::Lambda::Permission").values()]
     for text in map(json.dumps, (uri, smoke, permissions)):
         assert (alias in text, f'"{name}"' in text) == (True, False)
-
-
-def test_the_function_may_only_score_and_describe_its_own_model(protected: Template) -> None:
-    role = predict(protected)[1]["Role"]["Fn::GetAtt"][0]
-    policies = of_type(protected, "AWS::IAM::Policy").values()
-    (policy,) = [item for item in policies if item["Roles"] == [{"Ref": role}]]
-    actions = {action for item in policy["PolicyDocument"]["Statement"] for action in as_list(item["Action"])}
-    allowed = ("InvokeEndpoint", "DescribeEndpoint", "ListTags", "DescribeModelPackage")
-    assert {action for action in actions if not action.startswith(("xray:", "logs:"))} == {
-        f"sagemaker:{action}" for action in allowed
-    }

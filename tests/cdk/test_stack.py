@@ -61,28 +61,6 @@ def test_autoscaling_is_granted_with_its_setting_and_restricted_to_variants(tmp_
     }
 
 
-def test_every_bucket_is_closed_encrypted_and_reached_by_tls_only(template: Template) -> None:
-    buckets = of_type(template, "AWS::S3::Bucket").values()
-    assert len(buckets) == 2
-    for bucket in buckets:
-        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-        assert bucket["BucketEncryption"]
-    denied = [
-        statement["Condition"]
-        for policy in of_type(template, "AWS::S3::BucketPolicy").values()
-        for statement in policy["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Deny"
-    ]
-    assert denied == [{"Bool": {"aws:SecureTransport": "false"}}] * 2
-
-
-def test_the_data_bucket_is_versioned_and_notifies_eventbridge(template: Template) -> None:
-    buckets = of_type(template, "AWS::S3::Bucket").values()
-    bucket = next(item for item in buckets if "NotificationConfiguration" in item)
-    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-
-
 def test_no_action_is_a_wildcard_and_only_actions_without_resources_are_allowed_on_all(template: Template) -> None:
     exceptions = tomllib.loads((ROOT / "cdk/iam_exceptions.toml").read_text())["any_resource"]
     accepted = {action for exception in exceptions for action in exception["actions"]}

@@ -9,7 +9,7 @@ import pytest
 
 from cdk.triggers import commit
 from pipeline.config import load
-from tests.cdk.conftest import TRIGGER, Template, as_list, of_type, statements
+from tests.cdk.conftest import TRIGGER, Template, of_type
 from tests.conftest import ROOT
 
 
@@ -73,25 +73,6 @@ def test_the_function_takes_batches_and_has_six_timeouts_per_message(scheduled: 
         "SETTINGS_HASH": load(ROOT / "pipeline.toml").model_copy(update={"trigger": TRIGGER}).hash,
     }
     assert function["Timeout"] * 6 == the(scheduled, "AWS::SQS::Queue", "TriggersQueue")["VisibilityTimeout"]
-
-
-def test_the_function_may_do_what_it_does_and_no_more(scheduled: Template) -> None:
-    found = statements(scheduled, "TriggersFunction")
-    allowed = {action: item["Resource"] for item in found for action in as_list(item["Action"])}
-    expected = """
-        dynamodb:GetItem dynamodb:UpdateItem kms:Decrypt logs:CreateLogStream logs:PutLogEvents s3:ListBucketVersions
-        sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage
-        states:DescribeExecution states:StartExecution xray:PutTelemetryRecords xray:PutTraceSegments
-    """
-    assert set(allowed) == set(expected.split())
-    unbounded = {action for action, resource in allowed.items() if resource == "*"}
-    assert unbounded == {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
-
-
-def test_without_a_schedule_there_is_no_rule_for_one(template: Template) -> None:
-    rules = of_type(template, "AWS::Events::Rule")
-    found = [rule.get("ScheduleExpression") for name, rule in rules.items() if name.startswith("Triggers")]
-    assert found == [None, None]
 
 
 def test_the_package_holds_the_function_alone(path_of: Callable[[str], Path], scheduled: Template) -> None:
