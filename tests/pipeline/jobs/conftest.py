@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,7 @@ from pipeline.jobs.preprocess.quarantine import Quarantine
 from pipeline.jobs.preprocess.records import Records
 from pipeline.jobs.shared.settings import GateSettings, JobSettings, settings_of
 
-DOCUMENT: dict[str, Any] = {
-    "data": {
-        "predictor_type": "binary_classifier",
-        "target": "bought",
-        "positive_label": "yes",
-        "negative_label": "no",
-        "labels": [],
-        "id_columns": ["customer"],
-        "features": ["age", "visits"],
-        "minimum_rows_per_class": 3,
-        "bad_rows": {"count": 0, "share": 0},
-        "split": {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"},
-    },
-    "processing": {"memory_mb": 512},
-    "training": {"content_type": "text/csv", "hyperparameters": {"mini_batch_size": 5}},
-    "gate": {"minimum": {"auc": 0.7}, "maximum": {}, "margin": 0.01, "confidence": 0.95},
-    "drift": {
-        "minimum_rows": 200,
-        "psi": 0.2,
-        "ks": 0.1,
-        "missing": 0.05,
-        "out_of_range": 0.05,
-        "significance": 0.001,
-    },
-}
+DOCUMENT: dict[str, Any] = tomllib.loads(Path(__file__).with_name("settings.toml").read_text("utf-8"))
 HEADER = "customer,age,visits,bought"
 
 
@@ -68,19 +45,15 @@ def settings() -> JobSettings:
 
 @pytest.fixture(scope="session")
 def regression(settings: JobSettings) -> JobSettings:
-    return dataclasses.replace(
-        settings, predictor_type="regressor", classes=(), gate=GateSettings({}, {"rmse": 9.0}, 0.01, 0.95)
-    )
+    gate = GateSettings({}, {"rmse": 9.0}, 0.01, 0.95)
+    return dataclasses.replace(settings, predictor_type="regressor", classes=(), gate=gate)
 
 
 @pytest.fixture(scope="session")
 def multiclass(settings: JobSettings) -> JobSettings:
-    return dataclasses.replace(
-        settings,
-        predictor_type="multiclass_classifier",
-        classes=("no", "yes", "later"),
-        gate=GateSettings({"accuracy": 0.5}, {}, 0.01, 0.95),
-    )
+    gate = GateSettings({"accuracy": 0.5}, {}, 0.01, 0.95)
+    classes = ("no", "yes", "later")
+    return dataclasses.replace(settings, predictor_type="multiclass_classifier", classes=classes, gate=gate)
 
 
 @pytest.fixture

@@ -19,35 +19,37 @@ def rows_of(keys: np.ndarray) -> Records:
     return Records(words)
 
 
-@pytest.mark.parametrize("most", [1 << 64, 1 << 56, 2], ids=["spread", "in one part of the range", "two keys"])
-def test_every_row_comes_back_and_no_key_is_in_two_groups(tmp_path: Path, most):
+@pytest.fixture
+def rows(tmp_path: Path):
+    with ExternalSort(tmp_path / "train", WIDTH, MEMORY) as made:
+        yield made
+    assert list(tmp_path.rglob(".sort-*")) == []
+
+
+def add(rows: ExternalSort, most: int) -> np.ndarray:
+    """Add 5000 rows with keys below `most`, and return these."""
     keys = np.random.default_rng(0).integers(0, most, 5000, dtype=np.uint64, endpoint=False)
-    with ExternalSort(tmp_path / "train", WIDTH, MEMORY) as rows:
-        for some in np.split(keys, 20):
-            rows.add(rows_of(some))
-        groups = [np.sort(group.keys) for group in rows.groups()]
+    for some in np.split(keys, 20):
+        rows.add(rows_of(some))
+    return keys
+
+
+@pytest.mark.parametrize("most", [1 << 64, 1 << 56, 2], ids=["spread", "in one part of the range", "two keys"])
+def test_every_row_comes_back_and_no_key_is_in_two_groups(rows, most):
+    keys = add(rows, most)
+    groups = [np.sort(group.keys) for group in rows.groups()]
     assert np.concatenate(groups).tolist() == np.sort(keys).tolist()
     assert all(one[-1] < other[0] for one, other in pairwise(groups))
     if most == 1 << 64:
         assert max(map(len, groups)) <= 1000
 
 
-def test_what_was_read_leaves_the_disk_at_once_and_nothing_stays(tmp_path: Path):
-    def on_disk() -> int:
-        return sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
-
-    keys = np.random.default_rng(0).integers(0, 1 << 64, 5000, dtype=np.uint64, endpoint=False)
-    with ExternalSort(tmp_path / "train", WIDTH, MEMORY) as rows:
-        for some in np.split(keys, 20):
-            rows.add(rows_of(some))
-        left, sizes = len(keys), []
-        for group in rows.groups():
-            left -= len(group)
-            sizes.append((left, on_disk() // (8 * WIDTH)))
-    assert [rows for rows, _ in sizes] == [found for _, found in sizes]
-    assert list(tmp_path.rglob(".sort-*")) == []
+def test_what_was_read_leaves_the_disk_at_once(rows, tmp_path: Path):
+    left = len(add(rows, 1 << 64))
+    for group in rows.groups():
+        left -= len(group)
+        assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) == left * 8 * WIDTH
 
 
-def test_no_row_makes_no_group(tmp_path: Path):
-    with ExternalSort(tmp_path / "train", WIDTH, MEMORY) as rows:
-        assert list(rows.groups()) == []
+def test_no_row_makes_no_group(rows):
+    assert list(rows.groups()) == []

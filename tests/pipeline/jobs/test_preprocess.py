@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -159,30 +160,10 @@ def test_repeated_measurements_with_other_values_stay_for_regression(regression,
     assert (sorted(kept.labels), conflicts) == ([3, 4], 0)
 
 
-@pytest.mark.parametrize(
-    ("change", "lines", "message"),
-    [
-        (
-            {"minimum_rows_per_class": 10},
-            13,
-            '12 rows in 1 file(s), first shop.csv: 6 different rows for "no", at least 10 are wanted: add rows, or lower'
-            " data.minimum_rows_per_class",
-        ),
-        (
-            {"shares": {"train": 0.98, "validation": 0.01, "holdout": 0.01}},
-            61,
-            'validation has 0 rows for "no", at least 1 are wanted: add rows, enlarge data.split.validation or change'
-            " data.split.salt",
-        ),
-        (
-            {"mini_batch_size": 1000},
-            61,
-            "train has 31 rows, less than one mini-batch of 1000: add rows, or make"
-            " training.hyperparameters.mini_batch_size smaller",
-        ),
-    ],
-    ids=["class", "part", "mini-batch"],
-)
-def test_too_few_rows_are_refused(settings, folder, table, *, change, lines, message):
-    wanted = dataclasses.replace(settings, **change)
-    assert refused(wanted, folder, table[:lines]) == message
+TOO_FEW = tomllib.loads(Path(__file__).with_name("too_few_rows.toml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", TOO_FEW.values(), ids=TOO_FEW)
+def test_too_few_rows_are_refused(settings, folder, table, case):
+    wanted = dataclasses.replace(settings, **case["change"])
+    assert refused(wanted, folder, table[: case["lines"]]) == case["message"]

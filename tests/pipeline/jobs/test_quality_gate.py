@@ -5,13 +5,14 @@ import pytest
 
 from pipeline.jobs.evaluate.bootstrap import Estimate
 from pipeline.jobs.evaluate.quality_gate import compare, decide
-from pipeline.jobs.shared.documents import Comparison
 from pipeline.jobs.shared.settings import GateSettings
 
 GATE = GateSettings(minimum={"auc": 0.97}, maximum={"log_loss": 0.3}, margin=0.01, confidence=0.95)
-
-
 PASSES = "passes every threshold of the quality gate"
+MAYBE_WORSE = (
+    "auc 0.98 may be worse than the champion's 0.99 by more than 0.01:"
+    " the difference lies between -0.05 and 0.02 at 0.95"
+)
 
 
 @pytest.mark.parametrize(
@@ -22,28 +23,15 @@ PASSES = "passes every threshold of the quality gate"
         (0.9, 0.1, 0.0, False, "auc 0.9 is below 0.97"),
         (0.98, 0.5, 0.0, False, "log_loss 0.5 is above 0.3"),
         (0.9, 0.5, 0.0, False, "auc 0.9 is below 0.97; log_loss 0.5 is above 0.3"),
-        (
-            0.98,
-            0.1,
-            -0.05,
-            False,
-            "auc 0.98 may be worse than the champion's 0.99 by more than 0.01:"
-            " the difference lies between -0.05 and 0.02 at 0.95",
-        ),
+        (0.98, 0.1, -0.05, False, MAYBE_WORSE),
     ],
 )
 def test_a_challenger_that_passes_is_accepted_and_a_rejection_names_every_bound(
-    auc: float, log_loss: float, low: float | None, accepted: bool, reason: str
-) -> None:
+    auc, log_loss, low, *, accepted, reason
+):
     estimates = {name: Estimate(value, np.array([value])) for name, value in (("auc", auc), ("log_loss", log_loss))}
-    compared: Comparison = {
-        "metric": "auc",
-        "challenger": 0.98,
-        "champion": 0.99,
-        "difference": -0.01,
-        "interval": [low or 0.0, 0.02],
-        "confidence": 0.95,
-    }
+    figures = {"metric": "auc", "challenger": 0.98, "champion": 0.99, "difference": -0.01}
+    compared = {**figures, "interval": [low or 0.0, 0.02], "confidence": 0.95}
     decision = decide(GATE, estimates, None if low is None else compared)
     assert decision == {"accepted": accepted, "reason": reason}
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -128,31 +129,20 @@ def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
         shards.append(folder / shard)
         (folder / shard / shard).mkdir(parents=True)
         (folder / shard / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
+    settings = write_settings(tmp_path, bad_rows={"count": count, "share": 0})
     with pytest.raises(DataFileError) as error:
-        on_instances(
-            write_settings(tmp_path, bad_rows={"count": count, "share": 0}),
-            shards,
-            tmp_path / "run",
-            tmp_path / "merged",
-        )
+        on_instances(settings, shards, tmp_path / "run", tmp_path / "merged")
     assert str(error.value).startswith(message)
     assert not (tmp_path / "merged").exists()
 
 
 def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
     """Lines with some wrong rows, and by line the fault of each."""
-    wrong = {
-        5: ("w,old,1,yes", 'column "age": "old" is not a finite number: correct it or remove the row'),
-        9: ("w,1,,yes", 'column "visits": empty, a finite number is wanted: fill it in or remove the row'),
-        17: ("w,1,1e999,no", 'column "visits": "1e999" is not a finite number: correct it or remove the row'),
-        33: ("w,1,2", ": 3 values, the header has 4: correct the row"),
-        34: ('"w, two",1.2.3,2,no', 'column "age": "1.2.3" is not a finite number: correct it or remove the row'),
-        50: ("w,1,2,maybe", 'column "bought": "maybe" is not a label of the settings ("no", "yes"): correct it'),
-    }
+    wrong = tomllib.loads(Path(__file__).with_name("wrong_rows.toml").read_text("utf-8"))
     lines = list(table)
     for line, (text, _) in wrong.items():
-        lines.insert(line - 1, text)
-    return lines, {line: reason for line, (_, reason) in wrong.items()}
+        lines.insert(int(line) - 1, text)
+    return lines, {int(line): reason for line, (_, reason) in wrong.items()}
 
 
 @pytest.mark.parametrize("memory", [512, TINY])
