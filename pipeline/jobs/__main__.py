@@ -15,12 +15,7 @@ from .shared.malloc_settings import map_large_arrays
 MESSAGE_BYTES = 1024
 """The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
 container")."""
-COMMANDS: dict[str, Callable[..., None]] = {
-    "preprocess": preprocess,
-    "merge": merge,
-    "evaluate": evaluate,
-    "drift": drift,
-}
+COMMANDS: dict[str, Callable[..., None]] = {job.__name__: job for job in (preprocess, merge, evaluate, drift)}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -31,14 +31,11 @@ class WindowCounts:
     classes: Counts  # rows by predicted class
 
     def __add__(self, other: "WindowCounts") -> "WindowCounts":
-        return WindowCounts(
-            rows=self.rows + other.rows,
-            requests=self.requests + other.requests,
-            unreadable=self.unreadable + other.unreadable,
-            features=tuple(map(add, self.features, other.features)),
-            score=self.score + other.score if self.score and other.score else None,
-            classes=self.classes + other.classes,
-        )
+        sums = {
+            name: getattr(self, name) + getattr(other, name) for name in ("rows", "requests", "unreadable", "classes")
+        }
+        score = self.score + other.score if self.score and other.score else None
+        return WindowCounts(**sums, features=tuple(map(add, self.features, other.features)), score=score)
 
 
 def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, evaluation: Path, output: Path) -> None:

@@ -46,8 +46,8 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> N
                 " change the gate or training.hyperparameters.loss"
             )
     section: Metrics = {
-        name: {"value": estimate.value, "standard_deviation": estimate.standard_deviation}
-        for name, estimate in estimates.items()
+        name: {"value": found.value, "standard_deviation": found.standard_deviation}
+        for name, found in estimates.items()
     }
     if answers.classes is not None and len(wanted.classes) <= MOST_CLASSES_IN_A_MATRIX:
         section["confusion_matrix"] = _confusion_matrix(true, answers.classes, len(wanted.classes))

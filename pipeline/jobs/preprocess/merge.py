@@ -71,19 +71,21 @@ def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettin
         order = _shared(keys, labels)
         if not len(order):
             continue
-        host = np.repeat(np.arange(len(slices)), [len(part.keys) for _, part in slices])[order]
+        sizes = [len(part.keys) for _, part in slices]
+        host = np.repeat(np.arange(len(slices)), sizes)[order]
+        at = order - np.concatenate(([0], np.cumsum(sizes)))[host]
         keys, labels = keys[order], labels[order]
         same_key, same_label = keys[1:] == keys[:-1], labels[1:] == labels[:-1]
         if settings.classes and (same_key & ~same_label).any():
             conflicts += int((same_key & ~same_label).sum())
             row = int(np.flatnonzero(same_key & ~same_label)[0])
-            first = first or sorted(_place_and_label(order[at], slices, summaries) for at in (row, row + 1))
+            pair = [(host[twin], slices[host[twin]][1].places[at[twin]], labels[twin]) for twin in (row, row + 1)]
+            first = first or sorted((place_of(summaries[on].files, int(where)), label) for on, where, label in pair)
         starts = np.flatnonzero(np.concatenate(([True], ~(same_key & same_label))))
-        sizes = np.diff(np.concatenate((starts, [len(keys)])))
+        copies = np.diff(starts, append=len(keys))
         # The key decides which of the equal rows stays: each instance's files keep their share.
-        turn = np.arange(len(keys)) - np.repeat(starts, sizes)
-        lost = turn != np.repeat((keys[starts] % sizes.astype(np.uint64)).astype(np.int64), sizes)
-        at = order - np.concatenate(([0], np.cumsum([len(part.keys) for _, part in slices])))[host]
+        turn = np.arange(len(keys)) - np.repeat(starts, copies)
+        lost = turn != np.repeat((keys[starts] % copies.astype(np.uint64)).astype(np.int64), copies)
         for number, (offset, _) in enumerate(slices):
             found[number].append(np.sort(at[lost & (host == number)]) + offset)
     if first:
@@ -109,18 +111,9 @@ def _ranges(indexes: list[Index], settings: JobSettings) -> Iterator[list[tuple[
     edges = np.array([number * 2**64 // count for number in range(1, count)], np.uint64)
     ends = [[0, *np.searchsorted(index.keys, edges).tolist(), len(index.keys)] for index in indexes]
     for number in range(count):
-        if any(end[number] < end[number + 1] for end in ends):
-            yield [
-                (end[number], index[end[number] : end[number + 1]]) for end, index in zip(ends, indexes, strict=True)
-            ]
-
-
-def _place_and_label(row: int, slices: list[tuple[int, Index]], summaries: list[Summary]) -> tuple[str, float]:
-    for (_, index), summary in zip(slices, summaries, strict=True):
-        if row < len(index.keys):
-            return place_of(summary.files, int(index.places[row])), float(index.labels[row])
-        row -= len(index.keys)
-    raise IndexError(row)
+        spans = [slice(*end[number : number + 2]) for end in ends]
+        if any(span.start < span.stop for span in spans):
+            yield [(span.start, index[span]) for span, index in zip(spans, indexes, strict=True)]
 
 
 def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings) -> None:
