@@ -97,15 +97,7 @@ def launch(
         listener.listen(128)
         port = listener.getsockname()[1]
         ready, done = os.pipe()
-        command = [
-            sys.executable,
-            "-m",
-            "local_aws.server",
-            "--socket",
-            str(listener.fileno()),
-            "--ready",
-            str(done),
-        ]
+        command = [sys.executable, "-m", "local_aws.server", "--socket", str(listener.fileno()), "--ready", str(done)]
         with (home / "aws.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, "--home", str(home.resolve()), *(["--owned"] if owned else [])],

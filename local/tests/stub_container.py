@@ -72,15 +72,11 @@ class Handler(BaseHTTPRequestHandler):
         """No access log."""
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
 def serve(root: Path, port: int) -> None:
     label = Handler.label = json.loads((root / "model/model.json").read_text())["label"]
     print(f"serving {label} as {os.getpid()}", flush=True)
-    server = Server(("127.0.0.1", port), Handler)
+    ThreadingHTTPServer.request_queue_size = 128
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
 

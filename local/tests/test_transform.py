@@ -56,12 +56,7 @@ LINE = "7" * 999
     [
         ("whole", "a\nb\n", {"Split": {}, "Assemble": {}}, "m:a\nm:b"),
         ("zip.gz", gzip.compress(b"1\n2\n"), {"Split": {"SplitType": "Line", "CompressionType": "Gzip"}}, "m:1\nm:2\n"),
-        (
-            "many.csv",
-            f"{LINE}\n" * 2500,
-            {"MaxPayloadInMB": 1, "BatchStrategy": "MultiRecord"},
-            f"m:{LINE}\n" * 2500,
-        ),
+        ("many.csv", f"{LINE}\n" * 2500, {"MaxPayloadInMB": 1, "BatchStrategy": "MultiRecord"}, f"m:{LINE}\n" * 2500),
     ],
     ids=["without split", "gzip", "payloads of at most 1 MB"],
 )

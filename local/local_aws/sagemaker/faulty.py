@@ -9,36 +9,32 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-def serve(port: int, dies: bool) -> None:
-    """A model server that passes its ping and answers 500 to every request, or dies of it."""
+class _Handler(BaseHTTPRequestHandler):
+    """A model server that passes its ping and answers 500 to every request, or ends at the first."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
-            self._reply(200, b"")
+    def do_GET(self) -> None:
+        self._reply(200, b"")
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            if dies:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self._reply(500, b"Internal Server Error (injected)")
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if sys.argv[1] == "DiesAtRequest":
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._reply(500, b"Internal Server Error (injected)")
 
-        def _reply(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def _reply(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """No access log."""
-
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    def log_message(self, *_: object) -> None:
+        """No access log."""
 
 
-def main() -> None:
-    """Go wrong as asked."""
-    fault, port = sys.argv[1], int(sys.argv[2])
+if __name__ == "__main__":
+    fault = sys.argv[1]
     print(f"{fault}, injected", flush=True)
     if fault == "Exit":
         sys.exit(1)
@@ -47,8 +43,4 @@ def main() -> None:
     if fault in ("Hang", "NeverReady"):
         signal.pause()
     if fault in ("Answers500", "DiesAtRequest"):
-        serve(port, dies=fault == "DiesAtRequest")
-
-
-if __name__ == "__main__":
-    main()
+        ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), _Handler).serve_forever()
