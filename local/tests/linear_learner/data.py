@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
@@ -20,6 +22,16 @@ Table = NDArray[np.float64]
 def of_type(kind: str, **more: Any) -> dict[str, Any]:
     """Hyperparameters of a predictor type; a multiclass classifier has three classes."""
     return {"predictor_type": kind} | ({"num_classes": 3} if kind == MULTICLASS else {}) | more
+
+
+def examples(few: int, many: int) -> list[Any]:
+    """Parameters of a property's test: `few` examples, the same each time; `many` random ones in the full tests."""
+    quiet: Any = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+    marks = [pytest.mark.full, pytest.mark.timeout(600)]
+    return [
+        pytest.param(settings(max_examples=few, derandomize=True, **quiet), id="few"),
+        pytest.param(settings(max_examples=many, **quiet), id="many", marks=marks),
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,17 @@
 """Every hyperparameter: its default, its refusals, and that any combination of valid ones trains."""
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from local_aws.linear_learner.common import ClientError
 from local_aws.linear_learner.hyperparameters import LOSSES, RULES, checked
 
-from .data import HYPERPARAMETERS
+from .data import HYPERPARAMETERS, examples
 from .jobs import lay_out, trained, unpack
 
 
@@ -81,27 +80,16 @@ def jobs(draw: st.DrawFn) -> dict[str, str]:
     return given | ({"num_classes": "3"} if kind == "multiclass_classifier" else {})
 
 
-def assert_trains(hyperparameters: dict[str, str]) -> None:
+@pytest.mark.parametrize("examples", examples(few=40, many=1000))
+def test_any_valid_hyperparameters_train(tmp_path: Path, examples: settings) -> None:
     features = np.random.default_rng(0).normal(size=(60, 3)) * [1e-3, 1, 1e3]
-    label = np.arange(60) % (3 if "num_classes" in hyperparameters else 2)
-    with tempfile.TemporaryDirectory() as folder:
-        root = lay_out(Path(folder), {"train": np.column_stack([label, features])}, **hyperparameters)
+
+    @examples
+    @given(jobs())
+    def check(hyperparameters: dict[str, str]) -> None:
+        label = np.arange(60) % (3 if "num_classes" in hyperparameters else 2)
+        root = lay_out(tmp_path, {"train": np.column_stack([label, features])}, **hyperparameters)
         trained(root)
         assert np.isfinite(unpack(root).scores(features)).all()
 
-
-QUIET: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
-
-
-@settings(max_examples=40, derandomize=True, **QUIET)
-@given(jobs())
-def test_valid_hyperparameters_train(hyperparameters: dict[str, str]) -> None:
-    assert_trains(hyperparameters)
-
-
-@pytest.mark.full
-@pytest.mark.timeout(600)
-@settings(max_examples=1000, **QUIET)
-@given(jobs())
-def test_any_valid_hyperparameters_train(hyperparameters: dict[str, str]) -> None:
-    assert_trains(hyperparameters)
+    check()

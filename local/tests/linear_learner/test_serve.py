@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .data import Split
+from .data import Split, examples
 from .jobs import Client, csv, serving, unpack
 from .sdk import dense, labels_of
 from .sdk import sparse as sparse_records
@@ -110,14 +110,6 @@ def test_a_row_scores_the_same_whatever_batch_it_is_in(server: Client, wdbc: Spl
     assert together.tolist() == [server.scores(features[number : number + 1])[0] for number in range(50)]
 
 
-def assert_finite_or_refused(server: Client, body: bytes, content_type: str) -> None:
-    status, _, answer = server.call(body, content_type)
-    if status == 200:
-        assert all(np.isfinite(row["score"]) for row in json.loads(answer)["predictions"])
-    else:
-        assert (status, answer) == (400, REFUSED[2])
-
-
 NUMBERS = st.floats(width=32) | st.floats() | st.integers() | st.sampled_from([0, 1e38, -1e38, True, None, "1"])
 ROWS = st.lists(st.lists(NUMBERS, min_size=30, max_size=30) | st.lists(NUMBERS), min_size=1, max_size=3)
 BODIES = st.one_of(
@@ -128,21 +120,20 @@ BODIES = st.one_of(
     st.tuples(st.binary(), st.sampled_from(["text/csv", JSON, LINES, RECORDIO])),
     st.tuples(st.binary().map(lambda tail: b"\n#\xd7\xce\x10\0\0\0" + tail), st.just(RECORDIO)),
 )
-SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=SHARED)
-@given(request=BODIES)
-def test_random_rows_get_a_finite_score_or_a_400(server: Client, request: tuple[bytes, str]) -> None:
-    assert_finite_or_refused(server, *request)
+@pytest.mark.parametrize("examples", examples(few=100, many=5000))
+def test_any_rows_get_a_finite_score_or_a_400(server: Client, examples: settings) -> None:
+    @examples
+    @given(BODIES)
+    def check(request: tuple[bytes, str]) -> None:
+        status, _, answer = server.call(*request)
+        if status == 200:
+            assert all(np.isfinite(row["score"]) for row in json.loads(answer)["predictions"])
+        else:
+            assert (status, answer) == (400, REFUSED[2])
 
-
-@pytest.mark.full
-@pytest.mark.timeout(600)
-@settings(max_examples=5000, deadline=None, database=None, suppress_health_check=SHARED)
-@given(request=BODIES)
-def test_any_rows_get_a_finite_score_or_a_400(server: Client, request: tuple[bytes, str]) -> None:
-    assert_finite_or_refused(server, *request)
+    check()
 
 
 def test_many_clients_at_once_are_all_answered(server: Client, row: list[float]) -> None:
