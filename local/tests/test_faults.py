@@ -62,18 +62,19 @@ def test_an_invocation_is_refused(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("kind", "fault", "reason"),
     [
-        ("CapacityError", f"{CAPACITY} Please retry using a different ML instance type."),
-        ("Exit", "AlgorithmError: See job logs for more information, exit code: 1"),
-        ("Kill", KILLED),
+        ("Training", "CapacityError", f"{CAPACITY} Please retry using a different ML instance type."),
+        ("Training", "Exit", "AlgorithmError: See job logs for more information, exit code: 1"),
+        ("Training", "Kill", KILLED),
+        ("Processing", "Kill", KILLED),
     ],
 )
-def test_a_training_job_fails_once(aws: Aws, fault: str, reason: str) -> None:
-    inject(aws, "TrainingJob", fault)
-    job = aws.trained()
-    assert (job["TrainingJobStatus"], job["FailureReason"]) == ("Failed", reason)
-    assert aws.trained()["TrainingJobStatus"] == "Completed"
+def test_a_job_fails_once(aws: Aws, kind: str, fault: str, reason: str) -> None:
+    inject(aws, f"{kind}Job", fault)
+    job, again = [aws.trained() if kind == "Training" else aws.processed("pass") for _ in range(2)]
+    assert (job[f"{kind}JobStatus"], job["FailureReason"]) == ("Failed", reason)
+    assert again[f"{kind}JobStatus"] == "Completed"
 
 
 def test_a_job_hangs_until_its_maximum_runtime(aws: Aws) -> None:
@@ -90,12 +91,6 @@ def test_an_endpoint_of_a_training_job_without_a_model_fails(aws: Aws) -> None:
     empty["ModelDataUrl"], name = job["ModelArtifacts"]["S3ModelArtifacts"], unique("empty")
     aws.sagemaker.create_model(ModelName=name, PrimaryContainer=empty, ExecutionRoleArn=ROLE)
     assert aws.described(aws.serve(name))["EndpointStatus"] == "Failed"
-
-
-def test_a_processing_job_is_killed(aws: Aws) -> None:
-    inject(aws, "ProcessingJob", "Kill")
-    job = aws.processed("pass")
-    assert (job["ProcessingJobStatus"], job["FailureReason"]) == ("Failed", KILLED)
 
 
 def test_a_transform_jobs_model_does_not_start(aws: Aws) -> None:

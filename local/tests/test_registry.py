@@ -1,13 +1,15 @@
 """The model registry: versions in groups, approval, models of versions, and the group as a stack's resource."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .aws import ARN, ROLE, STUB, Aws, alarm_request, packed, refused, unique, until
+from .aws import ARN, ROLE, STUB, Aws, packed, refused, unique, until
 
 pytestmark = pytest.mark.cloud
+STACK = Path(__file__).with_name("stack.json").read_text(encoding="utf-8")
 
 
 def group(aws: Aws) -> str:
@@ -113,29 +115,14 @@ def test_a_model_of_a_package_serves_what_was_registered(aws: Aws) -> None:
 
 
 def test_a_stack_creates_and_deletes_types_that_ministack_lacks(aws: Aws) -> None:
-    def resource(kind: str, **properties: Any) -> dict[str, Any]:
-        return {"Type": f"AWS::{kind}", "Properties": properties}
-
     name = unique("stack")
-    rule, tags = f'ALARM("{name}-child")', [{"Key": "a", "Value": "b"}]
-    budget = {"BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": {"Amount": 10, "Unit": "USD"}}
-    child = alarm_request(f"{name}-child", Namespace="Made", MetricName="Up")
-    resources = {
-        "Child": resource("CloudWatch::Alarm", **child),
-        "Any": {
-            "DependsOn": "Child",
-            **resource("CloudWatch::CompositeAlarm", AlarmName=f"{name}-any", AlarmRule=rule),
-        },
-        "Budget": resource("Budgets::Budget", Budget=budget),
-        "Waf": resource("WAFv2::WebACLAssociation", ResourceArn="arn:of:api", WebACLArn="arn:of:acl"),
-        "Models": resource("SageMaker::ModelPackageGroup", ModelPackageGroupName=name, Tags=tags),
-    }
+    resources = json.loads(STACK.replace("$name", name))
     stack = aws.stack(name, resources, Ref={"Ref": "Models"}, Arn={"Fn::GetAtt": ["Models", "ModelPackageGroupArn"]})
     arn = aws.sagemaker.describe_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupArn"]
     assert (stack["StackStatus"], stack["Outputs"]) == ("CREATE_COMPLETE", {"Ref": arn, "Arn": arn})
-    assert aws.sagemaker.list_tags(ResourceArn=arn)["Tags"] == tags
+    assert aws.sagemaker.list_tags(ResourceArn=arn)["Tags"] == resources["Models"]["Properties"]["Tags"]
     alarms = aws.client("cloudwatch").describe_alarms(AlarmNames=[f"{name}-any"], AlarmTypes=["CompositeAlarm"])
-    assert [entry["AlarmRule"] for entry in alarms["CompositeAlarms"]] == [rule]
+    assert [entry["AlarmRule"] for entry in alarms["CompositeAlarms"]] == [f'ALARM("{name}-child")']
     stacks = aws.client("cloudformation")
     stacks.delete_stack(StackName=name)
     until(

@@ -214,27 +214,22 @@ def test_shares_of_each_kind() -> None:
     assert Plan.of(deployment("LINEAR", 7, LinearStepSize=instances(1)), 4).shares == (0.25, 0.5, 0.75, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("plan", "refusal"),
-    [
-        (deployment("CANARY"), "TrafficRoutingConfiguration of type CANARY must have a CanarySize."),
-        (
-            deployment("CANARY", CanarySize=percent(60)),
-            r"CanarySize must be at most 50% of the variant's total instance count \(3\); 60 as CAPACITY_PERCENT",
-        ),
-        (
-            deployment("CANARY", CanarySize=instances(2)),
-            "CanarySize must be at most 50% of .*; 2 as INSTANCE_COUNT is 67%",
-        ),
-        (deployment("LINEAR", LinearStepSize=percent(5)), "LinearStepSize must be 10-50% of"),
-        (
-            deployment("CANARY", 500, CanarySize=percent(10), termination=200, limit=700),
-            r"MaximumExecutionTimeoutInSeconds \(700\) must be larger than the total waiting time .* \(700\)",
-        ),
-        ({"RollingUpdatePolicy": {}}, "RollingUpdatePolicy does not run locally; use BlueGreenUpdatePolicy."),
-    ],
-)
-def test_a_deployment_that_aws_refuses_is_refused(plan: dict[str, Any], refusal: str) -> None:
+REFUSED = {
+    "TrafficRoutingConfiguration of type CANARY must have a CanarySize.": deployment("CANARY"),
+    r"CanarySize must be at most 50% of the variant's total instance count \(3\); 60 as CAPACITY_PERCENT": deployment(
+        "CANARY", CanarySize=percent(60)
+    ),
+    "CanarySize must be at most 50% of .*; 2 as INSTANCE_COUNT is 67%": deployment("CANARY", CanarySize=instances(2)),
+    "LinearStepSize must be 10-50% of": deployment("LINEAR", LinearStepSize=percent(5)),
+    r"MaximumExecutionTimeoutInSeconds \(700\) must be larger than the total waiting time .* \(700\)": deployment(
+        "CANARY", 500, CanarySize=percent(10), termination=200, limit=700
+    ),
+    "RollingUpdatePolicy does not run locally; use BlueGreenUpdatePolicy.": {"RollingUpdatePolicy": {}},
+}
+
+
+@pytest.mark.parametrize(("refusal", "plan"), REFUSED.items())
+def test_a_deployment_that_aws_refuses_is_refused(refusal: str, plan: dict[str, Any]) -> None:
     with pytest.raises(ValidationException, match=refusal):
         Plan.of(plan, 3)
 

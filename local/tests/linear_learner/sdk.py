@@ -31,16 +31,5 @@ def sparse(features: Array, labels: Array) -> bytes:
 
 def labels_of(data: bytes) -> list[dict[str, list[float]]]:
     """The labels of each record by name."""
-    records = [Record.FromString(record) for record in common.read_recordio(_Readable(data))]
+    records = [Record.FromString(record) for record in common.read_recordio(io.BytesIO(data))]
     return [{name: list(value.float32_tensor.values) for name, value in r.label.items()} for r in records]
-
-
-class _Readable:
-    """A file at whose end the SDK's reader stops."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def read(self, size: int) -> bytes:
-        self._at += size
-        return self._data[self._at - size : self._at]

@@ -52,24 +52,12 @@ def test_every_loss_is_learnt_with_every_optimizer(tmp_path: Path, kind: str, lo
         assert metrics[{BINARY: "binary_classification_accuracy", MULTICLASS: "multiclass_accuracy"}[kind]] > 0.8
 
 
-@pytest.mark.parametrize(
-    ("loss", "more", "quantile"),
-    [
-        ("squared_loss", {}, None),
-        ("absolute_loss", {}, 0.5),
-        ("eps_insensitive_absolute_loss", {}, 0.5),
-        ("huber_loss", {"huber_delta": 0.01}, 0.5),
-        ("quantile_loss", {"quantile": 0.9}, 0.9),
-        ("quantile_loss", {"quantile": 0.2}, 0.2),
-    ],
-)
-def test_a_regressors_loss_decides_which_middle_of_the_labels_it_finds(
-    tmp_path: Path, loss: str, more: dict[str, float], quantile: float | None
-) -> None:
+@pytest.mark.parametrize("case", HYPERPARAMETERS["middles"])
+def test_a_regressors_loss_decides_which_middle_of_the_labels_it_finds(tmp_path: Path, case: dict[str, Any]) -> None:
     label = RANDOM.exponential(size=2000)
-    given = {"predictor_type": REGRESSOR, "mini_batch_size": 100, "epochs": 30, "loss": loss, **more}
+    given = of_type(REGRESSOR, mini_batch_size=100, epochs=30, **case["given"])
     trained(lay_out(tmp_path, {"train": np.column_stack([label, np.zeros(2000)])}, **given))
-    expected = label.mean() if quantile is None else np.quantile(label, quantile)
+    expected = np.quantile(label, case["quantile"]) if "quantile" in case else label.mean()
     assert float(unpack(tmp_path).bias[0, 0]) == pytest.approx(expected, abs=0.05)
 
 
