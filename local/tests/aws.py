@@ -31,10 +31,7 @@ T = TypeVar("T")
 def images(folder: Path) -> Path:
     """The file for SAGEMAKER_IMAGES that adds the image `stub`."""
     program = [sys.executable, str(Path(__file__).with_name("stub_container.py"))]
-    stub = {
-        "train": [*program, "train", "--root", "{root}"],
-        "serve": [*program, "serve", "--root", "{root}", "--port", "{port}"],
-    }
+    stub = {"train": [*program, "train", "{root}"], "serve": [*program, "serve", "{root}", "{port}"]}
     table = folder / "images.json"
     table.write_text(json.dumps({"stub": stub}))
     return table

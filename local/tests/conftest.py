@@ -9,9 +9,11 @@ from .aws import Aws, images
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """One xdist worker runs the tests that share a local AWS."""
-    if "cloud" in getattr(item, "fixturenames", ()) and item.config.pluginmanager.hasplugin("xdist"):
-        item.add_marker(pytest.mark.xdist_group("local"))
+    """Mark the tests that share a local AWS; one xdist worker runs them all."""
+    if "cloud" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.cloud)
+        if item.config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group("local"))
 
 
 @pytest.fixture(scope="session")

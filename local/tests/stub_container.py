@@ -1,6 +1,5 @@
-"""A container whose `train` and `serve` follow the hyperparameters, the environment or the request's body."""
+"""A container whose `train ROOT` and `serve ROOT PORT` follow the hyperparameters, the environment or the body."""
 
-import argparse
 import json
 import os
 import signal
@@ -82,9 +81,4 @@ def serve(root: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["train", "serve"])
-    parser.add_argument("--root", type=Path)
-    parser.add_argument("--port", type=int, default=0)
-    arguments = parser.parse_args()
-    train(arguments.root) if arguments.action == "train" else serve(arguments.root, arguments.port)
+    train(Path(sys.argv[2])) if sys.argv[1] == "train" else serve(Path(sys.argv[2]), int(sys.argv[3]))

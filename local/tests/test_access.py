@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 
 from .aws import ARN, EVERYTHING, NESTED, ROLE, SYNC, Aws, but, channel, policy, refused, unique
 
-pytestmark = pytest.mark.cloud
 VPC = {"SecurityGroupIds": ["sg-0123456789abcdef0"], "Subnets": ["subnet-0", "subnet-1"]}
 LIST_MODELS = "arn:aws:states:::aws-sdk:sagemaker:listModels"
 

@@ -6,7 +6,6 @@ import pytest
 
 from .aws import Aws, but, refused, unique
 
-pytestmark = pytest.mark.cloud
 DIMENSION = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
 METRIC = {"PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}}
 POLICY = {

@@ -1,16 +1,19 @@
-"""Endpoints, with the stub container: it answers each line with `<label>:<line>`."""
+"""Endpoints and their data capture, with the stub container: it answers each line with `<label>:<line>`."""
 
+import base64
+import json
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import pytest
 
 from .aws import ARN, Aws, packed, refused, unique, until, variant
 
-pytestmark = pytest.mark.cloud
 PING = "The primary container for production variant AllTraffic did not pass the ping health check"
 
 
@@ -165,3 +168,88 @@ def test_traffic_follows_the_weights_of_the_variants_or_the_target(aws: Aws) -> 
     assert aws.invoke(name, "x", TargetVariant="none") == "none:x"
     with pytest.raises(aws.runtime.exceptions.ValidationError, match="Variant other not found for Request"):
         aws.invoke(name, "x", TargetVariant="other")
+
+
+KEY = re.compile(r"^\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.jsonl$")
+
+
+def capturing(aws: Aws, percentage: int = 100, **members: Any) -> str:
+    """An endpoint in service that captures."""
+    config = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": percentage,
+        "DestinationS3Uri": f"s3://{aws.bucket}/capture",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        **members,
+    }
+    return aws.serve(unique("captured"), aws.model("m"), DataCaptureConfig=config)
+
+
+def captured(aws: Aws, endpoint: str) -> list[dict[str, Any]]:
+    """All records, after the endpoint's deletion."""
+    aws.delete(endpoint)
+    folder = f"capture/{endpoint}/AllTraffic/"
+    keys = aws.keys(folder)
+    assert all(KEY.match(key) for key in keys)
+    return [json.loads(line) for key in keys for line in aws.read(folder + key).splitlines()]
+
+
+def test_a_record_has_the_request_the_response_and_the_callers_id(aws: Aws) -> None:
+    endpoint = capturing(aws, CaptureContentTypeHeader={"CsvContentTypes": ["text/csv"]})
+    aws.invoke(endpoint, "1\n2", Accept="text/csv", InferenceId="row-7")
+    until(lambda: aws.keys(f"capture/{endpoint}/"))  # files appear while the endpoint serves
+    assert aws.described(endpoint)["DataCaptureConfig"] == {
+        "EnableCapture": True,
+        "CaptureStatus": "Started",
+        "CurrentSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{aws.bucket}/capture",
+        "KmsKeyId": "",
+    }
+    (record,) = captured(aws, endpoint)
+    event = record.pop("eventMetadata")
+    csv = {"observedContentType": "text/csv", "encoding": "CSV"}
+    assert record == {
+        "captureData": {
+            "endpointInput": {**csv, "mode": "INPUT", "data": "1\n2"},
+            "endpointOutput": {**csv, "mode": "OUTPUT", "data": "m:1\nm:2"},
+        },
+        "eventVersion": "0",
+    }
+    assert event.keys() == {"eventId", "inferenceId", "inferenceTime"}
+    assert event["inferenceId"] == "row-7"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["inferenceTime"])
+
+
+def test_a_content_type_that_is_not_listed_is_in_base64(aws: Aws) -> None:
+    endpoint = capturing(aws, CaptureContentTypeHeader={"JsonContentTypes": ["application/json"]})
+    aws.invoke(endpoint, "1", Accept="application/json")
+    (record,) = captured(aws, endpoint)
+    sides = record["captureData"]
+    assert {side: (sides[side]["data"], sides[side]["encoding"]) for side in sides} == {
+        "endpointInput": (base64.b64encode(b"1").decode(), "BASE64"),
+        "endpointOutput": ("m:1", "JSON"),
+    }
+    assert "inferenceId" not in record["eventMetadata"]
+
+
+def test_sampling_takes_exactly_its_percentage_evenly(aws: Aws) -> None:
+    endpoint = capturing(aws, 20, CaptureContentTypeHeader={"CsvContentTypes": ["text/csv"]})
+    for number in range(50):
+        aws.invoke(endpoint, str(number))
+    taken = [record["captureData"]["endpointInput"]["data"] for record in captured(aws, endpoint)]
+    assert taken == [str(number) for number in range(4, 50, 5)]
+
+
+def test_only_the_configured_side_of_successful_requests_is_captured(aws: Aws) -> None:
+    endpoint = capturing(aws, CaptureOptions=[{"CaptureMode": "Output"}])
+    with pytest.raises(aws.runtime.exceptions.ModelError):
+        aws.invoke(endpoint, "bad")
+    aws.invoke(endpoint, "1")
+    (record,) = captured(aws, endpoint)
+    assert list(record["captureData"]) == ["endpointOutput"]
+
+
+def test_a_missing_bucket_fails_no_request(aws: Aws) -> None:
+    endpoint = capturing(aws, DestinationS3Uri="s3://no-such-bucket/capture")
+    assert [aws.invoke(endpoint, "1") for _ in range(3)] == ["m:1"] * 3
+    assert captured(aws, endpoint) == []

@@ -10,7 +10,6 @@ import pytest
 
 from .aws import ROLE, Aws, unique
 
-pytestmark = pytest.mark.cloud
 KILLED = "AlgorithmError: See job logs for more information, exit code: 137 (killed by SIGKILL)"
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 

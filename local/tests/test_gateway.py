@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from .aws import Aws
 
-pytestmark = pytest.mark.cloud
 API = Path(__file__).with_name("api.json").read_text(encoding="utf-8")
 
 

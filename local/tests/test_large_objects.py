@@ -12,7 +12,6 @@ from local_aws.file_transfer import HEADER, LARGE
 
 from .aws import Aws, but, processing_input, processing_output
 
-pytestmark = pytest.mark.cloud
 PART = 5 << 20
 BODY = random.Random(7).randbytes(2 * PART + 12345)
 

@@ -3,11 +3,8 @@
 import json
 
 import psutil
-import pytest
 
 from .aws import Aws, processing_input, processing_output
-
-pytestmark = pytest.mark.cloud
 
 
 def completed(aws: Aws, program: str, *arguments: str, stream: str = "", **given: object) -> list[str]:

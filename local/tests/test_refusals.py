@@ -81,7 +81,6 @@ def names(aws: Aws) -> Iterator[dict[str, str]]:
     assert targets["ScalableTargets"] == []
 
 
-@pytest.mark.cloud
 @pytest.mark.parametrize(("service", "case"), CASES, ids=[case["operation"] for _, case in CASES])
 def test_a_request_is_refused(aws: Aws, names: dict[str, str], service: str, case: dict[str, Any]) -> None:
     case = json.loads(string.Template(json.dumps(case)).substitute(names))

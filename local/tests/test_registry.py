@@ -4,11 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from .aws import ARN, ROLE, STUB, Aws, packed, refused, unique, until
 
-pytestmark = pytest.mark.cloud
 STACK = Path(__file__).with_name("stack.json").read_text(encoding="utf-8")
 
 

@@ -10,7 +10,6 @@ from local_aws.sagemaker.hosting.rollout import Plan
 
 from .aws import Aws, alarm_request, refused, unique, until
 
-CLOUD = pytest.mark.cloud
 ROLLED_BACK = 'The deployment was rolled back. The CloudWatch alarm "{}" '
 
 
@@ -79,7 +78,6 @@ def update(
     return answers, stages, found
 
 
-@CLOUD
 def test_a_canary_takes_exactly_its_share_and_then_everything(aws: Aws) -> None:
     endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
     plan = deployment("CANARY", 30, CanarySize=percent(20))
@@ -96,7 +94,6 @@ def test_a_canary_takes_exactly_its_share_and_then_everything(aws: Aws) -> None:
     assert {aws.invoke(endpoint, "1") for _ in range(10)} == {"new:1"}
 
 
-@CLOUD
 def test_a_linear_update_takes_over_step_by_step_without_losing_a_request(aws: Aws) -> None:
     endpoint = aws.endpoint("old")
     new = aws.endpoint_config("new")
@@ -107,7 +104,6 @@ def test_a_linear_update_takes_over_step_by_step_without_losing_a_request(aws: A
     assert (stages[0], stages[-1]) == ("Creating", "Baking")
 
 
-@CLOUD
 def test_errors_of_the_canary_bring_the_old_config_back(aws: Aws) -> None:
     endpoint = aws.endpoint("old")
     old = aws.described(endpoint)["EndpointConfigName"]
@@ -127,7 +123,6 @@ def test_errors_of_the_canary_bring_the_old_config_back(aws: Aws) -> None:
     assert states(aws, errors, quiet) == {errors: "ALARM", quiet: "OK"}
 
 
-@CLOUD
 def test_errors_before_an_update_do_not_roll_it_back(aws: Aws) -> None:
     endpoint = aws.endpoint("old")
     errors = alarm(aws, endpoint, "Invocation5XXErrors")
@@ -140,7 +135,6 @@ def test_errors_before_an_update_do_not_roll_it_back(aws: Aws) -> None:
     assert states(aws, errors) == {errors: "OK"}
 
 
-@CLOUD
 def test_a_slow_model_trips_the_latency_alarm(aws: Aws) -> None:
     endpoint = aws.endpoint("old")
     slow = alarm(aws, endpoint, "ModelLatency", ExtendedStatistic="p99", Threshold=200_000)
@@ -150,7 +144,6 @@ def test_a_slow_model_trips_the_latency_alarm(aws: Aws) -> None:
     assert found["FailureReason"].startswith(reason)
 
 
-@CLOUD
 def test_any_other_alarm_counts_by_its_state_and_a_missing_one_is_named(aws: Aws) -> None:
     endpoint, cloudwatch, new = aws.endpoint("old"), aws.client("cloudwatch"), aws.endpoint_config("new")
     name = unique("business")
@@ -164,7 +157,6 @@ def test_any_other_alarm_counts_by_its_state_and_a_missing_one_is_named(aws: Aws
         assert found["FailureReason"] == ROLLED_BACK.format(alarm_name) + reason
 
 
-@CLOUD
 def test_endpoints_publish_their_metrics(aws: Aws) -> None:
     endpoint = aws.endpoint("m")
     for body in ("1", "2", "bad", "break"):
@@ -194,7 +186,6 @@ def test_endpoints_publish_their_metrics(aws: Aws) -> None:
     assert 0 < total("OverheadLatency", "Maximum") < 5e6
 
 
-@CLOUD
 def test_an_update_can_retain_the_instance_count_and_the_deployment_config(aws: Aws) -> None:
     endpoint, plan = aws.endpoint("two", count=2), deployment("CANARY", 0, CanarySize=percent(50))
     found = aws.update(endpoint, aws.endpoint_config("one"), RetainAllVariantProperties=True, DeploymentConfig=plan)
@@ -234,7 +225,6 @@ def test_a_deployment_that_aws_refuses_is_refused(refusal: str, plan: dict[str, 
         Plan.of(plan, 3)
 
 
-@CLOUD
 def test_the_api_model_limits_a_deployment(aws: Aws) -> None:
     alarms = (f"a{number}" for number in range(11))
     plan = deployment("CANARY", 3601, *alarms, limit=599, CanarySize=percent(10))

@@ -10,7 +10,6 @@ import pytest
 
 from .aws import ARN, NESTED, ROLE, SYNC, Aws, but, unique, until, variant
 
-pytestmark = pytest.mark.cloud
 FAILURES = tomllib.loads(Path(__file__).with_name("task_failures.toml").read_text(encoding="utf-8"))
 S3_GET = "arn:aws:states:::aws-sdk:s3:getObject"
 WAIT = {"Type": "Wait", "Seconds": 100_000, "End": True}

@@ -15,8 +15,6 @@ from sklearn.datasets import make_classification
 
 from .aws import ROLE, SYNC, Aws, unique
 
-pytestmark = pytest.mark.cloud
-
 
 def cli(aws: Aws, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

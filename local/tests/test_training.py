@@ -12,8 +12,6 @@ from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER, MetricReader
 
 from .aws import Aws, channel, refused, unique, until
 
-pytestmark = pytest.mark.cloud
-
 
 def pid_in_log(aws: Aws, job: str) -> int:
     """The process of a job that hangs."""

@@ -14,6 +14,9 @@ from .data import REGRESSOR, Split, of_type, split
 from .jobs import lay_out, serving, trained, unpack
 from .sdk import labels_of
 
+# The parameters of a binary classifier, as the container writes them.
+ADDITIONAL = json.loads(Path(__file__).with_name("additional-params.json").read_text(encoding="utf-8"))
+
 
 def test_the_artifact_is_laid_out_as_the_containers(wdbc_job: tuple[Path, str]) -> None:
     model = unpack(wdbc_job[0])
@@ -25,19 +28,8 @@ def test_the_artifact_is_laid_out_as_the_containers(wdbc_job: tuple[Path, str]) 
     assert (model.weights.shape, model.bias.shape) == ((30, 1), (1, 1))
     threshold = model.additional["threshold"]
     assert 0 < threshold < 1
-    assert model.additional == {
-        "threshold": threshold,
-        "loss_type": "logistic",
-        "predictor_type": "binary_classifier",
-        "metrics_params": {
-            **dict.fromkeys(("quantile", "huber_delta", "margin", "loss_insensitivity", "eps_insensitive_loss_type")),
-            "accuracy_top_k": 3,
-            "f_beta": 1.0,
-            "positive_example_weight_mult": 1.0,
-            "class_weights": None,
-            "threshold": threshold,
-        },
-    }
+    parameters = ADDITIONAL["metrics_params"] | {"threshold": threshold}
+    assert model.additional == ADDITIONAL | {"threshold": threshold, "metrics_params": parameters}
 
 
 @pytest.mark.parametrize("name", ["wdbc", "wine", "diabetes"])
@@ -70,8 +62,7 @@ def by_hand(root: Path, weights: list[list[float]], bias: list[float], **additio
 
 
 def test_a_hand_made_binary_artifact_is_served(tmp_path: Path) -> None:
-    more = {"threshold": 0.46301859617233276, "loss_type": "logistic", "predictor_type": "binary_classifier"}
-    by_hand(tmp_path, [[0.5], [-2.0]], [0.25], **more, metrics_params={})
+    by_hand(tmp_path, [[0.5], [-2.0]], [0.25], **ADDITIONAL | {"metrics_params": {}})
     with serving(tmp_path) as client:
         _, _, body = client.call("1,0.4\n1,0.5\n0,0", "text/csv")
     predictions = json.loads(body)["predictions"]
