@@ -1,4 +1,4 @@
-"""Drift checks: the newest one's verdict and figures, and a new one by hand."""
+"""Drift checks: the newest one's verdict and figures, and a new one on request."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Start a run by hand: invoke the Lambda that starts runs, so that its answer is known at once."""
+"""Start a run: invoke the Lambda that starts runs, so that its answer is known at once."""
 
 import json
 from typing import Annotated

@@ -20,7 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "settings": "none",
     "commit": "none",
 }
-"""The request of an execution that was started by hand, with any input or none."""
+"""The request of an execution that a person started, with any input or none."""
 
 
 def definition(settings: Settings, partition: str = "aws") -> Definition:

@@ -100,7 +100,7 @@ class Data(Table):
             if self.target in columns:
                 raise ValueError(f'{role} lists the target "{self.target}": the model must not see it, take it out')
         if both := sorted(set(self.features) & set(self.id_columns)):
-            raise ValueError(f"{', '.join(both)} stands in features and in id_columns: a column has one role")
+            raise ValueError(f"{', '.join(both)} is in features and in id_columns: a column has one role")
         pair = [label for label in (self.negative_label, self.positive_label) if label is not None]
         needed, given = {
             "binary_classifier": ("positive_label and negative_label, no labels", len(pair) == 2 and not self.labels),

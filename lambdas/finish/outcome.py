@@ -48,13 +48,13 @@ def of_failure(state: State, execution: str) -> Outcome:
 
 
 def _of_smoke_test(state: State, why: str) -> Outcome:
-    """The deployed model did not answer the golden rows: how the way back went decides."""
+    """The deployed model did not answer the golden rows: the result of the restore decides."""
     error, sentence = _error(state["smoke_test"])
     if "restored" in state:
         return Outcome("rolled back", f"{sentence} The previous config serves again.", "RolledBack")
     if "deleted" in state:
         return Outcome("failed", f"{sentence} The endpoint was deleted.", error)
-    stuck = "And the way back failed: the endpoint still serves this model (ops rollback)."
+    stuck = "The restore failed: the endpoint still serves this model (ops rollback)."
     return Outcome("failed", f"{sentence} {stuck} {why}".rstrip(), error)
 
 

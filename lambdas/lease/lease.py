@@ -77,7 +77,7 @@ def _plain(item: dict[str, Any]) -> dict[str, str]:
 
 
 def _check_newest(request: dict[str, Any], execution: str, item: dict[str, str]) -> None:
-    """A run that was started by hand, without data, is superseded by none."""
+    """No data supersedes a run that a person started without data."""
     latest, name = item.get("latest"), execution.rpartition(":")[2]
     if latest and latest != name and request.get("data", {}).get("fingerprint", "none") != "none":
         raise Superseded(f"run {latest} is on newer data or settings")

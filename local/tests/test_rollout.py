@@ -148,9 +148,9 @@ def test_any_other_alarm_counts_by_its_state_and_a_missing_one_is_named(aws: Aws
     endpoint, cloudwatch, new = aws.endpoint("old"), aws.client("cloudwatch"), aws.endpoint_config("new")
     name = unique("business")
     cloudwatch.put_metric_alarm(**alarm_request(name, Namespace="Shop", MetricName="Refunds"))
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="somebody says so")
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="an operator says so")
     for alarm_name, reason in (
-        (name, "went into ALARM state. somebody says so"),
+        (name, "went into ALARM state. an operator says so"),
         ("nothing", "of AutoRollbackConfiguration does not exist."),
     ):
         found = aws.update(endpoint, new, DeploymentConfig=deployment("ALL_AT_ONCE", 0, alarm_name))

@@ -55,7 +55,7 @@ def registry(further: str | None = None) -> dict[str, Image]:
 
 
 def find(images: dict[str, Image], uri: str, action: str) -> Image:
-    """The image that stands in for a URI.
+    """The local image for a URI.
 
     AWS takes any URI and fails the job when it cannot pull it; here it is refused at once.
 
@@ -67,7 +67,7 @@ def find(images: dict[str, Image], uri: str, action: str) -> Image:
     if repository not in able:
         task = {"train": "training", "serve": "model hosting", "script": "processing"}[action]
         raise ValidationException(
-            f"No local program stands in for the image '{uri}' in {task}. Known for it are the repositories: "
+            f"No local program replaces the image '{uri}' in {task}. Known for it are the repositories: "
             f"{', '.join(sorted(able))}. Add yours to the file that SAGEMAKER_IMAGES names."
         )
     return images[repository]

@@ -141,7 +141,7 @@ def summary(report: DriftReport) -> dict[str, object]:
     for name in sorted(features, key=lambda name: -features[name]["psi"])[:WORST]:
         dimensions = [{"Name": "Feature", "Value": name}]
         metrics.append({"MetricName": "FeaturePSI", "Value": features[name]["psi"], "Dimensions": dimensions})
-    reason = "; ".join(report["breaches"][:10]) or f"{report['verdict']}: {rows} rows"
+    reason = "; ".join(report["breaches"][:10]) or f"{rows} rows in the window"
     return {"verdict": report["verdict"], "drifted": bool(report["breaches"]), "reason": reason, "metrics": metrics}
 
 

@@ -1,6 +1,6 @@
 """A corpus of bad bodies: a name, the body, and the problem with which the API must answer.
 
-MARK stands in each body in place of a value, so that tests can look for it in logs. bad_bodies.json has the templates:
+MARK replaces a value in each body, so that tests can search logs for it. bad_bodies.json has the templates:
 `cells` are texts that a parser could take for a number, the others are JSON texts in which %s is a good row.
 """
 

@@ -202,7 +202,7 @@ def single(file: IO[bytes], limit: int) -> Iterator[bytes]:
 
 
 def many(file: IO[bytes], limit: int) -> Iterator[bytes]:
-    """An object as payloads of as many records as fit into `limit` bytes (MultiRecord), cut without a look at each.
+    """An object as payloads of as many records as fit into `limit` bytes (MultiRecord), cut without parsing each.
 
     Raises JobError: a record is longer than the limit.
     """
