@@ -73,14 +73,12 @@ def ks(percentiles: Floats, values: Histogram) -> float:
     At the k-th percentile the share of values up to it lies between k and k + 1 hundredths: the distance from there.
     Both sides of each percentile count, since where percentiles repeat the distribution has a step.
     """
-    places, farthest = np.unique(percentiles), 0.0
-    for counted, known in (
-        (values.below, np.searchsorted(percentiles, places, side="left") / 100),
-        (values.up_to, np.searchsorted(percentiles, places, side="right") / 100),
-    ):
-        share = counted / values.count
-        farthest = max(farthest, float(np.maximum(known - share, share - known - 0.01).max()))
-    return farthest
+    places = np.unique(percentiles)
+    known = (
+        np.stack([np.searchsorted(percentiles, places, "left"), np.searchsorted(percentiles, places, "right")]) / 100
+    )
+    share = np.stack([values.below, values.up_to]) / values.count
+    return float(np.maximum(known - share, share - known - 0.01).max(initial=0.0))
 
 
 def ks_limit(before: int, after: int, significance: float) -> float:
@@ -94,9 +92,6 @@ def measure(reference: Distribution, values: Histogram, thresholds: DriftSetting
     index, distance = psi(expected, actual), ks(np.array(reference["percentiles"]), values)
     highest = max(thresholds.psi, psi_limit(expected, actual, significance))
     farthest = max(thresholds.ks, ks_limit(int(expected.sum()), values.count, significance))
-    reasons = []
-    if index > highest:
-        reasons.append(f"PSI {index:.3g} is above {highest:.3g}")
-    if distance > farthest:
-        reasons.append(f"KS {distance:.3g} is above {farthest:.3g}")
+    limits = (("PSI", index, highest), ("KS", distance, farthest))
+    reasons = [f"{name} {found:.3g} is above {limit:.3g}" for name, found, limit in limits if found > limit]
     return {"psi": index, "ks": distance, "reasons": reasons}

@@ -11,10 +11,9 @@ from ..shared.errors import PredictionsError, place
 from ..shared.metric_names import SECTIONS
 from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
 from ..shared.settings import read_settings
-from .bootstrap import Estimate, bootstrap
 from .predictions import read_labels, read_predictions
 from .profile import curves, profile
-from .quality_gate import compare, decide
+from .quality_gate import Estimate, bootstrap, compare, decide
 
 MOST_CLASSES_IN_A_MATRIX = 20
 SHARD = re.compile(r"(^|/)(holdout|labels)|\.[a-z.]+$")

@@ -1,14 +1,55 @@
-"""The quality gate: thresholds of metrics, and the comparison with the champion on the same rows.
+"""The quality gate: thresholds of metrics, and the comparison with the champion by the bootstrap (Efron, 1979).
 
 The workflow's state QualityGate applies the same rule.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from ..shared.arrow import Floats
 from ..shared.documents import Comparison, Decision
 from ..shared.metric_names import COMPARED_BY, METRICS
+from ..shared.metrics import SEED, Measure
 from ..shared.settings import GateSettings
-from .bootstrap import Estimate
+
+WEIGHTS_AT_A_TIME = 4_000_000  # bounds the memory of a batch of resamples to 32 MB per array
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value and its values on the resamples (shape (resamples,), NaN where it is undefined there)."""
+
+    value: float
+    resamples: Floats
+
+    @property
+    def standard_deviation(self) -> float:
+        """The spread over the resamples; 0 when fewer than two are defined."""
+        defined = self.resamples[np.isfinite(self.resamples)]
+        return float(defined.std(ddof=1)) if len(defined) > 1 else 0.0
+
+
+def bootstrap(measure: Measure, rows: int) -> dict[str, Estimate]:
+    """Return the metrics of all rows, and of 1000 seeded resamples of them (down to 200 when the rows are many).
+
+    The resamples depend on the number of rows alone, so two models measured on the same rows are compared in pairs.
+    For groups of rows, `rows` is the number of groups.
+    """
+    resamples = int(np.clip(20_000_000 // rows, 200, 1000))
+    at_a_time = max(1, WEIGHTS_AT_A_TIME // rows)
+    generator = np.random.default_rng(SEED)
+    measured: list[dict[str, Floats]] = []
+    for start in range(0, resamples, at_a_time):
+        count = min(at_a_time, resamples - start)
+        drawn = generator.integers(0, rows, (count, rows)) + np.arange(count)[:, None] * rows
+        weights = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
+        measured.append(measure(weights.astype(np.float64)))
+    once = measure(np.ones((1, rows)))
+    return {
+        name: Estimate(float(values[0]), np.concatenate([batch[name] for batch in measured]))
+        for name, values in once.items()
+    }
 
 
 def compare(
@@ -20,8 +61,7 @@ def compare(
     resample easy or hard cancels out (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
     """
     metric = COMPARED_BY[predictor_type]
-    larger_is_better, _ = METRICS[predictor_type]
-    sign = 1 if metric in larger_is_better else -1
+    sign = 1 if metric in METRICS[predictor_type][0] else -1
     new, old = challenger[metric], champion[metric]
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(sign * (new.resamples - old.resamples), [tail, 1 - tail])

@@ -12,10 +12,9 @@ from ..shared.errors import DataFileError
 from ..shared.settings import JobSettings, read_settings
 from .atomic_output import atomic_output
 from .baseline import Moments, in_sample
-from .data_files import NO_FILE, DataFiles
+from .data_files import NO_FILE, DataFiles, Quarantine, check_limit
 from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .parallel_map import parallel_map
-from .quarantine import Quarantine, check_limit
 from .records import Records, place_of
 from .split import SplitWriter, distinct, split, texts_of
 from .summary import Summary, count_labels, label_conflict, write_index

@@ -17,9 +17,8 @@ from ..shared.settings import JobSettings, read_settings
 from . import recordio
 from .atomic_output import atomic_output
 from .baseline import Moments, in_sample
-from .data_files import NO_FILE
+from .data_files import NO_FILE, check_limit
 from .external_sort import SORT_IN_MEMORY
-from .quarantine import check_limit
 from .records import Keys, Numbers, Records, place_of, repeated
 from .split import paths
 from .summary import Index, Summary, count_labels, label_conflict

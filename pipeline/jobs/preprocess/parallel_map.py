@@ -15,18 +15,16 @@ def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
     """Yield what `map` would, in order, errors included; at most WORKERS + 1 items are under way: memory is bounded."""
     with ThreadPoolExecutor(WORKERS) as pool:
         waiting: deque[Future[Result]] = deque()
-        rest, failed = iter(items), None
-        while True:
+        rest = iter(items)
+        ended: Exception | None = None
+        while ended is None:
             try:
                 waiting.append(pool.submit(work, next(rest)))
-            except StopIteration:
-                break
             except Exception as error:
-                failed = error
-                break
+                ended = error
             if len(waiting) > WORKERS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-        if failed is not None:
-            raise failed
+        if not isinstance(ended, StopIteration):
+            raise ended

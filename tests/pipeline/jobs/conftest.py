@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.jobs.preprocess.data_files import DataFiles
-from pipeline.jobs.preprocess.quarantine import Quarantine
+from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine
 from pipeline.jobs.preprocess.records import Records
 from pipeline.jobs.shared.settings import GateSettings, JobSettings, settings_of
 

@@ -7,7 +7,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from pipeline.jobs.evaluate.bootstrap import bootstrap
+from pipeline.jobs.evaluate.quality_gate import bootstrap
 from pipeline.jobs.shared.metric_names import METRICS
 from pipeline.jobs.shared.metrics import GROUPS, MOST_ROWS, Predictions, measure_of, random_groups
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.jobs.evaluate.bootstrap import Estimate
-from pipeline.jobs.evaluate.quality_gate import compare, decide
+from pipeline.jobs.evaluate.quality_gate import Estimate, compare, decide
 from pipeline.jobs.shared.settings import GateSettings
 
 GATE = GateSettings(minimum={"auc": 0.97}, maximum={"log_loss": 0.3}, margin=0.01, confidence=0.95)
