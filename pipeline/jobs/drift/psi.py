@@ -74,10 +74,8 @@ def ks(percentiles: Floats, values: Histogram) -> float:
     Both sides of each percentile count, since where percentiles repeat the distribution has a step.
     """
     places = np.unique(percentiles)
-    known = (
-        np.stack([np.searchsorted(percentiles, places, "left"), np.searchsorted(percentiles, places, "right")]) / 100
-    )
-    share = np.stack([values.below, values.up_to]) / values.count
+    below, up_to = np.searchsorted(percentiles, places, "left"), np.searchsorted(percentiles, places, "right")
+    known, share = np.stack([below, up_to]) / 100, np.stack([values.below, values.up_to]) / values.count
     return float(np.maximum(known - share, share - known - 0.01).max(initial=0.0))
 
 

@@ -45,8 +45,7 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> N
                 " change the gate or training.hyperparameters.loss"
             )
     section: Metrics = {
-        name: {"value": found.value, "standard_deviation": found.standard_deviation}
-        for name, found in estimates.items()
+        name: {"value": of.value, "standard_deviation": of.standard_deviation} for name, of in estimates.items()
     }
     if answers.classes is not None and len(wanted.classes) <= MOST_CLASSES_IN_A_MATRIX:
         section["confusion_matrix"] = _confusion_matrix(true, answers.classes, len(wanted.classes))

@@ -75,9 +75,8 @@ class _Column:
                 raise PredictionsError(f"{where}: {self.key} is {text}, want a class from 0 to {last}")
             return [float(found)]
         if self.width and (not isinstance(found, list) or len(found) != self.width):
-            raise PredictionsError(
-                f"{where}: {self.key} must be a list of {self.width} numbers: is it this model's answer?"
-            )
+            wanted = f"a list of {self.width} numbers"
+            raise PredictionsError(f"{where}: {self.key} must be {wanted}: is it this model's answer?")
         numbers: list[float] = found if self.width else [found]
         for number in numbers:
             if type(number) not in (int, float) or not math.isfinite(number):
@@ -98,10 +97,8 @@ def _read(directory: Path, suffix: str, columns: list[_Column]) -> tuple[list[Nu
 
 
 def _fast(block: Block, columns: list[_Column]) -> list[Numbers] | None:
-    numbers = pa.float64()
-    found = block.columns(
-        pa.schema([(column.key, pa.list_(numbers) if column.width else numbers) for column in columns])
-    )
+    kinds = [pa.list_(pa.float64()) if column.width else pa.float64() for column in columns]
+    found = block.columns(pa.schema([(column.key, kind) for column, kind in zip(columns, kinds, strict=True)]))
     if found is None:
         return None
     arrays = [column.array(values) for column, values in zip(columns, found, strict=True)]

@@ -19,9 +19,8 @@ def profile(labels: Floats, answers: Predictions, settings: JobSettings) -> Prof
     """
     document: Profile = {}
     if answers.classes is not None:
-        document["labels"] = {
-            name: int((answers.classes == number).sum()) for number, name in enumerate(settings.classes)
-        }
+        called = answers.classes
+        document["labels"] = {name: int((called == n).sum()) for n, name in enumerate(settings.classes)}
     if answers.scores.ndim == 1:
         document["score"] = distribution(answers.scores)
     if settings.predictor_type == "multiclass_classifier":

@@ -89,9 +89,8 @@ def blocks(file: Path, name: str, size: int) -> Iterator[Block]:
                 end = _end(text)
                 rest = text[end:]
                 if len(rest) > max(LONGEST_RECORD, 2 * size):
-                    raise DataFileError(
-                        f"{place(name, line)}: a record of more than {len(rest)} bytes: is a quote left open?"
-                    )
+                    found = f"a record of more than {len(rest)} bytes"
+                    raise DataFileError(f"{place(name, line)}: {found}: is a quote left open?")
                 if end:
                     yield Block(text[:end], line)
                     line += line_ends(text[:end])
@@ -194,9 +193,8 @@ class CsvTable:
                 except pa.ArrowInvalid as error:
                     raise DataFileError(f"{self.name}: {error}") from error
             if batch is None or batch.num_rows != len(whole):
-                raise DataFileError(
-                    f"{self.name}: a value has quotes in it that are not doubled: see from row {block.line} on"
-                )
+                fault = "a value has quotes in it that are not doubled"
+                raise DataFileError(f"{self.name}: {fault}: see from row {block.line} on")
             columns, labels[whole], doubtful[whole] = check_columns(batch, self.settings, check)
             features[:, whole] = columns
         return self._resolved(records, features, labels, doubtful)

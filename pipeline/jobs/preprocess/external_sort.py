@@ -62,8 +62,7 @@ class ExternalSort(ExitStack):
     def _write_run(self) -> None:
         if self._disk is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)
-            self._disk = Path(self.enter_context(made))
+            self._disk = Path(self.enter_context(tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)))
         rows = Records(self._taken())
         buckets = (rows.keys >> np.uint64(64 - BUCKET_BITS)).astype(np.uint16)
         order = np.argsort(buckets, kind="stable")
@@ -72,8 +71,7 @@ class ExternalSort(ExitStack):
         run.write_bytes(rows.words[order[::-1]].data)
 
     def _loaded(self, first: int, last: int, rows: int) -> Records:
-        words = np.empty((rows, self._width))
-        at = 0
+        words, at = np.empty((rows, self._width)), 0
         for run, before in self._runs:
             rest, count = int(before[-1] - before[last]), int(before[last] - before[first])
             with run.open("r+b") as file:

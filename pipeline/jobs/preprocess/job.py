@@ -72,10 +72,9 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
             moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
             counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
         )
-        writer = SplitWriter(output, host, settings.content_type)
         if host:
             write_index(output / "shards", host, Records(np.empty((0, 3))), "wb")
-        with closing(writer):
+        with closing(SplitWriter(output, host, settings.content_type)) as writer:
             blocks = _blocks(rows_by_key, summary, output, settings)
             for part, rows, texts, moments in parallel_map(partial(_written, settings), blocks):
                 writer.write(part, texts, rows)

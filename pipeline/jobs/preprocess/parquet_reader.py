@@ -30,11 +30,9 @@ def read_parquet(file: Path, name: str, size: int, settings: JobSettings) -> Ite
             for column in settings.numeric:
                 kind = schema.field(column).type
                 if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-                    raise DataFileError(
-                        f'{name}, column "{column}": {kind} is not a type of numbers: write it as double'
-                    )
-            rows = max(1, size // (8 * len(settings.columns)))
-            wanted = [*settings.features, settings.target]
+                    where = f'{name}, column "{column}"'
+                    raise DataFileError(f"{where}: {kind} is not a type of numbers: write it as double")
+            rows, wanted = max(1, size // (8 * len(settings.columns))), [*settings.features, settings.target]
             for batch in table.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
                 yield partial(_read_batch, number, batch, name, settings)
                 number += batch.num_rows

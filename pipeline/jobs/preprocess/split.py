@@ -118,10 +118,9 @@ def paths(folder: Path, part: str, number: int, host: str, content_type: str) ->
 def texts_of(part: str, rows: Records, settings: JobSettings) -> list[bytes]:
     """Return rows as the text of each file of a part."""
     labels: NDArray[Any] = rows.labels.astype(np.int64) if settings.classes else rows.labels
-    if part != "holdout" and settings.content_type == recordio.CONTENT_TYPE:
-        return [recordio.frames(labels, rows.features)]
     if part != "holdout":
-        return [_csv([labels, *rows.features.T])]
+        as_frames = settings.content_type == recordio.CONTENT_TYPE
+        return [recordio.frames(labels, rows.features) if as_frames else _csv([labels, *rows.features.T])]
     features = _csv(list(rows.features.T)).removesuffix(b"\n").replace(b"\n", b']}\n{"features":[')
     lines = zip(rows.keys.tolist(), _csv([labels]).splitlines(), strict=True)
     return [

@@ -114,12 +114,8 @@ def _regression(labels: Floats, scores: Floats, groups: Groups, size: Floats) ->
 
     def measure(weights: Floats) -> dict[str, Floats]:
         square, absolute, mean, spread = (weights @ sums).T / (weights @ size)
-        return {
-            "rmse": np.sqrt(square),
-            "mae": absolute,
-            "mse": square,
-            "r2": 1 - _ratio(square, spread - mean**2, np.nan),
-        }
+        explained = 1 - _ratio(square, spread - mean**2, np.nan)
+        return {"rmse": np.sqrt(square), "mae": absolute, "mse": square, "r2": explained}
 
     return measure
 

@@ -93,10 +93,8 @@ def read_settings(path: Path) -> JobSettings:
     try:
         return settings_of(json.loads(files[0].read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JobError(
-            f"{files[0]}: not the pipeline's settings ({type(error).__name__}: {error}):"
-            " write it with Settings.to_json()"
-        ) from error
+        fault = f"not the pipeline's settings ({type(error).__name__}: {error})"
+        raise JobError(f"{files[0]}: {fault}: write it with Settings.to_json()") from error
 
 
 def settings_of(document: dict[str, Any]) -> JobSettings:

@@ -49,11 +49,8 @@ def test_files_are_read_by_path_at_any_depth_and_others_left_alone(folder, setti
     read(folder, settings, GOOD, "b.CSV")
     rows, names = read(folder, settings, HEADER + "c,60,3,no\n", "2024/a.csv")
     np.testing.assert_array_equal(rows.features[:, 0], [60, 40, 50])
-    assert [place_of(names, place) for place in rows.places.tolist()] == [
-        "2024/a.csv, row 2",
-        "b.CSV, row 2",
-        "b.CSV, row 3",
-    ]
+    places = [place_of(names, place) for place in rows.places.tolist()]
+    assert places == ["2024/a.csv, row 2", "b.CSV, row 2", "b.CSV, row 3"]
 
 
 def test_a_regression_target_is_a_number(folder, regression):
@@ -75,9 +72,8 @@ def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(folder, settings,
 
 
 def test_a_wrong_regression_target_is_named(folder, regression):
-    with pytest.raises(
-        DataFileError, match=r'^shop\.csv, row 2, column "bought": "high" is not a finite number: correct it'
-    ):
+    message = r'^shop\.csv, row 2, column "bought": "high" is not a finite number: correct it'
+    with pytest.raises(DataFileError, match=message):
         read(folder, regression, HEADER + "a,1,1,high\n")
 
 

@@ -44,7 +44,7 @@ def judged(rows, reference, wanted):
 def verdict_on(wdbc, settings):
     """The verdict on a window of rows, against a baseline of the data."""
     names, data = wdbc
-    reference = {"features": {name: distribution(column) for name, column in zip(names, data.T, strict=True)}}
+    reference = {"features": dict(zip(names, map(distribution, data.T), strict=True))}
     wanted = dataclasses.replace(settings, features=names)
     return lambda rows: judged(rows, reference, wanted)
 
@@ -79,7 +79,7 @@ def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from(settings
     alarms = caught = 0
     for _ in range(WINDOWS):
         known, rows = generator.normal(size=(569, 30)), generator.normal(size=(1000, 30))
-        reference = {"features": {name: distribution(column) for name, column in zip(names, known.T, strict=True)}}
+        reference = {"features": dict(zip(names, map(distribution, known.T), strict=True))}
         for shift in (0.0, 0.5):
             rows[:, 7] += shift
             verdict = judged(rows, reference, wanted)["verdict"] == "drift"
@@ -194,10 +194,7 @@ def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings,
     rows = [[round(age, 3), round(visits, 3)] for age, visits in generator.normal(40, 10, (400, 2))]
     lines = [record([row], [(0.9, 1) if number % 2 else (0.1, 0)], f"id-{number}") for number, row in enumerate(rows)]
     (tmp_path / "data_capture/a.jsonl").write_text("\n".join(lines))
-    features = {
-        name: distribution(np.array(column))
-        for name, column in zip(settings.features, zip(*rows, strict=True), strict=True)
-    }
+    features = dict(zip(settings.features, map(distribution, np.array(rows).T), strict=True))
     truth = [f"id-{number},1,{'yes' if number % 4 == 1 else 'no'}" for number in range(400)]
     truth += ["id-x,1,yes", "id-1,1,perhaps"]
     folders = write_inputs(tmp_path, features=features, profile={"labels": {"no": 50, "yes": 50}}, truth=truth)

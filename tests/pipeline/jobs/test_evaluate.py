@@ -10,9 +10,11 @@ from sklearn import metrics as oracle
 from pipeline.jobs.evaluate.job import evaluate
 from pipeline.jobs.evaluate.predictions import read_labels, read_predictions
 from pipeline.jobs.evaluate.profile import curves, profile
+from pipeline.jobs.evaluate.quality_gate import Estimate, compare, decide
 from pipeline.jobs.shared.distributions import distribution
 from pipeline.jobs.shared.errors import JobError, PredictionsError
 from pipeline.jobs.shared.metrics import Predictions
+from pipeline.jobs.shared.settings import GateSettings
 
 WRONG = tomllib.loads(Path(__file__).with_name("wrong_answers.toml").read_text("utf-8"))
 
@@ -151,9 +153,8 @@ def test_labels_of_one_class_cannot_be_measured(tmp_path, settings):
 
 def test_another_number_of_predictions_than_labels_is_refused(answered, settings_file):
     lines(answered / "new/more.out", [{"score": 0.5, "predicted_label": 1}])
-    with pytest.raises(
-        PredictionsError, match=r"challenger: 201 predictions for 200 labels: both must come from the same"
-    ):
+    message = r"challenger: 201 predictions for 200 labels: both must come from the same"
+    with pytest.raises(PredictionsError, match=message):
         evaluated(answered, settings_file)
     assert not (answered / "out").exists()
 
@@ -175,8 +176,7 @@ def test_a_gate_on_a_metric_the_scores_do_not_give_is_refused(answered, settings
 
 def test_values_with_few_steps_have_no_empty_bins():
     found = distribution(np.array([0.0] * 90 + [1.0] * 10))
-    assert found["bins"] == {"edges": [0.0], "counts": [90, 10]}
-    assert sum(found["bins"]["counts"]) == found["count"] == 100
+    assert (found["count"], found["bins"]) == (100, {"edges": [0.0], "counts": [90, 10]})
 
 
 def test_a_classifiers_profile_has_its_labels_and_a_histogram_by_the_true_label(settings):
@@ -187,3 +187,38 @@ def test_a_classifiers_profile_has_its_labels_and_a_histogram_by_the_true_label(
     assert (histogram["edges"][0], histogram["edges"][-1], len(histogram["edges"])) == (0.0, 1.0, 41)
     assert {name: sum(values) for name, values in histogram["counts"].items()} == {"no": 2, "yes": 2}
     assert found["score"]["mean"] == scores.mean()
+
+
+GATE = GateSettings(minimum={"auc": 0.97}, maximum={"log_loss": 0.3}, margin=0.01, confidence=0.95)
+PASSES = "passes every threshold of the quality gate"
+LIMITS = "the difference lies between -0.05 and 0.02 at 0.95"
+MAYBE_WORSE = f"auc 0.98 may be worse than the champion's 0.99 by more than 0.01: {LIMITS}"
+
+
+@pytest.mark.parametrize(
+    ("auc", "log_loss", "low", "accepted", "reason"),
+    [
+        (0.97, 0.3, None, True, f"{PASSES}; there is no champion"),
+        (0.98, 0.1, -0.01, True, f"{PASSES} and is not worse than the champion by auc"),
+        (0.9, 0.1, 0.0, False, "auc 0.9 is below 0.97"),
+        (0.98, 0.5, 0.0, False, "log_loss 0.5 is above 0.3"),
+        (0.9, 0.5, 0.0, False, "auc 0.9 is below 0.97; log_loss 0.5 is above 0.3"),
+        (0.98, 0.1, -0.05, False, MAYBE_WORSE),
+    ],
+)
+def test_a_challenger_that_passes_is_accepted_and_a_rejection_names_every_bound(
+    auc, log_loss, low, *, accepted, reason
+):
+    estimates = {name: Estimate(value, np.array([value])) for name, value in (("auc", auc), ("log_loss", log_loss))}
+    figures = {"metric": "auc", "challenger": 0.98, "champion": 0.99, "difference": -0.01}
+    compared = {**figures, "interval": [low or 0.0, 0.02], "confidence": 0.95}
+    decision = decide(GATE, estimates, None if low is None else compared)
+    assert decision == {"accepted": accepted, "reason": reason}
+
+
+def test_a_smaller_error_is_a_positive_difference():
+    new = {"rmse": Estimate(2.0, np.array([2.0, 2.1, 1.9]))}
+    old = {"rmse": Estimate(3.0, np.array([3.0, 3.1, 2.9]))}
+    found = compare("regressor", new, old, 0.95)
+    assert found["difference"] == 1
+    assert found["interval"] == pytest.approx([1, 1])

@@ -41,9 +41,8 @@ def example(request, tmp_path):
     kind = settings.data.predictor_type
     estimator = Ridge() if kind == "regressor" else LogisticRegression(solver="newton-cg")
     model = make_pipeline(StandardScaler(), estimator).fit(train[:, 1:], train[:, 0])
-    holdout = [
-        json.loads(line)["features"] for line in (tmp_path / "holdout/holdout-00000.jsonl").read_text().splitlines()
-    ]
+    rows = (tmp_path / "holdout/holdout-00000.jsonl").read_text().splitlines()
+    holdout = [json.loads(row)["features"] for row in rows]
     (tmp_path / "scored/challenger").mkdir(parents=True)
     lines = [json.dumps(answer) + "\n" for answer in answers(kind, model, np.array(holdout))]
     (tmp_path / "scored/challenger/holdout-00000.jsonl.out").write_text("".join(lines))

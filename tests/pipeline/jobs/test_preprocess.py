@@ -76,9 +76,8 @@ def test_labels_stand_line_by_line_beside_the_holdout_under_the_rows_hash(
     files = run(settings_file, folder, tmp_path / "out")
     features = [json.loads(line)["features"] for line in whole(files, "holdout").splitlines()]
     labels = [json.loads(line) for line in whole(files, "labels").splitlines()]
-    assert [label["row"] for label in labels] == [
-        f"{key:016x}" for key in row_keys(list(np.array(features).T), settings.salt)
-    ]
+    keys = row_keys(list(np.array(features).T), settings.salt)
+    assert [label["row"] for label in labels] == [f"{key:016x}" for key in keys]
 
 
 def test_the_order_of_rows_files_and_columns_changes_nothing(settings_file, folder, table, tmp_path):
@@ -133,9 +132,8 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
             (root / "raw" / "t.csv").write_text("a,b,t\n" + "".join(f"{a!r},{b!r},{t!r}\n" for a, b, t in rows))
             results.append(run(settings, root / "raw", root / "out"))
     assert results[0] == results[1]
-    assert sorted((label, *features) for _, features, label in contents(results[0])) == sorted(
-        {(t, a, b) for a, b, t in base + extra}
-    )
+    found = sorted((label, *features) for _, features, label in contents(results[0]))
+    assert found == sorted({(t, a, b) for a, b, t in base + extra})
 
 
 def refused(settings, folder, lines):
