@@ -10,13 +10,7 @@ from typing import Any
 import botocore.session
 
 from local_aws.iam import AccessError, Need
-from local_aws.sagemaker.api import shapes
-from local_aws.sagemaker.api.errors import (
-    AccessDeniedException,
-    ServiceError,
-    UnknownOperationException,
-    ValidationException,
-)
+from local_aws.sagemaker.api import errors, shapes
 from local_aws.sagemaker.api.service import Request, Response, SageMaker, access_key, parse, refuse
 
 NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
@@ -25,7 +19,7 @@ ROLE = f"role/aws-service-role/{LINKED}/AWSServiceRoleForApplicationAutoScaling_
 Document = dict[str, Any]
 
 
-class ObjectNotFoundException(ServiceError):
+class ObjectNotFoundException(errors.ServiceError):
     """There is no such scalable target."""
 
 
@@ -75,7 +69,7 @@ class Autoscaling:
             self._check(access_key(request.headers), name, document)
             model = self._model.operation_model(name)
             answer = shapes.wire(model.output_shape, self._operations[name](document))
-        except ServiceError as error:
+        except errors.ServiceError as error:
             return refuse(error, wrapped=True)
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
@@ -86,29 +80,29 @@ class Autoscaling:
 
     def _check(self, key: str, name: str, request: Document) -> None:
         if name not in self._operations:
-            raise UnknownOperationException(f"Use one of the local operations: {', '.join(self._operations)}.")
+            raise errors.UnknownOperationException(f"Use one of the local operations: {', '.join(self._operations)}.")
         shapes.check(self._model.operation_model(name).input_shape, request)
         if (request["ServiceNamespace"], request.get("ScalableDimension", DIMENSION)) != (NAMESPACE, DIMENSION):
-            raise ValidationException(f"Locally only {DIMENSION} is scalable.")
+            raise errors.ValidationException(f"Locally only {DIMENSION} is scalable.")
         try:
             self._sagemaker.host.access.check(key, needs(name, request, self._sagemaker.host.arn))
         except AccessError as error:
-            raise AccessDeniedException(str(error)) from error
+            raise errors.AccessDeniedException(str(error)) from error
 
     def _register(self, request: Document) -> Document:
         endpoint, name = _endpoint(request)
         variants = self._sagemaker.shelves["Endpoint"].get(endpoint).live_config.get("ProductionVariants", [])
         types = {variant["VariantName"]: variant.get("InstanceType", "") for variant in variants}
         if name not in types:
-            raise ValidationException(f"Could not find variant {name} of {endpoint}")
-        if re.match(r"ml\.t\d", types[name]):
-            raise ValidationException(f"The variant's instance type {types[name]} is burstable and cannot be scaled")
+            raise errors.ValidationException(f"Could not find variant {name} of {endpoint}")
+        if re.match(r"ml\.t\d", kind := types[name]):
+            raise errors.ValidationException(f"The variant's instance type {kind} is burstable and cannot be scaled")
         made = {"CreationTime": datetime.now(UTC), "RoleARN": f"arn:aws:iam::{self._sagemaker.host.account}:{ROLE}"}
         target = {**made, **self._targets.get(request["ResourceId"], {}), **request}
         if not {"MinCapacity", "MaxCapacity"} <= target.keys():
-            raise ValidationException("MinCapacity and MaxCapacity must be given to register a scalable target")
+            raise errors.ValidationException("MinCapacity and MaxCapacity must be given to register a scalable target")
         if target["MinCapacity"] > target["MaxCapacity"]:
-            raise ValidationException("Maximum capacity cannot be less than minimum capacity")
+            raise errors.ValidationException("Maximum capacity cannot be less than minimum capacity")
         target.setdefault("ScalableTargetARN", self._arn("scalable-target/" + uuid.uuid4().hex))
         self._targets[request["ResourceId"]] = target
         return {"ScalableTargetARN": target["ScalableTargetARN"]}
@@ -122,11 +116,8 @@ class Autoscaling:
     def _put_policy(self, request: Document) -> Document:
         self._find(request)
         key = request["ResourceId"], request["PolicyName"]
-        made = {
-            "CreationTime": datetime.now(UTC),
-            "PolicyARN": self._arn(f"scalingPolicy:{uuid.uuid4()}"),
-            "Alarms": [],
-        }
+        arn = self._arn(f"scalingPolicy:{uuid.uuid4()}")
+        made = {"CreationTime": datetime.now(UTC), "PolicyARN": arn, "Alarms": []}
         self._policies[key] = {**made, **self._policies.get(key, {}), **request}
         return {"PolicyARN": self._policies[key]["PolicyARN"], "Alarms": []}
 
@@ -145,7 +136,7 @@ def _endpoint(request: Document) -> tuple[str, str]:
     """The endpoint's and the variant's name in a ResourceId."""
     found = re.fullmatch(r"endpoint/([^/]+)/variant/([^/]+)", request.get("ResourceId", ""))
     if found is None:
-        raise ValidationException("Unsupported resource ID: write it as endpoint/NAME/variant/VARIANT")
+        raise errors.ValidationException("Unsupported resource ID: write it as endpoint/NAME/variant/VARIANT")
     return found[1], found[2]
 
 

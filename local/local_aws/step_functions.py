@@ -77,9 +77,8 @@ def _sagemaker(service: str, action: str, pattern: str, parameters: Document, ar
 
 def _lambda(service: str, action: str, pattern: str, parameters: Document, arn: Arn) -> Iterator[Need]:
     function = parameters["FunctionName"]
-    yield Need(
-        "lambda:InvokeFunction", function if function.startswith("arn:") else arn(service, f"function:{function}")
-    )
+    own = function if function.startswith("arn:") else arn(service, f"function:{function}")
+    yield Need("lambda:InvokeFunction", own)
 
 
 def _states(service: str, action: str, pattern: str, parameters: Document, arn: Arn) -> Iterator[Need]:

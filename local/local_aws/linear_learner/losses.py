@@ -63,18 +63,12 @@ def absolute(z: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.abs(error)[:, 0], np.sign(error)
 
 
-def eps_insensitive_absolute(z: Floats, y: Floats, epsilon: float) -> tuple[Floats, Floats]:
-    """The absolute error beyond epsilon."""
+def eps_insensitive(z: Floats, y: Floats, epsilon: float, square: bool) -> tuple[Floats, Floats]:
+    """The absolute error beyond epsilon, or its square."""
     error = _residual(z, y)
     beyond: Floats = np.maximum(np.abs(error) - np.float32(epsilon), 0)
-    return beyond[:, 0], np.sign(error) * np.sign(beyond)
-
-
-def eps_insensitive_squared(z: Floats, y: Floats, epsilon: float) -> tuple[Floats, Floats]:
-    """The square of the absolute error beyond epsilon."""
-    error = _residual(z, y)
-    beyond: Floats = np.maximum(np.abs(error) - np.float32(epsilon), 0)
-    return np.square(beyond)[:, 0], beyond * np.sign(error)
+    loss, slope = (np.square(beyond), beyond) if square else (beyond, np.sign(beyond))
+    return loss[:, 0], slope * np.sign(error)
 
 
 def quantile(z: Floats, y: Floats, share: float) -> tuple[Floats, Floats]:
@@ -103,8 +97,8 @@ def objective(config: dict[str, Value]) -> Objective:
         "softmax_loss": softmax,
         "squared_loss": squared,
         "absolute_loss": absolute,
-        "eps_insensitive_squared_loss": partial(eps_insensitive_squared, epsilon=epsilon),
-        "eps_insensitive_absolute_loss": partial(eps_insensitive_absolute, epsilon=epsilon),
+        "eps_insensitive_squared_loss": partial(eps_insensitive, epsilon=epsilon, square=True),
+        "eps_insensitive_absolute_loss": partial(eps_insensitive, epsilon=epsilon, square=False),
         "quantile_loss": partial(quantile, share=float(config["quantile"])),
         "huber_loss": partial(huber, delta=float(config["huber_delta"])),
     }

@@ -170,15 +170,13 @@ class SageMaker:
 
     def _tagged(self, request: dict[str, Any]) -> Record:
         arn = request["ResourceArn"]
-        records: list[Record] = [record for shelf in self.shelves.values() for record in shelf.all()]
-        for record in records:
-            if record.arn == arn:
-                return record
-        raise errors.ValidationException(f"Could not find resource with ARN {arn}.")
+        found: list[Record] = [each for shelf in self.shelves.values() for each in shelf.all() if each.arn == arn]
+        if not found:
+            raise errors.ValidationException(f"Could not find resource with ARN {arn}.")
+        return found[0]
 
     def _add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        record = self._tagged(request)
-        record.tags.update(tags_of(request))
+        self._tagged(request).tags.update(tags_of(request))
         return self._list_tags(request)
 
     def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:

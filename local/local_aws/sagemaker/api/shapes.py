@@ -135,13 +135,8 @@ def _pattern(java: str | None) -> re.Pattern[str] | None:
 
 
 def _token(value: Any) -> str:
-    names = {
-        str: "STRING_VALUE",
-        bool: "BOOLEAN_VALUE",
-        int: "NUMBER_VALUE",
-        float: "NUMBER_VALUE",
-        dict: "START_OBJECT",
-    }
+    number = "NUMBER_VALUE"
+    names = {str: "STRING_VALUE", bool: "BOOLEAN_VALUE", int: number, float: number, dict: "START_OBJECT"}
     return names.get(type(value), "START_ARRAY")
 
 

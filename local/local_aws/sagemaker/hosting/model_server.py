@@ -105,10 +105,8 @@ class ModelServer:
             with self._lock:
                 if self._closed:
                     raise JobError("The container was stopped before it answered.")
-                self._port = _free_port()
-                command = faults.command(self._fault, self._port) or self._image.command(
-                    "serve", self._root, self._port
-                )
+                port = self._port = _free_port()
+                command = faults.command(self._fault, port) or self._image.command("serve", self._root, port)
                 self.container = Container(self._host, command, self._root, self._environment, self._log)
             while not self.container.ended.wait(0.02):
                 if self._ping():
@@ -120,14 +118,7 @@ class ModelServer:
                 raise self._unhealthy(f": it exited with code {self.container.exit_code}")
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: dict[str, str],
-        timeout: float,
-        *,
-        fresh: bool = False,
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float, fresh: bool = False
     ) -> Answer:
         """One HTTP request, over a kept connection unless `fresh`.
 

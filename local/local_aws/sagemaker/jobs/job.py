@@ -216,9 +216,5 @@ def write_json(path: Path, value: Any) -> None:
 
 def resource_config(current: str, hosts: list[str], instance_type: str) -> dict[str, Any]:
     """resourceconfig.json, as processing and training containers read it."""
-    return {
-        "current_host": current,
-        "hosts": hosts,
-        "current_instance_type": instance_type,
-        "network_interface_name": "lo",
-    }
+    instance = {"current_host": current, "hosts": hosts, "current_instance_type": instance_type}
+    return instance | {"network_interface_name": "lo"}
