@@ -75,9 +75,7 @@ def main() -> None:
         (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
     signal_group(int(sys.argv[1]), signal.SIGKILL)  # its end is not awaited: the server may stay a zombie of its parent
     deadline = time.monotonic() + REAP_SECONDS
-    while (
-        groups := {group for group in groups if signal_group(group, signal.SIGKILL)}
-    ) and time.monotonic() < deadline:
+    while (groups := {each for each in groups if signal_group(each, signal.SIGKILL)}) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 

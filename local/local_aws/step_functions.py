@@ -51,7 +51,7 @@ SDK_CLASSES = {
 }
 
 
-def needs(resource: str, parameters: dict[str, Any], arn: Arn) -> tuple[str, list[Need]]:
+def needs(resource: str, parameters: Document, arn: Arn) -> tuple[str, list[Need]]:
     """The error's name and what the role must be allowed; `arn` makes an ARN of a service and its resource part."""
     *_, service, called = resource.removesuffix(":2").split(":")
     action, _, pattern = called.partition(".")
@@ -145,7 +145,7 @@ class Call:
         self.wake.set()
 
 
-def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Call, fail: Failure) -> dict[str, Any]:
+def run(service: SageMaker, resource: str, parameters: Document, call: Call, fail: Failure) -> Document:
     """Run `arn:aws:states:::sagemaker:<action>[.sync]`.
 
     Returns:
@@ -176,9 +176,7 @@ def run(service: SageMaker, resource: str, parameters: dict[str, Any], call: Cal
     return _await_job(service, action, parameters, call, fail) if pattern else answer
 
 
-def _await_job(
-    service: SageMaker, action: str, parameters: dict[str, Any], call: Call, fail: Failure
-) -> dict[str, Any]:
+def _await_job(service: SageMaker, action: str, parameters: Document, call: Call, fail: Failure) -> Document:
     noun = action.removeprefix("create")
     job: Job = service.shelves[noun].get(parameters[f"{noun}Name"])
     job.when_done(call.wake.set)
@@ -189,7 +187,7 @@ def _await_job(
         except ServiceError:
             job.done.wait()  # it ended in the same moment
     shape = service.host.model.operation_model(f"Describe{noun}").output_shape
-    document: dict[str, Any] = {
+    document: Document = {
         key: value for key, value in job.describe().items() if key in shape.members and value is not None
     }
     document = dict(_milliseconds(document))
@@ -209,7 +207,7 @@ def task_failure(error: ServiceError, fail: Failure) -> Exception:
     return fail(f"SageMaker.{modeled or 'AmazonSageMakerException'}", f"{error.message} ({details}; Proxy: null)")
 
 
-def get_object(client: Any, parameters: dict[str, Any], fail: Failure) -> dict[str, Any]:
+def get_object(client: Any, parameters: Document, fail: Failure) -> Document:
     """Run `aws-sdk:s3:getObject`; Body is the object as a string. Raises `fail`."""
     try:
         found = client.get_object(**parameters)
@@ -225,9 +223,9 @@ def get_object(client: Any, parameters: dict[str, Any], fail: Failure) -> dict[s
     return {**{name: found[name] for name in keep if name in found}, "Body": body.decode(), "LastModified": modified}
 
 
-def pascal(document: dict[str, Any]) -> dict[str, Any]:
+def pascal(document: Document) -> Document:
     """An answer of Step Functions as its own integration gives it: names in PascalCase, times in milliseconds."""
-    result: dict[str, Any] = {}
+    result: Document = {}
     for key, value in document.items():
         name = key[0].upper() + key[1:]
         if isinstance(value, dict):
@@ -239,7 +237,7 @@ def pascal(document: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def described(execution: dict[str, Any]) -> dict[str, Any]:
+def described(execution: Document) -> Document:
     """DescribeExecution's answer of an ended execution in PascalCase; an output only of one that succeeded."""
     hidden = () if execution["status"] == "SUCCEEDED" else ("output", "outputDetails")
     return pascal({key: value for key, value in execution.items() if key not in hidden and value is not None})
@@ -265,12 +263,12 @@ class Engine:
     """ministack's Step Functions: its exception, executions by ARN, three operations, and tasks by callback token."""
 
     failure: type[Any]
-    find: Callable[[str], dict[str, Any]]
-    time_out: Callable[[dict[str, Any]], None]
-    start: Callable[[dict[str, Any]], Answer]
-    stop: Callable[[dict[str, Any]], Answer]
-    describe: Callable[[dict[str, Any]], Answer]
-    tokens: dict[str, Any]
+    find: Callable[[str], Document]
+    time_out: Callable[[Document], None]
+    start: Callable[[Document], Answer]
+    stop: Callable[[Document], Answer]
+    describe: Callable[[Document], Answer]
+    tokens: Document
 
 
 class CallbackError(Exception):
@@ -308,12 +306,12 @@ class Executions:
                 if not self._calls[call.execution]:
                     del self._calls[call.execution]
 
-    def sagemaker(self, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    def sagemaker(self, resource: str, parameters: Document) -> Document:
         """Run a `sagemaker:…` task."""
         with self._call() as call:
             return run(self._service, resource, parameters, call, self._failure)
 
-    def nested(self, original: Callable[..., Any], resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    def nested(self, original: Callable[..., Any], resource: str, parameters: Document) -> Document:
         """Run `states:startExecution`; with `.sync` or `.sync:2` wait for the child, and stop it with the task.
 
         Returns:
@@ -352,7 +350,7 @@ class Executions:
         if call.cancelled and child["status"] == "RUNNING":
             self._engine.stop({"executionArn": arn})
 
-    def status_event(self, original: Callable[..., None], execution: dict[str, Any]) -> None:
+    def status_event(self, original: Callable[..., None], execution: Document) -> None:
         """Publish a change of status; the tasks that wait for an end go on."""
         original(execution)
         if execution["status"] != "RUNNING":
@@ -361,13 +359,13 @@ class Executions:
             for call in parents:
                 call.wake.set()
 
-    def sdk_call(self, original: Callable[..., Any], resource: str, parameters: dict[str, Any]) -> Any:
+    def sdk_call(self, original: Callable[..., Any], resource: str, parameters: Document) -> Any:
         """Run an `aws-sdk:…` task; ministack lacks s3:getObject."""
         if not resource.endswith(":aws-sdk:s3:getObject"):
             return original(resource, parameters)
         return get_object(self._service.host.client("s3", Credentials()), parameters, self._failure)
 
-    def allowed(self, original: Callable[..., Any], resource: str, parameters: dict[str, Any], *more: Any) -> Any:
+    def allowed(self, original: Callable[..., Any], resource: str, parameters: Document, *more: Any) -> Any:
         """Run a task if its execution still runs and the state machine's role may do what it asks for."""
         execution = self._engine.find(self._execution.get())
         if execution["status"] != "RUNNING":  # it was stopped while a retry waited
@@ -382,7 +380,7 @@ class Executions:
         return original(resource, parameters, *more)
 
     def callback(
-        self, original: Callable[..., Any], resource: str, parameters: dict[str, Any], token: str, state_def: Any
+        self, original: Callable[..., Any], resource: str, parameters: Document, token: str, state_def: Any
     ) -> Any:
         """Run a `.waitForTaskToken` task; a Lambda that fails fails it at once."""
         mark = self._callback.set(True)
@@ -405,7 +403,7 @@ class Executions:
             raise
 
     def task(
-        self, original: Callable[..., Any], state_def: Any, raw_input: Any, execution: dict[str, Any] | None, ctx: Any
+        self, original: Callable[..., Any], state_def: Any, raw_input: Any, execution: Document | None, ctx: Any
     ) -> Any:
         """Run a Task state; branches of a Parallel state go on after the end, but none of their tasks starts."""
         if execution is None:  # TestState
@@ -432,18 +430,18 @@ class Executions:
         finally:
             self._attempt.reset(token)
 
-    def stop(self, original: Callable[..., Any], request: dict[str, Any]) -> Any:
+    def stop(self, original: Callable[..., Any], request: Document) -> Any:
         """StopExecution: its jobs are stopped, too."""
         answer = original(request)
         self._cancel(request.get("executionArn", ""))
         return answer
 
-    def fail(self, original: Callable[..., Any], execution: dict[str, Any], error: str, cause: str) -> None:
+    def fail(self, original: Callable[..., Any], execution: Document, error: str, cause: str) -> None:
         """End an execution as FAILED; one that has ended stays so, whatever its tasks then raise."""
         if execution["status"] == "RUNNING":
             original(execution, error, cause)
 
-    def run(self, original: Callable[..., Any], arn: str, machines: Mapping[str, dict[str, Any]]) -> None:
+    def run(self, original: Callable[..., Any], arn: str, machines: Mapping[str, Document]) -> None:
         """Run an execution to its end, or to the machine's TimeoutSeconds."""
         self._attempt.set(None)  # a nested execution begins in its parent's context
         self._callback.set(False)
@@ -461,7 +459,7 @@ class Executions:
         finally:
             timer.cancel()
 
-    def _expire(self, execution: dict[str, Any]) -> None:
+    def _expire(self, execution: Document) -> None:
         if execution["status"] == "RUNNING":
             self._engine.time_out(execution)
             self._cancel(execution["executionArn"])
@@ -472,7 +470,7 @@ class Executions:
         for call in calls:
             call.cancel()
 
-    def start(self, original: Callable[..., Answer], request: dict[str, Any]) -> Answer:
+    def start(self, original: Callable[..., Answer], request: Document) -> Answer:
         """StartExecution: with the name and input of a running one it answers the same (API reference)."""
         if len(request.get("input", "").encode()) > MAX_PAYLOAD:
             return refusal("ValidationException", f"input must be at most {MAX_PAYLOAD} bytes")
@@ -486,7 +484,7 @@ class Executions:
         return answer
 
     def event(
-        self, original: Callable[..., Any], execution: Any, kind: str, details: dict[str, dict[str, Any]] | None = None
+        self, original: Callable[..., Any], execution: Any, kind: str, details: dict[str, Document] | None = None
     ) -> Any:
         """Add to the history; an output over 256 KiB ends the execution (quotas, "input or output size")."""
         for detail in (details or {}).values():

@@ -21,11 +21,9 @@ def test_a_model_is_served_and_deleted(aws: Aws) -> None:
     name = aws.endpoint("one")
     described = aws.described(name)
     assert described["EndpointStatus"] == "InService"
-    weight, count = (
-        dict.fromkeys(("CurrentWeight", "DesiredWeight"), 1.0),
-        ("CurrentInstanceCount", "DesiredInstanceCount"),
-    )
-    assert described["ProductionVariants"] == [{"VariantName": "AllTraffic", **weight, **dict.fromkeys(count, 1)}]
+    weight = dict.fromkeys(("CurrentWeight", "DesiredWeight"), 1.0)
+    count = dict.fromkeys(("CurrentInstanceCount", "DesiredInstanceCount"), 1)
+    assert described["ProductionVariants"] == [{"VariantName": "AllTraffic", **weight, **count}]
     answer = aws.runtime.invoke_endpoint(
         EndpointName=name, Body=b"1\n2", ContentType="text/csv", Accept="text/plain", CustomAttributes="trace=7"
     )

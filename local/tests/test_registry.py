@@ -15,16 +15,14 @@ def group(aws: Aws) -> str:
     return name
 
 
-def package(aws: Aws, group_name: str, **members: Any) -> str:
-    url = aws.put(f"{group_name}/model.tar.gz", packed("model.json", json.dumps({"label": "registered"})))
-    specification = {
+def package(aws: Aws, name: str, **members: Any) -> str:
+    url = aws.put(f"{name}/model.tar.gz", packed("model.json", json.dumps({"label": "registered"})))
+    model = {
         "Containers": [{"Image": STUB, "ModelDataUrl": url, "Environment": {"A": "1"}}],
         "SupportedContentTypes": ["text/csv"],
         "SupportedResponseMIMETypes": ["text/csv"],
     }
-    answer = aws.sagemaker.create_model_package(
-        ModelPackageGroupName=group_name, InferenceSpecification=specification, **members
-    )
+    answer = aws.sagemaker.create_model_package(ModelPackageGroupName=name, InferenceSpecification=model, **members)
     return str(answer["ModelPackageArn"])
 
 

@@ -59,11 +59,9 @@ def variant_status(description: dict[str, Any]) -> dict[str, Any]:
     return dict(variant["VariantStatus"][0])
 
 
-def update(
-    aws: Aws, endpoint: str, config: str, plan: dict[str, Any]
-) -> tuple[Counter[str], list[str], dict[str, Any]]:
+def update(aws: Aws, endpoint: str, new: str, plan: dict[str, Any]) -> tuple[Counter[str], list[str], dict[str, Any]]:
     """Update an endpoint under traffic. Returns answers by their labels, the stages, and the description at the end."""
-    aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config, DeploymentConfig=plan)
+    aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=plan)
     answers: Counter[str] = Counter()
     stages: list[str] = []
     while (found := aws.described(endpoint))["EndpointStatus"] != "InService":

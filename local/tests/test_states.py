@@ -28,9 +28,7 @@ def executions(aws: Aws, machine: str) -> list[dict[str, Any]]:
     return list(until(lambda: aws.states.list_executions(stateMachineArn=machine)["executions"]))
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, id=case["resource"]) for area in FAILURES.values() for case in area]
-)
+@pytest.mark.parametrize("case", [pytest.param(row, id=row["resource"]) for area in FAILURES.values() for row in area])
 def test_a_task_fails_with_the_error_of_its_integration(aws: Aws, case: dict[str, Any]) -> None:
     denied = case.get("denied")
     role = aws.role(unique("role"), ["states"], but(denied)) if denied else ROLE
@@ -66,9 +64,7 @@ def test_without_sync_the_task_returns_at_once(aws: Aws) -> None:
 @pytest.mark.parametrize(
     ("action", "statuses"), [("fail", ("Failed", "Failed")), ("hang", ("Stopped", "MaxRuntimeExceeded"))]
 )
-def test_a_job_without_success_fails_the_task_with_its_description(
-    aws: Aws, action: str, statuses: tuple[str, str]
-) -> None:
+def test_a_job_without_success_fails_the_task(aws: Aws, action: str, statuses: tuple[str, str]) -> None:
     request = aws.training_request(action=action, StoppingCondition={"MaxRuntimeInSeconds": 1})
     status, error, cause = aws.run(SYNC, request)
     assert (status, error) == ("FAILED", "States.TaskFailed")
@@ -227,9 +223,7 @@ def test_a_nested_execution_that_fails_fails_the_task_with_its_description(aws: 
         ("child timed out", ("FAILED", "States.TaskFailed")),
     ],
 )
-def test_a_nested_execution_ends_with_its_parent_and_the_parent_with_it(
-    aws: Aws, end: str, expected: tuple[str, str]
-) -> None:
+def test_a_nested_execution_and_its_parent_end_together(aws: Aws, end: str, expected: tuple[str, str]) -> None:
     def seconds(timed_out: str) -> dict[str, Any]:
         return {"TimeoutSeconds": 1} if end == timed_out else {}
 

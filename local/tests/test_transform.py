@@ -56,7 +56,7 @@ LINE = "7" * 999
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "members", "result"),
+    ("name", "body", "members", "out"),
     [
         ("whole", "a\nb\n", {"Split": {}, "Assemble": {}}, "m:a\nm:b"),
         ("zip.gz", gzip.compress(b"1\n2\n"), {"Split": {"SplitType": "Line", "CompressionType": "Gzip"}}, "m:1\nm:2\n"),
@@ -64,14 +64,12 @@ LINE = "7" * 999
     ],
     ids=["without split", "gzip", "payloads of at most 1 MB"],
 )
-def test_payloads_follow_the_request(
-    aws: Aws, name: str, body: bytes | str, members: dict[str, Any], result: str
-) -> None:
+def test_payloads_follow_the_request(aws: Aws, name: str, body: bytes | str, members: dict[str, Any], out: str) -> None:
     aws.put(f"t5/{name}", body)
     job = transform(aws, f"t5/{name}", **members)
     assert job["TransformJobStatus"] == "Completed"
     assert job.get("MaxPayloadInMB") == members.get("MaxPayloadInMB")
-    assert aws.read(f"scored/t5/{name}/{name}.out").decode() == result
+    assert aws.read(f"scored/t5/{name}/{name}.out").decode() == out
 
 
 def test_an_object_larger_than_a_payload_must_be_split(aws: Aws) -> None:

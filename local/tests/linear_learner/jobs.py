@@ -158,14 +158,12 @@ class Client:
 @contextlib.contextmanager
 def serving(root: Path) -> Iterator[Client]:
     command = [sys.executable, "-m", "local_aws.linear_learner", "serve", "--root", str(root), "--port", "0"]
-    with subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+        assert child.stdout is not None
         try:
-            client = Client(int(process.stdout.readline().rpartition(":")[2]), process)
+            client = Client(int(child.stdout.readline().rpartition(":")[2]), child)
             yield client
             client.connection.close()
         finally:
-            process.terminate()
-            assert process.wait(10) == 0
+            child.terminate()
+            assert child.wait(10) == 0

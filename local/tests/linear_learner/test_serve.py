@@ -150,9 +150,7 @@ def test_many_clients_at_once_are_all_answered(server: Client, row: list[float])
         assert [score for each in scores for score in each] == [expected] * 400
 
 
-def test_a_terminated_server_finishes_the_request_in_flight_and_exits_with_0(
-    wdbc_job: tuple[Path, str], row: list[float]
-) -> None:
+def test_a_stopped_server_finishes_its_request_and_exits_with_0(wdbc_job: tuple[Path, str], row: list[float]) -> None:
     body = ",".join(map(repr, row)).encode()
     with serving(wdbc_job[0]) as client:
         client.get("/ping")  # this connection is idle when the server stops

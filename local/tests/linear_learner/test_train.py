@@ -112,9 +112,7 @@ def test_a_fault_of_ours_is_an_algorithm_error(tmp_path: Path) -> None:
         (TINY * [1, 1e-40, 1, 1], {}, "a weight is too large for a float32; give the features larger units"),
     ],
 )
-def test_a_model_that_is_not_finite_is_not_saved(
-    tmp_path: Path, features: Table, given: dict[str, float], reason: str
-) -> None:
+def test_an_infinite_model_is_not_saved(tmp_path: Path, features: Table, given: dict[str, float], reason: str) -> None:
     done = command(lay_out(tmp_path, {"train": features}, predictor_type="regressor", mini_batch_size=20, **given))
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines()[-1] == f"AlgorithmError: {reason}"
@@ -153,9 +151,7 @@ def test_the_service_reads_every_metric_of_a_binary_classifier(wdbc_job: tuple[P
         ("diabetes", "mse absolute_loss", "rmse"),
     ],
 )
-def test_the_service_reads_every_metric_of_the_other_types(
-    tmp_path: Path, name: str, both: str, validation: str
-) -> None:
+def test_the_service_reads_every_metric_of_other_types(tmp_path: Path, name: str, both: str, validation: str) -> None:
     data = split(name)
     channels = {"train": data.train, "validation": data.validation}
     log = trained(lay_out(tmp_path, channels, **of_type(data.kind, mini_batch_size=20)))
@@ -177,13 +173,11 @@ IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1"
 
 def trained_by_service(aws: Aws, channels: dict[str, str], **hyperparameters: str) -> dict[str, Any]:
     """The description of a job on two instances, which share the train channel, after its end."""
-    distribution = {"train": "ShardedByS3Key", "validation": "FullyReplicated"}
+    sharing = {"train": "ShardedByS3Key", "validation": "FullyReplicated"}
     return aws.trained(
         AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "FastFile"},
         ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1},
-        InputDataConfig=[
-            channel(name, uri, S3DataDistributionType=distribution[name]) for name, uri in channels.items()
-        ],
+        InputDataConfig=[channel(name, uri, S3DataDistributionType=sharing[name]) for name, uri in channels.items()],
         predictor_type="binary_classifier",
         **hyperparameters,
     )

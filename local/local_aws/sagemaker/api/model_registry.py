@@ -63,9 +63,7 @@ class Registry:
         return self._groups.find(request["ModelPackageGroupName"])
 
     def _versions(self, group: Record) -> list[ModelPackage]:
-        return [
-            package for package in self._packages.all() if package.describe()["ModelPackageGroupName"] == group.name
-        ]
+        return [each for each in self._packages.all() if each.describe()["ModelPackageGroupName"] == group.name]
 
     def _create_group(self, request: dict[str, Any]) -> dict[str, Any]:
         shown = {name: value for name, value in request.items() if name != "Tags"}

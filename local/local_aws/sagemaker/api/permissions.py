@@ -95,12 +95,8 @@ def _of_interfaces(vpc: Vpc, arn: Callable[[str, str], str]) -> Iterator[Need]:
     for resource in (interface, *subnets, *groups):
         yield Need("ec2:CreateNetworkInterface", resource)
     for subnet in subnets:
-        for action in (
-            "CreateNetworkInterfacePermission",
-            "DeleteNetworkInterface",
-            "DeleteNetworkInterfacePermission",
-        ):
-            yield Need(f"ec2:{action}", interface, {"ec2:Subnet": subnet})
+        for call in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission"):
+            yield Need(f"ec2:{call}", interface, {"ec2:Subnet": subnet})
     for what in ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"):
         yield Need(f"ec2:Describe{what}", "*")
 

@@ -59,9 +59,7 @@ def unknown_members(shape: Any, value: Any, path: str = "") -> list[str]:
 def wire(shape: Any, value: Any) -> Any:
     """An answer as JSON 1.1 writes it: only members of the model, times as seconds since 1970."""
     if shape.type_name == "structure":
-        return {
-            name: wire(member, value[name]) for name, member in shape.members.items() if value.get(name) is not None
-        }
+        return {name: wire(part, value[name]) for name, part in shape.members.items() if value.get(name) is not None}
     if shape.type_name == "list":
         return [wire(shape.member, item) for item in value]
     if shape.type_name == "map":

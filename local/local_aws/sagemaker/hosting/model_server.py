@@ -118,14 +118,14 @@ class ModelServer:
                 raise self._unhealthy(f": it exited with code {self.container.exit_code}")
 
     def ask(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float, fresh: bool = False
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float, *, new: bool = False
     ) -> Answer:
-        """One HTTP request, over a kept connection unless `fresh`.
+        """One HTTP request, over a kept connection unless `new`.
 
         Raises TimeoutError without an answer in time, OSError or http.client.HTTPException when the process is gone.
         """
         with self._lock:
-            kept = self._idle.pop() if self._idle and not fresh else None
+            kept = self._idle.pop() if self._idle and not new else None
         connection = kept or http.client.HTTPConnection("127.0.0.1", self._port)
         connection.timeout = timeout
         if connection.sock is not None:
@@ -138,7 +138,7 @@ class ModelServer:
             connection.close()
             # A kept connection that the server has closed meanwhile says nothing about the server.
             if kept is not None and not isinstance(error, TimeoutError):
-                return self.ask(method, path, body, headers, timeout, fresh=True)
+                return self.ask(method, path, body, headers, timeout, new=True)
             raise
         if response.will_close:
             connection.close()
@@ -170,7 +170,7 @@ class ModelServer:
 
     def _ping(self) -> bool:
         try:
-            return self.ask("GET", "/ping", None, {}, PING_SECONDS, fresh=True).status == http.HTTPStatus.OK
+            return self.ask("GET", "/ping", None, {}, PING_SECONDS, new=True).status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
 
