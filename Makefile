@@ -8,14 +8,14 @@ PORT ?= 4566
 REGION ?= us-east-1
 DATA ?= examples/breast_cancer/wdbc.csv
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
-CDK := $(CURDIR)/node_modules/.bin/cdk
+BIN := $(VENV)/bin
+CDK := node_modules/.bin/cdk
 PY := $(BIN)/python
 LOCAL_HOME := build/aws
 export STAGE ?= dev
 CONSOLE = $(shell expr $(PORT) + 14)
 
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
