@@ -129,10 +129,8 @@ class Registry:
         package = self._packages.find(request["ModelPackageArn"])
         with package.lock:
             document = package.describe()
-            metadata = {
-                **document.get("CustomerMetadataProperties", {}),
-                **request.get("CustomerMetadataProperties", {}),
-            }
+            member = "CustomerMetadataProperties"
+            metadata = {**document.get(member, {}), **request.get(member, {})}
             for key in request.get("CustomerMetadataPropertiesToRemove", ()):
                 metadata.pop(key, None)
             further = request.get("AdditionalInferenceSpecificationsToAdd", [])
