@@ -46,7 +46,10 @@ def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "shipped": {},
         "vpc": {"network": shipped.network.model_copy(update={"vpc": True})},
         "scheduled": {"trigger": TRIGGER},
-        "protected": {"api": shipped.api.model_copy(update=PROTECTED)},
+        "protected": {
+            "api": shipped.api.model_copy(update=PROTECTED),
+            "stack": shipped.stack.model_copy(update={"email": "team@example.com"}),
+        },
     }
 
     def path(name: str) -> Path:

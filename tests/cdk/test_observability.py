@@ -45,3 +45,8 @@ def test_outcomes_are_counted_from_the_lines_that_finish_logs(template: Template
     outcomes = ("accepted", "rejected")
     assert filters == [f'{{ ($.machine = "retrain") && ($.outcome = "{outcome}") }}' for outcome in outcomes]
     assert set(outcomes) <= set(NEXT)
+
+
+def test_the_email_of_the_settings_subscribes_to_the_notifications(protected: Template) -> None:
+    (subscription,) = of_type(protected, "AWS::SNS::Subscription").values()
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "team@example.com")
