@@ -56,6 +56,7 @@ def test_autoscaling_is_granted_with_its_setting_and_restricted_to_variants(tmp_
         ("application-autoscaling:RegisterScalableTarget", target, bound),
         ("application-autoscaling:PutScalingPolicy", target, bound),
         ("iam:CreateServiceLinkedRole", arn(f":iam::123456789012:role/{role}"), linked),
+        ("sagemaker:DescribeEndpoint", endpoint, "{}"),
         ("sagemaker:UpdateEndpointWeightsAndCapacities", endpoint, "{}"),
         *((f"cloudwatch:{action}", '"*"', "{}") for action in ("DeleteAlarms", "DescribeAlarms", "PutMetricAlarm")),
     }
