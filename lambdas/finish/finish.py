@@ -104,7 +104,7 @@ class Finish:
 
 
 def finish(parts: Finish, machine: str, execution: str, state: outcome.State, *, failed: bool) -> Document:
-    """End an execution that is about to end by itself; return the document of its notification, and "warnings".
+    """End an execution from its own last state; return its notification's document, and "warnings".
 
     A deployment under the lease of a retrain execution leaves lease and notification to that execution.
     """
