@@ -21,13 +21,14 @@ def main() -> None:
     parser.add_argument("--docs", metavar="FILE", help="write the diagrams into FILE, between its markers")
     options = parser.parse_args()
     settings = load(options.config)
+    machines = {name: definition(settings) for name, definition in MACHINES.items()}
+    machine = machines[options.machine]
     if options.stats:
-        print(diagram.stats({name: definition(settings) for name, definition in MACHINES.items()}))
+        print(diagram.stats(machines))
     elif options.docs:
-        diagram.write(options.docs, {name: definition(settings) for name, definition in MACHINES.items()})
+        diagram.write(options.docs, machines)
     else:
-        definition = MACHINES[options.machine](settings)
-        print(diagram.mermaid(definition) if options.mermaid else json.dumps(definition, indent=2))
+        print(diagram.mermaid(machine) if options.mermaid else json.dumps(machine, indent=2))
 
 
 if __name__ == "__main__":

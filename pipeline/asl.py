@@ -7,6 +7,7 @@ imported, and warns of its own age; this module reverts the first and hides the 
 import logging
 import os
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 _level = logging.getLogger().level
@@ -16,21 +17,9 @@ with warnings.catch_warnings():
     logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
     from sagemaker import image_uris
     from stepfunctions.inputs import Placeholder
-    from stepfunctions.steps import ProcessingStep, TrainingStep, TransformStep
-    from stepfunctions.steps.choice_rule import ChoiceRule
-    from stepfunctions.steps.states import (
-        Catch,
-        Chain,
-        Choice,
-        Fail,
-        Graph,
-        Parallel,
-        Pass,
-        Retry,
-        State,
-        Succeed,
-        Task,
-    )
+    from stepfunctions.steps import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Parallel, Pass, Retry, Succeed, Task
+    from stepfunctions.steps.sagemaker import ProcessingStep, TrainingStep, TransformStep
+    from stepfunctions.steps.states import State
 logging.getLogger().setLevel(_level)
 
 # Transient errors. The optimised integrations wrap what they do not model in the first name; the aws-sdk ones, named
@@ -65,8 +54,8 @@ def format_(template: str, *arguments: str) -> Intrinsic:
 
 
 def with_fields(state: State, **fields: Any) -> State:
-    """Return the state with fields that the SDK does not know, such as `error_path`; None leaves a field out."""
-    state.fields |= {name: value for name, value in fields.items() if value is not None}
+    """Return the state with fields that the SDK does not know, such as `error_path`."""
+    state.fields |= fields
     return state
 
 
@@ -76,26 +65,15 @@ def retry(error: str | list[str], *, seconds: int, attempts: int, rate: float = 
     return Retry(error_equals=errors, interval_seconds=seconds, max_attempts=attempts, backoff_rate=rate)
 
 
-def never_retry(error: str) -> Retry:
-    """Return the Retry that excludes an error from those after it."""
-    return Retry(error_equals=[error], max_attempts=0)
-
-
 def retried(task: State) -> State:
     """Return the task with a Retry for transient errors; each attempt of a job has a name of its own."""
     task.add_retry(retry(TRANSIENT, seconds=5, attempts=5))
     return task
 
 
-def caught(state: State, then: State, error_path: str = "$.error") -> State:
-    """Return the state with a Catch that gives any error to `then` as {Error, Cause} at `error_path`."""
-    state.add_catch(Catch(error_equals=["States.ALL"], result_path=error_path, next_step=then))
-    return state
-
-
-def caught_as(state: State, errors: list[str], then: State) -> State:
-    """Return the state with a Catch for these errors before the Catches that it has."""
-    state.catches.insert(0, Catch(error_equals=errors, result_path="$.error", next_step=then))
+def caught(state: State, then: State, error_path: str = "$.error", errors: Sequence[str] = ("States.ALL",)) -> State:
+    """Return the state with a Catch, before those that it has, that gives {Error, Cause} to `then` at `error_path`."""
+    state.catches.insert(0, Catch(error_equals=[*errors], result_path=error_path, next_step=then))
     return state
 
 
@@ -103,6 +81,5 @@ def choice(state_id: str, rule: ChoiceRule, then: State, otherwise: State | None
     """Return a Choice that goes to `then` by the rule, else to `otherwise`, or to the next state."""
     state = Choice(state_id)
     state.add_choice(rule, then)
-    if otherwise is not None:
-        state.default_choice(otherwise)
+    state.default_choice(otherwise)
     return state

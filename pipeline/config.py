@@ -82,15 +82,14 @@ class Settings(tables.Table):
             place, width = f"endpoint.golden, row {number}", len(self.data.features)
             if len(golden.row) != width:
                 raise ValueError(f"{place} has {len(golden.row)} numbers: data.features has {width}")
-            given = (golden.value is not None, golden.tolerance is not None)
+            label, numbers, classes = golden.label, (golden.value, golden.tolerance), self.data.classes
             if self.data.predictor_type == "regressor":
-                wrong = golden.label is not None or not all(given)
-                rule = "must have value and tolerance, and no label: predictor_type is regressor"
-            else:
-                wrong, classes = any(given) or golden.label not in self.data.classes, ", ".join(self.data.classes)
-                rule = f'has label "{golden.label}": give one of {classes} and no value or tolerance'
-            if wrong:
-                raise ValueError(f"{place} {rule}")
+                if label is not None or None in numbers:
+                    rule = "must have value and tolerance, and no label: predictor_type is regressor"
+                    raise ValueError(f"{place} {rule}")
+            elif label not in classes or numbers != (None, None):
+                rule = f"give one of {', '.join(classes)} and no value or tolerance"
+                raise ValueError(f'{place} has label "{label}": {rule}')
         return self
 
 
@@ -109,13 +108,9 @@ def load(path: Path | str = "pipeline.toml", stage: str | None = None) -> Settin
         raise ConfigError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         # A wrong item also makes its list too short for pydantic: report only the innermost place.
-        places = [problem["loc"] for problem in error.errors()]
-        problems = [
-            f"{path}: {_explain(problem)}"
-            for problem in error.errors()
-            if not any(other != problem["loc"] and other[: len(problem["loc"])] == problem["loc"] for other in places)
-        ]
-        raise ConfigError("\n".join(problems)) from error
+        outer = {problem["loc"][:depth] for problem in error.errors() for depth in range(len(problem["loc"]))}
+        inner = [problem for problem in error.errors() if problem["loc"] not in outer]
+        raise ConfigError("\n".join(f"{path}: {_explain(problem)}" for problem in inner)) from error
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -145,8 +140,7 @@ def _explain(problem: ErrorDetails) -> str:
         for step in table:
             model = model.model_fields[step].annotation if isinstance(step, str) else get_args(model)[0]
         allowed = list(model.model_fields)
-        near = get_close_matches(str(key), allowed, 1)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
+        hint = "".join(f'did you mean "{near}"? ' for near in get_close_matches(str(key), allowed, 1))
         return f'unknown key "{place}": {hint}Allowed: {", ".join(allowed)}'
     if problem["type"] == "missing":
         return f'missing key "{place}": add it'

@@ -4,6 +4,8 @@ A retrain execution starts it for its new package, `ops rollback` for an earlier
 endpoint.
 """
 
+from typing import Any
+
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, choice, format_
 from pipeline.config import Settings
 from pipeline.states.autoscaling import autoscaling
@@ -26,8 +28,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     failed = fail("deploy")
     build = Building(settings, on_error=failed)
     finished, done = finish("deploy", failed)
-    taken_back = _reject_new_package(build)
-    champion = find_champion(build)
+    taken_back, champion = _reject_new_package(build), find_champion(build)
     seconds = DEADLINE_HOURS * 3600
     container = {name: Intrinsic(f"$.package.container.{name}") for name in ("Image", "ModelDataUrl")}
     states = [
@@ -49,17 +50,13 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
 
 def _find_package(build: Building) -> list[State]:
     """DescribePackage and PackageApproved: `$.package` = {arn, status, container}."""
-    describe = build.call(
-        "DescribePackage",
-        "describeModelPackage",
-        {"ModelPackageName": Intrinsic("$.request.package")},
-        result_path="$.package",
-        select={
-            "arn.$": "$.ModelPackageArn",
-            "status.$": "$.ModelApprovalStatus",
-            "container.$": "$.InferenceSpecification.Containers[0]",
-        },
-    )
+    request = {"ModelPackageName": Intrinsic("$.request.package")}
+    select = {
+        "arn.$": "$.ModelPackageArn",
+        "status.$": "$.ModelApprovalStatus",
+        "container.$": "$.InferenceSpecification.Containers[0]",
+    }
+    describe = build.call("DescribePackage", "describeModelPackage", request, result_path="$.package", select=select)
     cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
     refused = build.failure("PackageNotApproved", cause)
     pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
@@ -79,12 +76,6 @@ def _reject_new_package(build: Building) -> Choice:
 
 def _cleanup(build: Building, then: State) -> Task:
     """Cleanup: deletes old endpoint configs and models; a failure leaves the model live."""
-    return build.function(
-        "Cleanup",
-        "CleanupFunction",
-        {"keep": build.settings.release.keep},
-        on_error=then,
-        error_path="$.cleanup_error",
-        timeout_seconds=300,
-        result_path=None,
-    )
+    caught: dict[str, Any] = {"on_error": then, "error_path": "$.cleanup_error"}
+    keep = {"keep": build.settings.release.keep}
+    return build.function("Cleanup", "CleanupFunction", keep, timeout_seconds=300, result_path=None, **caught)

@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.states.building import Definition
 
 SHAPES = {"Choice": ("{", "}"), "Parallel": ("[[", "]]"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
-FAILURE = "FinishFailed"
-"""The Catch of every task goes there, so the diagram leaves these transitions out."""
+HIDDEN = ("FinishFailed", "Failed")
+"""The Catch of every task goes to one of these, so the diagram leaves these transitions out."""
 State = dict[str, Any]
 
 
@@ -20,42 +20,32 @@ def mermaid(definition: Definition) -> str:
 
 
 def _lines(machine: Definition, indent: str) -> Iterator[str]:
-    states: dict[str, State] = machine["States"]
-    for name, state in states.items():
+    for name, state in machine["States"].items():
         left, right = SHAPES.get(state["Type"], ("[", "]"))
-        if branches := state.get("Branches"):
-            yield f"{indent}subgraph {name}"
-            for branch in branches:
-                yield from _lines(branch, f"{indent}    ")
+        branches = state.get("Branches", [])
+        yield f"{indent}subgraph {name}" if branches else f"{indent}{name}{left}{name}{right}"
+        for branch in branches:
+            yield from _lines(branch, f"{indent}    ")
+        if branches:
             yield f"{indent}end"
-        else:
-            yield f"{indent}{name}{left}{name}{right}"
-    main = main_path(machine)
-    for name, state in states.items():
-        for target in targets(state):
-            arrow = "-->" if (name, target) in main else "-.->"
-            yield f"{indent}{name} {arrow} {target}"
+    main = set(_main_path(machine))
+    for name, state in machine["States"].items():
+        catches = [catch for catch in state.get("Catch", []) if catch["Next"] not in HIDDEN]
+        ways = [_then(state), *(way["Next"] for way in [*state.get("Choices", []), *catches])]
+        for target in dict.fromkeys(way for way in ways if way is not None):
+            yield f"{indent}{name} {'-->' if (name, target) in main else '-.->'} {target}"
 
 
-def main_path(machine: Definition) -> set[tuple[str, str]]:
+def _main_path(machine: Definition) -> Iterator[tuple[str, str]]:
     """The transitions from the first state on, each by Next, or by a Choice's Default."""
-    found, name = set(), machine["StartAt"]
-    while (then := _then(machine["States"][name])) and (name, then) not in found:
-        found.add((name, then))
+    name = machine["StartAt"]
+    while then := _then(machine["States"][name]):
+        yield name, then
         name = then
-    return found
 
 
 def _then(state: State) -> str | None:
     return state.get("Default") or state.get("Next")
-
-
-def targets(state: State) -> Iterator[str]:
-    """Where a state can go, each once: its Next, default, choices, and catches other than the common one."""
-    ways = [_then(state)]
-    ways += [choice["Next"] for choice in state.get("Choices", [])]
-    ways += [catch["Next"] for catch in state.get("Catch", []) if catch["Next"] not in (FAILURE, "Failed")]
-    yield from dict.fromkeys(way for way in ways if way is not None)
 
 
 def all_states(machine: Definition) -> Iterator[tuple[str, State]]:
@@ -71,9 +61,8 @@ def stats(machines: dict[str, Definition]) -> str:
     lines = []
     for name, machine in machines.items():
         types = Counter(state["Type"] for _, state in all_states(machine))
-        counted = ", ".join(f"{kind} {count}" for kind, count in types.most_common())
-        plumbing = types["Pass"] + types["Choice"]
-        lines.append(f"{name}: {types.total()} states ({counted}); Pass and Choice together {plumbing}")
+        states = f"{types.total()} states ({', '.join(f'{kind} {count}' for kind, count in types.most_common())})"
+        lines.append(f"{name}: {states}; Pass and Choice together {types['Pass'] + types['Choice']}")
     return "\n".join(lines)
 
 
@@ -81,8 +70,7 @@ def write(file: str, machines: dict[str, Definition]) -> None:
     """Write each machine's diagram into the Markdown file, after its marker `<!-- diagram: NAME -->`."""
     text = Path(file).read_text(encoding="utf-8")
     for name, machine in machines.items():
-        marker = f"<!-- diagram: {name} -->\n"
-        before, found, rest = text.partition(marker)
-        rest = re.sub(r"\A```mermaid\n.*?\n```\n", "", rest, flags=re.S)
-        text = f"{before}{found}```mermaid\n{mermaid(machine)}\n```\n{rest}" if found else text
+        diagram = f"<!-- diagram: {name} -->\n```mermaid\n{mermaid(machine)}\n```\n"
+        old = rf"<!-- diagram: {name} -->\n(```mermaid\n.*?\n```\n)?"
+        text = re.sub(old, diagram, text, count=1, flags=re.S)
     Path(file).write_text(text, encoding="utf-8")

@@ -1,8 +1,8 @@
 """The drift machine, top to bottom as its diagram reads: a window of live traffic against the live model's baseline."""
 
-from pipeline import resource_names
 from pipeline.asl import ChoiceRule, Intrinsic, Pass, State, choice, format_
 from pipeline.config import Settings
+from pipeline.resource_names import EXECUTION, folder
 from pipeline.states.building import OPT, Building, Definition, rendered
 from pipeline.states.finish import fail, finish
 
@@ -36,31 +36,23 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
 
 def _collect_window(build: Building) -> State:
     """CollectWindow: which files, against which run: `$.window` = {files, run}."""
+    request, results = {"execution": Intrinsic(EXECUTION)}, ["files", "run"]
     return build.function(
-        "CollectWindow",
-        "DriftWindowFunction",
-        {"execution": Intrinsic(resource_names.EXECUTION)},
-        timeout_seconds=300,
-        result_path="$.window",
-        results=["files", "run"],
+        "CollectWindow", "DriftWindowFunction", request, timeout_seconds=300, result_path="$.window", results=results
     )
 
 
 def _measure(build: Building) -> State:
     """MeasureDrift: the window's captured requests against the baseline and the evaluation of the live model's run."""
     inputs = {
-        "data-capture": resource_names.folder("window/manifest.json"),
-        "window": resource_names.folder("window"),
+        "data-capture": folder("window/manifest.json"),
+        "window": folder("window"),
         "baseline": format_("s3://${DataBucket}/runs/{}/baseline", "$.window.run"),
         "evaluation": format_("s3://${DataBucket}/runs/{}/evaluation", "$.window.run"),
     }
-    arguments = [part for name in inputs for part in (f"--{name}", f"{OPT}/input/{name}")]
-    step = build.processing(
-        "MeasureDrift",
-        ["drift", *arguments, "--output", f"{OPT}/output/drift"],
-        inputs=inputs,
-        outputs=["drift"],
-    )
+    given = [part for name in inputs for part in (f"--{name}", f"{OPT}/input/{name}")]
+    arguments = ["drift", *given, "--output", f"{OPT}/output/drift"]
+    step = build.processing("MeasureDrift", arguments, inputs=inputs, outputs=["drift"])
     for source in step.fields["parameters"]["ProcessingInputs"]:
         if source["InputName"] == "data-capture":
             source["S3Input"]["S3DataType"] = "ManifestFile"

@@ -17,7 +17,7 @@ def resource(project: str) -> Intrinsic:
     return format_(f"{project}-{{}}", HASH)
 
 
-def job(project: str, kind: str) -> Intrinsic:
+def job_name(project: str, kind: str) -> Intrinsic:
     """A job's name; each attempt of the state has its own."""
     return format_(f"{project}-{kind}-{{}}-{{}}", HASH, "$$.State.RetryCount")
 
@@ -25,8 +25,3 @@ def job(project: str, kind: str) -> Intrinsic:
 def folder(name: str) -> Intrinsic:
     """The S3 URI of one of this execution's folders."""
     return format_(f"s3://${{DataBucket}}/runs/{{}}/{name}", EXECUTION)
-
-
-def key(name: str) -> Intrinsic:
-    """The S3 key of a file in one of this execution's folders."""
-    return format_(f"runs/{{}}/{name}", EXECUTION)

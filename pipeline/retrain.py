@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipeline import resource_names
 from pipeline.asl import Intrinsic, State, format_
 from pipeline.config import Settings
+from pipeline.resource_names import EXECUTION_ARN, HASH
 from pipeline.states.building import Building, Definition, rendered
 from pipeline.states.endpoint import find_champion
 from pipeline.states.evaluate import evaluate
@@ -34,7 +34,8 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     finished, done = finish("retrain", failed)
     rejected = register(build, "Rejected")
     rejected.next(finished)
-    seconds = deadline_seconds(settings)
+    waits = settings.release.approval_hours if settings.release.approval == "manual" else 0
+    seconds = (DEADLINE_HOURS + waits) * 3600
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
         find_champion(build),
@@ -50,30 +51,20 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     return rendered(states, f"Retrains {build.project}", seconds, partition)
 
 
-def deadline_seconds(settings: Settings) -> int:
-    """How long an execution may run: DEADLINE_HOURS, and the time for an approval."""
-    wait = settings.release.approval_hours if settings.release.approval == "manual" else 0
-    return (DEADLINE_HOURS + wait) * 3600
-
-
 def _deploy(build: Building) -> State:
     """Deploy: the deploy machine puts the package behind the endpoint while this execution owns the lease."""
-    execution = resource_names.EXECUTION_ARN
     deployment = {
         "package": Intrinsic("$.package.arn"),
         "reason": Intrinsic("$.request.reason"),
-        "parent": execution,
+        "parent": EXECUTION_ARN,
         # Step Functions links the two executions in its console by this.
-        "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": execution,
+        "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": EXECUTION_ARN,
     }
+    name = format_("{}-{}", HASH, "$$.State.RetryCount")
     return build.task(
         "Deploy",
         "states:startExecution.sync:2",
-        {
-            "StateMachineArn": "${DeployMachine}",
-            "Name": format_("{}-{}", resource_names.HASH, "$$.State.RetryCount"),
-            "Input": deployment,
-        },
+        {"StateMachineArn": "${DeployMachine}", "Name": name, "Input": deployment},
         timeout_seconds=DEADLINE_HOURS * 3600,
         result_path="$.deployment",
         select={"model.$": "$.Output.model", "warnings.$": "$.Output.warnings"},

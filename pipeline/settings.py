@@ -226,15 +226,11 @@ class Endpoint(Table):
     @model_validator(mode="after")
     def _can_be_autoscaled(self) -> Self:
         if 0 < self.max_instances < self.instance_count:
-            raise ValueError(
-                f"max_instances = {self.max_instances} is below instance_count = {self.instance_count}: give at least"
-                " as many, or 0 for no autoscaling"
-            )
+            wrong = f"max_instances = {self.max_instances} is below instance_count = {self.instance_count}"
+            raise ValueError(f"{wrong}: give at least as many, or 0 for no autoscaling")
         if self.autoscaled and re.match(r"ml\.t\d", self.instance_type):
-            raise ValueError(
-                f"max_instances: {self.instance_type} is burstable, which SageMaker does not autoscale: set"
-                " instance_type to another, such as ml.m5.large, or max_instances to 0"
-            )
+            wrong = f"max_instances: {self.instance_type} is burstable, which SageMaker does not autoscale"
+            raise ValueError(f"{wrong}: set instance_type to another, such as ml.m5.large, or max_instances to 0")
         if self.autoscaled and not self.calls_per_minute:
             raise ValueError("calls_per_minute is the target of autoscaling per instance: give at least 1")
         return self

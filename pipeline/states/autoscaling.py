@@ -4,7 +4,9 @@ The scalable target is the variant by its name, which never changes, and UpdateE
 autoscaling left (RetainAllVariantProperties). Registering again changes the limits and nothing else.
 """
 
-from pipeline.asl import State, Task, format_, retry
+from typing import Any
+
+from pipeline.asl import State, format_, retry
 from pipeline.states.building import Building
 
 VARIANT = "AllTraffic"
@@ -43,19 +45,9 @@ def autoscaling(build: Building) -> list[State]:
         "TargetTrackingScalingPolicyConfiguration": tracking,
     }
     limits = {"MinCapacity": endpoint.instance_count, "MaxCapacity": endpoint.max_instances}
-    steps = []
-    for state_id, action, parameters in (
-        ("RegisterAutoscaling", "registerScalableTarget", limits),
-        ("PutAutoscalingPolicy", "putScalingPolicy", policy),
-    ):
-        step = build.call(state_id, action, {**TARGET, **parameters}, service="applicationautoscaling", on_error=failed)
-        step.add_retry(retry(TRANSIENT, seconds=5, attempts=5))
-        steps.append(step)
-    return steps
-
-
-def retried_while_scaling(build: Building, update: Task) -> Task:
-    """Return an update of the endpoint with retries, minutes apart, while the variant is being scaled."""
-    if build.settings.endpoint.autoscaled:
-        update.retries.insert(0, retry(BUSY, seconds=60, attempts=10, rate=1.0))
-    return update
+    retries = [retry(TRANSIENT, seconds=5, attempts=5)]
+    fields: dict[str, Any] = {"service": "applicationautoscaling", "on_error": failed, "retries": retries}
+    return [
+        build.call("RegisterAutoscaling", "registerScalableTarget", TARGET | limits, **fields),
+        build.call("PutAutoscalingPolicy", "putScalingPolicy", TARGET | policy, **fields),
+    ]

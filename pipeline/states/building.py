@@ -3,25 +3,21 @@
 A port, `${Name}`, is a placeholder that the stack fills: the definition names no ARN, account, region or bucket.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from sagemaker.network import NetworkConfig
 from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 from sagemaker.session import Session
 
-from pipeline import resource_names
 from pipeline.asl import Chain, Graph, Intrinsic, Pass, ProcessingStep, Retry, State, Task, caught, retried, with_fields
-
-if TYPE_CHECKING:
-    from pipeline.config import Settings
+from pipeline.config import Settings
+from pipeline.resource_names import EXECUTION, folder, job_name
 
 KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
@@ -53,13 +49,8 @@ class Building:
     @property
     def vpc(self) -> dict[str, Any]:
         """The VpcConfig of a request, if the settings have a VPC; a transform job takes its model's."""
-        if not self.settings.network.vpc:
-            return {}
-        return {"VpcConfig": {"SecurityGroupIds": ["${SecurityGroup}"], "Subnets": ["${Subnet1}", "${Subnet2}"]}}
-
-    def guard(self, task: State) -> State:
-        """Return the task with its Retry and Catch."""
-        return caught(retried(task), self.on_error)
+        vpc = {"SecurityGroupIds": ["${SecurityGroup}"], "Subnets": ["${Subnet1}", "${Subnet2}"]}
+        return {"VpcConfig": vpc} if self.settings.network.vpc else {}
 
     def failure(self, error: str, cause: Intrinsic) -> Pass:
         """Return the state named after the error, by which the execution fails with this cause."""
@@ -80,12 +71,9 @@ class Building:
         **fields: Any,
     ) -> Task:
         """Return a Task with its Retry and Catch; `retries` come first, and `select` is its ResultSelector."""
-        fields = {"timeout_seconds": 60} | fields
+        fields = {"timeout_seconds": 60, "retry": [*retries]} | fields
         step = Task(state_id, resource=f"arn:aws:states:::{resource}", parameters=parameters, **fields)
-        with_fields(step, result_selector=select)
-        for each in retries:
-            step.add_retry(each)
-        return caught(retried(step), on_error or self.on_error, error_path)
+        return caught(retried(with_fields(step, result_selector=select)), on_error or self.on_error, error_path)
 
     def call(
         self, state_id: str, action: str, parameters: dict[str, Any], *, service: str = "sagemaker", **fields: Any
@@ -102,11 +90,8 @@ class Building:
         return self.task(state_id, "lambda:invoke", parameters, select=select, **fields)
 
     def read_json(self, state_id: str, file: str, result_path: str) -> Task:
-        """Return the read of a JSON file of the execution's folder, to `document` at `result_path`.
-
-        The aws-sdk integration returns Body as a string.
-        """
-        request = {"Bucket": "${DataBucket}", "Key": resource_names.key(file)}
+        """Return the read of a JSON file of the execution's folder to `document` at `result_path`; Body is a string."""
+        request = {"Bucket": "${DataBucket}", "Key": Intrinsic(f"States.Format('runs/{{}}/{file}', {EXECUTION})")}
         select = {"document.$": "States.StringToJson($.Body)"}
         return self.call(state_id, "getObject", request, service="s3", result_path=result_path, select=select)
 
@@ -126,7 +111,7 @@ class Building:
         folder of that name.
         """
         size = self.settings.processing
-        job = Processor(
+        processor = Processor(
             role=ROLE,
             image_uri="${ProcessingImage}",
             instance_count=instances,
@@ -139,12 +124,12 @@ class Building:
             sagemaker_session=session(),
         )
         assets = {"code": "s3://${AssetBucket}/${JobsFile}", "settings": "s3://${AssetBucket}/${SettingsFile}"}
-        sources: dict[str, str | Intrinsic] = {**assets, **inputs}
+        sources = {**assets, **inputs}
         common = ["--settings", f"{OPT}/input/settings", "--message", "/opt/ml/output/message"]
         step = ProcessingStep(
             state_id,
-            processor=job,
-            job_name=resource_names.job(self.project, arguments[0]),
+            processor=processor,
+            job_name=job_name(self.project, arguments[0]),
             container_entrypoint=["python3", f"{OPT}/input/code/${{JobsFile}}"],
             container_arguments=[*arguments, *common],
             inputs=[ProcessingInput("s3://filled-below", f"{OPT}/input/{name}", name) for name in sources],
@@ -161,12 +146,11 @@ class Building:
             if instances > 1 and request["InputName"] in inputs:
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
-            request["S3Output"]["S3Uri"] = resource_names.folder(request["OutputName"])
-        return self.guard(step)
+            request["S3Output"]["S3Uri"] = folder(request["OutputName"])
+        return caught(retried(step), self.on_error)
 
 
 def rendered(states: list[State], comment: str, timeout_seconds: int, partition: str) -> Definition:
     """Return the machine in Amazon States Language; the SDK takes the partition from the ambient region."""
     text = Graph(Chain(states), comment=comment, timeout_seconds=timeout_seconds).to_json()
-    definition: Definition = json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', text))
-    return definition
+    return dict(json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', text)))

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from pipeline import resource_names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, caught_as, choice, never_retry, retry
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, Retry, State, Task, caught, choice, retry
 from pipeline.settings import Release
-from pipeline.states.autoscaling import VARIANT, retried_while_scaling
+from pipeline.states.autoscaling import BUSY, VARIANT
 from pipeline.states.building import KEY, Building
 from pipeline.states.lease import DEADLINE_HOURS
 
@@ -28,13 +28,10 @@ def find_champion(build: Building) -> Task:
     Model and config are "none" when nothing is live; status is then "none", or "Failed" after a failed creation.
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
+    changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
+    request, results = {"wait_for": "champion"}, ["model", "config", "status"]
     return build.function(
-        "FindChampion",
-        "EndpointFunction",
-        {"wait_for": "champion"},
-        retries=[retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)],
-        result_path="$.champion",
-        results=["model", "config", "status"],
+        "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results
     )
 
 
@@ -82,7 +79,7 @@ def create_or_update(build: Building, *, taken_back: State) -> list[State]:
     """
     wanted = resource_names.resource(build.project)
     wait = _wait(build, "WaitForEndpoint", wanted, "$.endpoint")
-    caught_as(wait, ["RolledBack", "EndpointFailed"], taken_back)
+    caught(wait, taken_back, errors=["RolledBack", "EndpointFailed"])
     create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": wanted})
     create.next(wait)
     update = _update(build, "UpdateEndpoint", wanted, DeploymentConfig=_deployment(build.settings.release))
@@ -94,12 +91,11 @@ def smoke_test(build: Building, *, taken_back: State) -> Task:
 
     A missing answer is retried. A wrong answer is not: a wrong model serves meanwhile.
     """
-    golden = [row.model_dump(exclude_none=True) for row in build.settings.endpoint.golden]
     step = build.function(
         "SmokeTest",
         "PredictFunction",
-        {"golden": golden},
-        retries=[never_retry("SmokeTestFailed")],
+        {"golden": [row.model_dump(exclude_none=True) for row in build.settings.endpoint.golden]},
+        retries=[Retry(error_equals=["SmokeTestFailed"], max_attempts=0)],
         on_error=_way_back(build, taken_back),
         error_path="$.smoke_test",
         result_path="$.smoke_test",
@@ -123,24 +119,22 @@ def _way_back(build: Building, taken_back: State) -> Choice:
 
 def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -> Task:
     attempts = math.ceil(build.settings.endpoint.deadline_minutes * 60 / POLL_SECONDS)
+    request = {"wait_for": "config", "config": config, "alarms": ALARMS}
+    changing, results = retry(CHANGING, seconds=POLL_SECONDS, attempts=attempts, rate=1.0), ["config"]
     step = build.function(
-        state_id,
-        "EndpointFunction",
-        {"wait_for": "config", "config": config, "alarms": ALARMS},
-        retries=[retry(CHANGING, seconds=POLL_SECONDS, attempts=attempts, rate=1.0)],
-        result_path=result_path,
-        results=["config"],
+        state_id, "EndpointFunction", request, retries=[changing], result_path=result_path, results=results
     )
     # Asked twice: the first answer may precede the update that was just accepted. Soon, as the alarm may clear.
     step.add_retry(retry("RolledBack", seconds=5, attempts=1, rate=1.0))
-    step.add_retry(never_retry("EndpointFailed"))
+    step.add_retry(Retry(error_equals=["EndpointFailed"], max_attempts=0))
     step.add_retry(retry("States.ALL", seconds=5, attempts=5))
     return step
 
 
 def _update(build: Building, state_id: str, config: Intrinsic, **more: Any) -> Task:
     request = {**ENDPOINT, "EndpointConfigName": config, "RetainAllVariantProperties": True, **more}
-    return retried_while_scaling(build, build.call(state_id, "updateEndpoint", request))
+    scaled = [retry(BUSY, seconds=60, attempts=10, rate=1.0)] if build.settings.endpoint.autoscaled else []
+    return build.call(state_id, "updateEndpoint", request, retries=scaled)
 
 
 def _deployment(release: Release) -> dict[str, Any]:
@@ -149,12 +143,10 @@ def _deployment(release: Release) -> dict[str, Any]:
     WaitIntervalInSeconds is required by the API model even where traffic is not shifted in steps (DeploymentConfig).
     """
     routing: dict[str, Any] = {"Type": release.rollout.upper(), "WaitIntervalInSeconds": release.bake_seconds}
-    step = {"Type": "CAPACITY_PERCENT", "Value": release.step_percent}
-    steps = 0
-    if release.rollout == "canary":
-        routing["CanarySize"], steps = step, 1
-    elif release.rollout == "linear":
-        routing["LinearStepSize"], steps = step, math.ceil(100 / release.step_percent)
+    steps = {"all_at_once": 0, "canary": 1, "linear": math.ceil(100 / release.step_percent)}[release.rollout]
+    if steps:
+        size = "CanarySize" if release.rollout == "canary" else "LinearStepSize"
+        routing[size] = {"Type": "CAPACITY_PERCENT", "Value": release.step_percent}
     # More than all waits, at least 600 and at most 28800 (API model).
     longest = min(28_800, max(600, (steps + 2) * release.bake_seconds + 1800))
     return {

@@ -2,9 +2,9 @@
 
 from sagemaker.transformer import Transformer
 
-from pipeline import resource_names
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, Pass, State, TransformStep, caught, choice, retried
 from pipeline.jobs.shared.metric_names import SECTIONS
+from pipeline.resource_names import folder, job_name, resource
 from pipeline.states.building import KEY, OPT, START_UP_SECONDS, Building, session
 from pipeline.states.endpoint import NONE
 
@@ -14,14 +14,10 @@ def evaluate(build: Building, *, rejected: State) -> list[State]:
 
     `$.evaluation.document` is evaluation.json.
     """
-    folders = {name: resource_names.folder(name) for name in ("predictions", "labels")}
-    arguments = [part for name in folders for part in (f"--{name}", f"{OPT}/input/{name}")]
-    measure = build.processing(
-        "Evaluate",
-        ["evaluate", *arguments, "--output", f"{OPT}/output/evaluation"],
-        inputs=folders,
-        outputs=["evaluation"],
-    )
+    inputs = {name: folder(name) for name in ("predictions", "labels")}
+    given = [part for name in inputs for part in (f"--{name}", f"{OPT}/input/{name}")]
+    arguments = ["evaluate", *given, "--output", f"{OPT}/output/evaluation"]
+    measure = build.processing("Evaluate", arguments, inputs=inputs, outputs=["evaluation"])
     read = build.read_json("ReadEvaluation", "evaluation/evaluation.json", "$.evaluation")
     return [_score_holdout(build), measure, read, _quality_gate(build, rejected)]
 
@@ -30,7 +26,7 @@ def _score_holdout(build: Building) -> Parallel:
     """ScoreHoldout: the challenger and, if there is one, the champion score the same rows at the same time."""
     both = Parallel("ScoreHoldout", result_path=None)
     # Their Catch is the Parallel's; a Retry of the Parallel's own would use its jobs' names again.
-    both.add_branch(retried(_score(build, "ScoreChallenger", "score", resource_names.resource(build.project))))
+    both.add_branch(retried(_score(build, "ScoreChallenger", "score", resource(build.project))))
     champion = retried(_score(build, "ScoreChampion", "champion", Intrinsic("$.champion.model")))
     nothing = ChoiceRule.StringEquals("$.champion.model", NONE)
     both.add_branch(choice("HasChampion", nothing, Pass("NoChampion"), champion))
@@ -52,19 +48,18 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> Trans
         volume_kms_key=KEY,
         sagemaker_session=session(),
     )
-    folder = resource_names.folder(f"predictions/{state_id.removeprefix('Score').lower()}")
     return TransformStep(
         state_id,
         transformer=transformer,
-        job_name=resource_names.job(build.project, kind),
+        job_name=job_name(build.project, kind),
         model_name=model,
         data="s3://${DataBucket}",
         content_type="application/jsonlines",
         split_type="Line",
         timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
         parameters={
-            "TransformInput": {"DataSource": {"S3DataSource": {"S3Uri": resource_names.folder("holdout")}}},
-            "TransformOutput": {"S3OutputPath": folder},
+            "TransformInput": {"DataSource": {"S3DataSource": {"S3Uri": folder("holdout")}}},
+            "TransformOutput": {"S3OutputPath": folder(f"predictions/{state_id.removeprefix('Score').lower()}")},
         },
     )
 

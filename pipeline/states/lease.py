@@ -6,8 +6,8 @@ The lease is an item in DynamoDB, owned by an execution. lambdas/lease takes it;
 import math
 from typing import Any
 
-from pipeline import resource_names
-from pipeline.asl import Intrinsic, State, Task, caught_as, retry
+from pipeline.asl import Intrinsic, State, Task, caught, retry
+from pipeline.resource_names import EXECUTION_ARN
 from pipeline.states.building import Building
 
 DEADLINE_HOURS = 24
@@ -24,18 +24,8 @@ def acquire_lease(build: Building, defaults: dict[str, Any], *, seconds: int, su
     may run, so the longer that is, the fewer attempts: its history must not overflow.
     """
     interval = max(SHORTEST_WAIT_SECONDS, math.ceil(seconds * EVENTS_PER_ATTEMPT / (MOST_EVENTS - 1_000)))
-    step = build.function(
-        "AcquireLease",
-        "LeaseFunction",
-        {
-            "execution": resource_names.EXECUTION_ARN,
-            "input": Intrinsic("$$.Execution.Input"),
-            "defaults": defaults,
-            "seconds": seconds,
-        },
-        retries=[retry("LeaseHeld", seconds=interval, attempts=math.ceil(seconds / interval), rate=1.0)],
-        output_path="$.Payload",
-    )
-    if superseded is not None:
-        caught_as(step, ["Superseded"], superseded)
-    return step
+    given = Intrinsic("$$.Execution.Input")
+    payload = {"execution": EXECUTION_ARN, "input": given, "defaults": defaults, "seconds": seconds}
+    held = retry("LeaseHeld", seconds=interval, attempts=math.ceil(seconds / interval), rate=1.0)
+    step = build.function("AcquireLease", "LeaseFunction", payload, retries=[held], output_path="$.Payload")
+    return caught(step, superseded, errors=["Superseded"]) if superseded else step

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pipeline import resource_names
 from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
+from pipeline.resource_names import EXECUTION, EXECUTION_ARN, folder, resource
 from pipeline.states.building import ROLE, Building
 
-ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", resource_names.EXECUTION, "$.train.job")
+ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", EXECUTION, "$.train.job")
 """The trained model; the SDK's ModelStep renders it without regard to where the training result was put."""
 TRAINED = {"Image": "${TrainingImage}", "ModelDataUrl": ARTIFACT}
 """The container of the model that this run trained."""
@@ -15,7 +15,7 @@ TRAINED = {"Image": "${TrainingImage}", "ModelDataUrl": ARTIFACT}
 def create_model(build: Building, container: dict[str, Any]) -> Task:
     """CreateModel: a model named after the execution."""
     request = {
-        "ModelName": resource_names.resource(build.project),
+        "ModelName": resource(build.project),
         "ExecutionRoleArn": ROLE,
         "EnableNetworkIsolation": True,
         **build.vpc,
@@ -26,11 +26,10 @@ def create_model(build: Building, container: dict[str, Any]) -> Task:
 
 def register(build: Building, status: str) -> Task:
     """RegisterApproved, RegisterRejected or RegisterPending: `$.package` = {arn, status}."""
-    evaluation = format_("s3://${DataBucket}/runs/{}/evaluation/evaluation.json", resource_names.EXECUTION)
-    statistics = {"ContentType": "application/json", "S3Uri": evaluation}
+    statistics = {"ContentType": "application/json", "S3Uri": folder("evaluation/evaluation.json")}
     request = {
         "ModelPackageGroupName": "${ModelPackageGroup}",
-        "ModelPackageDescription": format_("Run {}, started by {}", resource_names.EXECUTION, "$.request.reason"),
+        "ModelPackageDescription": format_("Run {}, started by {}", EXECUTION, "$.request.reason"),
         "ModelApprovalStatus": status,
         "InferenceSpecification": {
             "Containers": [TRAINED],
@@ -39,8 +38,8 @@ def register(build: Building, status: str) -> Task:
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
         "CustomerMetadataProperties": {
-            "execution": resource_names.EXECUTION_ARN,
-            "model": resource_names.resource(build.project),
+            "execution": EXECUTION_ARN,
+            "model": resource(build.project),
             "data": Intrinsic("$.request.data.fingerprint"),
             "settings": Intrinsic("$.request.settings"),
             "commit": Intrinsic("$.request.commit"),
@@ -50,13 +49,9 @@ def register(build: Building, status: str) -> Task:
             **{f"hyperparameters/{name}": value for name, value in build.settings.hyperparameters().items()},
         },
     }
-    return build.call(
-        f"Register{status.removesuffix('ManualApproval')}",
-        "createModelPackage",
-        request,
-        result_path="$.package",
-        select={"arn.$": "$.ModelPackageArn", "status": status},
-    )
+    state_id = f"Register{status.removesuffix('ManualApproval')}"
+    select = {"arn.$": "$.ModelPackageArn", "status": status}
+    return build.call(state_id, "createModelPackage", request, result_path="$.package", select=select)
 
 
 def set_approval(build: Building, state_id: str, status: Intrinsic | str, why: str, **fields: Any) -> Task:
@@ -74,8 +69,7 @@ def approval(build: Building, *, rejected: State) -> list[State]:
     release = build.settings.release
     if release.approval == "automatic":
         return [register(build, "Approved")]
-    execution, token, state = resource_names.EXECUTION_ARN, Intrinsic("$$.Task.Token"), Intrinsic("$")
-    payload = {"execution": execution, "token": token, "state": state}
+    payload = {"execution": EXECUTION_ARN, "token": Intrinsic("$$.Task.Token"), "state": Intrinsic("$")}
     wait = build.task(
         "WaitForApproval",
         "lambda:invoke.waitForTaskToken",
@@ -85,5 +79,4 @@ def approval(build: Building, *, rejected: State) -> list[State]:
     )
     record = set_approval(build, "RecordApproval", Intrinsic("$.approval.status"), "Answered by `ops`")
     refused = ChoiceRule.Not(ChoiceRule.StringEquals("$.approval.status", "Approved"))
-    approved = choice("Approved", refused, rejected)
-    return [register(build, "PendingManualApproval"), wait, record, approved]
+    return [register(build, "PendingManualApproval"), wait, record, choice("Approved", refused, rejected)]

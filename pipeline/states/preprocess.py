@@ -1,7 +1,7 @@
 """Preprocess: check and split the data."""
 
-from pipeline import resource_names
 from pipeline.asl import State
+from pipeline.resource_names import folder
 from pipeline.states.building import OPT, Building
 
 
@@ -10,25 +10,19 @@ def preprocess(build: Building) -> list[State]:
 
     On several instances each takes some of the files, and Merge does what needs the rows of all.
     """
-    settings = build.settings
-    instances, limit = settings.processing.instance_count, settings.data.bad_rows
+    instances, data = build.settings.processing.instance_count, build.settings.data
     parts = ["train", "validation", "holdout", "labels"]
     output = ["--output", f"{OPT}/output"]
     resources = ["--resources", "/opt/ml/config/resourceconfig.json"] if instances > 1 else []
-    quarantine = ["quarantine"] if limit.count or limit.share else []
+    quarantine = ["quarantine"] if data.bad_rows.count or data.bad_rows.share else []
     step = build.processing(
         "Preprocess",
         ["preprocess", "--input", f"{OPT}/input/data", *output, *resources],
-        inputs={"data": f"s3://${{DataBucket}}/{settings.data.prefix}"},
+        inputs={"data": f"s3://${{DataBucket}}/{data.prefix}"},
         outputs=[*parts, "shards" if instances > 1 else "baseline", *quarantine],
         instances=instances,
     )
     if instances == 1:
         return [step]
-    merge = build.processing(
-        "Merge",
-        ["merge", "--run", f"{OPT}/input/run", *output],
-        inputs={"run": resource_names.folder("")},
-        outputs=[*parts, "baseline"],
-    )
-    return [step, merge]
+    arguments = ["merge", "--run", f"{OPT}/input/run", *output]
+    return [step, build.processing("Merge", arguments, inputs={"run": folder("")}, outputs=[*parts, "baseline"])]

@@ -3,8 +3,8 @@
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 
-from pipeline import resource_names
-from pipeline.asl import ChoiceRule, State, TrainingStep, choice, with_fields
+from pipeline.asl import ChoiceRule, State, TrainingStep, caught, choice, retried, with_fields
+from pipeline.resource_names import folder, job_name
 from pipeline.states.building import KEY, ROLE, START_UP_SECONDS, Building, session
 
 
@@ -31,20 +31,16 @@ def train(build: Building) -> list[State]:
         hyperparameters={**build.settings.hyperparameters()},
         sagemaker_session=session(),
     )
-    channels = {
-        name: TrainingInput(resource_names.folder(name), content_type=size.content_type)
-        for name in ("train", "validation")
-    }
     step = TrainingStep(
         "Train",
         estimator=estimator,
-        job_name=resource_names.job(build.project, "train"),
-        data=channels,
-        output_data_config_path=resource_names.folder("model"),
+        job_name=job_name(build.project, "train"),
+        data={name: TrainingInput(folder(name), content_type=size.content_type) for name in ("train", "validation")},
+        output_data_config_path=folder("model"),
         timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
         result_path="$.train",
     )
     step.fields["parameters"] |= build.vpc
     with_fields(step, result_selector={"job.$": "$.TrainingJobName", "status.$": "$.TrainingJobStatus"})
     stopped = ChoiceRule.Not(ChoiceRule.StringEquals("$.train.status", "Completed"))
-    return [build.guard(step), choice("TrainingCompleted", stopped, build.on_error)]
+    return [caught(retried(step), build.on_error), choice("TrainingCompleted", stopped, build.on_error)]
