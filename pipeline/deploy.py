@@ -28,7 +28,8 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     failed = fail("deploy")
     build = Building(settings, on_error=failed)
     finished, done = finish("deploy", failed)
-    taken_back, champion = _reject_new_package(build), find_champion(build)
+    taken_back = _reject_new_package(build)
+    champion = find_champion(build)
     seconds = DEADLINE_HOURS * 3600
     container = {name: Intrinsic(f"$.package.container.{name}") for name in ("Image", "ModelDataUrl")}
     states = [
@@ -58,9 +59,8 @@ def _find_package(build: Building) -> list[State]:
     }
     describe = build.call("DescribePackage", "describeModelPackage", request, result_path="$.package", select=select)
     cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
-    refused = build.failure("PackageNotApproved", cause)
     pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
-    return [describe, choice("PackageApproved", pending, refused)]
+    return [describe, choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))]
 
 
 def _reject_new_package(build: Building) -> Choice:
@@ -76,6 +76,6 @@ def _reject_new_package(build: Building) -> Choice:
 
 def _cleanup(build: Building, then: State) -> Task:
     """Cleanup: deletes old endpoint configs and models; a failure leaves the model live."""
-    caught: dict[str, Any] = {"on_error": then, "error_path": "$.cleanup_error"}
-    keep = {"keep": build.settings.release.keep}
-    return build.function("Cleanup", "CleanupFunction", keep, timeout_seconds=300, result_path=None, **caught)
+    request = {"keep": build.settings.release.keep}
+    fields: dict[str, Any] = {"on_error": then, "error_path": "$.cleanup_error", "result_path": None}
+    return build.function("Cleanup", "CleanupFunction", request, timeout_seconds=300, **fields)

@@ -11,7 +11,6 @@ from pipeline.states.building import Definition
 SHAPES = {"Choice": ("{", "}"), "Parallel": ("[[", "]]"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
 HIDDEN = ("FinishFailed", "Failed")
 """The Catch of every task goes to one of these, so the diagram leaves these transitions out."""
-State = dict[str, Any]
 
 
 def mermaid(definition: Definition) -> str:
@@ -44,11 +43,11 @@ def _main_path(machine: Definition) -> Iterator[tuple[str, str]]:
         name = then
 
 
-def _then(state: State) -> str | None:
+def _then(state: dict[str, Any]) -> str | None:
     return state.get("Default") or state.get("Next")
 
 
-def all_states(machine: Definition) -> Iterator[tuple[str, State]]:
+def all_states(machine: Definition) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each state by name, those of Parallel branches included."""
     for name, state in machine["States"].items():
         yield name, state

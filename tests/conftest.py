@@ -67,9 +67,8 @@ class Deployed:
 
     def put(self, name: str, body: bytes) -> None:
         """Makes `name` the only object under raw/, which starts a run."""
-        bucket = self.account.outputs["DataBucket"]
         self.clear()
-        self.account.s3.put_object(Bucket=bucket, Key=f"raw/{name}", Body=body)
+        self.account.s3.put_object(Bucket=self.account.outputs["DataBucket"], Key=f"raw/{name}", Body=body)
 
     def clear(self) -> None:
         bucket = self.account.outputs["DataBucket"]
@@ -80,17 +79,39 @@ class Deployed:
         """Uploads, and returns the run that this started once it has ended."""
         before = self.executions()
         self.put(name, body)
-        started = wait_for(lambda: next(iter(self.executions() - before), None))
+        started = self.started(before)
         if during is not None:
             during()
-        return wait_for(lambda: ended if not (ended := runs.describe(self.account, started)).running else None)
+        return self.ended(started)
 
     def executions(self) -> set[str]:
         """The ARNs of every run so far."""
-        pages = self.account.states.get_paginator("list_executions").paginate(
-            stateMachineArn=self.account.outputs["StateMachine"]
-        )
+        listed = self.account.states.get_paginator("list_executions")
+        pages = listed.paginate(stateMachineArn=self.account.outputs["StateMachine"])
         return {execution["executionArn"] for page in pages for execution in page["executions"]}
+
+    def started(self, before: set[str], seconds: float = 60) -> str:
+        """The ARN of the run that started since `before`."""
+        return wait_for(lambda: next(iter(self.executions() - before), None), seconds)
+
+    def ended(self, execution: str, seconds: float = 60) -> runs.Run:
+        return wait_for(lambda: None if (run := runs.describe(self.account, execution)).running else run, seconds)
+
+    def history(self, execution: str) -> list[dict[str, Any]]:
+        return history(self.account.states, execution)
+
+    def live_config(self) -> str:
+        """The config that the endpoint serves; nothing when there is none."""
+        sagemaker = self.account.sagemaker
+        try:
+            found = sagemaker.describe_endpoint(EndpointName=self.account.outputs["Endpoint"])
+        except sagemaker.exceptions.ClientError:
+            return ""
+        return found["EndpointConfigName"] if found["EndpointStatus"] != "Failed" else ""
+
+    def evaluation(self, run: runs.Run) -> Any:
+        key = f"runs/{run.name}/evaluation/evaluation.json"
+        return json.load(self.account.s3.get_object(Bucket=self.account.outputs["DataBucket"], Key=key)["Body"])
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a program as a user of this local AWS would."""
@@ -99,11 +120,17 @@ class Deployed:
         )
 
 
+def history(states: Any, execution: str) -> list[dict[str, Any]]:
+    """The events of an execution; `states` is a boto3 client of Step Functions."""
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
+    return [event for page in pages for event in page["events"]]
+
+
 def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
-    """What `look` returns once that is something; pytest's timeout is the last resort, this the readable one."""
+    """What `look` returns once that is true; pytest's timeout is the last resort, this the readable one."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if (found := look()) is not None:
+        if found := look():
             return found
         time.sleep(0.05)
     raise AssertionError(f"nothing after {seconds} s")
@@ -135,14 +162,8 @@ def deploy(
         ["deploy", "--all", "--require-approval", "never", "--output" if as_a_user else "--app", str(out)],
     ]
     for arguments in commands[bootstrapped:]:
-        made = subprocess.run(
-            [ROOT / "node_modules" / ".bin" / "cdk", *arguments],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [str(ROOT / "node_modules" / ".bin" / "cdk"), *arguments]
+        made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stdout + made.stderr
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
@@ -181,29 +202,31 @@ def live(deployed: Deployed) -> Deployed:
     return deployed
 
 
+def queue_of_notifications(deployed: Deployed, name: str) -> tuple[str, str, str]:
+    """The URL and the ARN of a new queue that SNS and EventBridge may fill, and the ARN of its subscription."""
+    sqs, topic = deployed.client("sqs"), deployed.account.outputs["Topic"]
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    senders = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
+    allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    subscription = deployed.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return queue, arn, subscription["SubscriptionArn"]
+
+
 @contextmanager
 def subscribed(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """A queue subscribed to the notification topic; call it for the messages that came since."""
-    sqs, sns = deployed.client("sqs"), deployed.client("sns")
-    queue = sqs.create_queue(QueueName="notifications")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    allowed = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-    }
-    sqs.set_queue_attributes(
-        QueueUrl=queue, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": allowed})}
-    )
-    subscription = sns.subscribe(TopicArn=deployed.account.outputs["Topic"], Protocol="sqs", Endpoint=arn)
+    sqs = deployed.client("sqs")
+    queue, _, subscription = queue_of_notifications(deployed, "notifications")
 
     def messages() -> list[dict[str, Any]]:
         received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
         return [json.loads(json.loads(message["Body"])["Message"]) for message in received]
 
     yield messages
-    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    deployed.client("sns").unsubscribe(SubscriptionArn=subscription)
     sqs.delete_queue(QueueUrl=queue)
 
 

@@ -1,9 +1,7 @@
 """The examples of the other predictor types, end to end: deployed beside the main one, trained, gated, asked."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +11,9 @@ from tests.conftest import ROOT, Deployed, deploy
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 
+WINE = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss"}
 METRICS = {
-    "wine": (
-        "multiclass_classification_metrics",
-        {"accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss"},
-    ),
+    "wine": ("multiclass_classification_metrics", WINE),
     "diabetes": ("regression_metrics", {"rmse", "mae", "mse", "r2"}),
 }
 
@@ -27,16 +23,6 @@ class Example:
     name: str
     deployed: Deployed
     run: runs.Run
-
-    def evaluation(self, run: runs.Run) -> Any:
-        key = f"runs/{run.name}/evaluation/evaluation.json"
-        account = self.deployed.account
-        return json.load(account.s3.get_object(Bucket=account.outputs["DataBucket"], Key=key)["Body"])
-
-    def live(self) -> str:
-        """The endpoint config that answers."""
-        endpoint = self.deployed.account.sagemaker.describe_endpoint(EndpointName=self.name)
-        return endpoint["EndpointConfigName"]
 
 
 @pytest.fixture(scope="module", params=["wine", "diabetes"])
@@ -67,7 +53,7 @@ def test_it_goes_live_and_answers_its_golden_rows(example: Example) -> None:
 
 
 def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:
-    document = example.evaluation(example.run)
+    document = example.deployed.evaluation(example.run)
     section, names = METRICS[example.name]
     metrics = document[section]
     assert {name for name, metric in metrics.items() if "value" in metric} == names
@@ -76,20 +62,17 @@ def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:
         assert list(cells) == ["0", "1", "2"]
         right = sum(cells[number][number] for number in cells)
         assert right / document["rows"] == pytest.approx(metrics["accuracy"]["value"])
-    assert document["decision"] == {
-        "accepted": True,
-        "reason": "passes every threshold of the quality gate; there is no champion",
-    }
+    reason = "passes every threshold of the quality gate; there is no champion"
+    assert document["decision"] == {"accepted": True, "reason": reason}
 
 
 def test_its_gate_keeps_a_worse_model_away(example: Example) -> None:
-    before = example.live()
-    run = example.deployed.run(
-        "mixed-up.csv", mixed_up(csv(example.name), example.deployed.account.settings.data.target)
-    )
+    deployed = example.deployed
+    before = deployed.live_config()
+    run = deployed.run("mixed-up.csv", mixed_up(csv(example.name), deployed.account.settings.data.target))
     assert (run.status, run.outcome) == ("SUCCEEDED", "rejected"), run
-    assert example.evaluation(run)["decision"]["accepted"] is False
-    assert example.live() == before
+    assert deployed.evaluation(run)["decision"]["accepted"] is False
+    assert deployed.live_config() == before
 
 
 def mixed_up(text: bytes, target: str) -> bytes:

@@ -23,11 +23,11 @@ class Shell:
     def __init__(self, environment: dict[str, str], config: Path) -> None:
         self.environment = {**environment, "PIPELINE_CONFIG": str(config), "STAGE": "dev"}
 
-    def __call__(self, *arguments: str, answer: str = "") -> str:
+    def __call__(self, *arguments: str, answer: str = "", code: int = 0) -> str:
         ran = subprocess.run(
             arguments, env=self.environment, cwd=ROOT, capture_output=True, text=True, input=answer, check=False
         )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert ran.returncode == code, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
 
     def cdk(self, *arguments: str) -> str:
@@ -56,17 +56,19 @@ def client(shell: Shell, service: str) -> Any:
     )
 
 
+def buckets(shell: Shell) -> set[str]:
+    return {bucket["Name"] for bucket in client(shell, "s3").list_buckets()["Buckets"]}
+
+
 def quarantine(shell: Shell) -> list[dict[str, Any]]:
     """The rows that the only run left out, of all its instances."""
-    s3 = client(shell, "s3")
-    found = [
-        (bucket["Name"], item["Key"])
-        for bucket in s3.list_buckets()["Buckets"]
-        for item in s3.list_objects_v2(Bucket=bucket["Name"], Prefix="runs/").get("Contents", [])
-        if "/quarantine/" in item["Key"]
-    ]
-    texts = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for bucket, key in found]
-    return [json.loads(line) for text in texts for line in text.splitlines()]
+    s3, rows = client(shell, "s3"), []
+    for bucket in buckets(shell):
+        for item in s3.list_objects_v2(Bucket=bucket, Prefix="runs/").get("Contents", []):
+            if "/quarantine/" in item["Key"]:
+                lines = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().splitlines()
+                rows += map(json.loads, lines)
+    return rows
 
 
 def variant(shell: Shell) -> dict[str, Any]:
@@ -79,18 +81,12 @@ def scaled_to_two(shell: Shell) -> None:
     scaling, sagemaker = client(shell, "application-autoscaling"), client(shell, "sagemaker")
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
-    assert (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"], policy["ResourceId"]) == (
-        "endpoint/breast-cancer/variant/AllTraffic",
-        1,
-        3,
-        "endpoint/breast-cancer/variant/AllTraffic",
-    )
+    assert target["ResourceId"] == policy["ResourceId"] == "endpoint/breast-cancer/variant/AllTraffic"
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
     assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
     assert variant(shell)["DesiredInstanceCount"] == 1
-    sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="breast-cancer",
-        DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}],
-    )
+    two = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}]
+    sagemaker.update_endpoint_weights_and_capacities(EndpointName="breast-cancer", DesiredWeightsAndCapacities=two)
     sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="breast-cancer", WaiterConfig={"Delay": 1})
 
 
@@ -122,7 +118,7 @@ def changed(diff: str) -> set[str]:
 
 def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Path) -> None:
     shell.cdk("bootstrap", "--app", "", "aws://123456789012/us-east-1")
-    everything = client(shell, "s3").list_buckets()["Buckets"]
+    everything = buckets(shell)
     shell.cdk("deploy", "--all", "--require-approval", "never")
     assert "(no changes)" in shell.cdk("deploy", "--all", "--require-approval", "never")
 
@@ -134,12 +130,8 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
         after = after.replace(f"{key} = 0", f"{key} = {value}")
     config.write_text(f"{before}[processing]{after}")
     # The jobs read the settings file, their role and the VPC endpoint allow that file, and the function hashes them.
-    expected = {
-        "[~] AWS::StepFunctions::StateMachine",
-        "[~] AWS::IAM::Policy",
-        "[~] AWS::Lambda::Function",
-        "[~] AWS::EC2::VPCEndpoint",
-    }
+    types = ("StepFunctions::StateMachine", "IAM::Policy", "Lambda::Function", "EC2::VPCEndpoint")
+    expected = {f"[~] AWS::{name}" for name in types}
     assert changed(shell.cdk("diff", "--all")) == expected
     shell.cdk("deploy", "--all", "--require-approval", "never")
     assert changed(shell.cdk("diff", "--all")) == set()
@@ -159,24 +151,12 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
 
     assert asked_for_a_vpc(shell) == [ours(shell)] * 4
 
-    refused = subprocess.run(
-        ["python", "-m", "ops", "destroy"],
-        env=shell.environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        input="n\n",
-        check=False,
-    )
-    assert refused.returncode == 1
+    shell("python", "-m", "ops", "destroy", answer="n\n", code=1)
     assert client(shell, "sagemaker").describe_endpoint(EndpointName="breast-cancer")["EndpointStatus"] == "InService"
 
-    data = {bucket["Name"] for bucket in client(shell, "s3").list_buckets()["Buckets"]} - {
-        bucket["Name"] for bucket in everything
-    }
+    deployed = buckets(shell)
     shell("python", "-m", "ops", "destroy", answer="y\n")
-    left = {bucket["Name"] for bucket in client(shell, "s3").list_buckets()["Buckets"]}
-    assert left == {bucket["Name"] for bucket in everything} | data, "data stays without --data"
+    assert buckets(shell) == everything | deployed, "data stays without --data"
 
     shell.cdk("deploy", "--all", "--require-approval", "never")
     shell("python", "-m", "ops", "destroy", "--data", "--yes")
@@ -185,15 +165,14 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
 
 def nothing_left(shell: Shell) -> list[str]:
     """What is still there of the project, but the data of the stack that was destroyed without `--data`."""
-    sagemaker = client(shell, "sagemaker")
+    sagemaker, scaling = client(shell, "sagemaker"), client(shell, "application-autoscaling")
+    stacks = client(shell, "cloudformation").describe_stacks()["Stacks"]
     found = [
         *sagemaker.list_endpoints()["Endpoints"],
         *sagemaker.list_endpoint_configs()["EndpointConfigs"],
         *sagemaker.list_models()["Models"],
         *sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"],
-        *client(shell, "application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
-            "ScalableTargets"
-        ],
+        *scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"],
         *client(shell, "stepfunctions").list_state_machines()["stateMachines"],
         *client(shell, "lambda").list_functions()["Functions"],
         *client(shell, "dynamodb").list_tables()["TableNames"],
@@ -203,10 +182,6 @@ def nothing_left(shell: Shell) -> list[str]:
         *client(shell, "ec2").describe_vpc_endpoints()["VpcEndpoints"],
         *client(shell, "apigateway").get_rest_apis()["items"],
         *(role for role in client(shell, "iam").list_roles()["Roles"] if role["RoleName"].startswith("breast")),
-        *(
-            stack
-            for stack in client(shell, "cloudformation").describe_stacks()["Stacks"]
-            if stack["StackName"] == "breast-cancer"
-        ),
+        *(stack for stack in stacks if stack["StackName"] == "breast-cancer"),
     ]
     return list(map(str, found))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,14 +30,13 @@ def without(iam: Any, role: str, policy: str, document: dict[str, Any], number: 
 
 def observed(live: Deployed, number: int) -> list[str]:
     """The visible faults of an upload, of posted rows, of two runs at once, of a rollback and of an aborted run."""
-    for function in live.client("lambda").list_functions()["Functions"]:  # a new process, which remembers nothing
-        live.client("lambda").update_function_configuration(
-            FunctionName=function["FunctionName"], MemorySize=600 + number
-        )
+    functions = live.client("lambda")
+    for each in functions.list_functions()["Functions"]:  # a new process, which remembers nothing
+        functions.update_function_configuration(FunctionName=each["FunctionName"], MemorySize=600 + number)
     before = live.executions()
     live.put("data.csv", "\n".join([HEADER, *ROWS[number % 7 :]]).encode())
     try:
-        arn = wait_for(lambda: next(iter(live.executions() - before), None), seconds=20)
+        arn = live.started(before, seconds=20)
     except AssertionError:
         return ["an upload starts nothing"]
     found = ended(live, arn)
@@ -49,35 +47,25 @@ def observed(live: Deployed, number: int) -> list[str]:
     answer = consumer.post("/predictions", json.dumps({"instances": [row]})).json()
     if answer.get("model", {}).get("name") is None:
         return [f"no prediction of a named model: {answer}"]
-    machine = live.account.outputs["StateMachine"]
-    both = [live.account.states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2)]
+    world = World(live, queue="")
+    both = [world.by_hand(), world.by_hand()]
     return [
         *(wrong for arn in both for wrong in ended(live, arn)),
         *ended(live, rollback.start(live.account)),
-        *aborted(live),
+        *aborted(world),
     ]
 
 
-def aborted(live: Deployed) -> list[str]:
+def aborted(world: World) -> list[str]:
     """The same of a run that is aborted: EventBridge's event frees its lease."""
-    states = live.account.states
-    run = states.start_execution(stateMachineArn=live.account.outputs["StateMachine"])["executionArn"]
-    wait_for(lambda: owner(live) == run or None)
-    states.stop_execution(executionArn=run)
+    run = world.by_hand()
+    wait_for(lambda: world.lease().get("owner") == {"S": run})
+    world.stop(run)
     try:
-        wait_for(lambda: owner(live) != run or None, seconds=30)
+        wait_for(lambda: world.lease().get("owner") != {"S": run}, seconds=30)
     except AssertionError:
         return ["an aborted run keeps the lease"]
     return []
-
-
-def owner(live: Deployed) -> str:
-    """The execution that has the lease, or nothing."""
-    outputs = live.account.outputs
-    item = live.client("dynamodb").get_item(
-        TableName=outputs["Lease"], Key={"endpoint": {"S": outputs["Endpoint"]}}, ConsistentRead=True
-    )
-    return str(item.get("Item", {}).get("owner", {}).get("S", ""))
 
 
 def rolled_back(live: Deployed) -> list[str]:
@@ -93,7 +81,7 @@ def rolled_back(live: Deployed) -> list[str]:
 
 
 def ended(live: Deployed, arn: str) -> list[str]:
-    run = wait_for(lambda: found if not (found := runs.describe(live.account, arn)).running else None, seconds=100)
+    run = live.ended(arn, seconds=100)
     if (run.status, run.outcome) != ("SUCCEEDED", "accepted"):
         return [f"{run.status}: {run.outcome}"]
     return run.warnings
@@ -103,22 +91,16 @@ def test_every_used_statement_is_needed(live: Deployed) -> None:
     assert [observed(live, number) for number in (-1, -2)] == [[], []]  # so many runs that old models are deleted
     assert rolled_back(live) == []
     iam, survived = live.client("iam"), []
-    decisions = [
-        decision
-        for file in Path(ROOT / "build" / "iam").glob("*.jsonl")
-        for decision in map(json.loads, file.read_text().splitlines())
-    ]
+    lines = [line for file in (ROOT / "build" / "iam").glob("*.jsonl") for line in file.read_text().splitlines()]
+    decisions = list(map(json.loads, lines))
     number = 0
     for role in sorted(iam_report.policies(iam, "breast-cancer")):
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
             for at, statement in enumerate(document["Statement"]):
                 number += 1
-                if not any(
-                    iam_report.allows(grant, each)
-                    for grant in iam_report.grants({role: [statement]})
-                    for each in decisions
-                ):
+                grants = iam_report.grants({role: [statement]})
+                if not any(iam_report.allows(grant, each) for grant in grants for each in decisions):
                     continue  # reviewed, by `make iam`
                 with without(iam, role, policy, document, at):
                     wrong = observed(live, number) or rolled_back(live)

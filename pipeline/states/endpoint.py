@@ -111,9 +111,8 @@ def _way_back(build: Building, taken_back: State) -> Choice:
     restore = _update(build, "RestoreChampion", config)
     wait = _wait(build, "WaitForChampion", config, "$.restored")
     delete = build.call("DeleteEndpoint", "deleteEndpoint", ENDPOINT, result_path="$.deleted")
-    restore.next(wait)
-    for last in (wait, delete):
-        last.next(taken_back)
+    restore.next(wait).next(taken_back)
+    delete.next(taken_back)
     return choice("HasChampion", NO_CHAMPION, delete, restore)
 
 

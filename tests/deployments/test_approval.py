@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ops import predict, runs
+from ops import predict
 from tests.conftest import wait_for
 from tests.deployments.cases import ALWAYS, OLD
 from tests.deployments.table import Row, check
@@ -28,7 +28,7 @@ def waiting(world: World) -> str:
     assert json.load(asked["Payload"])["result"] == "waiting"
     assert world.deployed.executions() == before
     world.add("_SUCCESS", b"")
-    execution = wait_for(lambda: next(iter(world.deployed.executions() - before), None))
+    execution = world.deployed.started(before)
     wait_for(lambda: world.lease().get("approval"))
     return execution
 
@@ -45,18 +45,17 @@ def approved(asking: World) -> World:
         "execution": execution,
         "why": "passes every threshold of the quality gate; there is no champion",
     }
-    assert asking.package(runs.describe(asking.account, execution)) == "PendingManualApproval"
+    assert asking.package(execution) == "PendingManualApproval"
     assert typed(asking, "approve") == f"approved {message['package']}\n"
     run = asking.ended(execution)
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted")
-    assert asking.package(run) == "Approved"
+    assert asking.package(execution) == "Approved"
     assert predict.label_of(asking.account, predict.golden_row(asking.account)) == "B"
     return asking
 
 
 def at_rest(world: World) -> None:
-    assert {"owner", "approval", "package"}.isdisjoint(world.lease())
-    assert world.processes() == {"jobs": 0, "servers": 1}
+    world.at_rest()
     assert typed(world, "approve", check=False).startswith("error: no run waits for an approval")
 
 
@@ -68,7 +67,7 @@ def test_what_a_person_turns_down_never_goes_live(approved: World) -> None:
         run = approved.ended(execution)
     notification = approved.notification(execution)
     assert (run.outcome, notification["outcome"]) == ("rejected", "rejected")
-    assert approved.package(run) == "Rejected"
+    assert approved.package(execution) == "Rejected"
     assert approved.live() == old
     assert traffic.failed == []
     at_rest(approved)
@@ -85,10 +84,10 @@ def test_without_an_answer_the_run_gives_up_and_its_package_cannot_be_released(a
 
     with edited(approved, hurry), Traffic(approved.deployed) as traffic:
         execution = waiting(approved)
-        run = approved.ended(execution)
+        approved.ended(execution)
     notification = approved.notification(execution)
     assert (notification["outcome"], notification["error"]) == ("failed", "ApprovalDeadline")
-    assert approved.package(run) == "PendingManualApproval"
+    assert approved.package(execution) == "PendingManualApproval"
     assert (approved.live(), traffic.failed) == (old, [])
     at_rest(approved)
     check(Row("approval-deadline", "failed, at WaitForApproval", ALWAYS, OLD, f"**failed**: {notification['why']}"))

@@ -23,7 +23,7 @@ from ops import rollback, runs
 from ops.account import NothingToDo
 from tests.conftest import wait_for
 from tests.deployments import small_jobs
-from tests.deployments.world import World, edited, settings_file, world
+from tests.deployments.world import World, edited, entries, settings_file, world
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600), pytest.mark.xdist_group("machine")]
 
@@ -67,10 +67,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("small")
     program = Path(small_jobs.__file__)
     quick = ["{python}", "-I", "-S", str(program)]
-    learner = {
-        "train": [*quick, "train", "--root", "{root}"],
-        "serve": [*quick, "serve", "--root", "{root}", "--port", "{port}"],
-    }
+    serve = [*quick, "serve", "--root", "{root}", "--port", "{port}"]
+    learner = {"train": [*quick, "train", "--root", "{root}"], "serve": serve}
     (folder / "images.json").write_text(json.dumps({"linear-learner": learner}))
     environment = {
         "SFN_WAIT_SCALE": "0.0005",
@@ -91,11 +89,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def put_small_jobs(made: World, program: Path) -> None:
     """The jobs' zip, with another program in it."""
     machine = made.account.states.describe_state_machine(stateMachineArn=made.account.outputs["StateMachine"])
-    uri = next(
-        source["S3Input"]["S3Uri"]
-        for source in json.loads(machine["definition"])["States"]["Preprocess"]["Parameters"]["ProcessingInputs"]
-        if source["InputName"] == "code"
-    )
+    sources = json.loads(machine["definition"])["States"]["Preprocess"]["Parameters"]["ProcessingInputs"]
+    (uri,) = (source["S3Input"]["S3Uri"] for source in sources if source["InputName"] == "code")
     bucket, key = uri.removeprefix("s3://").split("/", 1)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
@@ -169,7 +164,7 @@ class Promotion(RuleBasedStateMachine):
         moment, newest = target
         if alive := self.running():
             execution = alive[-1 if newest else 0]
-            wait_for(lambda: moment in self.world.entered(execution) or execution not in self.running() or None)
+            wait_for(lambda: moment in self.world.entered(execution) or execution not in self.running())
             if execution in self.running():
                 self.account.states.stop_execution(executionArn=execution)
                 self.killed.add(execution)
@@ -190,7 +185,7 @@ class Promotion(RuleBasedStateMachine):
 
         live = self.world.live()
         # A run that takes its model back puts the old one live first and then disowns the package.
-        approved = self.world.approval(self.world.model(live)) == "Approved"
+        approved = self.world.package(self.world.model(live)) == "Approved"
         self.expect(approved or self.world.live() != live, f"{live} is of an approved package")
 
     # --- what holds in the end
@@ -202,8 +197,8 @@ class Promotion(RuleBasedStateMachine):
         self.no_two_at_once()
         self.nothing_older_is_live()
         self.what_is_live_was_accepted()
-        wait_for(lambda: True if "owner" not in self.world.lease() else None)
-        wait_for(lambda: True if self.world.processes() == {"jobs": 0, "servers": 1} else None)
+        wait_for(lambda: "owner" not in self.world.lease())
+        wait_for(lambda: self.world.processes() == {"jobs": 0, "servers": 1})
         for execution in self.started:
             event(self.world.notification(execution)["outcome"])
 
@@ -212,11 +207,7 @@ class Promotion(RuleBasedStateMachine):
         found = []
         for execution in set(self.started):
             run = runs.describe(self.account, execution)
-            at = {
-                e["stateEnteredEventDetails"]["name"]: e["timestamp"]
-                for e in self.world.history(execution)
-                if "stateEnteredEventDetails" in e
-            }
+            at = dict(entries(self.world.deployed.history(execution)))
             acquired = min((at[name] for name in ACQUIRED if name in at), default=None)
             if acquired is not None:
                 found.append((acquired, min((at[name] for name in ENDED if name in at), default=run.stopped), run))
@@ -309,11 +300,7 @@ def after(state: Any) -> set[str]:
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("plant", "expected"),
-    [
-        (lease_for_all, "one after the other"),
-        (status_believed, "is one of"),
-        (gate_open, "is of an approved package"),
-    ],
+    [(lease_for_all, "one after the other"), (status_believed, "is one of"), (gate_open, "is of an approved package")],
 )
 def test_it_finds_a_fault_that_is_planted_in_the_state_machine(
     small: World, plant: Callable[[Any], None], expected: str
@@ -321,11 +308,8 @@ def test_it_finds_a_fault_that_is_planted_in_the_state_machine(
     def change(definition: Any) -> None:
         planted(definition, plant)
 
-    with (
-        edited(small, change),
-        edited(small, change, "DeployMachine"),
-        pytest.raises(AssertionError, match=expected),
-    ):
+    refused = pytest.raises(AssertionError, match=expected)
+    with edited(small, change), edited(small, change, "DeployMachine"), refused:
         explore(small, 100)
     small.inject()
     small.settled()

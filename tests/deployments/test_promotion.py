@@ -10,7 +10,7 @@ import pytest
 from ops import predict, rollback
 from tests.deployments.cases import ALWAYS, NEW
 from tests.deployments.table import Row, check
-from tests.deployments.world import HEADER, ROWS, Traffic, World, data, relabelled
+from tests.deployments.world import HEADER, ROWS, Traffic, World, data, entries, relabelled
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 
@@ -35,9 +35,8 @@ def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: Worl
     run = shipped.run()
     notification = shipped.notification(run.arn)
     assert notification.pop("metrics").keys() == {"rows", "binary_classification_metrics", "comparison", "decision"}
-    assert notification.pop("package").startswith(
-        "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/"
-    )
+    packages = "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/"
+    assert notification.pop("package").startswith(packages)
     page = f"https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{run.arn}"
     files = f"s3://{shipped.account.outputs['DataBucket']}/runs/{run.name}/"
     assert notification == {
@@ -116,7 +115,7 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
     bad = shipped.run(data(ROWS[1:]))
     notification = shipped.notification(bad.arn)
     assert (notification["outcome"], notification["error"]) == ("rolled back", "RolledBack")
-    assert shipped.package(bad) == "Rejected"
+    assert shipped.package(bad.arn) == "Rejected"
     newest = shipped.run(data(ROWS[2:]))
     assert newest.outcome == "accepted"
     assert shipped.ended(rollback.start(shipped.account)).outcome == "accepted"
@@ -124,10 +123,8 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
 
 
 def test_a_run_stays_small_and_short(shipped: World) -> None:
-    history = shipped.history(shipped.run().arn)
-    sizes = [
-        len(event["stateEnteredEventDetails"]["input"]) for event in history if "stateEnteredEventDetails" in event
-    ]
+    history = shipped.deployed.history(shipped.run().arn)
+    sizes = [len(event.get("stateEnteredEventDetails", {}).get("input", "")) for event in history]
     print(f"{len(history)} events, {max(sizes)} bytes at most")
     assert len(history) < 200
     assert max(sizes) < 20_000
@@ -144,11 +141,7 @@ def test_an_aborted_run_gives_its_lease_back_and_is_notified(shipped: World) -> 
 
 
 def turn(world: World, execution: str) -> tuple[Any, Any]:
-    at = {
-        event["stateEnteredEventDetails"]["name"]: event["timestamp"]
-        for event in world.history(execution)
-        if "stateEnteredEventDetails" in event
-    }
+    at = dict(entries(world.deployed.history(execution)))
     return at["DescribePackage" if "DescribePackage" in at else "FindChampion"], at["Finish"]
 
 
@@ -163,7 +156,6 @@ def test_two_runs_and_a_rollback_take_turns(shipped: World) -> None:
     assert all(before[1] <= after[0] for before, after in pairwise(turns))
     assert traffic.failed == []
     assert shipped.live() != old
-    assert "owner" not in shipped.lease()
-    assert shipped.processes() == {"jobs": 0, "servers": 1}
+    shipped.at_rest()
     notification = {shipped.notification(run.arn)["outcome"] for run in both}
     check(Row("two-runs", "one after the other: accepted, accepted", ALWAYS, NEW, f"**{notification.pop()}** twice"))

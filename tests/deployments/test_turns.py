@@ -20,15 +20,11 @@ def holder(guarded: World) -> Iterator[str]:
     """An execution that owns the lease and does nothing, of another machine that the lease's Lambda may describe."""
     states, iam = guarded.account.states, guarded.deployed.client("iam")
     role = states.describe_state_machine(stateMachineArn=guarded.account.outputs["StateMachine"])["roleArn"]
-    look = {
-        "Effect": "Allow",
-        "Action": "states:DescribeExecution",
-        "Resource": "arn:aws:states:*:*:execution:holder:*",
-    }
+    holders = "arn:aws:states:*:*:execution:holder:*"
+    look = {"Effect": "Allow", "Action": "states:DescribeExecution", "Resource": holders}
     functions = guarded.deployed.client("lambda").list_functions()["Functions"]
-    (acquire,) = (
-        each["Role"] for each in functions if each["FunctionName"].startswith("guarded-ExecutionLeaseAcquire")
-    )
+    roles = {each["FunctionName"].partition("Acquire")[0]: each["Role"] for each in functions}
+    acquire = roles["guarded-ExecutionLease"]
     policy = {"RoleName": acquire.rpartition("/")[2], "PolicyName": "holder"}
     iam.put_role_policy(**policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [look]}))
     machine = states.create_state_machine(name="holder", definition=json.dumps(FOREVER), roleArn=role)
@@ -39,41 +35,28 @@ def holder(guarded: World) -> Iterator[str]:
     iam.delete_role_policy(**policy)
 
 
-def at_rest(world: World) -> None:
-    world.settled()
-    assert "owner" not in world.lease()
-    assert world.processes() == {"jobs": 0, "servers": 1}
-
-
 def test_newer_data_supersedes_a_run_that_waits_and_a_dead_owner_is_replaced(guarded: World, holder: str) -> None:
     old = guarded.live()
     with Traffic(guarded.deployed) as traffic:
         older = guarded.start(data(ROWS[:300]))
-        wait_for(lambda: guarded.waits_for_lease(older) or None)
+        wait_for(lambda: guarded.waits_for_lease(older))
         before = guarded.deployed.executions()
         guarded.add("more.csv", data(ROWS[300:]))
-        newer = wait_for(lambda: next(iter(guarded.deployed.executions() - before), None))
+        newer = guarded.deployed.started(before)
         superseded = guarded.ended(older)
         assert guarded.live() == old
-        wait_for(lambda: guarded.waits_for_lease(newer) or None)
+        wait_for(lambda: guarded.waits_for_lease(newer))
         guarded.stop(holder)
         accepted = guarded.ended(newer)
     assert (superseded.outcome, accepted.outcome) == ("superseded", "accepted")
     assert len(guarded.lines(accepted, "train", "validation", "labels")) == len(ROWS)
     assert accepted.name in superseded.why
     assert traffic.failed == []
-    at_rest(guarded)
-    notification = guarded.notification(older)
+    guarded.at_rest()
+    first, second = guarded.notification(older), guarded.notification(newer)
     run = "the older one superseded while it waited; the newer one took the lease over: accepted"
-    check(
-        Row(
-            "superseded",
-            run,
-            ALWAYS,
-            NEW,
-            f"**{notification['outcome']}**: {notification['why']}; **{guarded.notification(newer)['outcome']}**",
-        )
-    )
+    told = f"**{first['outcome']}**: {first['why']}; **{second['outcome']}**"
+    check(Row("superseded", run, ALWAYS, NEW, told))
 
 
 @pytest.mark.full
@@ -81,30 +64,17 @@ def test_a_lease_of_nobody_is_taken_over(guarded: World) -> None:
     guarded.give_lease("arn:aws:states:us-east-1:123456789012:execution:guarded-retrain:long-ago")
     run = guarded.run()
     assert run.outcome == "accepted"
-    at_rest(guarded)
-    check(
-        Row(
-            "owner-unknown",
-            "took the lease over: accepted",
-            "not asked",
-            NEW,
-            f"**{guarded.notification(run.arn)['outcome']}**",
-        )
-    )
+    guarded.at_rest()
+    told = f"**{guarded.notification(run.arn)['outcome']}**"
+    check(Row("owner-unknown", "took the lease over: accepted", "not asked", NEW, told))
 
 
-def quiet(world: World) -> bool | None:
+def quiet(world: World) -> bool:
     """Whether the trigger's queue is empty and no run is under way."""
-    sqs, names = (
-        world.deployed.client("sqs"),
-        [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")],
-    )
-    found = sqs.get_queue_attributes(QueueUrl=world.account.outputs["TriggerQueue"], AttributeNames=names)["Attributes"]
-    return (
-        True
-        if not any(int(count) for count in found.values()) and not any(run.running for run in world.newest_first())
-        else None
-    )
+    queue = world.account.outputs["TriggerQueue"]
+    names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
+    found = world.deployed.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+    return not any(map(int, found.values())) and not any(run.running for run in world.newest_first())
 
 
 def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> None:
@@ -115,7 +85,7 @@ def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> No
         for number in range(10):
             guarded.add(f"{number}.csv", data(ROWS[number::10]))
         assert time.monotonic() - started < 1
-        wait_for(lambda: guarded.deployed.executions() - before or None)
+        guarded.deployed.started(before)
         wait_for(lambda: quiet(guarded))
     new = [run for run in guarded.newest_first() if run.arn not in before]
     assert len(new) in {1, 2}
@@ -123,13 +93,9 @@ def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> No
     assert f"/runs/{new[0].name}/" in guarded.model()
     assert len(guarded.lines(new[0], "train", "validation", "labels")) == len(ROWS)
     assert traffic.failed == []
-    at_rest(guarded)
-    notification = guarded.notification(new[0].arn)
-    check(
-        Row(
-            "ten-uploads", "one or two, the last with all data: accepted", ALWAYS, NEW, f"**{notification['outcome']}**"
-        )
-    )
+    guarded.at_rest()
+    told = f"**{guarded.notification(new[0].arn)['outcome']}**"
+    check(Row("ten-uploads", "one or two, the last with all data: accepted", ALWAYS, NEW, told))
 
 
 @pytest.mark.full
@@ -142,14 +108,14 @@ def test_an_event_that_comes_again_starts_nothing(guarded: World) -> None:
         guarded.deployed.put("again.csv", data())
         for _ in range(2):
             sqs.send_message(QueueUrl=queue, MessageBody=event)
-        wait_for(lambda: guarded.deployed.executions() - before or None)
+        guarded.deployed.started(before)
         wait_for(lambda: quiet(guarded))
         sqs.send_message(QueueUrl=queue, MessageBody=event)
         wait_for(lambda: quiet(guarded))
     (execution,) = guarded.deployed.executions() - before
     assert guarded.ended(execution).outcome == "accepted"
     assert traffic.failed == []
-    at_rest(guarded)
+    guarded.at_rest()
     notification = guarded.notification(execution)
     check(Row("duplicates", "one: accepted", ALWAYS, NEW, f"**{notification['outcome']}**, once"))
 
@@ -158,48 +124,36 @@ def test_an_event_that_comes_again_starts_nothing(guarded: World) -> None:
 def nothing_live(guarded: World) -> Iterator[World]:
     """The pipeline without its endpoint, and with one again after the test."""
     guarded.account.sagemaker.delete_endpoint(EndpointName=guarded.endpoint)
-    wait_for(lambda: True if not guarded.live() else None)
+    wait_for(lambda: not guarded.live())
     yield guarded
     guarded.inject()
     again = guarded.run()
     assert again.outcome == "accepted"
-    at_rest(guarded)
+    guarded.at_rest()
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("name", "kind", "error", "cause"),
+    ("name", "kind", "why", "answers"),
     [
-        ("first-never-ready", "NeverReady", "EndpointFailed", "ping health check"),
-        ("first-dies", "DiesAtRequest", "SmokeTestUnanswered", "The endpoint was deleted"),
+        ("first-never-ready", "NeverReady", ("EndpointFailed", "ping health check"), " (503)"),
+        ("first-dies", "DiesAtRequest", ("SmokeTestUnanswered", "The endpoint was deleted"), ", or is busy (502, 503)"),
     ],
 )
 def test_a_first_model_that_fails_leaves_nothing_in_the_way_of_the_next(
-    nothing_live: World, name: str, kind: str, error: str, cause: str
+    nothing_live: World, name: str, kind: str, why: tuple[str, str], answers: str
 ) -> None:
     world = nothing_live
     world.inject({"on": "Endpoint", "fault": kind})
     with Traffic(world.deployed) as traffic:
         run = world.run()
     notification = world.notification(run.arn)
-    assert (notification["outcome"], notification["error"]) == ("failed", error)
-    assert cause in notification["why"]
+    assert (notification["outcome"], notification["error"]) == ("failed", why[0])
+    assert why[1] in notification["why"]
     assert set(traffic.answers) <= {answer for answer in traffic.answers if answer.startswith(("503", "502"))}
-    wait_for(lambda: True if not world.live() else None)
-    assert world.package(run) == "Rejected"
+    wait_for(lambda: not world.live())
+    assert world.package(run.arn) == "Rejected"
     assert "owner" not in world.lease()
-    wait_for(lambda: True if world.processes() == {"jobs": 0, "servers": 0} else None)
-    during = (
-        "said that nothing is live (503)"
-        if kind == "NeverReady"
-        else "said that nothing is live, or is busy (502, 503)"
-    )
-    check(
-        Row(
-            name,
-            f"failed, at {world.failed_at(run.arn)}",
-            during,
-            "nothing; the next run goes live",
-            f"**failed**: {notification['why']}",
-        )
-    )
+    wait_for(lambda: world.processes() == {"jobs": 0, "servers": 0})
+    where, told = f"failed, at {world.failed_at(run.arn)}", f"**failed**: {notification['why']}"
+    check(Row(name, where, f"said that nothing is live{answers}", "nothing; the next run goes live", told))

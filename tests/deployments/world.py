@@ -17,7 +17,7 @@ import requests
 from local_aws.cloud import Cloud
 
 from ops import predict, runs
-from tests.conftest import ROOT, WDBC, Deployed, deploy, wait_for
+from tests.conftest import ROOT, WDBC, Deployed, deploy, queue_of_notifications, wait_for
 from tests.lambdas.predict.signed import Signed
 
 HEADER, *ROWS = WDBC.read_text().splitlines()
@@ -33,12 +33,10 @@ PARALLEL = {"ScoreHoldout"}
 def settings_file(folder: Path, name: str, release: str, *, bake: int = 60, **lines: str) -> Path:
     """pipeline.toml under another project's name, with a short canary and short limits, and `release` on top."""
     text = (ROOT / "pipeline.toml").read_text()
-    text = text.replace('name = "breast-cancer"', f'name = "{name}"').replace(
-        "max_runtime_minutes = 60", "max_runtime_minutes = 2"
-    )
-    text = re.sub(
-        r"\[release\].*?\n\n", f'[release]\nrollout = "canary"\nbake_seconds = {bake}\n{release}\n\n', text, flags=re.S
-    )
+    for old, new in (("breast-cancer", name), ("max_runtime_minutes = 60", "max_runtime_minutes = 2")):
+        text = text.replace(old, new)
+    canary = f'[release]\nrollout = "canary"\nbake_seconds = {bake}\n{release}\n\n'
+    text = re.sub(r"\[release\].*?\n\n", canary, text, flags=re.S)
     for old, new in lines.items():
         text, count = re.subn(rf"^{old} = .*$", new, text, flags=re.M)
         assert count == 1, old
@@ -55,12 +53,8 @@ def relabelled(every: int) -> bytes:
     """The data with the label of every nth row turned around."""
     turned = {"M": "B", "B": "M"}
     split = [row.split(",", 2) for row in ROWS]
-    return data(
-        [
-            ",".join([first, turned[label] if number % every == 0 else label, rest])
-            for number, (first, label, rest) in enumerate(split)
-        ]
-    )
+    labels = [turned[label] if number % every == 0 else label for number, (_, label, _) in enumerate(split)]
+    return data([f"{first},{label},{rest}" for label, (first, _, rest) in zip(labels, split, strict=True)])
 
 
 class Traffic:
@@ -101,7 +95,7 @@ class World:
 
     deployed: Deployed
     queue: str
-    received: list[dict[str, Any]] = field(default_factory=list)
+    received: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -132,26 +126,25 @@ class World:
         """The execution that an upload starts."""
         before = self.deployed.executions()
         self.deployed.put(f"{time.monotonic_ns()}.csv", data() if body is None else body)
-        return wait_for(lambda: next(iter(self.deployed.executions() - before), None))
+        return self.deployed.started(before)
 
     def ended(self, execution: str) -> runs.Run:
-        return wait_for(lambda: run if not (run := runs.describe(self.account, execution)).running else None, 90)
+        return self.deployed.ended(execution, 90)
 
     def run(self, body: bytes | None = None) -> runs.Run:
         return self.ended(self.start(body))
 
     def in_state(self, execution: str, *states: str) -> None:
         """Wait until the execution has entered one of these."""
-        wait_for(lambda: True if set(states) & set(self.entered(execution)) else None)
+        wait_for(lambda: set(states) & set(self.entered(execution)))
 
     def add(self, name: str, body: bytes) -> None:
         self.account.s3.put_object(Bucket=self.account.outputs["DataBucket"], Key=f"raw/{name}", Body=body)
 
     def by_hand(self) -> str:
         """An execution without a request."""
-        return str(
-            self.account.states.start_execution(stateMachineArn=self.account.outputs["StateMachine"])["executionArn"]
-        )
+        machine = self.account.outputs["StateMachine"]
+        return str(self.account.states.start_execution(stateMachineArn=machine)["executionArn"])
 
     def give_lease(self, owner: str) -> None:
         self.deployed.client("dynamodb").update_item(
@@ -169,37 +162,29 @@ class World:
 
     def live(self) -> str:
         """The config that the endpoint serves; nothing when there is none."""
-        try:
-            found = self.account.sagemaker.describe_endpoint(EndpointName=self.endpoint)
-        except self.account.sagemaker.exceptions.ClientError:
-            return ""
-        return str(found["EndpointConfigName"]) if found["EndpointStatus"] != "Failed" else ""
+        return self.deployed.live_config()
 
     def settled(self) -> None:
         """Wait until nothing is being changed."""
 
-        def idle() -> bool | None:
+        def changing() -> list[Any]:
             listed = self.account.sagemaker.list_endpoints(NameContains=self.endpoint)["Endpoints"]
-            return (
-                True
-                if all(
-                    e["EndpointStatus"] in ("InService", "Failed") for e in listed if e["EndpointName"] == self.endpoint
-                )
-                else None
-            )
+            own = [each["EndpointStatus"] for each in listed if each["EndpointName"] == self.endpoint]
+            return [status for status in own if status not in ("InService", "Failed")]
 
-        wait_for(idle)
+        wait_for(lambda: not changing())
+
+    def at_rest(self) -> None:
+        """Nothing is being changed, nobody has the lease, and one model is served."""
+        self.settled()
+        assert {"owner", "approval", "package"}.isdisjoint(self.lease())
+        assert self.processes() == {"jobs": 0, "servers": 1}
 
     def lease(self) -> dict[str, Any]:
         key = {"endpoint": {"S": self.endpoint}}
-        found = self.deployed.client("dynamodb").get_item(
-            TableName=self.account.outputs["Lease"], Key=key, ConsistentRead=True
-        )
+        table = self.account.outputs["Lease"]
+        found = self.deployed.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)
         return dict(found.get("Item", {}))
-
-    def history(self, execution: str) -> list[dict[str, Any]]:
-        pages = self.account.states.get_paginator("get_execution_history").paginate(executionArn=execution)
-        return [event for page in pages for event in page["events"]]
 
     def deployment(self, run: str) -> str:
         """The ARN of the deployment that a run starts."""
@@ -208,19 +193,15 @@ class World:
 
     def histories(self, execution: str) -> list[dict[str, Any]]:
         """The events of an execution, then those of the deployment that it started."""
-        events = self.history(execution)
+        events = self.deployed.history(execution)
         if any(event.get("stateEnteredEventDetails", {}).get("name") == "Deploy" for event in events):
             with suppress(self.account.states.exceptions.ExecutionDoesNotExist):
-                events += self.history(self.deployment(execution))
+                events += self.deployed.history(self.deployment(execution))
         return events
 
     def entered(self, execution: str) -> list[str]:
         """The states that were entered, in order; those of its deployment after its own."""
-        return [
-            event["stateEnteredEventDetails"]["name"]
-            for event in self.histories(execution)
-            if "stateEnteredEventDetails" in event
-        ]
+        return [name for name, _ in entries(self.histories(execution))]
 
     def failed_at(self, execution: str) -> str:
         """The state that failed, of the execution or its deployment; the states after it only end the execution."""
@@ -228,9 +209,7 @@ class World:
 
     def retried(self, execution: str) -> Counter[str]:
         """How often the task of a state was retried; of a parallel state's tasks together."""
-        attempts: Counter[str] = Counter()
-        state = ""
-        usual: Counter[str] = Counter()
+        attempts, usual, state = Counter[str](), Counter[str](), ""
         for event in self.histories(execution):
             if "stateEnteredEventDetails" in event:
                 state = event["stateEnteredEventDetails"]["name"]
@@ -241,26 +220,13 @@ class World:
 
     def waits_for_lease(self, execution: str) -> bool:
         """Whether the execution was refused the lease and tries again."""
-        return any(
-            event.get("taskFailedEventDetails", {}).get("error") == "LeaseHeld" for event in self.history(execution)
-        )
+        failures = [event.get("taskFailedEventDetails", {}) for event in self.deployed.history(execution)]
+        return any(failure.get("error") == "LeaseHeld" for failure in failures)
 
-    def package(self, run: runs.Run) -> str:
-        """The approval status of the package that the run registered."""
-        pages = self.account.sagemaker.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self.endpoint, SortBy="CreationTime", SortOrder="Descending"
-        )
-        for page in pages:
-            for summary in page["ModelPackageSummaryList"]:
-                found = self.account.sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
-                if found["CustomerMetadataProperties"]["execution"] == run.arn:
-                    return str(found["ModelApprovalStatus"])
-        return ""
-
-    def approval(self, artifact: str) -> str:
-        """The approval status of the package that holds this model."""
+    def package(self, key: str) -> str:
+        """The approval status of the package of this model's artifact or this execution; nothing when there is none."""
         sagemaker = self.account.sagemaker
-        if artifact not in self.packages:
+        if key not in self.packages:
             pages = sagemaker.get_paginator("list_model_packages").paginate(
                 ModelPackageGroupName=self.endpoint, SortBy="CreationTime", SortOrder="Descending"
             )
@@ -268,34 +234,29 @@ class World:
                 if arn in self.packages.values():
                     break
                 found = sagemaker.describe_model_package(ModelPackageName=arn)
-                self.packages[found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]] = arn
-        found = sagemaker.describe_model_package(ModelPackageName=self.packages[artifact])
-        return str(found["ModelApprovalStatus"])
+                artifact = found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+                self.packages.update({artifact: arn, found["CustomerMetadataProperties"]["execution"]: arn})
+        if key not in self.packages:
+            return ""
+        return str(sagemaker.describe_model_package(ModelPackageName=self.packages[key])["ModelApprovalStatus"])
 
     def notification(self, execution: str, kind: str = "Run ended") -> dict[str, Any]:
         """The SNS message about this execution, once the EventBridge event with the same document has come."""
 
         def both() -> dict[str, Any] | None:
             self.receive()
-            about = [
-                m for m in self.received if m["document"].get("execution") == execution and m["kind"] in ("", kind)
-            ]
-            messages, events = ([m["document"] for m in about if bool(m["kind"]) is event] for event in (False, True))
-            matching = [document for document in messages if document in events]
-            return dict(matching[-1]) if matching else None
+            about = [each for each in self.received if each[1].get("execution") == execution]
+            events = [document for found, document in about if found == kind]
+            return next((document for found, document in reversed(about) if not found and document in events), None)
 
-        return wait_for(both)
+        return dict(wait_for(both))
 
     def receive(self) -> None:
         sqs = self.deployed.client("sqs")
         for message in sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", []):
             body = json.loads(message["Body"])
-            event = (
-                {"kind": body["detail-type"], "document": body["detail"]}
-                if "detail" in body
-                else {"kind": "", "document": json.loads(body["Message"])}
-            )
-            self.received.append(event)
+            event = "detail" in body
+            self.received.append((body["detail-type"], body["detail"]) if event else ("", json.loads(body["Message"])))
             sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
 
     def processes(self) -> dict[str, int]:
@@ -313,20 +274,16 @@ class World:
 
     def newest_first(self) -> list[runs.Run]:
         """All runs."""
-        return sorted(
-            (runs.describe(self.account, arn) for arn in self.deployed.executions()),
-            key=lambda run: run.started,
-            reverse=True,
-        )
+        found = [runs.describe(self.account, arn) for arn in self.deployed.executions()]
+        return sorted(found, key=lambda run: run.started, reverse=True)
 
     def lines(self, run: runs.Run, *folders: str) -> list[str]:
         """The lines of all files in these of the run's folders."""
-        bucket, found = self.account.outputs["DataBucket"], []
+        bucket, s3, found = self.account.outputs["DataBucket"], self.account.s3, list[str]()
         for folder in folders:
-            for item in self.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{folder}/").get(
-                "Contents", []
-            ):
-                found += self.account.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode().splitlines()
+            listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{folder}/")
+            for item in listed.get("Contents", []):
+                found += s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode().splitlines()
         return found
 
     def model(self, config: str = "") -> str:
@@ -343,18 +300,17 @@ def world(cloud: Cloud, config: Path, out: Path, monkeypatch: Any, *, bootstrapp
 
 def subscribed(made: Deployed) -> World:
     """The deployed pipeline with a queue that receives its notifications."""
-    sqs, sns, events = made.client("sqs"), made.client("sns"), made.client("events")
-    name = made.account.settings.project.name
-    queue = sqs.create_queue(QueueName=f"{name}-notifications")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    senders = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
-    allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    sns.subscribe(TopicArn=made.account.outputs["Topic"], Protocol="sqs", Endpoint=arn)
+    events, name = made.client("events"), made.account.settings.project.name
+    queue, arn, _ = queue_of_notifications(made, f"{name}-notifications")
     events.put_rule(Name=f"{name}-notifications", EventPattern=json.dumps({"source": [f"{name}.pipeline"]}))
     events.put_targets(Rule=f"{name}-notifications", Targets=[{"Id": "queue", "Arn": arn}])
     return World(made, queue)
+
+
+def entries(events: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+    """The states that were entered, in order, each with its time."""
+    found = [(event.get("stateEnteredEventDetails"), event["timestamp"]) for event in events]
+    return [(details["name"], when) for details, when in found if details]
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.diagram import all_states
+
 ACCOUNT = "123456789012"
 FUNCTIONS = ("Approval", "Cleanup", "DriftWindow", "Endpoint", "Finish", "Lease", "Predict")
 PORTS = {
@@ -42,10 +44,8 @@ def filled(value: Any) -> Any:
 def resolved(value: Any) -> Any:
     """Parameters with every placeholder replaced by a value of the right form."""
     if isinstance(value, dict):
-        return {
-            key.removesuffix(".$"): _sample(item) if key.endswith(".$") else resolved(item)
-            for key, item in value.items()
-        }
+        filled_in = {key: _sample(item) if key.endswith(".$") else resolved(item) for key, item in value.items()}
+        return {key.removesuffix(".$"): item for key, item in filled_in.items()}
     if isinstance(value, list):
         return [resolved(item) for item in value]
     return value
@@ -61,8 +61,4 @@ def _sample(expression: str) -> str:
 
 def tasks(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every Task state by name, those inside Parallel states too."""
-    for name, state in definition["States"].items():
-        if state["Type"] == "Task":
-            yield name, state
-        for branch in state.get("Branches", []):
-            yield from tasks(branch)
+    return ((name, state) for name, state in all_states(definition) if state["Type"] == "Task")

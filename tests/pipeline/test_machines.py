@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import deploy, diagram, drift, retrain
+from pipeline.__main__ import MACHINES as DEFINITIONS
 from pipeline.config import Settings, load
 from pipeline.settings import BadRows
 from pipeline.states.building import Definition
@@ -40,8 +41,7 @@ def changed(**tables: dict[str, Any]) -> Settings:
 SEVERAL = changed(processing={"instance_count": 2}, data={"bad_rows": BadRows(share=0.01)})
 SIZE = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
 MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
-DEFINITIONS = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
-MACHINES: dict[str, Definition] = {
+MACHINES = {
     **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
     "retrain, several instances": retrain.definition(SEVERAL),
     "retrain, manual approval": retrain.definition(MANUAL),
@@ -169,17 +169,11 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
     assert set(states) - set(MACHINES["retrain"]["States"]) == {"Merge"}
     assert (states["Preprocess"]["Next"], states["Merge"]["Next"]) == ("Merge", "Train")
     asked = states["Preprocess"]["Parameters"]
-    distribution = {
-        part["InputName"]: part["S3Input"].get("S3DataDistributionType", "FullyReplicated")
-        for part in asked["ProcessingInputs"]
-    }
+    inputs = {part["InputName"]: part["S3Input"] for part in asked["ProcessingInputs"]}
+    distribution = {name: part.get("S3DataDistributionType", "FullyReplicated") for name, part in inputs.items()}
     assert distribution == {"code": "FullyReplicated", "settings": "FullyReplicated", "data": "ShardedByS3Key"}
-    counts = {
-        name: state["Parameters"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
-        for name, state in tasks({"States": states})
-        if "ProcessingResources" in state["Parameters"]
-    }
-    assert counts == {"Preprocess": 2, "Merge": 1, "Evaluate": 1}
+    jobs = [states[name]["Parameters"]["ProcessingResources"] for name in ("Preprocess", "Merge", "Evaluate")]
+    assert [job["ClusterConfig"]["InstanceCount"] for job in jobs] == [2, 1, 1]
     outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
     assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
 
@@ -195,16 +189,14 @@ def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
     assert states["RegisterAutoscaling"]["Parameters"] == {**target, "MinCapacity": 2, "MaxCapacity": 6}
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    cooldown = {"ScaleOutCooldown": 300, "ScaleInCooldown": 300}
+    tracking = {"TargetValue": 90, "PredefinedMetricSpecification": metric, **cooldown}
     assert states["PutAutoscalingPolicy"]["Parameters"] == {
         **target,
         "PolicyName": "calls-per-instance",
         "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": {
-            "TargetValue": 90,
-            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-            "ScaleOutCooldown": 300,
-            "ScaleInCooldown": 300,
-        },
+        "TargetTrackingScalingPolicyConfiguration": tracking,
     }
     for name in path[1:-1]:  # what fails there takes no model back
         (caught,) = states[name]["Catch"]
@@ -216,8 +208,8 @@ def test_an_update_keeps_the_instance_count_and_is_retried_while_the_variant_is_
     for name in ("UpdateEndpoint", "RestoreChampion"):
         assert states[name]["Parameters"]["RetainAllVariantProperties"] is True
         scaling, *usual = states[name]["Retry"]
-        assert (scaling["ErrorEquals"], scaling["MaxAttempts"]) == (["SageMaker.SageMakerException"], 10)
-        assert (scaling["IntervalSeconds"], scaling["BackoffRate"]) == (60, 1.0)
+        times = {"IntervalSeconds": 60, "MaxAttempts": 10, "BackoffRate": 1.0}
+        assert scaling == {"ErrorEquals": ["SageMaker.SageMakerException"], **times}
         assert {**states[name], "Retry": usual} == shipped[name]
 
 

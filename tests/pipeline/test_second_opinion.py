@@ -1,7 +1,7 @@
 """The definition on two interpreters that share no code, ministack's and moto's: the same states, the same outputs.
 
 The tasks' results are those of a real run; beside the paths that runs take, every task fails once. Waits and retries do
-not wait, as only their order matters here. What is known to differ is in DIFFERENT, and in docs/local-vs-aws.md.
+not wait, as only their order matters here. What is known to differ is in docs/local-vs-aws.md.
 """
 
 import copy
@@ -25,7 +25,7 @@ from moto.stepfunctions.parser.mocking import mock_config as moto_mocks
 from local.tests.aws import policy
 from pipeline import deploy, retrain
 from pipeline.config import load
-from tests.conftest import ROOT, WDBC, Deployed, wait_for
+from tests.conftest import ROOT, WDBC, Deployed, history, wait_for
 from tests.pipeline.asl import filled, tasks
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
@@ -45,11 +45,6 @@ def unhurried(value: Any) -> Any:
         short = {"IntervalSeconds": 1, "BackoffRate": 1.0, "MaxAttempts": min(1, value.get("MaxAttempts", 1))}
         return {key: short.get(key, unhurried(item)) for key, item in value.items()}
     return value
-
-
-def history(states: Any, arn: str) -> list[dict[str, Any]]:
-    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
-    return [event for page in pages for event in page["events"]]
 
 
 def recorded(live: Deployed) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -104,28 +99,25 @@ def _throw(error: str) -> dict[str, Any]:
     return {"0-99": {"Throw": {"Error": error, "Cause": "it broke"}}}
 
 
-def start_all(
+def run_all(
     states: Any, definitions: dict[str, dict[str, Any]], names: list[str], run: str, test_case: str = ""
-) -> dict[str, str]:
+) -> dict[str, dict[str, Any]]:
+    """How each case went; they run at the same time."""
     started = {}
     for case in names:
-        definition = json.dumps(definitions[case.partition("-")[0]])
-        made = states.create_state_machine(name=case, definition=definition, roleArn=ROLE)
+        definition = definitions[case.partition("-")[0]]
+        made = states.create_state_machine(name=case, definition=json.dumps(definition), roleArn=ROLE)
         answer = states.start_execution(stateMachineArn=made["stateMachineArn"] + test_case, name=run, input="{}")
-        started[case] = answer["executionArn"]
-    return started
+        started[case] = answer["executionArn"], set(definition["States"])
+    return {case: ended(states, *each) for case, each in started.items()}
 
 
 def ended(states: Any, arn: str, names: set[str]) -> dict[str, Any]:
     """How an execution went: its states in order with what they gave on, and its end."""
-    execution = wait_for(
-        lambda: found if (found := states.describe_execution(executionArn=arn))["status"] != "RUNNING" else None, 240
-    )
-    steps = [
-        (event["stateExitedEventDetails"]["name"], json.loads(event["stateExitedEventDetails"]["output"]))
-        for event in history(states, arn)
-        if "stateExitedEventDetails" in event and event["stateExitedEventDetails"]["name"] in names  # none of a branch
-    ]
+    wait_for(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", 240)
+    execution = states.describe_execution(executionArn=arn)
+    exits = [event["stateExitedEventDetails"] for event in history(states, arn) if "stateExitedEventDetails" in event]
+    steps = [(each["name"], json.loads(each["output"])) for each in exits if each["name"] in names]  # none of a branch
     return {key: execution.get(key) for key in ("status", "error", "cause")} | {"steps": steps}
 
 
@@ -141,15 +133,11 @@ def opinions(
     mocked = {}
     for name, definition in definitions.items():
         mocked |= cases(name, definition, answers[name])
-    config = {
-        "StateMachines": {
-            case: {"TestCases": {"it": {name: f"{case}.{name}" for name in responses}}}
-            for case, responses in mocked.items()
-        },
-        "MockedResponses": {
-            f"{case}.{name}": response for case, responses in mocked.items() for name, response in responses.items()
-        },
-    }
+    machines_of, responses_of = {}, {}
+    for case, responses in mocked.items():
+        machines_of[case] = {"TestCases": {"it": {name: f"{case}.{name}" for name in responses}}}
+        responses_of |= {f"{case}.{name}": response for name, response in responses.items()}
+    config = {"StateMachines": machines_of, "MockedResponses": responses_of}
     file: Path = tmp_path_factory.mktemp("mocks") / "mocks.json"
     file.write_text(json.dumps(config))
     with running(environment={"SFN_WAIT_SCALE": "0", "SFN_MOCK_CONFIG": str(file)}) as cloud:
@@ -157,10 +145,7 @@ def opinions(
         ours = session.client("stepfunctions", endpoint_url=cloud.endpoint_url)
         iam = session.client("iam", endpoint_url=cloud.endpoint_url)
         iam.create_role(RoleName="machine", AssumeRolePolicyDocument=policy(TRUST))
-        first = {
-            case: ended(ours, arn, set(definitions[case.partition("-")[0]]["States"]))
-            for case, arn in start_all(ours, definitions, list(mocked), run, "#it").items()
-        }
+        first = run_all(ours, definitions, list(mocked), run, "#it")
     with pytest.MonkeyPatch.context() as patched, mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         patched.delenv("AWS_ENDPOINT_URL", raising=False)
         logging.getLogger("moto").setLevel(logging.CRITICAL)
@@ -168,20 +153,14 @@ def opinions(
         patched.setattr(AmazonStateLanguageParser, "parse", staticmethod(parse))
         # An index inside a path gives moto a list, AWS the element.
         patched.setattr(json_path, "_is_singleton_array_access", lambda path: not re.search(r"\[[^\]]*[*:?]", path))
+
         # moto reads no mock configuration from a file; its workers take one all the same.
-        patched.setattr(
-            ExecutionWorker,
-            "_mock_test_case",
-            property(
-                lambda worker: moto_case(worker._evaluation_details.state_machine_details.name, mocked), lambda *_: None
-            ),
-            raising=False,
-        )
+        def mock(worker: Any) -> moto_mocks.MockTestCase:
+            return moto_case(worker._evaluation_details.state_machine_details.name, mocked)
+
+        patched.setattr(ExecutionWorker, "_mock_test_case", property(mock, lambda *_: None), raising=False)
         theirs = boto3.client("stepfunctions", "us-east-1")
-        second = {
-            case: ended(theirs, arn, set(definitions[case.partition("-")[0]]["States"]))
-            for case, arn in start_all(theirs, definitions, list(mocked), run).items()
-        }
+        second = run_all(theirs, definitions, list(mocked), run)
     yield first, second
 
 
