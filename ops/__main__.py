@@ -15,17 +15,15 @@ from ops.console.server import console
 from ops.destroy import destroy
 from ops.diff import diff
 from ops.doctor import doctor
-from ops.drift import drift
-from ops.feedback import feedback
-from ops.logs import logs
+from ops.drift import drift, feedback
+from ops.jobs import logs
 from ops.output import Exit, wants_json
 from ops.predict import predict, url
 from ops.report.page import report
-from ops.retrain import retrain
+from ops.retrain import retrain, upload
 from ops.rollback import rollback
 from ops.runs import runs
 from ops.status import status
-from ops.upload import upload
 from ops.watch import watch
 from pipeline.config import ConfigError
 

@@ -1,5 +1,6 @@
 """The account that a command talks to: AWS, or the local AWS when AWS_ENDPOINT_URL names one."""
 
+import heapq
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,10 +76,11 @@ class Account:
         """A client for jobs, the model registry and the endpoint."""
         return self.session.client("sagemaker")
 
-    def executions(self, machine: str) -> Iterator["ExecutionListItemTypeDef"]:
-        """The executions of the state machine that a stack output names, newest first."""
-        pages = self.states.get_paginator("list_executions").paginate(stateMachineArn=self.outputs[machine])
-        return (execution for page in pages for execution in page["executions"])
+    def executions(self, *machines: str) -> Iterator["ExecutionListItemTypeDef"]:
+        """The executions of the state machines that stack outputs name, newest first."""
+        paginate = self.states.get_paginator("list_executions").paginate
+        listed = (paginate(stateMachineArn=self.outputs[machine]).search("executions[]") for machine in machines)
+        return heapq.merge(*listed, key=lambda execution: execution["startDate"], reverse=True)
 
     @property
     def local(self) -> str:

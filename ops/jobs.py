@@ -1,15 +1,22 @@
-"""The SageMaker jobs of a run: their names hold the run's id."""
+"""The SageMaker jobs of a run, whose names hold the run's id: their logs and their cost."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.account import Account
-from ops.runs import Run
+from ops.output import Exit, Result, RunName, command
+from ops.runs import Run, find, steps
 
-TYPES = ("Processing", "Training", "Transform")
+TYPES = {"Processing": "Processing", "Training": "Training", "Transform": "Batch Transform"}
+"""The Price List's term for each type of job (AWS Price List, AmazonSageMaker, attribute `component`)."""
 SCORING = {"ScoreHoldout": ("score", "champion"), "ScoreChallenger": ("score",), "ScoreChampion": ("champion",)}
 ERROR_WORDS = ("error", "exception", "traceback", "fatal", "killed", "failed")
+Cost = tuple[str, str, float, float | None]
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,30 @@ class Job:
         return (self.ended - self.started).total_seconds() * self.instance_count if self.ended else 0.0
 
 
+@command
+def logs(
+    account: Account,
+    run: RunName = "",
+    state: Annotated[str, typer.Argument(help="A state with a job. Default: the failed one, or all.")] = "",
+    lines: Annotated[int, typer.Option("--lines", min=1, help="The number of last lines of each log.")] = 1000,
+) -> Result:
+    """Show the logs of a run's jobs: the failed job's log, errors first. Exit code: 4 when there is no job."""
+    found = find(account, run)
+    entered, jobs = steps(account, found), jobs_of(account, found)
+    failed = [step for step in entered if step.failed]
+    wanted = state or next((step.state for step in failed if of_state(jobs, step.state)), "")
+    document, text = [], [f"{step.state}: {step.error}: {step.cause}" for step in failed if state in ("", step.state)]
+    for job in of_state(jobs, wanted) if wanted else jobs:
+        errors, log = log_of(account, job)
+        document.append({"state": wanted, "job": job, "errors": errors, "lines": log[-lines:]})
+        text.append(f"{job.name}: {job.status} {job.reason}".rstrip())
+        text += [*(f"  ! {line}" for line in errors), *(f"    {line}" for line in log[-lines:])]
+    if not document:
+        names = ", ".join(dict.fromkeys(step.state for step in entered))
+        text.append(f"run {found.name} has no job{f' for {state}' if state else ''}: its states are {names}")
+    return Result({"run": found, "failed": failed, "jobs": document}, text, Exit.OK if document else Exit.NOTHING)
+
+
 def jobs_of(account: Account, run: Run) -> list[Job]:
     """The run's jobs in the order of their start."""
     sagemaker: Any = account.sagemaker
@@ -42,30 +73,6 @@ def jobs_of(account: Account, run: Run) -> list[Job]:
         jobs = (describe(**{f"{kind}JobName": each[f"{kind}JobName"]}) for each in listed[f"{kind}JobSummaries"])
         found += [_job(account.settings.project.name, kind, job) for job in jobs]
     return sorted(found, key=lambda job: job.started)
-
-
-def of_state(jobs: list[Job], state: str) -> list[Job]:
-    """The jobs of a state; most states are named as the kind of their job."""
-    return [job for job in jobs if job.kind in SCORING.get(state, (state.lower(),))]
-
-
-def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:
-    """(errors, lines) of the job's log: all lines, and those of a failed job that are likely to name the error."""
-    logs = account.session.client("logs")
-    group, prefix = f"/aws/sagemaker/{job.type}Jobs", f"{job.name}/"
-    try:
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNamePrefix=prefix)
-        lines = [event["message"] for page in pages for event in page["events"]]
-    except logs.exceptions.ResourceNotFoundException:
-        return [], []
-    failed = job.status == "Failed"
-    return [line for line in lines if failed and any(word in line.lower() for word in ERROR_WORDS)], lines
-
-
-def training_job(account: Account, jobs: list[Job]) -> dict[str, Any]:
-    """The description of the training job among these; empty when there is none."""
-    name = next((job.name for job in jobs if job.type == "Training"), None)
-    return dict(account.sagemaker.describe_training_job(TrainingJobName=name)) if name else {}
 
 
 def _job(project: str, kind: str, found: dict[str, Any]) -> Job:
@@ -83,3 +90,56 @@ def _job(project: str, kind: str, found: dict[str, Any]) -> Job:
         instance_type=resources["InstanceType"],
         instance_count=resources["InstanceCount"],
     )
+
+
+def of_state(jobs: list[Job], state: str) -> list[Job]:
+    """The jobs of a state; most states are named as the kind of their job."""
+    return [job for job in jobs if job.kind in SCORING.get(state, (state.lower(),))]
+
+
+def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:
+    """(errors, lines) of the job's log: all lines, and those of a failed job that are likely to name the error."""
+    client = account.session.client("logs")
+    group, prefix = f"/aws/sagemaker/{job.type}Jobs", f"{job.name}/"
+    try:
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNamePrefix=prefix)
+        lines = [event["message"] for page in pages for event in page["events"]]
+    except client.exceptions.ResourceNotFoundException:
+        return [], []
+    failed = job.status == "Failed"
+    return [line for line in lines if failed and any(word in line.lower() for word in ERROR_WORDS)], lines
+
+
+def training_job(account: Account, jobs: list[Job]) -> dict[str, Any]:
+    """The description of the training job among these; empty when there is none."""
+    name = next((job.name for job in jobs if job.type == "Training"), None)
+    return dict(account.sagemaker.describe_training_job(TrainingJobName=name)) if name else {}
+
+
+def cost(account: Account, jobs: list[Job]) -> list[Cost]:
+    """(job, instances, instance seconds, US dollars) of each job and of all; None where no price is known."""
+    prices = {key: _hourly(account, *key) for key in {(job.type, job.instance_type) for job in jobs}}
+    found: list[Cost] = []
+    for job in jobs:
+        price = prices[job.type, job.instance_type]
+        dollars = None if price is None else price * job.seconds / 3600
+        found.append((job.kind, f"{job.instance_count} x {job.instance_type}", job.seconds, dollars))
+    known = [dollars for *_, dollars in found if dollars is not None]
+    total = sum(known) if found and len(known) == len(found) else None
+    return [*found, ("all", "", sum(job.seconds for job in jobs), total)]
+
+
+def _hourly(account: Account, kind: str, instance_type: str) -> float | None:
+    """US dollars per hour on demand in the account's region."""
+    region = account.session.region_name or ""
+    wanted = {"instanceName": instance_type, "component": TYPES[kind], "regionCode": region}
+    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
+    try:
+        # The Price List is served in three regions; this is one of them.
+        client = account.session.client("pricing", region_name="us-east-1")
+        found = client.get_products(ServiceCode="AmazonSageMaker", Filters=filters)["PriceList"]
+        terms = [term for text in found for term in json.loads(text)["terms"]["OnDemand"].values()]
+        prices = [float(price["pricePerUnit"]["USD"]) for term in terms for price in term["priceDimensions"].values()]
+    except (BotoCoreError, ClientError, KeyError, ValueError):
+        return None
+    return max(prices, default=None)

@@ -109,10 +109,7 @@ def _csv(answers: Iterator[Answer], classes: tuple[str, ...]) -> Iterator[str]:
     """The lines of a CSV, each as soon as its answer has come."""
     for number, answer in enumerate(flat(answer, classes) for answer in answers):
         line = io.StringIO()
-        writer = csv.DictWriter(line, answer, lineterminator="\n")
-        if number == 0:
-            writer.writeheader()
-        writer.writerow(answer)
+        csv.writer(line, lineterminator="\n").writerows([*([] if number else [answer]), answer.values()])
         yield line.getvalue()[:-1]
 
 

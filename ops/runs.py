@@ -1,7 +1,6 @@
 """Runs: the executions of the retraining machine, and those of the deploy machine that no run has started."""
 
 import hashlib
-import heapq
 import json
 import re
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
@@ -18,9 +17,6 @@ from rich.table import Table
 from ops.account import Account, NothingToDo
 from ops.output import Exit, Result, command, table
 from pipeline.jobs.shared.metric_names import SECTIONS
-
-if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
 
 MOST = 1000
 """The number of runs that a name is searched in."""
@@ -105,22 +101,21 @@ def md5(name: str) -> str:
 
 def latest(account: Account, limit: int = 5) -> list[Run]:
     """The newest runs, newest first."""
-    return [describe(account, execution["executionArn"]) for execution in islice(_executions(account), limit)]
+    return [describe(account, arn) for arn in islice(_arns(account), limit)]
 
 
 def find(account: Account, name: str = "") -> Run:
     """The newest run whose name begins with `name`. Raises NoRun."""
-    for execution in islice(_executions(account), MOST):
-        if execution["name"].startswith(name):
-            return describe(account, execution["executionArn"])
+    for arn in islice(_arns(account), MOST):
+        if arn.rpartition(":")[2].startswith(name):
+            return describe(account, arn)
     raise NoRun(f"no run's name begins with {name}: `ops runs` lists them" if name else NO_RUN)
 
 
-def _executions(account: Account) -> Iterator["ExecutionListItemTypeDef"]:
-    """Runs, newest first."""
-    deployments = (each for each in account.executions("DeployMachine") if not CHILD.fullmatch(each["name"]))
-    runs = account.executions("StateMachine")
-    return heapq.merge(runs, deployments, key=lambda execution: execution["startDate"], reverse=True)
+def _arns(account: Account) -> Iterator[str]:
+    """The ARNs of the runs, newest first."""
+    found = account.executions("StateMachine", "DeployMachine")
+    return (each["executionArn"] for each in found if not CHILD.fullmatch(each["name"]))
 
 
 def describe(account: Account, arn: str) -> Run:

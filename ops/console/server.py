@@ -49,12 +49,7 @@ class Console(ThreadingHTTPServer):
 
     def __init__(self, account: Account, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.account = account
-
-    @property
-    def url(self) -> str:
-        """The page's URL."""
-        return f"http://127.0.0.1:{self.server_port}/"
+        self.account, self.url = account, f"http://127.0.0.1:{self.server_port}/"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ops.account import Account
-from ops.jobs import jobs_of, training_job
+from ops.jobs import cost, jobs_of, training_job
 from ops.report.coefficients import coefficients
-from ops.report.cost import cost
 from ops.runs import Run, file_of, measured, of_deployment, steps
 from pipeline.config import Settings
 from pipeline.jobs.shared.metric_names import METRICS

@@ -11,7 +11,7 @@ import pytest
 from local_aws.cloud import running
 
 from ops.account import OpsError
-from ops.feedback import check
+from ops.drift import check
 from ops.runs import describe, find
 from tests.conftest import ROOT, WDBC, Deployed, deploy, subscribed, wait_for
 from tests.lambdas.predict.signed import Consumer
