@@ -42,7 +42,9 @@ class Window:
         ground_truth = list(self._ground_truth(oldest))
         prefix = f"data-capture/{self.endpoint}/{VARIANT}/"
         first = min(since, oldest) if ground_truth else since
-        names = [key.removeprefix(prefix) for key in self._captured(prefix, first, now)]
+        # The captured files are {prefix}yyyy/mm/dd/hh/… in UTC, and S3 lists keys in alphabetical order.
+        captured = (key.removeprefix(prefix) for key in self._keys(prefix, f"{prefix}{first:%Y/%m/%d/%H}/"))
+        names = [name for name in captured if name[:13] <= f"{now:%Y/%m/%d/%H}"]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([COLUMNS, *ground_truth])
         period = {"run": run, "since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
@@ -70,13 +72,6 @@ class Window:
             raise UnknownModel(f"{artifact} is not under {folder}: deploy a model by a run first")
         return artifact.removeprefix(folder).partition("/")[0]
 
-    def _captured(self, prefix: str, since: datetime, until: datetime) -> Iterator[str]:
-        """Yield the keys of the captured files, which are {prefix}yyyy/mm/dd/hh/… in UTC."""
-        hour = since.replace(minute=0, second=0, microsecond=0)
-        while hour <= until:
-            yield from self._keys(f"{prefix}{hour:%Y/%m/%d/%H}/")
-            hour += timedelta(hours=1)
-
     def _ground_truth(self, since: datetime) -> Iterator[tuple[str, str, str]]:
         """Yield the rows of the ground truth files, by the day of their upload: ground-truth/yyyy-mm-dd/."""
         for key in self._keys("ground-truth/"):
@@ -85,6 +80,7 @@ class Window:
                 for line in csv.DictReader(io.StringIO(body)):
                     yield line["inference_id"], line.get("row") or "1", line["label"]
 
-    def _keys(self, prefix: str) -> Iterator[str]:
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+    def _keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        listed = self.s3.get_paginator("list_objects_v2")
+        pages = listed.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix)
         yield from (item["Key"] for page in pages for item in page.get("Contents", []))

@@ -65,17 +65,14 @@ class Finish:
 
     def ask_approval(self, execution: str, state: outcome.State, token: str) -> Document:
         """Keep the task token in the lease's item, and notify that the run waits for a person."""
+        values = {":token": token, ":package": state["package"]["arn"], ":owner": execution}
         self.dynamodb.update_item(
             TableName=self.table,
             Key={"endpoint": {"S": self.endpoint}},
             UpdateExpression="SET approval = :token, package = :package",
             ConditionExpression="#owner = :owner",
             ExpressionAttributeNames={"#owner": "owner"},
-            ExpressionAttributeValues={
-                ":token": {"S": token},
-                ":package": {"S": state["package"]["arn"]},
-                ":owner": {"S": execution},
-            },
+            ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
         )
         reason = state["evaluation"]["document"]["decision"]["reason"]
         document = self.document(Outcome("waiting for approval", reason), execution, state)

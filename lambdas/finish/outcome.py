@@ -34,10 +34,8 @@ def of_failure(state: State, execution: str) -> Outcome:
     """The outcome of an execution that ends Failed, from the last state that it had."""
     error, why = _error(state.get("error", {}))
     if error == "States.Timeout" and "PendingManualApproval" in state.get("package", {}).values():
-        package = state["package"]["arn"]
-        return Outcome(
-            "failed", f"No answer within release.approval_hours; {package} stays pending.", "ApprovalDeadline"
-        )
+        why = f"No answer within release.approval_hours; {state['package']['arn']} stays pending."
+        return Outcome("failed", why, "ApprovalDeadline")
     if error == "TrainingStopped" or state.get("train", {}).get("status", "Completed") != "Completed":
         run = execution.rpartition(":")[2]
         advice = "raise training.max_runtime_minutes or train on less data."
@@ -105,11 +103,9 @@ def request(state: State) -> dict[str, Any]:
 
 def warnings(state: State) -> list[str]:
     """What went wrong beside the outcome: a cleanup, or a package that was not rejected."""
-    found = list(state.get("deployment", {}).get("warnings", []))
-    for place, what in (("cleanup_error", "cleanup failed"), ("reject_error", "the package was not rejected")):
-        if place in state:
-            found.append(f"{what}: {_error(state[place])[1]}")
-    return found
+    places = {"cleanup_error": "cleanup failed", "reject_error": "the package was not rejected"}
+    found = [f"{what}: {_error(state[place])[1]}" for place, what in places.items() if place in state]
+    return [*state.get("deployment", {}).get("warnings", []), *found]
 
 
 def model(project: str, state: State, execution: str) -> str:

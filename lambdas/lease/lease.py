@@ -4,6 +4,7 @@ One conditional write takes it. A lease that has expired is free, and so is one 
 also holds the newest wanted run (`latest`, by lambdas/trigger) and the task token of an approval (lambdas/finish).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,29 +48,20 @@ def acquire(lease: Lease, execution: str, request: dict[str, Any], *, now: int, 
         if owner != parent:
             raise LeaseHeld(f"{parent} started this deployment and does not own the lease")
         return
-    dead = owner if owner and owner != execution and not _runs(lease, owner) else ""
-    _check_newest(request, execution, _take(lease, execution, dead, now, seconds))
-
-
-def _take(lease: Lease, execution: str, dead: str, now: int, seconds: int) -> dict[str, str]:
-    """Write the owner, if the lease is free, expired, its own, or a dead execution's; return the item."""
+    dead = owner if owner and owner != execution and not _runs(lease, owner) else execution
+    times = {":expires": {"N": str(now + seconds)}, ":now": {"N": str(now)}}
     try:
         written = lease.dynamodb.update_item(
             **lease.item,
             UpdateExpression="SET #owner = :me, expires = :expires REMOVE approval, package",
             ConditionExpression="attribute_not_exists(#owner) OR #owner IN (:me, :dead) OR expires < :now",
             ExpressionAttributeNames={"#owner": "owner"},
-            ExpressionAttributeValues={
-                ":me": {"S": execution},
-                ":dead": {"S": dead or execution},
-                ":expires": {"N": str(now + seconds)},
-                ":now": {"N": str(now)},
-            },
+            ExpressionAttributeValues={":me": {"S": execution}, ":dead": {"S": dead}, **times},
             ReturnValues="ALL_NEW",
         )
     except lease.dynamodb.exceptions.ConditionalCheckFailedException:
         raise LeaseHeld(f"{lease.endpoint}: another execution owns the lease") from None
-    return _plain(written["Attributes"])
+    _check_newest(request, execution, _plain(written["Attributes"]))
 
 
 def _plain(item: dict[str, Any]) -> dict[str, str]:
@@ -84,8 +76,6 @@ def _check_newest(request: dict[str, Any], execution: str, item: dict[str, str])
 
 
 def _runs(lease: Lease, execution: str) -> bool:
-    try:
-        found = lease.states.describe_execution(executionArn=execution)
-    except lease.states.exceptions.ExecutionDoesNotExist:
-        return False
-    return bool(found["status"] == "RUNNING")
+    with suppress(lease.states.exceptions.ExecutionDoesNotExist):
+        return bool(lease.states.describe_execution(executionArn=execution)["status"] == "RUNNING")
+    return False

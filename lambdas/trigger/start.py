@@ -114,14 +114,14 @@ class Pipeline:
 
     def _write_latest(self, name: str, data: Data, version: int) -> bool:
         numbers = {":version": {"N": str(version)}, ":next": {"N": str(version + 1)}}
-        texts = {":name": {"S": name}, ":newest": {"S": data["newest"]}}
+        values = {":name": {"S": name}, ":newest": {"S": data["newest"]}, **numbers}
         with suppress(self.dynamodb.exceptions.ConditionalCheckFailedException):
             self.dynamodb.update_item(
                 TableName=self.lease_table,
                 Key={"endpoint": {"S": self.endpoint_name}},
                 UpdateExpression="SET latest = :name, newest = :newest, version = :next",
                 ConditionExpression="attribute_not_exists(version) OR version = :version",
-                ExpressionAttributeValues={**texts, **numbers},
+                ExpressionAttributeValues=values,
             )
             return True
         return False
