@@ -1,11 +1,12 @@
 """A page in a real browser: its faults, and pictures of it at two widths, light and dark."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.conftest import ROOT
 
@@ -17,6 +18,17 @@ FLAGS = [
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "build" / "screenshots"
 needed = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: `apt-get install chromium`, or Google Chrome")
+
+LAPTOP: ViewportSize = {"width": 1280, "height": 900}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser with a fresh profile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None) -> list[str]:
@@ -32,12 +44,10 @@ def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None
             found.append(f"request to {address}")
 
     SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
+    with chromium() as browser:
         for width in (1280, 390):
             for scheme in ("light", "dark"):
-                context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                page = context.new_page()
+                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
                 page.on("pageerror", lambda error: found.append(str(error)))
                 page.on("request", lambda request: sent(request.url))
                 page.goto(url)
@@ -49,6 +59,5 @@ def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None
                 for rule in page.evaluate("axe.run()")["violations"]:
                     if rule["impact"] in ("serious", "critical"):
                         found.append(f"{rule['id']}: {rule['nodes'][0]['html']}")
-                context.close()
-        browser.close()
+                page.close()
     return found

@@ -7,18 +7,13 @@ import boto3
 import pytest
 from local_aws.cloud import ACCOUNT, Cloud, running
 
-from tests.conftest import ROOT
+from tests.conftest import SHIPPED
 
+MACHINE = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone"
 PARTS = {
-    "DataBucket": "gone",
-    "StateMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone",
-    "DeployMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone-deploy",
-    "DriftMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone-drift",
-    "Endpoint": "gone",
-    "ModelPackageGroup": "gone",
+    **dict.fromkeys(("DataBucket", "Endpoint", "ModelPackageGroup", "TriggerFunction", "Lease"), "gone"),
+    **dict.fromkeys(("StateMachine", "DeployMachine", "DriftMachine"), MACHINE),
     "ApiUrl": "https://gone.execute-api.us-east-1.amazonaws.com/v1/",
-    "TriggerFunction": "gone",
-    "Lease": "gone",
 }
 
 
@@ -33,7 +28,7 @@ def empty(bare: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """The account before the first deployment."""
     for name, value in bare.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PIPELINE_CONFIG", str(ROOT / "pipeline.toml"))
+    monkeypatch.setenv("PIPELINE_CONFIG", str(SHIPPED))
     return bare
 
 
@@ -41,8 +36,7 @@ def empty(bare: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
 def broken(empty: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """A stack whose outputs name resources that are deleted."""
     config = tmp_path / "pipeline.toml"
-    text = (ROOT / "pipeline.toml").read_text()
-    config.write_text(text.replace('name = "breast-cancer"', 'name = "broken"', 1))
+    config.write_text(SHIPPED.read_text().replace('name = "breast-cancer"', 'name = "broken"', 1))
     monkeypatch.setenv("PIPELINE_CONFIG", str(config))
     outputs = "".join(f"\n  {name}: {{Value: '{value}'}}" for name, value in PARTS.items())
     template = f"Resources:\n  Topic: {{Type: 'AWS::SNS::Topic'}}\nOutputs:{outputs}\n"

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from ops.console.server import Console
 from tests.conftest import Deployed
-from tests.ops.browser import FLAGS, PROGRAM, faults_of, needed
+from tests.ops.browser import LAPTOP, chromium, faults_of, needed
 from tests.ops.typing import ROWS, ran
 
 pytestmark = pytest.mark.cloud
@@ -33,13 +33,11 @@ def console(live: Deployed) -> Iterator[Console]:
 
 @pytest.fixture
 def page(console: Console) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    with chromium() as browser:
+        tab = browser.new_page(viewport=LAPTOP)
         tab.goto(console.url)
         tab.wait_for_selector("#runs button")
         yield tab
-        browser.close()
 
 
 @needed

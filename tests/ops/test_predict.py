@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ops import predict
 from ops.account import Account, OpsError
 from pipeline.config import load
 from tests.conftest import ROOT, WDBC, Deployed
+from tests.lambdas.predict.conftest import Answer, served
 from tests.ops.typing import typed
 
 ROW = ",".join(["1.5"] * 30)
@@ -44,30 +44,17 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     account = Account(load(ROOT / "pipeline.toml"), boto3.Session("AKID", "SECRET", region_name="us-east-1"))
     state = Api(account)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            state.posted.append((self.path, dict(self.headers), body))
-            status, retry = state.refusals.pop(0) if state.refusals else (200, "")
-            predictions = [{"label": line[:1]} for line in body.split("\n")]
-            self.send_response(status)
-            if retry:
-                self.send_header("Retry-After", retry)
-            self.end_headers()
-            self.wfile.write(json.dumps({"predictions": predictions, "title": "Busy", "detail": "Wait"}).encode())
+    def answer(request: BaseHTTPRequestHandler, body: str) -> Answer:
+        state.posted.append((request.path, dict(request.headers), body))
+        status, retry = state.refusals.pop(0) if state.refusals else (200, "")
+        predictions = [{"label": line[:1]} for line in body.split("\n")]
+        document = {"predictions": predictions, "title": "Busy", "detail": "Wait"}
+        return status, {"Retry-After": retry} if retry else {}, json.dumps(document).encode()
 
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    vars(account)["outputs"] = {"ApiUrl": f"http://127.0.0.1:{server.server_port}/v1/"}
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(answer) as url:
+        vars(account)["outputs"] = {"ApiUrl": f"{url}/v1/"}
+        yield state
 
 
 def labels(account: Account, rows: list[str]) -> list[str]:

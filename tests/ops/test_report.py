@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.report.coefficients import coefficients
-from ops.report.contents import Contents, contents
-from ops.report.page import page
+from ops.report.page import Contents, contents, page
 from ops.runs import Run
 from tests.conftest import Deployed
 from tests.ops.browser import faults_of, needed

@@ -24,11 +24,6 @@ def test_a_run_that_ends_well_says_what_came_of_its_model(case: dict[str, Any]) 
     assert outcome.of_retrain(case["state"]) == Outcome(*case["outcome"])
 
 
-@pytest.mark.parametrize(("verdict", "name"), [("none", "no drift"), ("drift", "drift"), ("not enough data",) * 2])
-def test_a_drift_check_says_its_verdict(verdict: str, name: str) -> None:
-    assert outcome.of_drift({"drift": {"document": {"verdict": verdict, "reason": "r"}}}) == Outcome(name, "r")
-
-
 def test_warnings_are_sentences_of_the_run_and_of_its_deployment() -> None:
     state = {
         "deployment": {"warnings": ["cleanup failed: refused"]},

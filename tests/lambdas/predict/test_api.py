@@ -41,7 +41,9 @@ def test_what_reaches_sagemaker_is_rebuilt_from_numbers(call: Any, sagemaker: An
     assert sagemaker.rows == ["1.0,2.5,-0.0,100.0,0.5,5.0,12.0" + ",0.0" * 23]
 
 
-def test_a_batch_is_answered_in_the_order_posted(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
+def test_a_batch_is_answered_in_the_order_posted_and_logged_in_one_line(
+    call: Any, rows: list[list[float]], sagemaker: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     sagemaker.version = 7
     model = {"name": "breast-cancer-1", "package_version": "7", "trained_at": "2026-01-02T03:04:05+00:00"}
     assert call.post("/predictions", {"instances": [rows[1], rows[0]]}) == {
@@ -51,6 +53,10 @@ def test_a_batch_is_answered_in_the_order_posted(call: Any, rows: list[list[floa
         ],
         "model": {**model, "variant": "AllTraffic"},
     }
+    line = json.loads(capsys.readouterr().out)
+    assert line.pop("latency_ms") > 0
+    served = {"status": 200, "rows": 2, "model": "breast-cancer-1", "variant": "AllTraffic"}
+    assert line == {"request_id": "request-1", "method": "POST", "resource": "/predictions", **served}
 
 
 def test_names_may_come_in_any_order(call: Any, rows: list[list[float]], settings: Settings, sagemaker: Any) -> None:
@@ -159,20 +165,3 @@ def test_a_failure_of_the_api_is_500_and_shows_nothing(
     }
     line = json.loads(capsys.readouterr().out)
     assert (line["error"], line["problem"], line["at"].partition(":")[0]) == ("TypeError", "internal", "rows.py")
-
-
-def test_each_call_has_one_line_in_the_log(
-    call: Any, rows: list[list[float]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    call.post("/predictions", {"instances": rows})
-    line = json.loads(capsys.readouterr().out)
-    assert line.pop("latency_ms") > 0
-    assert line == {
-        "request_id": "request-1",
-        "method": "POST",
-        "resource": "/predictions",
-        "status": 200,
-        "rows": 2,
-        "model": "breast-cancer-1",
-        "variant": "AllTraffic",
-    }

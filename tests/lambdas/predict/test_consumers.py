@@ -49,9 +49,8 @@ def client(consumer: Consumer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     tools = Path(sys.executable).parent
     command: list[str | Path] = [tools / "openapi-python-client", "generate", "--meta", "none", "--path", document]
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    subprocess.run(
-        [*command, "--output-path", "consumer"], cwd=tmp_path, env=environment, check=True, capture_output=True
-    )
+    command += ["--output-path", "consumer"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     monkeypatch.syspath_prepend(str(tmp_path))
     return importlib.import_module("consumer")
 
@@ -62,15 +61,13 @@ def test_a_generated_client_predicts_and_reads_a_problem(
     calls = {name: importlib.import_module(f"consumer.api.default.{name}") for name in ("predict_one", "predict_many")}
     models = importlib.import_module("consumer.models")
     with client.Client(base_url=consumer.url, httpx_args={"auth": sign}) as api:
-        labels = [
-            calls["predict_one"].sync(client=api, body=models.Data(data=",".join(map(repr, row)))) for row in rows
-        ]
+        data = [models.Data(data=",".join(map(repr, row))) for row in rows]
+        labels = [calls["predict_one"].sync(client=api, body=body) for body in data]
         many = calls["predict_many"].sync(client=api, body=models.Instances(instances=rows))
         problem = calls["predict_many"].sync(client=api, body=models.Instances(instances=[rows[0], rows[1][:29]]))
     assert labels == [models.Label.B, models.Label.M]
     assert [prediction.label for prediction in many.predictions] == labels
     assert many.model.package_version is not None
     assert problem.type_ is models.ProblemType.URNPROBLEM_TYPEBAD_ROWS
-    assert [fault.to_dict() for fault in problem.errors] == [
-        {"row": 2, "detail": "has 29 value(s); the model takes 30"}
-    ]
+    fault = {"row": 2, "detail": "has 29 value(s); the model takes 30"}
+    assert [error.to_dict() for error in problem.errors] == [fault]

@@ -14,14 +14,14 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from tests.conftest import ROOT
 from tests.lambdas.predict.conftest import Answer, served
 from tests.lambdas.predict.signed import Consumer
-from tests.ops.browser import FLAGS, PROGRAM, SHOTS, needed
+from tests.ops.browser import LAPTOP, SHOTS, chromium, needed
 
 PAGE = (ROOT / "lambdas" / "predict" / "docs.html").read_text("utf-8")
 SCRIPT = PAGE.partition("<script>")[2].partition("</script>")[0]
@@ -75,14 +75,9 @@ def in_browser(test: Any) -> Any:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    """A tab of a fresh profile in the size of a laptop's screen."""
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path, executable_path=PROGRAM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
-        )
-        yield context.pages[0]
-        context.close()
+def page() -> Iterator[Page]:
+    with chromium() as browser:
+        yield browser.new_page(viewport=LAPTOP)
 
 
 def send(page: Page) -> tuple[str, str]:
@@ -94,8 +89,7 @@ def send(page: Page) -> tuple[str, str]:
 
 @in_browser
 def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, page: Page) -> None:
-    asked: list[str] = []
-    failed: list[str] = []
+    asked, failed = list[str](), list[str]()
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: failed.append(str(error)))
     page.on("console", lambda message: failed.append(message.text) if message.type == "error" else None)

@@ -1,7 +1,6 @@
 """Each failure of SageMaker as the caller sees it; batches in parts; the model's name."""
 
 import json
-import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -69,13 +68,6 @@ def test_a_connection_that_was_closed_while_idle_is_retried_once(call: Any, sage
     assert (call.problem(PATH, BODY), call.headers["Retry-After"]) == ((503, "busy"), "5")
 
 
-def test_an_endpoint_that_is_not_there_is_503(call: Any, package: Path, environment: dict[str, str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
-    call.api = Api.of(package / "predict", {**environment, "AWS_ENDPOINT_URL": closed})
-    assert call.problem(PATH, BODY) == (503, "busy")
-
-
 def test_a_model_that_does_not_answer_in_time_is_504(
     call: Any, sagemaker: Any, environment: dict[str, str], package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,9 +79,12 @@ def test_a_model_that_does_not_answer_in_time_is_504(
     assert len(sagemaker.rows) == 1
 
 
-def test_without_credentials_it_is_500(call: Any, environment: dict[str, str], package: Path) -> None:
-    bare = {name: value for name, value in environment.items() if "KEY" not in name}
-    call.api = Api.of(package / "predict", bare)
+def test_without_an_endpoint_it_is_503_and_without_credentials_500(
+    call: Any, environment: dict[str, str], package: Path
+) -> None:
+    call.api = Api.of(package / "predict", {**environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    assert call.problem(PATH, BODY) == (503, "busy")
+    call.api = Api.of(package / "predict", {**environment, "AWS_ACCESS_KEY_ID": ""})
     assert call.problem(PATH, BODY) == (500, "internal")
 
 
