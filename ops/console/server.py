@@ -17,8 +17,7 @@ from ops.drift import most_drifted
 from ops.jobs import jobs_of, log_of, of_state
 from ops.output import CONFIG, Config, plain
 from ops.predict import golden_row, label_of
-from ops.report.contents import contents
-from ops.report.page import page
+from ops.report.page import contents, page
 from ops.runs import file_of, find, steps
 from ops.status import status_of
 
