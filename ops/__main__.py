@@ -10,7 +10,6 @@ import sys
 import typer
 
 from ops.account import FAILURES, NothingToDo, OpsError
-from ops.approval import approve, reject
 from ops.console.server import console
 from ops.destroy import destroy
 from ops.diff import diff
@@ -20,11 +19,10 @@ from ops.jobs import logs
 from ops.output import Exit, wants_json
 from ops.predict import predict, url
 from ops.report.page import report
-from ops.retrain import retrain, upload
+from ops.retrain import approve, reject, retrain, upload, watch
 from ops.rollback import rollback
 from ops.runs import runs
 from ops.status import status
-from ops.watch import watch
 from pipeline.config import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)

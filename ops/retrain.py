@@ -1,13 +1,19 @@
-"""Start a run: upload data, or invoke the Lambda that starts runs, so that its answer is known at once."""
+"""Start a run, follow it state by state to its outcome or error, and answer it when it waits for approval."""
 
 import json
+import time
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-from ops.account import Account, OpsError
-from ops.output import Exit, Result, command, progress_bar
+from ops.account import Account, NothingToDo, OpsError
+from ops.output import Exit, Result, command, console, progress_bar
+from ops.runs import NoRun, Run, describe, latest, steps
+
+START_WITHIN_SECONDS = 120
+"""The time that an upload may take to start a run, without the trigger's delay."""
 
 
 @command
@@ -42,3 +48,76 @@ def start(account: Account, *, force: bool) -> dict[str, str]:
     if "FunctionError" in answer:
         raise OpsError(f"{function}: {document.get('errorType')}: {document.get('errorMessage')}")
     return document
+
+
+@command
+def watch(account: Account) -> Result:
+    """Follow the run of the newest upload. Exit code: 0 accepted, 3 rejected or superseded, 1 failed."""
+    return follow(account, newest_run(account))
+
+
+def newest_run(account: Account) -> Run:
+    """The run that the newest upload started; waits until it starts. Raises NoRun."""
+    bucket, prefix = account.outputs["DataBucket"], account.settings.data.prefix
+    pages = account.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    uploaded = max((item["LastModified"] for page in pages for item in page.get("Contents", [])), default=None)
+    wait = START_WITHIN_SECONDS + account.settings.trigger.delay_seconds
+    deadline, announced = time.monotonic() + wait, False
+    while time.monotonic() < deadline:
+        newest = latest(account, limit=1)
+        if newest and (uploaded is None or newest[0].started >= uploaded):
+            return newest[0]
+        if uploaded is None:
+            raise NoRun("no run yet and nothing uploaded: `ops upload FILE` starts one")
+        if not announced:
+            console().print("waiting for the upload to start a run ...")
+            announced = True
+        time.sleep(account.pause)
+    raise NoRun(f"the upload of {uploaded:%H:%M:%S} started no run in {wait} s: `ops retrain` says why, or starts one")
+
+
+def follow(account: Account, run: Run) -> Result:
+    """Prints a line for each state as it ends, with its duration; returns the run's end and its exit code."""
+    out = console()
+    out.print(f"run {run.name}, started {run.started:%H:%M:%S}")
+    printed: set[tuple[str, datetime]] = set()
+    with out.status("") as status:
+        while True:
+            run = describe(account, run.arn)
+            found = steps(account, run)
+            for step in found:
+                if (step.state, step.entered) not in printed and (step.left or not run.running):
+                    printed.add((step.state, step.entered))
+                    took = f"{(step.left - step.entered).total_seconds():6.1f} s" if step.left else ""
+                    out.print(f"  {step.state:<28}{took}{f'  [red]{step.error}[/red]' if step.error else ''}")
+            if not run.running:
+                break
+            status.update(", ".join(step.state for step in found if step.left is None) + " ...")
+            time.sleep(account.pause)
+    why = f" ({run.why})" if run.why else ""
+    lines = [f"{run.status.lower()}: {run.outcome}{why}", *(f"warning: {warning}" for warning in run.warnings)]
+    code = Exit.OK if run.outcome in ("accepted", "done") else Exit.REJECTED
+    return Result(run, lines, code if run.status == "SUCCEEDED" else Exit.FAILED)
+
+
+@command
+def approve(account: Account) -> Result:
+    """Approve the model of the run that waits for approval: it goes live."""
+    return _answer(account, "Approved")
+
+
+@command
+def reject(account: Account) -> Result:
+    """Reject the model of the run that waits for approval."""
+    return _answer(account, "Rejected")
+
+
+def _answer(account: Account, status: Literal["Approved", "Rejected"]) -> Result:
+    table, key = account.outputs["Lease"], {"endpoint": {"S": account.outputs["Endpoint"]}}
+    dynamodb = account.session.client("dynamodb")
+    item: dict[str, Any] = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
+    if "approval" not in item:
+        raise NothingToDo("no run waits for an approval: `ops status` shows the runs")
+    account.states.send_task_success(taskToken=item["approval"]["S"], output=json.dumps({"status": status}))
+    package, word = item["package"]["S"], status.lower()
+    return Result({word: package}, f"{word} {package}")

@@ -4,9 +4,9 @@ import json
 
 from ops.account import Account, NothingToDo
 from ops.output import Result, command
+from ops.retrain import follow
 from ops.runs import describe
 from ops.status import endpoint
-from ops.watch import follow
 
 
 @command

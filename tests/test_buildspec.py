@@ -124,7 +124,7 @@ def test_its_phases_pass_in_a_clean_clone_and_leave_what_it_promises(buildspec: 
 
 BROKEN = "\n\ndef test_broken() -> None:\n    assert max([1]) == 2\n"
 BREAKS = {
-    "a lint error": ("ops/watch.py", "\nimport os, sys\n", "pre_build", "E401"),
+    "a lint error": ("ops/runs.py", "\nimport os, sys\n", "pre_build", "E401"),
     "a nag finding": (
         "cdk/stack.py",
         "\n\n_build = PipelineStack.__init__\n\n\ndef _open(self, *arguments, **options):  # type: ignore[no-untyped-def]\n"

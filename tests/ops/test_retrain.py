@@ -9,9 +9,8 @@ from typing import Any, cast
 import pytest
 
 from ops.account import Account, OpsError
-from ops.retrain import start
+from ops.retrain import newest_run, start
 from ops.runs import latest
-from ops.watch import newest_run
 from pipeline.config import load
 from tests.conftest import ROOT, Deployed
 from tests.ops.typing import typed
