@@ -25,7 +25,7 @@ def quiet(deployed: Deployed) -> Iterator[Deployed]:
 
 
 @pytest.mark.cloud
-def test_only_force_runs_the_same_data_again(quiet: Deployed) -> None:
+def test_only_force_runs_the_same_data_again_and_nothing_runs_without_data(quiet: Deployed) -> None:
     before = latest(quiet.account, limit=100)
     last = before[0].name
     text = f"nothing new: run {last} had this data and these settings, and is FAILED; --force runs them again\n"
@@ -37,10 +37,6 @@ def test_only_force_runs_the_same_data_again(quiet: Deployed) -> None:
     assert (answer.code, answer.out) == (0, f"started: run {again.name}, 1 objects\n")
     assert again.name.rpartition("-")[0] == last
     assert others == before
-
-
-@pytest.mark.cloud
-def test_without_data_there_is_nothing_to_run(quiet: Deployed) -> None:
     quiet.clear()
     folder = f"s3://{quiet.account.outputs['DataBucket']}/raw/"
     answer = typed("retrain", "--force")

@@ -1,18 +1,27 @@
-"""The API deployed to the local API Gateway and Lambda, with a model that a run has trained."""
+"""The API deployed to the local API Gateway and Lambda, with a model that a run has trained.
+
+Two of its consumers share no code with the project: curl, and a client generated from the OpenAPI document.
+"""
 
 import csv
 import gzip
+import importlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import requests
 
 from lambdas.predict.problem import KINDS
 from tests.conftest import WDBC
 from tests.lambdas.predict.bodies import MARK, cases
-from tests.lambdas.predict.signed import Consumer
+from tests.lambdas.predict.signed import Consumer, signature
 
 pytestmark = pytest.mark.cloud
 
@@ -78,3 +87,59 @@ def test_the_corpus_is_refused_and_no_log_holds_a_value(live: Any, consumer: Con
     lines = [*(event["message"] for event in events), *(live.cloud.home / "aws.log").read_text().splitlines()]
     assert any('"problem": "bad-rows"' in line for line in lines)
     assert not [line for line in lines if MARK in line]
+
+
+def curl(live: Any, url: str, content_type: str, body: str) -> str:
+    """As in docs/api.md."""
+    sign = ["--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "test:test"]
+    data = ["--header", f"Content-Type: {content_type}", "--data-binary", body]
+    return str(live.command("curl", "--silent", "--show-error", *sign, *data, url).stdout)
+
+
+def test_a_row_by_curl_is_benign_and_another_malignant(live: Any, consumer: Consumer, rows: list[list[float]]) -> None:
+    bodies = [json.dumps({"data": ",".join(map(repr, row))}) for row in rows]
+    answers = [curl(live, consumer.url + consumer.path, "application/json", body) for body in bodies]
+    assert answers == ['"B"', '"M"']
+
+
+def test_a_csv_by_curl_is_answered_row_by_row(live: Any, consumer: Consumer, rows: list[list[float]]) -> None:
+    body = "\n".join(",".join(map(repr, row)) for row in rows)
+    answer = json.loads(curl(live, f"{consumer.url}/predictions", "text/csv", body))
+    assert [prediction["label"] for prediction in answer["predictions"]] == ["B", "M"]
+
+
+def sign(request: httpx.Request) -> httpx.Request:
+    request.headers.update(signature(request.method, str(request.url), request.read(), None))
+    return request
+
+
+@pytest.fixture
+def client(consumer: Consumer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The package that openapi-python-client generates from the document as it is served."""
+    document = tmp_path / "openapi.json"
+    document.write_text(requests.get(f"{consumer.url}/openapi.json", timeout=10).text)
+    tools = Path(sys.executable).parent
+    command: list[str | Path] = [tools / "openapi-python-client", "generate", "--meta", "none", "--path", document]
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+    command += ["--output-path", "consumer"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return importlib.import_module("consumer")
+
+
+def test_a_generated_client_predicts_and_reads_a_problem(
+    client: Any, consumer: Consumer, rows: list[list[float]]
+) -> None:
+    calls = {name: importlib.import_module(f"consumer.api.default.{name}") for name in ("predict_one", "predict_many")}
+    models = importlib.import_module("consumer.models")
+    with client.Client(base_url=consumer.url, httpx_args={"auth": sign}) as api:
+        data = [models.Data(data=",".join(map(repr, row))) for row in rows]
+        labels = [calls["predict_one"].sync(client=api, body=body) for body in data]
+        many = calls["predict_many"].sync(client=api, body=models.Instances(instances=rows))
+        problem = calls["predict_many"].sync(client=api, body=models.Instances(instances=[rows[0], rows[1][:29]]))
+    assert labels == [models.Label.B, models.Label.M]
+    assert [prediction.label for prediction in many.predictions] == labels
+    assert many.model.package_version is not None
+    assert problem.type_ is models.ProblemType.URNPROBLEM_TYPEBAD_ROWS
+    fault = {"row": 2, "detail": "has 29 value(s); the model takes 30"}
+    assert [error.to_dict() for error in problem.errors] == [fault]
