@@ -9,7 +9,7 @@ from typing import Any
 
 from . import rows
 from .aws import Aws
-from .endpoint import Answer, Endpoint, LiveModel, Model
+from .endpoint import Answer, Endpoint, Model
 from .problem import REPORT, Problem
 from .rows import ApiSettings
 
@@ -47,15 +47,13 @@ class Api:
 
     settings: ApiSettings
     endpoint: Endpoint
-    live_model: LiveModel
     folder: Path
 
     @classmethod
     def of(cls, folder: Path, environment: Mapping[str, str]) -> "Api":
         """Return the API of the package in `folder` and of the endpoint that ENDPOINT_NAME names."""
-        name, aws = environment["ENDPOINT_NAME"], Aws(environment)
         settings = ApiSettings(**json.loads((folder / "api.json").read_bytes()))
-        return cls(settings, Endpoint(name, aws), LiveModel(name, aws), folder)
+        return cls(settings, Endpoint(environment["ENDPOINT_NAME"], Aws(environment)), folder)
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a call; raises Problem for every error."""
@@ -103,7 +101,7 @@ class Api:
 
     def _scored(self, given: list[rows.Row], inference_id: str = "") -> tuple[list[dict[str, Any]], Model]:
         answers, variant = self.endpoint.score(given, inference_id)
-        return [self._prediction(answer) for answer in answers], {**self.live_model.describe(), "variant": variant}
+        return [self._prediction(answer) for answer in answers], {**self.endpoint.model(), "variant": variant}
 
     def _prediction(self, answer: Answer) -> dict[str, Any]:
         """Return the linear learner's answer for one row, with the name of its class as the label.

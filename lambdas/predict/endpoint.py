@@ -17,7 +17,6 @@ MAX_BYTES = 6_291_456
 """The largest body of InvokeEndpoint (SageMaker runtime API model, BodyBlob)."""
 SECONDS = 28
 """The time limit of a whole batch: API Gateway's integration timeout is 29 s (API Gateway quotas)."""
-
 FRESH_SECONDS = 60
 """A new model shows after at most this time."""
 
@@ -27,14 +26,20 @@ Model = dict[str, str | None]
 UNKNOWN: Model = {"name": None, "package_version": None, "trained_at": None}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Endpoint:
-    """A SageMaker endpoint by name; `clock` returns seconds."""
+    """A SageMaker endpoint by name, and its live model, read at most once per minute; `clock` returns seconds.
+
+    InvokeEndpoint does not name the model. DescribeEndpoint names the endpoint config, which has its model's name; the
+    config's tag `model-package` names the version in the registry. During an update this is the previous model.
+    """
 
     name: str
     aws: Aws
     clock: Callable[[], float] = time.monotonic
     max_bytes: int = MAX_BYTES
+    expires: float = float("-inf")
+    cached: Model | None = None
 
     def score(self, rows: list[Row], inference_id: str = "") -> tuple[list[Answer], str]:
         """Return one answer per row and the production variant that served the last part.
@@ -75,23 +80,8 @@ class Endpoint:
         except (ValueError, KeyError, TypeError) as error:
             raise Problem("model-error", f"The API cannot read the model's answer. {REPORT}") from error
 
-
-@dataclass
-class LiveModel:
-    """The live model of an endpoint, read at most once per minute; `clock` returns seconds.
-
-    InvokeEndpoint does not name the model. DescribeEndpoint names the endpoint config, which has its model's name; the
-    config's tag `model-package` names the version in the registry. During an update this is the previous model.
-    """
-
-    endpoint: str
-    aws: Aws
-    clock: Callable[[], float] = time.monotonic
-    expires: float = float("-inf")
-    cached: Model | None = None
-
-    def describe(self) -> Model:
-        """Return name, package_version and trained_at; each is None until a lookup has succeeded."""
+    def model(self) -> Model:
+        """Return the live model's name, package_version and trained_at; each is None until a lookup has succeeded."""
         if self.clock() >= self.expires:
             self.expires = self.clock() + FRESH_SECONDS
             try:
@@ -102,7 +92,7 @@ class LiveModel:
         return self.cached or UNKNOWN
 
     def _look_up(self) -> Model:
-        live = self._call("DescribeEndpoint", EndpointName=self.endpoint)
+        live = self._call("DescribeEndpoint", EndpointName=self.name)
         name = live["EndpointConfigName"]
         if self.cached and name == self.cached["name"]:
             return self.cached

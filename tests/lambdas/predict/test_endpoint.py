@@ -11,7 +11,6 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from lambdas.predict.api import Api
-from lambdas.predict.endpoint import LiveModel
 from lambdas.predict.problem import Problem
 
 PATH, BODY = "/predictbreastcancer", {"data": ",".join(["1.5"] * 30)}
@@ -129,15 +128,15 @@ def test_no_part_is_sent_that_could_end_after_api_gateway_gave_up(api: Api, sage
 def test_the_model_is_looked_up_once_a_minute_and_its_tags_once(api: Api, sagemaker: Any) -> None:
     now = [0.0]
     sagemaker.version = 3
-    live = LiveModel("breast-cancer", api.endpoint.aws, clock=lambda: now[0])
+    live = replace(api.endpoint, clock=lambda: now[0])
     first = {"name": "breast-cancer-1", "package_version": "3", "trained_at": "2026-01-02T03:04:05+00:00"}
-    assert [live.describe(), live.describe()] == [first, first]
+    assert [live.model(), live.model()] == [first, first]
     sagemaker.config, now[0] = "breast-cancer-2", 59.9
-    assert live.describe() == first
+    assert live.model() == first
     now[0] = 60.0
-    assert live.describe() == {**first, "name": "breast-cancer-2"}
+    assert live.model() == {**first, "name": "breast-cancer-2"}
     now[0] = 120.0
-    assert live.describe()["name"] == "breast-cancer-2"
+    assert live.model()["name"] == "breast-cancer-2"
     assert sagemaker.actions == ["DescribeEndpoint", "ListTags", "DescribeModelPackage"] * 2 + ["DescribeEndpoint"]
 
 
