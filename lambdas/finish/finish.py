@@ -1,6 +1,8 @@
 """The one place where executions end: free the lease, and send one notification to people and to programs."""
 
+import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,18 +33,21 @@ class Finish:
 
     def free_lease(self, execution: str) -> bool:
         """Free the lease if the execution owns it; return whether it did."""
-        try:
-            self.dynamodb.update_item(
-                TableName=self.table,
-                Key={"endpoint": {"S": self.endpoint}},
-                UpdateExpression="REMOVE #owner, expires, approval, package",
-                ConditionExpression="#owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":owner": {"S": execution}},
-            )
-        except self.dynamodb.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        with suppress(self.dynamodb.exceptions.ConditionalCheckFailedException):
+            self._update_own("REMOVE #owner, expires, approval, package", {":owner": execution})
+            return True
+        return False
+
+    def _update_own(self, change: str, values: dict[str, str]) -> None:
+        """Change the lease's item, if its owner is the execution in `values`."""
+        self.dynamodb.update_item(
+            TableName=self.table,
+            Key={"endpoint": {"S": self.endpoint}},
+            UpdateExpression=change,
+            ConditionExpression="#owner = :owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
+        )
 
     def notify(self, document: Document, source: str = "pipeline", event: str = "Run ended") -> list[str]:
         """Publish to the topic and to EventBridge; return a sentence for each that failed.
@@ -66,14 +71,7 @@ class Finish:
     def ask_approval(self, execution: str, state: outcome.State, token: str) -> Document:
         """Keep the task token in the lease's item, and notify that the run waits for a person."""
         values = {":token": token, ":package": state["package"]["arn"], ":owner": execution}
-        self.dynamodb.update_item(
-            TableName=self.table,
-            Key={"endpoint": {"S": self.endpoint}},
-            UpdateExpression="SET approval = :token, package = :package",
-            ConditionExpression="#owner = :owner",
-            ExpressionAttributeNames={"#owner": "owner"},
-            ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
-        )
+        self._update_own("SET approval = :token, package = :package", values)
         reason = state["evaluation"]["document"]["decision"]["reason"]
         document = self.document(Outcome("waiting for approval", reason), execution, state)
         self.notify(document, event="Run waits for approval")
@@ -83,13 +81,14 @@ class Finish:
         """The notification: what came of the execution, why, how good the model is, where, and the next command."""
         _, partition, _, region, *_, name = execution.split(":")
         console = CONSOLES.get(partition, "console.aws.amazon.com")
+        own_model = f"{self.project}-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
         return {
             "outcome": ended.name,
             "why": ended.why,
             "next": outcome.NEXT.get(ended.name, "ops status"),
             "execution": execution,
             "started_by": outcome.request(state).get("reason", "manual"),
-            "model": outcome.model(self.project, state, execution),
+            "model": state.get("deployment", {}).get("model", own_model),
             "package": state.get("package", {}).get("arn", ""),
             "metrics": state.get("evaluation", {}).get("document", {}),
             "links": {
@@ -123,8 +122,8 @@ def finish(parts: Finish, machine: str, execution: str, state: outcome.State, *,
 
 def _finish_drift(parts: Finish, execution: str, state: outcome.State) -> Document:
     """Notify people and the rule that may retrain, if traffic has drifted; no check needs the lease."""
-    ended = outcome.of_drift(state)
     summary = {key: state["drift"]["document"][key] for key in ("verdict", "drifted", "reason")}
+    ended = Outcome("no drift" if summary["verdict"] == "none" else summary["verdict"], summary["reason"])
     document = {**parts.document(ended, execution, state), "drift": summary}
     warnings = parts.notify(document, "drift", "Drift found") if summary["drifted"] else []
     return {**document, "warnings": warnings}

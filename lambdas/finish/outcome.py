@@ -1,6 +1,5 @@
 """How an execution ended, in words: the outcome, one sentence why, and the next command."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -66,13 +65,6 @@ def of_retrain(state: State) -> Outcome:
     return Outcome("rejected", "rejected by a person (ops reject)" if by_person else _decision(state))
 
 
-def of_drift(state: State) -> Outcome:
-    """The outcome of a drift check that ends Succeeded."""
-    summary = state["drift"]["document"]
-    name = {"none": "no drift"}.get(summary["verdict"], summary["verdict"])
-    return Outcome(name, summary["reason"])
-
-
 def _decision(state: State) -> str:
     return str(state["evaluation"]["document"]["decision"]["reason"])
 
@@ -106,10 +98,3 @@ def warnings(state: State) -> list[str]:
     places = {"cleanup_error": "cleanup failed", "reject_error": "the package was not rejected"}
     found = [f"{what}: {_error(state[place])[1]}" for place, what in places.items() if place in state]
     return [*state.get("deployment", {}).get("warnings", []), *found]
-
-
-def model(project: str, state: State, execution: str) -> str:
-    """The name of the live config and model after a deployment, else of the execution's own model."""
-    name = execution.rpartition(":")[2]
-    own = f"{project}-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
-    return str(state.get("deployment", {}).get("model", own))
