@@ -33,7 +33,9 @@ def diff(
 
 def _flat(account: Account, run: Run) -> dict[str, Any]:
     request, statistics = run.request, file_of(account, run.name, "baseline/baseline.json")
-    found: dict[str, Any] = {
+    measures = measured(file_of(account, run.name, "evaluation/evaluation.json"))
+    trained = training_job(account, jobs_of(account, run))
+    return {
         "status": run.status,
         "outcome": run.outcome,
         "started by": run.started_by,
@@ -42,11 +44,8 @@ def _flat(account: Account, run: Run) -> dict[str, Any]:
         "settings": request.get("settings"),
         "data": request.get("data", {}).get("fingerprint"),
         "rows": statistics.get("rows", {}).get("read"),
+        **{f"rows labelled {label}": count for label, count in statistics.get("labels", {}).items()},
+        **{name: entry["value"] for name, entry in measures.items() if "value" in entry},
+        **{f"hyperparameter {key}": value for key, value in trained.get("HyperParameters", {}).items()},
+        "training image": trained.get("AlgorithmSpecification", {}).get("TrainingImage"),
     }
-    found |= {f"rows labelled {label}": count for label, count in statistics.get("labels", {}).items()}
-    entries = measured(file_of(account, run.name, "evaluation/evaluation.json"))
-    found |= {name: entry["value"] for name, entry in entries.items() if "value" in entry}
-    trained = training_job(account, jobs_of(account, run))
-    found |= {f"hyperparameter {key}": value for key, value in trained.get("HyperParameters", {}).items()}
-    found["training image"] = trained.get("AlgorithmSpecification", {}).get("TrainingImage")
-    return found

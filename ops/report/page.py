@@ -92,9 +92,8 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
 def _metrics(evaluation: dict[str, Any], settings: Settings) -> Iterator[dict[str, object]]:
     """Each metric with its 95 % interval and the quality gate's threshold; `passed` is empty without one."""
     larger_is_better, _ = METRICS[settings.data.predictor_type]
-    for name, entry in measured(evaluation).items():
-        if "value" not in entry:
-            continue
+    entries = {name: entry for name, entry in measured(evaluation).items() if "value" in entry}
+    for name, entry in entries.items():
         value, half, larger = entry["value"], Z * entry["standard_deviation"], name in larger_is_better
         threshold = (settings.gate.minimum if larger else settings.gate.maximum).get(name)
         passed = threshold is None or (value >= threshold if larger else value <= threshold)

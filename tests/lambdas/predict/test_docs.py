@@ -107,12 +107,6 @@ def test_the_page_posts_the_example_row_and_shows_its_label(consumer: Consumer, 
 
 
 @in_browser
-def test_the_browser_reaches_nothing_else(page: Page) -> None:
-    with pytest.raises(Exception, match="ERR_NAME_NOT_RESOLVED"):
-        page.goto("http://example.com")
-
-
-@in_browser
 def test_a_refusal_is_shown_with_what_to_do(consumer: Consumer, page: Page) -> None:
     page.goto(f"{consumer.url}/docs")
     page.get_by_label("Body").fill('{"data": "1,2"}')
