@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shared.arrow import Floats
+from ..shared.arrow import Floats, Mask
 from ..shared.distributions import distribution
 from ..shared.documents import Baseline, Distribution
 from ..shared.settings import JobSettings
-from .records import Records, mixed
+from .records import Records
 
 SAMPLE_IN_MEMORY = 8  # the sample is this part of the memory, at most
 CERTAINTY = 0.99
@@ -29,31 +29,24 @@ class Moments:
     @staticmethod
     def of(table: Floats) -> "Moments":
         """Return those of a table of shape (rows, columns)."""
-        if not len(table):
-            nothing = np.zeros(table.shape[1])
-            return Moments(0, nothing, nothing, nothing + np.inf, nothing - np.inf)
-        mean = table.mean(axis=0)
-        return Moments(len(table), mean, np.square(table - mean).sum(axis=0), table.min(axis=0), table.max(axis=0))
+        mean = table.sum(axis=0) / max(1, len(table))
+        low, high = table.min(axis=0, initial=np.inf), table.max(axis=0, initial=-np.inf)
+        return Moments(len(table), mean, np.square(table - mean).sum(axis=0), low, high)
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return those of both tables' rows (Chan, Golub and LeVeque, "Updating formulae", 1979)."""
-        return self._joined(other, 1)
+        count = self.count + other.count
+        share, apart = other.count / (count or 1), other.mean - self.mean
+        squares = self.squares + other.squares + apart**2 * (self.count * share)
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return Moments(count, self.mean + apart * share, squares, low, high)
 
-    def __sub__(self, other: "Moments") -> "Moments":
-        """Return those without another's rows, of which equal ones stay: the range is the same."""
-        return self._joined(other, -1)
-
-    def _joined(self, other: "Moments", sign: int) -> "Moments":
-        count = self.count + sign * other.count
-        if not count:
-            return Moments.of(np.empty((0, len(self.mean))))
-        apart = other.mean - self.mean
-        mean = self.mean + apart * (sign * other.count / count)
-        squares = self.squares + sign * (other.squares + apart**2 * (self.count * other.count / count))
-        return Moments(count, mean, squares, np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+    def __neg__(self) -> "Moments":
+        """Return what takes these rows off when added to those of all, where equal ones stay: the range is the same."""
+        return Moments(-self.count, self.mean, -self.squares, self.low, self.high)
 
 
-def in_sample(rows: Records, read: int, settings: JobSettings) -> NDArray[np.bool_]:
+def in_sample(rows: Records, read: int, settings: JobSettings) -> Mask:
     """Return which of the rows kept are sampled: all, while as many as were read fit into the sample's memory.
 
     Whether a row is sampled is decided by a hash of it (bottom-k sampling with a fixed bound: Cohen and Kaplan,
@@ -63,9 +56,7 @@ def in_sample(rows: Records, read: int, settings: JobSettings) -> NDArray[np.boo
     share = settings.memory_bytes // SAMPLE_IN_MEMORY / (8 * rows.words.shape[1] * max(1, read))
     if share >= 1:
         return np.ones(len(rows), bool)
-    # Keys decide the part, and repeated measurements share one: hence a hash of both.
-    drawn: NDArray[np.bool_] = mixed(rows.keys ^ rows.labels.view(np.uint64)) < np.uint64(share * 2.0**64)
-    return drawn
+    return rows.hashes < np.uint64(share * 2.0**64)
 
 
 def baseline(

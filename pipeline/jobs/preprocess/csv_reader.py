@@ -10,8 +10,10 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,25 +31,21 @@ MOST_KNOWN = 1000  # wrong values that are remembered
 QUOTED = re.compile(rb'(?:\A|(?<=[,\r\n]))"[^"]*(?:""[^"]*)*(?:"|\Z)')
 
 
-def read_csv(
-    file: Path, name: str, size: int, settings: JobSettings, *, known: set[str]
-) -> Iterator[Callable[[], Rows]]:
+def read_csv(file: Path, name: str, size: int, settings: JobSettings, known: set[str]) -> Iterator[Callable[[], Rows]]:
     """Yield a function per block of about `size` bytes of the file called `name`, which reads its rows in any thread.
 
     `known` are wrong values that were found before; reading adds to it.
 
     Raises DataFileError: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
     """
-    table: CsvTable | None = None
-    for block in blocks(file, name, size):
-        if table is None:
-            line, record = next(iter(block.records()), (1, b""))
-            header = values_of(record, name, line)
-            check_header(header, place(name, line), settings)
-            table = CsvTable(name, header, settings, known)
-        yield partial(table.read, block)
-    if table is None:
+    rest = blocks(file, name, size)
+    if (first := next(rest, None)) is None:
         raise DataFileError(f"{name}: the file is empty: it needs a header and rows")
+    line, record = next(iter(first.records()), (1, b""))
+    header = values_of(record, name, line)
+    check_header(header, place(name, line), settings)
+    table = CsvTable(name, header, settings, known)
+    yield from (partial(table.read, block) for block in chain([first], rest))
 
 
 @dataclass(frozen=True)
@@ -182,16 +180,11 @@ class CsvTable:
         whole = np.flatnonzero(~doubtful)
         features, labels = np.zeros((len(self.settings.features), len(records))), np.zeros(len(records))
         if len(whole):
-            text = b"\n".join([records[row][1] for row in whole])
-            check = check_numbers
-            try:
-                batch = self._parsed(text, self.header)
-            except pa.ArrowInvalid:
-                check = check_texts
-                try:
-                    batch = self._parsed(text, self.header, as_text=True)
-                except pa.ArrowInvalid as error:
-                    raise DataFileError(f"{self.name}: {error}") from error
+            text, batch = b"\n".join([records[row][1] for row in whole]), None
+            for check in (check_numbers, check_texts):
+                with suppress(pa.ArrowInvalid):
+                    batch = self._parsed(text, self.header, as_text=check is check_texts)
+                    break
             if batch is None or batch.num_rows != len(whole):
                 fault = "a value has quotes in it that are not doubled"
                 raise DataFileError(f"{self.name}: {fault}: see from row {block.line} on")

@@ -73,7 +73,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
             counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
         )
         if host:
-            write_index(output / "shards", host, Records(np.empty((0, 3))), "wb")
+            write_index(output / "shards" / f"{host}.index", Records(np.empty((0, 3))), "wb")
         with closing(SplitWriter(output, host, settings.content_type)) as writer:
             blocks = _blocks(rows_by_key, summary, output, settings)
             for part, rows, texts, moments in parallel_map(partial(_written, settings), blocks):
@@ -93,7 +93,7 @@ def _blocks(rows_by_key: ExternalSort, summary: Summary, output: Path, settings:
         if conflicts:
             continue
         if summary.host:
-            write_index(output / "shards", summary.host, rows, "ab")
+            write_index(output / "shards" / f"{summary.host}.index", rows, "ab")
         summary.sample.append(rows[in_sample(rows, summary.read, settings)])
         for part, of_part in split(rows, settings):
             summary.counts[part] += count_labels(of_part.labels, settings)
@@ -101,7 +101,7 @@ def _blocks(rows_by_key: ExternalSort, summary: Summary, output: Path, settings:
                 yield part, of_part[start : start + ROWS_AT_A_TIME]
     if conflicts:
         places = [place_of(summary.files, place) for place in pair.places.tolist()]
-        raise label_conflict(places, pair.labels, conflicts, settings)
+        raise label_conflict(list(zip(places, pair.labels, strict=True)), conflicts, settings)
 
 
 def _written(settings: JobSettings, block: Block) -> tuple[str, int, list[bytes], Moments]:

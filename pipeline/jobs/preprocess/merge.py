@@ -19,9 +19,9 @@ from .atomic_output import atomic_output
 from .baseline import Moments, in_sample
 from .data_files import NO_FILE, check_limit
 from .external_sort import SORT_IN_MEMORY
-from .records import Keys, Numbers, Records, place_of, repeated
+from .records import Numbers, Records, place_of, repeated
 from .split import paths
-from .summary import Index, Summary, count_labels, label_conflict
+from .summary import Summary, count_labels, label_conflict, read_index
 
 
 def merge(settings: Path, run: Path, output: Path) -> None:
@@ -41,8 +41,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
         refused = sum(summary.refused for summary in summaries)
         faults = [fault for summary in summaries for fault in summary.faults]
         check_limit(refused, faults, read, wanted.bad_rows)
-        dropped = _dropped(summaries, [Index.load(shards, summary.host) for summary in summaries], wanted)
-        for summary, rows in zip(summaries, dropped, strict=True):
+        for summary, rows in zip(summaries, _dropped(summaries, shards, wanted), strict=True):
             _rewrite(summary, rows, run, output, wanted)
         total = Summary(
             host="",
@@ -57,67 +56,55 @@ def merge(settings: Path, run: Path, output: Path) -> None:
         total.finish(output, wanted)
 
 
-def _dropped(summaries: list[Summary], indexes: list[Index], settings: JobSettings) -> list[Numbers]:
+def _dropped(summaries: list[Summary], shards: Path, settings: JobSettings) -> list[Numbers]:
     """Return, for each instance, the numbers of the rows that another one keeps.
 
     Raises DataFileError: labels conflict.
     """
-    found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in indexes]
+    found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in summaries]
     conflicts = 0
-    first: list[tuple[str, float]] = []
-    for slices in _ranges(indexes, settings):
-        keys, labels = (np.concatenate([getattr(part, name) for _, part in slices]) for name in ("keys", "labels"))
-        order = _shared(keys, labels)
-        if not len(order):
-            continue
-        sizes = [len(part.keys) for _, part in slices]
-        host = np.repeat(np.arange(len(slices)), sizes)[order]
-        at = order - np.concatenate(([0], np.cumsum(sizes)))[host]
-        keys, labels = keys[order], labels[order]
-        same_key, same_label = keys[1:] == keys[:-1], labels[1:] == labels[:-1]
-        if settings.classes and (same_key & ~same_label).any():
-            conflicts += int((same_key & ~same_label).sum())
-            row = int(np.flatnonzero(same_key & ~same_label)[0])
-            pair = [(host[twin], slices[host[twin]][1].places[at[twin]], labels[twin]) for twin in (row, row + 1)]
-            first = first or sorted((place_of(summaries[on].files, int(where)), label) for on, where, label in pair)
-        starts = np.flatnonzero(np.concatenate(([True], ~(same_key & same_label))))
-        copies = np.diff(starts, append=len(keys))
+    pair: list[tuple[str, float]] = []
+    files = [shards / f"{summary.host}.index" for summary in summaries]
+    for spans in _ranges([read_index(file) for file in files], settings):
+        # Read anew for each range: what was mapped before no longer counts as the job's memory.
+        rows = Records(np.concatenate([read_index(file).words[span] for file, span in zip(files, spans, strict=True)]))
+        numbers = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+        hosts = np.repeat(np.arange(len(spans)), [span.stop - span.start for span in spans])
+        # Each instance's keys are in order: the stable sort merges them.
+        order = np.argsort(rows.keys, kind="stable")
+        order = order[repeated(rows.keys[order])]
+        order = order[np.lexsort((rows.labels[order], rows.keys[order]))]
+        rows, numbers, hosts = rows[order], numbers[order], hosts[order]
+        hashes = rows.hashes
+        same_row = hashes[1:] == hashes[:-1]
+        differ = np.flatnonzero((rows.keys[1:] == rows.keys[:-1]) & ~same_row) if settings.classes else order[:0]
+        if len(differ):
+            conflicts += len(differ)
+            twins = [(summaries[hosts[n]].files, rows.places[n], rows.labels[n]) for n in (differ[0], differ[0] + 1)]
+            pair = pair or sorted((place_of(files, int(place)), label) for files, place, label in twins)
+        starts = np.flatnonzero(np.append(True, ~same_row)[: len(rows)])
+        copies = np.diff(starts, append=len(rows))
         # The key decides which of the equal rows stays: each instance's files keep their share.
-        turn = np.arange(len(keys)) - np.repeat(starts, copies)
-        lost = turn != np.repeat((keys[starts] % copies.astype(np.uint64)).astype(np.int64), copies)
-        for number, (offset, _) in enumerate(slices):
-            found[number].append(np.sort(at[lost & (host == number)]) + offset)
-    if first:
-        raise label_conflict([place for place, _ in first], [label for _, label in first], conflicts, settings)
-    return [np.concatenate(rows) for rows in found]
+        turn = np.arange(len(rows)) - np.repeat(starts, copies)
+        lost = turn != np.repeat((rows.keys[starts] % copies.astype(np.uint64)).astype(np.int64), copies)
+        for host, of_host in enumerate(found):
+            of_host.append(np.sort(numbers[lost & (hosts == host)]))
+    if pair:
+        raise label_conflict(pair, conflicts, settings)
+    return [np.concatenate(of_host) for of_host in found]
 
 
-def _shared(keys: Keys, labels: Floats) -> Numbers:
-    """Return the numbers of the rows whose key another one has, by key and label.
-
-    Quick, as each instance's keys are in order, which the stable sort merges.
-    """
-    order: Numbers = np.argsort(keys, kind="stable")
-    order = order[repeated(keys[order])]
-    by_label: Numbers = order[np.lexsort((labels[order], keys[order]))]
-    return by_label
-
-
-def _ranges(indexes: list[Index], settings: JobSettings) -> Iterator[list[tuple[int, Index]]]:
-    """Yield, range of keys by range, each instance's rows in it and the number of the first; none is empty for all."""
-    size = sum(index.keys.nbytes for index in indexes)
-    count = math.ceil(16 * size / max(1, settings.memory_bytes // SORT_IN_MEMORY))
+def _ranges(indexes: list[Records], settings: JobSettings) -> Iterator[tuple[slice, ...]]:
+    """Return, for each range of keys, the slice of each instance's rows in it."""
+    count = math.ceil(128 * sum(map(len, indexes)) / max(1, settings.memory_bytes // SORT_IN_MEMORY))
     edges = np.array([number * 2**64 // count for number in range(1, count)], np.uint64)
-    ends = [[0, *np.searchsorted(index.keys, edges).tolist(), len(index.keys)] for index in indexes]
-    for number in range(count):
-        spans = [slice(*end[number : number + 2]) for end in ends]
-        if any(span.start < span.stop for span in spans):
-            yield [(span.start, index[span]) for span, index in zip(spans, indexes, strict=True)]
+    ends = [[0, *np.searchsorted(index.keys, edges).tolist(), len(index)] for index in indexes]
+    return zip(*(map(slice, end[:-1], end[1:]) for end in ends), strict=True)
 
 
 def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings) -> None:
     """Write an instance's files without some of its rows, and subtract these from its summary."""
-    index = Index.load(run / "shards", summary.host)
+    index = read_index(run / "shards" / f"{summary.host}.index")
     start = 0
     for part, number, count in summary.shards:
         within = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)]
@@ -129,10 +116,10 @@ def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings:
             for file, texts in zip(paths(output, *named), lines, strict=True):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(b"".join(text for text, kept in zip(texts, keep, strict=True) if kept))
-            labels = np.asarray(index.labels[within])
+            labels = index.labels[within]
             features = _features(part, [lines[0][row] for row in within - start], len(settings.features))
             summary.counts[part] -= count_labels(labels, settings)
-            summary.moments -= Moments.of(np.column_stack([labels, features]))
+            summary.moments += -Moments.of(np.column_stack([labels, features]))
         start += count
 
 
@@ -151,7 +138,4 @@ def _sample(summaries: list[Summary], read: int, settings: JobSettings) -> Recor
     """Return the sample that one instance would have drawn, in another order."""
     drawn = [records[in_sample(records, read, settings)].words for each in summaries for records in each.sample]
     rows = Records(np.concatenate(drawn))
-    order = _shared(rows.keys, rows.labels)
-    keys, labels = rows.keys[order], rows.labels[order]
-    again = (keys[1:] == keys[:-1]) & (labels[1:] == labels[:-1])
-    return Records(np.delete(rows.words, order[1:][again], axis=0))
+    return rows[np.unique(rows.hashes, return_index=True)[1]]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shared import errors
-from ..shared.arrow import Floats
+from ..shared.arrow import Floats, Mask
 
 Keys = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
@@ -60,6 +60,11 @@ class Records:
         """Shape (rows, features)."""
         return self.words[:, 3:]
 
+    @property
+    def hashes(self) -> Keys:
+        """Shape (rows,): a hash of features and label, as keys decide the part and repeated measurements share one."""
+        return mixed(self.keys ^ self.labels.view(np.uint64))
+
     def __len__(self) -> int:
         return len(self.words)
 
@@ -81,12 +86,10 @@ def place_of(files: list[str], place: int) -> str:
     return errors.place(files[place >> LINE_BITS], place & ((1 << LINE_BITS) - 1))
 
 
-def repeated(ordered: Keys) -> NDArray[np.bool_]:
+def repeated(ordered: Keys) -> Mask:
     """Return which of the keys, given in order, are there more than once."""
-    again = ordered[1:] == ordered[:-1]
-    found = np.zeros(len(ordered), bool)
-    found[1:] |= again
-    found[:-1] |= again
+    again = np.concatenate(([False], ordered[1:] == ordered[:-1], [False]))
+    found: Mask = (again[1:] | again[:-1])[: len(ordered)]
     return found
 
 
@@ -101,10 +104,7 @@ def row_keys(columns: Sequence[Floats], salt: str) -> Keys:
 
 
 def mixed(keys: Keys) -> Keys:
-    """Return other keys, as if drawn again: splitmix64's step.
-
-    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-    """
+    """Return other keys, as if drawn again: splitmix64 (Steele, Lea and Flood, "Fast splittable PRNGs", 2014)."""
     keys = keys + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         keys ^= keys >> np.uint64(shift)

@@ -1,10 +1,8 @@
 """The summary of the rows that an instance has read: enough to check and describe those of all instances together."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +11,8 @@ from ..shared.arrow import Floats
 from ..shared.errors import DataFileError
 from ..shared.settings import JobSettings
 from .baseline import Moments, baseline
-from .records import Keys, Records
+from .records import Records
 from .split import check_enough
-
-COLUMNS = {"keys": np.uint64, "places": np.int64, "labels": np.float64}
 
 
 @dataclass
@@ -44,10 +40,9 @@ class Summary:
         folder.mkdir(parents=True, exist_ok=True)
         none = np.empty((0, 2 + len(self.moments.mean)))
         np.save(folder / f"{self.host}.sample.npy", np.concatenate([none, *(rows.words for rows in self.sample)]))
-        document = {**vars(self), "sample": None}
-        document["moments"] = {name: np.array(value).tolist() for name, value in vars(self.moments).items()}
-        document["counts"] = {part: counts.tolist() for part, counts in self.counts.items()}
-        (folder / f"{self.host}.json").write_text(json.dumps(document), encoding="utf-8")
+        document = {**vars(self), "sample": None, "moments": vars(self.moments)}
+        text = json.dumps(document, default=lambda array: array.tolist())
+        (folder / f"{self.host}.json").write_text(text, encoding="utf-8")
 
     @staticmethod
     def load(file: Path) -> "Summary":
@@ -79,35 +74,18 @@ class Summary:
         print(f"{read}, {refused}each different one once: {counted}")
 
 
-@dataclass(frozen=True)
-class Index:
-    """Key, place and label of every row that an instance keeps, in the order of keys; read from disk as needed."""
-
-    keys: Keys
-    places: NDArray[np.int64]
-    labels: Floats
-
-    @staticmethod
-    def load(folder: Path, host: str) -> "Index":
-        """Return what `write_index` wrote."""
-        columns: dict[str, NDArray[Any]] = {}
-        for name, kind in COLUMNS.items():
-            file = folder / f"{host}.{name}"
-            # An empty file cannot be mapped.
-            columns[name] = np.memmap(file, kind, "r") if file.stat().st_size else np.empty(0, kind)
-        return Index(**columns)
-
-    def __getitem__(self, rows: slice) -> "Index":
-        """Return some of the rows."""
-        return Index(self.keys[rows], self.places[rows], self.labels[rows])
+def write_index(file: Path, rows: Records, mode: str) -> None:
+    """Write key, place and label of rows that an instance keeps; `mode` is "wb" for the first ones, "ab" for more."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open(mode) as index:
+        index.write(rows.words[:, :3].tobytes())
 
 
-def write_index(folder: Path, host: str, rows: Records, mode: str) -> None:
-    """Write rows to the files of an instance's index; `mode` is "wb" for the first ones, "ab" for more."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in COLUMNS:
-        with (folder / f"{host}.{name}").open(mode) as file:
-            file.write(np.ascontiguousarray(getattr(rows, name)).data)
+def read_index(file: Path) -> Records:
+    """Return all rows that `write_index` wrote, without features, in the order of keys; read from disk as needed."""
+    # An empty file cannot be mapped.
+    words = np.memmap(file, np.float64, "r") if file.stat().st_size else np.empty(0)
+    return Records(words.reshape(-1, 3))
 
 
 def count_labels(labels: Floats, settings: JobSettings) -> NDArray[np.int64]:
@@ -117,12 +95,8 @@ def count_labels(labels: Floats, settings: JobSettings) -> NDArray[np.int64]:
     return np.bincount(labels.astype(np.int64), minlength=len(settings.classes))
 
 
-def label_conflict(
-    places: Sequence[str], labels: Sequence[float] | Floats, count: int, settings: JobSettings
-) -> DataFileError:
+def label_conflict(pair: list[tuple[str, float]], count: int, settings: JobSettings) -> DataFileError:
     """Return the error for two rows, given their places and labels, with the same features and different labels."""
-    one, other = (settings.classes[int(label)] for label in labels)
-    return DataFileError(
-        f'{places[0]} and {places[1]}: the same features are labelled "{one}" and "{other}":'
-        f" correct one or remove both ({count} such in all)"
-    )
+    (one, label), (other, other_label) = ((place, settings.classes[int(label)]) for place, label in pair)
+    fault = f'the same features are labelled "{label}" and "{other_label}"'
+    return DataFileError(f"{one} and {other}: {fault}: correct one or remove both ({count} such in all)")

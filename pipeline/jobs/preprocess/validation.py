@@ -103,22 +103,10 @@ def check_numbers(column: pa.Array) -> tuple[Floats, Mask]:
 
 
 def check_texts(column: pa.Array) -> tuple[Floats, Mask]:
-    """Return a column of text as numbers, and which of them are in doubt.
-
-    The first check is of the characters alone, which is fast and finds most; the second is of a number's form.
-    """
-    characters = pc.binary_length(pc.ascii_trim(column, "0123456789.eE+-"))
-    for by_form in (False, True):
-        wrong = pc.or_(pc.greater(characters, 0), pc.equal(pc.binary_length(column), 0))
-        if by_form:
-            wrong = pc.invert(pc.match_substring_regex(column, f"^{FORM}$"))
-        try:
-            values = to_numpy(pc.cast(pc.if_else(wrong, "0", column), pa.float64()))
-        except pa.ArrowInvalid:
-            continue
-        doubtful: Mask = to_numpy(pc.cast(wrong, pa.int8())).astype(bool)
-        return values, doubtful | ~(np.abs(values) <= LARGEST)
-    return np.zeros(len(column)), np.ones(len(column), bool)
+    """Return a column of text as numbers, and which of them are in doubt."""
+    wrong = pc.invert(pc.match_substring_regex(column, f"^{FORM}$"))
+    values = to_numpy(pc.cast(pc.if_else(wrong, "0", column), pa.float64()))
+    return values, to_numpy(pc.cast(wrong, pa.int8())).astype(bool) | ~(np.abs(values) <= LARGEST)
 
 
 def first_fault(header: list[str], values: list[str], settings: JobSettings) -> tuple[str | None, str] | None:
