@@ -1,6 +1,7 @@
 """The programs that run inside SageMaker jobs: `python -m pipeline.jobs COMMAND …`, or `python3 jobs.zip COMMAND …`."""
 
 import argparse
+import ctypes
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,11 @@ from .evaluate.job import evaluate
 from .preprocess.job import preprocess
 from .preprocess.merge import merge
 from .shared.errors import JobError
-from .shared.malloc_settings import map_large_arrays
 
 MESSAGE_BYTES = 1024
 """The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
 container")."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 COMMANDS: dict[str, Callable[..., None]] = {job.__name__: job for job in (preprocess, merge, evaluate, drift)}
 
 
@@ -32,6 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
         _report(f"{command} failed, {type(error).__name__}: {error}", message)
         raise
     return 0
+
+
+def map_large_arrays() -> None:
+    """Allocate every array from 8 MB on its own pages; smaller ones share one heap, with 16 MB in reserve.
+
+    For glibc only; other C libraries have no such settings. By default it takes arrays of up to 32 MB from the heap
+    once one was freed (mallopt(3), "dynamic mmap threshold"), and has a heap per thread. A few small arrays among the
+    large ones then keep a heap from shrinking: preprocessing 20 million rows peaked at 445 to 480 MB instead of 250.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        for setting, value in ((M_MMAP_THRESHOLD, 8 << 20), (M_TRIM_THRESHOLD, 16 << 20), (M_ARENA_MAX, 1)):
+            mallopt(setting, value)
 
 
 def _parser() -> argparse.ArgumentParser:

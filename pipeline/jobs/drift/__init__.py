@@ -1,1 +1,0 @@
-"""Compare captured requests with the data that the live model was trained on."""

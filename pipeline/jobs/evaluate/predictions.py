@@ -69,19 +69,15 @@ class _Column:
     def value(self, where: str, document: dict[str, Any]) -> list[float]:
         """Return the value of one line, or its values. Raises PredictionsError: it is not valid."""
         found: Any = document.get(self.key)
-        if self.classes:
-            if type(found) not in (int, float) or found not in range(self.classes):
-                text, last = shortened(json.dumps(found)), self.classes - 1
-                raise PredictionsError(f"{where}: {self.key} is {text}, want a class from 0 to {last}")
-            return [float(found)]
         if self.width and (not isinstance(found, list) or len(found) != self.width):
             wanted = f"a list of {self.width} numbers"
             raise PredictionsError(f"{where}: {self.key} must be {wanted}: is it this model's answer?")
         numbers: list[float] = found if self.width else [found]
+        wanted = f"want a class from 0 to {self.classes - 1}" if self.classes else "a finite number is wanted"
         for number in numbers:
-            if type(number) not in (int, float) or not math.isfinite(number):
-                text = shortened(json.dumps(number))
-                raise PredictionsError(f"{where}: {self.key} is {text}, a finite number is wanted")
+            valid = type(number) in (int, float) and math.isfinite(number)
+            if not valid or (self.classes and number not in range(self.classes)):
+                raise PredictionsError(f"{where}: {self.key} is {shortened(json.dumps(number))}, {wanted}")
         return numbers
 
 

@@ -45,7 +45,11 @@ def read_csv(file: Path, name: str, size: int, settings: JobSettings, known: set
     header = values_of(record, name, line)
     check_header(header, place(name, line), settings)
     table = CsvTable(name, header, settings, known)
-    yield from (partial(table.read, block) for block in chain([first], rest))
+    rows = first.text[first.text.index(record) + len(record) :].lstrip(b"\r\n")
+    above = first.text[: len(first.text) - len(rows)]
+    for block in chain([Block(rows, 1 + line_ends(above))], rest):
+        if block.text.strip(b"\r\n"):
+            yield partial(table.read, block)
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,8 @@ class Block:
     text: bytes
     line: int  # the number of its first line, from 1
 
-    @property
-    def first(self) -> bool:
-        """Whether it begins with the header."""
-        return self.line == 1
-
     def records(self) -> list[tuple[int, bytes]]:
-        """Return line number and text of each record that is not blank, the header included."""
+        """Return line number and text of each record that is not blank."""
         if b'"' not in self.text:
             return [(line, record) for line, record in enumerate(self.text.splitlines(), self.line) if record]
         found, at, line = [], 0, self.line
@@ -141,28 +140,25 @@ class CsvTable:
 
     def read(self, block: Block) -> Rows:
         """Return the rows of a block. Raises DataFileError: the text is not CSV."""
-        names = None if block.first else self.header
         try:
-            batch = self._parsed(block.text, names) if block.text.strip(b"\r\n") else None
+            batch = self._parsed(block.text)
         except pa.ArrowInvalid:
             return self._read_in_two(block)
-        if batch is None:
-            return Rows([np.empty(0)] * len(self.settings.features), np.empty(0), np.empty(0, np.int64))
         features, labels, doubtful = check_columns(batch, self.settings, check_numbers)
         if not doubtful.any():
             return Rows(features, labels, _lines(block, len(labels)))
-        records = block.records()[block.first :]
+        records = block.records()
         if len(records) != len(labels):
             return self._read_in_two(block)
         return self._resolved(records, np.array(features), np.array(labels), doubtful)
 
-    def _parsed(self, text: bytes, names: list[str] | None, as_text: bool = False) -> pa.RecordBatch | None:
-        """Return all rows, or None when there are none; numbers written like a known wrong value are missing."""
+    def _parsed(self, text: bytes, as_text: bool = False) -> pa.RecordBatch:
+        """Return all rows; numbers written like a known wrong value are missing."""
         numeric = () if as_text else self.settings.numeric
         types = {column: pa.float64() if column in numeric else pa.string() for column in self.settings.columns}
         table = pa_csv.read_csv(
             pa.BufferReader(text),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=self.header),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
                 column_types=types,
@@ -171,11 +167,11 @@ class CsvTable:
                 strings_can_be_null=False,
             ),
         )
-        return next(iter(table.combine_chunks().to_batches()), None)
+        return table.combine_chunks().to_batches()[0]
 
     def _read_in_two(self, block: Block) -> Rows:
         """Return the rows of a block that does not parse as it is: the whole records first, then those in doubt."""
-        records = block.records()[block.first :]
+        records = block.records()
         doubtful = _not_whole(block, [record for _, record in records], len(self.header))
         whole = np.flatnonzero(~doubtful)
         features, labels = np.zeros((len(self.settings.features), len(records))), np.zeros(len(records))
@@ -183,7 +179,7 @@ class CsvTable:
             text, batch = b"\n".join([records[row][1] for row in whole]), None
             for check in (check_numbers, check_texts):
                 with suppress(pa.ArrowInvalid):
-                    batch = self._parsed(text, self.header, as_text=check is check_texts)
+                    batch = self._parsed(text, as_text=check is check_texts)
                     break
             if batch is None or batch.num_rows != len(whole):
                 fault = "a value has quotes in it that are not doubled"
@@ -218,9 +214,9 @@ class CsvTable:
 def _lines(block: Block, rows: int) -> NDArray[np.int64]:
     """Return each row's line; where no line is blank and no value has two, they follow one another."""
     ends = line_ends(block.text) + (not block.text.endswith((b"\n", b"\r")))
-    if ends == rows + block.first:
-        return np.arange(block.line + block.first, block.line + ends)
-    return np.array([line for line, _ in block.records()][block.first :], np.int64)
+    if ends == rows:
+        return np.arange(block.line, block.line + ends)
+    return np.array([line for line, _ in block.records()], np.int64)
 
 
 def _not_whole(block: Block, records: list[bytes], width: int) -> Mask:

@@ -8,6 +8,7 @@ Computer Programming", vol. 3, section 5.4).
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,23 +27,20 @@ class ExternalSort(ExitStack):
         super().__init__()
         self._folder, self._width, self._memory = folder, width, memory
         self._held: list[Floats] = []
-        self._bytes = 0
-        self._disk: Path | None = None
         self._runs: list[tuple[Path, Numbers]] = []
         """Of each run, how many rows are in the buckets before each, and in all."""
 
     def add(self, records: Records) -> None:
         """Take rows, in any order."""
         self._held.append(records.words)
-        self._bytes += records.words.nbytes
-        if self._bytes > self._memory:
+        if sum(words.nbytes for words in self._held) > self._memory:
             self._write_run()
 
     def groups(self) -> Iterator[Records]:
         """Yield all rows, some buckets at a time, in the order of their keys from group to group; once."""
-        if self._disk is None:
+        if not self._runs:
             if self._held:
-                yield Records(self._taken())
+                yield self._taken()
             return
         if self._held:
             self._write_run()
@@ -54,16 +52,18 @@ class ExternalSort(ExitStack):
                 yield self._loaded(first, last, rows)
             first = last
 
-    def _taken(self) -> Floats:
-        words = np.concatenate(self._held)
-        self._held, self._bytes = [], 0
-        return words
+    def _taken(self) -> Records:
+        rows = Records(np.concatenate(self._held))
+        self._held = []
+        return rows
+
+    @cached_property
+    def _disk(self) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Path(self.enter_context(tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)))
 
     def _write_run(self) -> None:
-        if self._disk is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._disk = Path(self.enter_context(tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)))
-        rows = Records(self._taken())
+        rows = self._taken()
         buckets = (rows.keys >> np.uint64(64 - BUCKET_BITS)).astype(np.uint16)
         order = np.argsort(buckets, kind="stable")
         run = self._disk / f"{len(self._runs):06}"

@@ -42,7 +42,8 @@ def preprocess(settings: Path, source: Path, output: Path, resources: Path | Non
             host = json.loads(resources.read_text(encoding="utf-8"))["current_host"]
             summary = write_parts(files, output, host)
             summary.save(output / "shards")
-            print(f"{host}: {summary.read} rows in {len(summary.files)} file(s), {summary.kept} of them kept")
+            kept = sum(rows for _, _, rows in summary.shards)
+            print(f"{host}: {summary.read} rows in {len(summary.files)} file(s), {kept} of them kept")
         elif files.files:
             write_parts(files, output, "").finish(output, wanted)
         else:

@@ -7,6 +7,8 @@ Rows are known by their key and label: that two different ones share a key of 64
 import json
 import math
 from collections.abc import Iterator
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -35,24 +37,17 @@ def merge(settings: Path, run: Path, output: Path) -> None:
     with atomic_output(output):
         shards = run / "shards"
         summaries = [Summary.load(file) for file in sorted(shards.glob("*.json"))]
-        if not any(summary.files for summary in summaries):
+        total = reduce(add, summaries)
+        if not total.files:
             raise DataFileError(NO_FILE)
-        read = sum(summary.read for summary in summaries)
-        refused = sum(summary.refused for summary in summaries)
-        faults = [fault for summary in summaries for fault in summary.faults]
-        check_limit(refused, faults, read, wanted.bad_rows)
+        check_limit(total.refused, total.faults, total.read, wanted.bad_rows)
         for summary, rows in zip(summaries, _dropped(summaries, shards, wanted), strict=True):
-            _rewrite(summary, rows, run, output, wanted)
-        total = Summary(
-            host="",
-            files=sorted(file for summary in summaries for file in summary.files),
-            read=read,
-            refused=refused,
-            faults=faults,
-            moments=sum((summary.moments for summary in summaries[1:]), summaries[0].moments),
-            counts={part: np.sum([summary.counts[part] for summary in summaries], axis=0) for part in wanted.shares},
-            sample=[_sample(summaries, read, wanted)],
-        )
+            for part, lost in _rewrite(summary, rows, run, output, wanted):
+                total.counts[part] -= count_labels(lost[:, 0], wanted)
+                total.moments += -Moments.of(lost)
+        # The sample that one instance would have drawn, in another order.
+        sample = np.concatenate([rows[in_sample(rows, total.read, wanted)].words for rows in total.sample])
+        total.sample = [Records(sample[np.unique(Records(sample).hashes, return_index=True)[1]])]
         total.finish(output, wanted)
 
 
@@ -102,8 +97,10 @@ def _ranges(indexes: list[Records], settings: JobSettings) -> Iterator[tuple[sli
     return zip(*(map(slice, end[:-1], end[1:]) for end in ends), strict=True)
 
 
-def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings) -> None:
-    """Write an instance's files without some of its rows, and subtract these from its summary."""
+def _rewrite(
+    summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings
+) -> Iterator[tuple[str, Floats]]:
+    """Write an instance's files without some of its rows; yield the part, labels and features of these."""
     index = read_index(run / "shards" / f"{summary.host}.index")
     start = 0
     for part, number, count in summary.shards:
@@ -116,10 +113,8 @@ def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings:
             for file, texts in zip(paths(output, *named), lines, strict=True):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(b"".join(text for text, kept in zip(texts, keep, strict=True) if kept))
-            labels = index.labels[within]
             features = _features(part, [lines[0][row] for row in within - start], len(settings.features))
-            summary.counts[part] -= count_labels(labels, settings)
-            summary.moments += -Moments.of(np.column_stack([labels, features]))
+            yield part, np.column_stack([index.labels[within], features])
         start += count
 
 
@@ -132,10 +127,3 @@ def _features(part: str, lines: list[bytes], width: int) -> Floats:
         return recordio.features_of(b"".join(lines), width)
     rows = [json.loads(line)["features"] if part == "holdout" else json.loads(b"[%b]" % line)[1:] for line in lines]
     return np.array(rows, np.float64)
-
-
-def _sample(summaries: list[Summary], read: int, settings: JobSettings) -> Records:
-    """Return the sample that one instance would have drawn, in another order."""
-    drawn = [records[in_sample(records, read, settings)].words for each in summaries for records in each.sample]
-    rows = Records(np.concatenate(drawn))
-    return rows[np.unique(rows.hashes, return_index=True)[1]]

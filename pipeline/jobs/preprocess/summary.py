@@ -30,10 +30,10 @@ class Summary:
     shards: list[tuple[str, int, int]] = field(default_factory=list)
     """Part, number and rows of each file of a part, in the order of the rows' keys."""
 
-    @property
-    def kept(self) -> int:
-        """Rows that are in a part."""
-        return sum(int(count.sum()) for count in self.counts.values())
+    def __add__(self, other: "Summary") -> "Summary":
+        """Return that of both instances' rows."""
+        sums = {name: value + getattr(other, name) for name, value in vars(self).items() if name != "counts"}
+        return Summary(**sums, counts={part: count + other.counts[part] for part, count in self.counts.items()})
 
     def save(self, folder: Path) -> None:
         """Write it to HOST.json and HOST.sample.npy."""
@@ -60,9 +60,9 @@ class Summary:
         Raises DataFileError: there are too few rows in a class or a part.
         """
         read = f"{self.read} rows in {len(self.files)} file(s)"
-        check_enough(self.counts, f"{read}, first {self.files[0]}", settings)
+        check_enough(self.counts, f"{read}, first {min(self.files)}", settings)
         sizes = {part: int(count.sum()) for part, count in self.counts.items()}
-        dropped = self.read - self.refused - self.kept
+        dropped = self.read - self.refused - sum(sizes.values())
         rows = {"read": self.read, "refused": self.refused, "duplicates_dropped": dropped, **sizes}
         labels = np.sum(list(self.counts.values()), axis=0)
         sample = Records(np.concatenate([records.words for records in self.sample]))

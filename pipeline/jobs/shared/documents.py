@@ -2,7 +2,6 @@
 
 from typing import Literal, TypedDict
 
-Verdict = Literal["none", "drift", "not enough data"]
 ConfusionMatrix = dict[str, dict[str, int]]  # {actual class: {predicted class: rows}}
 Metrics = dict[str, dict[str, float] | ConfusionMatrix | dict[str, list[float]]]
 """Metrics have `value` and `standard_deviation`; curves their coordinates by the model-quality schema's keys."""
@@ -109,7 +108,7 @@ class DriftReport(TypedDict, total=False):
     rows: int
     requests: int
     unreadable: int
-    verdict: Verdict
+    verdict: Literal["none", "drift", "not enough data"]
     breaches: list[str]
     features: dict[str, Drift]
     predictions: Drift

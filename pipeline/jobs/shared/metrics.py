@@ -64,9 +64,7 @@ def measure_of(predictor_type: str, labels: Numbers, predictions: Predictions, g
 
 def _summed(values: NDArray[Any], groups: Groups) -> Floats:
     """Return each group's sum; without groups, the values."""
-    if groups is None:
-        return values.astype(np.float64)
-    return np.bincount(groups, values).astype(np.float64, copy=False)
+    return (values if groups is None else np.bincount(groups, values)).astype(np.float64, copy=False)
 
 
 def _binary(labels: Numbers, predictions: Predictions, groups: Groups, size: Floats) -> Measure:

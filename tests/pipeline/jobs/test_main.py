@@ -125,7 +125,7 @@ def test_the_metric_names_need_the_standard_library_alone():
 
 HELD_AFTER = """
 import sys
-from pipeline.jobs.shared.malloc_settings import map_large_arrays
+from pipeline.jobs.__main__ import map_large_arrays
 
 def held():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) >> 10
