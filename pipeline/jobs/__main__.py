@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import sys
 from collections.abc import Callable
+from inspect import getdoc, signature
 from pathlib import Path
 
 from .drift.job import drift
@@ -50,26 +51,12 @@ def map_large_arrays() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jobs", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--settings", type=Path, required=True, help="settings JSON, or a directory holding it alone")
-    shared.add_argument("--output", type=Path, required=True, help="directory to write to")
-    shared.add_argument("--message", type=Path, help="file for the one-line message on failure")
-    command = commands.add_parser("preprocess", parents=[shared], help="check and split the data")
-    command.add_argument("--input", dest="source", type=Path, required=True, help="directory with CSV or Parquet files")
-    command.add_argument("--resources", type=Path, help="resourceconfig.json, when this is one of several instances")
-    command = commands.add_parser("merge", parents=[shared], help="merge the results of several instances")
-    command.add_argument("--run", type=Path, required=True, help="directory with the output of preprocess on each")
-    command = commands.add_parser("evaluate", parents=[shared], help="measure predictions against labels")
-    command.add_argument("--predictions", type=Path, required=True, help="directory with challenger/ and champion/")
-    command.add_argument("--labels", type=Path, required=True, help="directory with labels .jsonl files")
-    command = commands.add_parser("drift", parents=[shared], help="compare captured requests with the baseline")
-    for name, content in (
-        ("data-capture", "the endpoint's data capture"),
-        ("window", "window.json and ground_truth.csv"),
-        ("baseline", "baseline.json of the live model's run"),
-        ("evaluation", "profile.json of the live model's run"),
-    ):
-        command.add_argument(f"--{name}", type=Path, required=True, help=f"directory with {content}")
+    for name, job in COMMANDS.items():
+        command = commands.add_parser(name, description=getdoc(job), formatter_class=argparse.RawTextHelpFormatter)
+        command.add_argument("--message", type=Path, help="file for the one-line message on failure")
+        for argument in signature(job).parameters.values():
+            flag, required = argument.name.strip("_").replace("_", "-"), argument.default is argument.empty
+            command.add_argument(f"--{flag}", dest=argument.name, type=Path, required=required)
     return parser
 
 

@@ -40,10 +40,8 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> N
     answers, estimates = estimated(predictions / "challenger")
     for name in (*wanted.gate.minimum, *wanted.gate.maximum):
         if name not in estimates:
-            raise PredictionsError(
-                f"the gate asks for {name}, which these scores do not give (does the loss yield probabilities?):"
-                " change the gate or training.hyperparameters.loss"
-            )
+            fault = f"the gate asks for {name}, which these scores do not give (does the loss yield probabilities?)"
+            raise PredictionsError(f"{fault}: change the gate or training.hyperparameters.loss")
     section: Metrics = {
         name: {"value": of.value, "standard_deviation": of.standard_deviation} for name, of in estimates.items()
     }
@@ -69,15 +67,11 @@ def _check_pairs(source: Path, answered: RowsByFile, labelled: RowsByFile) -> No
     """Files go together by the order of their names (holdout-00007.jsonl.out, labels-00007.jsonl), rows by line."""
     shards = [{re.sub(SHARD, r"\1", name): name for name in files} for files in (answered, labelled)]
     alone = [ours[shard] for ours, theirs in (shards, shards[::-1]) for shard in sorted(ours) if shard not in theirs]
-    mismatch = (
-        f"{source}: {sum(answered.values())} predictions for {sum(labelled.values())} labels:"
-        " both must come from the same hold-out, one line each, but"
-    )
+    sizes = f"{sum(answered.values())} predictions for {sum(labelled.values())} labels"
+    mismatch = f"{source}: {sizes}: both must come from the same hold-out, one line each, but"
     if len(answered) != len(labelled) or (len(labelled) > 1 and alone):
-        raise PredictionsError(
-            f"{mismatch} there are {len(answered)} files of predictions and {len(labelled)} of labels"
-            + (f": nothing goes with {alone[0]}" if alone else "")
-        )
+        files = f"there are {len(answered)} files of predictions and {len(labelled)} of labels"
+        raise PredictionsError(f"{mismatch} {files}" + (f": nothing goes with {alone[0]}" if alone else ""))
     for (name, count), (label_name, label_count) in zip(answered.items(), labelled.items(), strict=True):
         if count != label_count:
             longer, shorter = (name, label_name) if count > label_count else (label_name, name)

@@ -82,11 +82,11 @@ def decide(gate: GateSettings, estimates: dict[str, Estimate], compared: Compari
     """
     broken = gate.breaches({name: estimate.value for name, estimate in estimates.items()})
     if compared is not None and compared["interval"][0] < -gate.margin:
-        broken.append(
-            f"{compared['metric']} {compared['challenger']:.4g} may be worse than the champion's"
-            f" {compared['champion']:.4g} by more than {gate.margin:g}: the difference lies between"
-            f" {compared['interval'][0]:.4g} and {compared['interval'][1]:.4g} at {gate.confidence:g}"
+        new, old, (low, high) = compared["challenger"], compared["champion"], compared["interval"]
+        worse = (
+            f"{compared['metric']} {new:.4g} may be worse than the champion's {old:.4g} by more than {gate.margin:g}"
         )
+        broken.append(f"{worse}: the difference lies between {low:.4g} and {high:.4g} at {gate.confidence:g}")
     if broken:
         return {"accepted": False, "reason": "; ".join(broken)}
     against = f" and is not worse than the champion by {compared['metric']}" if compared else "; there is no champion"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -38,18 +37,20 @@ def read_csv(file: Path, name: str, size: int, settings: JobSettings, known: set
 
     Raises DataFileError: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
     """
-    rest = blocks(file, name, size)
-    if (first := next(rest, None)) is None:
+    table: CsvTable | None = None
+    for block in blocks(file, name, size):
+        rows = block
+        if table is None:
+            line, record = next(iter(block.records()), (1, b""))
+            header = values_of(record, name, line)
+            check_header(header, place(name, line), settings)
+            table = CsvTable(name, header, settings, known)
+            text = block.text[block.text.index(record) + len(record) :].lstrip(b"\r\n")
+            rows = Block(text, 1 + line_ends(block.text.removesuffix(text)))
+        if rows.text.strip(b"\r\n"):
+            yield partial(table.read, rows)
+    if table is None:
         raise DataFileError(f"{name}: the file is empty: it needs a header and rows")
-    line, record = next(iter(first.records()), (1, b""))
-    header = values_of(record, name, line)
-    check_header(header, place(name, line), settings)
-    table = CsvTable(name, header, settings, known)
-    rows = first.text[first.text.index(record) + len(record) :].lstrip(b"\r\n")
-    above = first.text[: len(first.text) - len(rows)]
-    for block in chain([Block(rows, 1 + line_ends(above))], rest):
-        if block.text.strip(b"\r\n"):
-            yield partial(table.read, block)
 
 
 @dataclass(frozen=True)
@@ -158,14 +159,9 @@ class CsvTable:
         types = {column: pa.float64() if column in numeric else pa.string() for column in self.settings.columns}
         table = pa_csv.read_csv(
             pa.BufferReader(text),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=self.header),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=types,
-                include_columns=list(types),
-                null_values=[] if as_text else list(self.known),
-                strings_can_be_null=False,
-            ),
+            pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=self.header),
+            pa_csv.ParseOptions(newlines_in_values=True),
+            pa_csv.ConvertOptions(column_types=types, null_values=[] if as_text else list(self.known)),
         )
         return table.combine_chunks().to_batches()[0]
 

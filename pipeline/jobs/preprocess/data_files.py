@@ -1,19 +1,25 @@
 """Every file of the data, whatever its format: valid rows out, bad ones to the quarantine with their reasons."""
 
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ..shared.errors import DataFileError
 from ..shared.settings import BadRowLimit, JobSettings
 from .csv_reader import read_csv
-from .parallel_map import parallel_map
 from .parquet_reader import read_parquet
 from .records import LINE_BITS, Records
 from .validation import BadRow, Rows
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 NO_FILE = f"no file whose name ends in {', '.join(SUFFIXES)}: upload one under the data prefix"
 BLOCKS_IN_MEMORY = 128
@@ -92,3 +98,25 @@ class DataFiles:
             read_file = read_parquet if file.suffix.lower() == ".parquet" else read_text
             for read in read_file(file, name, size, self.settings):
                 yield number, read
+
+
+def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield what `map` would, in order, errors included, from threads: pyarrow and numpy release Python's lock.
+
+    At most WORKERS + 1 items are under way, so memory is bounded.
+    """
+    with ThreadPoolExecutor(WORKERS) as pool:
+        waiting: deque[Future[Result]] = deque()
+        rest = iter(items)
+        ended: Exception | None = None
+        while ended is None:
+            try:
+                waiting.append(pool.submit(work, next(rest)))
+            except Exception as error:
+                ended = error
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+        if not isinstance(ended, StopIteration):
+            raise ended

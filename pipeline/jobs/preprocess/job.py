@@ -10,25 +10,22 @@ import numpy as np
 
 from ..shared.errors import DataFileError
 from ..shared.settings import JobSettings, read_settings
-from .atomic_output import atomic_output
 from .baseline import Moments, in_sample
-from .data_files import NO_FILE, DataFiles, Quarantine, check_limit
+from .data_files import NO_FILE, DataFiles, Quarantine, check_limit, parallel_map
 from .external_sort import SORT_IN_MEMORY, ExternalSort
-from .parallel_map import parallel_map
 from .records import Records, place_of
-from .split import SplitWriter, distinct, split, texts_of
+from .split import SplitWriter, atomic_output, distinct, split, texts_of
 from .summary import Summary, count_labels, label_conflict, write_index
 
 ROWS_AT_A_TIME = 8192
 Block = tuple[str, Records]  # a part, and some of its rows
 
 
-def preprocess(settings: Path, source: Path, output: Path, resources: Path | None = None) -> None:
-    """Check every .csv, .csv.gz and .parquet file under `source`, and write the parts and the baseline to `output`.
+def preprocess(settings: Path, input_: Path, output: Path, resources: Path | None = None) -> None:
+    """Check every .csv, .csv.gz and .parquet file under `input_`, and write the parts and the baseline to `output`.
 
     Two passes: the first reads and checks all rows, the second takes them in the order of their keys
-    (external_sort.py), so memory does not grow with the data. Bad rows within the limit go to
-    quarantine/quarantine.jsonl.
+    (external_sort.py), so memory does not grow with the data. The quarantine's file has bad rows within the limit.
 
     With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
     merge.py makes the checks that need every row, and shards/ holds what it needs for them.
@@ -37,7 +34,7 @@ def preprocess(settings: Path, source: Path, output: Path, resources: Path | Non
     """
     wanted = read_settings(settings)
     with atomic_output(output):
-        files = DataFiles(source, wanted)
+        files = DataFiles(input_, wanted)
         if resources is not None:
             host = json.loads(resources.read_text(encoding="utf-8"))["current_host"]
             summary = write_parts(files, output, host)
@@ -47,7 +44,7 @@ def preprocess(settings: Path, source: Path, output: Path, resources: Path | Non
         elif files.files:
             write_parts(files, output, "").finish(output, wanted)
         else:
-            raise DataFileError(f"{source}: {NO_FILE}")
+            raise DataFileError(f"{input_}: {NO_FILE}")
 
 
 def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
@@ -64,22 +61,16 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
             rows_by_key.add(records)
         if not host:
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
-        summary = Summary(
-            host=host,
-            files=files.names,
-            read=sum(files.rows),
-            refused=quarantine.count,
-            faults=quarantine.first,
-            moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
-            counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
-        )
+        moments = Moments.of(np.empty((0, 1 + len(settings.features))))
+        counts = {part: count_labels(np.empty(0), settings) for part in settings.shares}
+        summary = Summary(host, files.names, sum(files.rows), quarantine.count, quarantine.first, moments, counts)
         if host:
             write_index(output / "shards" / f"{host}.index", Records(np.empty((0, 3))), "wb")
         with closing(SplitWriter(output, host, settings.content_type)) as writer:
             blocks = _blocks(rows_by_key, summary, output, settings)
-            for part, rows, texts, moments in parallel_map(partial(_written, settings), blocks):
+            for part, rows, texts, of_rows in parallel_map(partial(_written, settings), blocks):
                 writer.write(part, texts, rows)
-                summary.moments += moments
+                summary.moments += of_rows
         summary.shards = writer.shards
     return summary
 

@@ -17,13 +17,14 @@ from ..shared.arrow import Floats
 from ..shared.errors import DataFileError
 from ..shared.settings import JobSettings, read_settings
 from . import recordio
-from .atomic_output import atomic_output
 from .baseline import Moments, in_sample
 from .data_files import NO_FILE, check_limit
 from .external_sort import SORT_IN_MEMORY
 from .records import Numbers, Records, place_of, repeated
-from .split import paths
+from .split import atomic_output, paths
 from .summary import Summary, count_labels, label_conflict, read_index
+
+Lost = tuple[str, Floats]  # a part, and label and features of some of its rows
 
 
 def merge(settings: Path, run: Path, output: Path) -> None:
@@ -76,7 +77,7 @@ def _dropped(summaries: list[Summary], shards: Path, settings: JobSettings) -> l
         if len(differ):
             conflicts += len(differ)
             twins = [(summaries[hosts[n]].files, rows.places[n], rows.labels[n]) for n in (differ[0], differ[0] + 1)]
-            pair = pair or sorted((place_of(files, int(place)), label) for files, place, label in twins)
+            pair = pair or sorted((place_of(names, int(place)), label) for names, place, label in twins)
         starts = np.flatnonzero(np.append(True, ~same_row)[: len(rows)])
         copies = np.diff(starts, append=len(rows))
         # The key decides which of the equal rows stays: each instance's files keep their share.
@@ -97,9 +98,7 @@ def _ranges(indexes: list[Records], settings: JobSettings) -> Iterator[tuple[sli
     return zip(*(map(slice, end[:-1], end[1:]) for end in ends), strict=True)
 
 
-def _rewrite(
-    summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings
-) -> Iterator[tuple[str, Floats]]:
+def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings) -> Iterator[Lost]:
     """Write an instance's files without some of its rows; yield the part, labels and features of these."""
     index = read_index(run / "shards" / f"{summary.host}.index")
     start = 0

@@ -1,7 +1,9 @@
 """Train, validation and hold-out: a hash of a row's features decides its part, which it keeps over retrains."""
 
+import errno
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,7 +13,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from ..shared.arrow import to_arrow
-from ..shared.errors import DataFileError
+from ..shared.errors import DataFileError, JobError
 from ..shared.settings import JobSettings
 from . import recordio
 from .records import Records
@@ -51,26 +53,38 @@ def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: Jo
     Raises DataFileError: a class has fewer rows than the settings require, or a part lacks rows.
     """
     names = settings.classes or (settings.target,)
-    for name, count in zip(names, sum(counts.values()).tolist(), strict=True):  # type: ignore[union-attr]
-        if count < settings.minimum_rows_per_class:
-            raise DataFileError(
-                f'{source}: {count} different rows for "{name}", at least {settings.minimum_rows_per_class} are wanted:'
-                " add rows, or lower data.minimum_rows_per_class"
-            )
+    least = settings.minimum_rows_per_class
+    for name, count in zip(names, np.sum(list(counts.values()), axis=0).tolist(), strict=True):
+        if count < least:
+            advice = f"at least {least} are wanted: add rows, or lower data.minimum_rows_per_class"
+            raise DataFileError(f'{source}: {count} different rows for "{name}", {advice}')
     # A class without rows in a part makes every later metric meaningless; R2 needs two values.
     least = 1 if settings.classes else 2
     for part, of_part in counts.items():
         for name, count in zip(names, of_part.tolist(), strict=True):
             if count < least:
-                raise DataFileError(
-                    f'{part} has {count} rows for "{name}", at least {least} are wanted: add rows, enlarge'
-                    f" data.split.{part} or change data.split.salt"
-                )
-    if counts["train"].sum() < settings.mini_batch_size:
-        raise DataFileError(
-            f"train has {counts['train'].sum()} rows, less than one mini-batch of {settings.mini_batch_size}:"
-            " add rows, or make training.hyperparameters.mini_batch_size smaller"
-        )
+                advice = f"add rows, enlarge data.split.{part} or change data.split.salt"
+                raise DataFileError(f'{part} has {count} rows for "{name}", at least {least} are wanted: {advice}')
+    if (rows := counts["train"].sum()) < settings.mini_batch_size:
+        advice = "add rows, or make training.hyperparameters.mini_batch_size smaller"
+        raise DataFileError(f"train has {rows} rows, less than one mini-batch of {settings.mini_batch_size}: {advice}")
+
+
+@contextmanager
+def atomic_output(output: Path) -> Iterator[None]:
+    """Remove partial output under `output` on failure. Raises JobError: the disk is full."""
+    before = {output, *output.rglob("*")} if output.exists() else set()
+    try:
+        yield
+    except BaseException as error:
+        for path in sorted({output, *output.rglob("*")} - before, reverse=True):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise JobError(f"{output}: the disk is full: raise processing.volume_gb") from error
+        raise
 
 
 class SplitWriter:

@@ -103,9 +103,15 @@ def check_numbers(column: pa.Array) -> tuple[Floats, Mask]:
 
 
 def check_texts(column: pa.Array) -> tuple[Floats, Mask]:
-    """Return a column of text as numbers, and which of them are in doubt."""
-    wrong = pc.invert(pc.match_substring_regex(column, f"^{FORM}$"))
-    values = to_numpy(pc.cast(pc.if_else(wrong, "0", column), pa.float64()))
+    """Return a column of text as numbers, and which of them are in doubt: by their characters, else by their form."""
+    characters = pc.binary_length(pc.ascii_trim(column, "0123456789.eE+-"))
+    wrong = pc.or_(pc.greater(characters, 0), pc.equal(pc.binary_length(column), 0))
+    try:
+        numbers = pc.cast(pc.if_else(wrong, "0", column), pa.float64())
+    except pa.ArrowInvalid:
+        wrong = pc.invert(pc.match_substring_regex(column, f"^{FORM}$"))
+        numbers = pc.cast(pc.if_else(wrong, "0", column), pa.float64())
+    values = to_numpy(numbers)
     return values, to_numpy(pc.cast(wrong, pa.int8())).astype(bool) | ~(np.abs(values) <= LARGEST)
 
 

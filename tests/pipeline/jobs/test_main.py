@@ -1,5 +1,4 @@
 import ast
-import json
 import subprocess
 import sys
 import zipapp
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdk.jobs import write_jobs
+from pipeline.jobs.__main__ import main
 
 ROOT = Path(__file__).parents[3]
 
@@ -100,20 +100,17 @@ def test_settings_that_the_pipeline_did_not_write_are_refused(arguments, setting
     assert (done.returncode, done.stderr[: len(message)]) == (1, message)
 
 
-def test_evaluate_runs_from_the_command_line(settings_file, tmp_path):
-    rows = [(0.1, 0), (0.9, 1), (0.4, 0), (0.8, 1)]
-    for name in ("challenger", "champion"):
-        (tmp_path / "in" / name).mkdir(parents=True)
-        answers = [json.dumps({"score": score, "predicted_label": label}) for score, label in rows]
-        (tmp_path / "in" / name / "x.out").write_text("\n".join(answers))
-    (tmp_path / "in/x.jsonl").write_text("".join(json.dumps({"row": "", "label": c}) + "\n" for _, c in rows))
-    inputs = ["--predictions", tmp_path / "in", "--labels", tmp_path / "in"]
-    done = jobs("evaluate", "--settings", settings_file, *inputs, "--output", tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("4 rows: auc 1.0000, accuracy 1.0000")
-    document = json.loads((tmp_path / "out/evaluation.json").read_text())
-    assert document["binary_classification_metrics"]["accuracy"]["value"] == 1
-    assert document["comparison"]["difference"] == 0
+def test_every_command_takes_the_arguments_of_the_state_machines(tmp_path, capsys):
+    """The commands' own errors, of settings that do not exist, show that the arguments are right."""
+    inputs = {
+        "merge": ["run"],
+        "evaluate": ["predictions", "labels"],
+        "drift": ["data-capture", "window", "baseline", "evaluation"],
+    }
+    for command, names in inputs.items():
+        flags = [text for name in ("settings", "output", *names) for text in (f"--{name}", str(tmp_path / name))]
+        assert main([command, *flags]) == 1
+        assert capsys.readouterr().err.startswith(f"{tmp_path / 'settings'}: not the pipeline's settings (FileNotFound")
 
 
 def test_the_metric_names_need_the_standard_library_alone():
