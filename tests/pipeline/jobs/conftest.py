@@ -62,6 +62,13 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def shop(folder: Path, table: list[str]) -> Path:
+    """The folder with the table in shop.csv."""
+    (folder / "shop.csv").write_text("\n".join(table))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def table() -> list[str]:
     """Lines of a CSV with 60 rows, no two alike, both labels in every part."""

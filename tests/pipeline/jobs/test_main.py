@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cdk.jobs import write_jobs
-from pipeline.jobs.__main__ import main
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,9 +17,8 @@ def jobs(*arguments, python=("-m", "pipeline.jobs")):
 
 
 @pytest.fixture
-def arguments(settings_file, folder, table, tmp_path):
-    (folder / "shop.csv").write_text("\n".join(table))
-    return ["preprocess", "--settings", settings_file, "--input", folder, "--output", tmp_path / "out"]
+def arguments(settings_file, shop, tmp_path):
+    return ["preprocess", "--settings", settings_file, "--input", shop, "--output", tmp_path / "out"]
 
 
 ABORTS_AT_EXIT = """
@@ -100,7 +98,7 @@ def test_settings_that_the_pipeline_did_not_write_are_refused(arguments, setting
     assert (done.returncode, done.stderr[: len(message)]) == (1, message)
 
 
-def test_every_command_takes_the_arguments_of_the_state_machines(tmp_path, capsys):
+def test_every_command_takes_the_arguments_of_the_state_machines(tmp_path):
     """The commands' own errors, of settings that do not exist, show that the arguments are right."""
     inputs = {
         "merge": ["run"],
@@ -109,8 +107,8 @@ def test_every_command_takes_the_arguments_of_the_state_machines(tmp_path, capsy
     }
     for command, names in inputs.items():
         flags = [text for name in ("settings", "output", *names) for text in (f"--{name}", str(tmp_path / name))]
-        assert main([command, *flags]) == 1
-        assert capsys.readouterr().err.startswith(f"{tmp_path / 'settings'}: not the pipeline's settings (FileNotFound")
+        done, message = jobs(command, *flags), f"{tmp_path / 'settings'}: not the pipeline's settings (FileNotFound"
+        assert (done.returncode, done.stderr[: len(message)]) == (1, message)
 
 
 def test_the_metric_names_need_the_standard_library_alone():

@@ -69,39 +69,33 @@ def test_the_parts_hold_every_row_once_and_the_baseline_counts_them(settings_fil
     }
 
 
-def test_labels_stand_line_by_line_beside_the_holdout_under_the_rows_hash(
-    settings_file, settings, folder, table, tmp_path
-):
-    (folder / "shop.csv").write_text("\n".join(table))
-    files = run(settings_file, folder, tmp_path / "out")
+def test_labels_stand_line_by_line_beside_the_holdout_under_the_rows_hash(settings_file, settings, shop, tmp_path):
+    files = run(settings_file, shop, tmp_path / "out")
     features = [json.loads(line)["features"] for line in whole(files, "holdout").splitlines()]
     labels = [json.loads(line) for line in whole(files, "labels").splitlines()]
     keys = row_keys(list(np.array(features).T), settings.salt)
     assert [label["row"] for label in labels] == [f"{key:016x}" for key in keys]
 
 
-def test_the_order_of_rows_files_and_columns_changes_nothing(settings_file, folder, table, tmp_path):
-    (folder / "shop.csv").write_text("\n".join(table))
-    once = run(settings_file, folder, tmp_path / "once")
-    (folder / "shop.csv").unlink()
+def test_the_order_of_rows_files_and_columns_changes_nothing(settings_file, shop, table, tmp_path):
+    once = run(settings_file, shop, tmp_path / "once")
+    (shop / "shop.csv").unlink()
     header, *rows = [",".join(reversed(line.split(","))) for line in table]
-    (folder / "z.csv").write_text("\n".join([header, *rows[40:]]))
-    (folder / "a.csv").write_text("\r\n".join([header, *reversed(rows[:40])]))
-    assert run(settings_file, folder, tmp_path / "again") == once
+    (shop / "z.csv").write_text("\n".join([header, *rows[40:]]))
+    (shop / "a.csv").write_text("\r\n".join([header, *reversed(rows[:40])]))
+    assert run(settings_file, shop, tmp_path / "again") == once
 
 
-def test_rows_stay_in_their_part_when_more_rows_come(settings_file, folder, table, tmp_path):
-    (folder / "shop.csv").write_text("\n".join(table))
-    before = contents(run(settings_file, folder, tmp_path / "before"))
-    (folder / "more.csv").write_text("\n".join([table[0], *(f"d{n},{n}.125,{n},no" for n in range(40))]))
-    after = contents(run(settings_file, folder, tmp_path / "after"))
+def test_rows_stay_in_their_part_when_more_rows_come(settings_file, shop, table, tmp_path):
+    before = contents(run(settings_file, shop, tmp_path / "before"))
+    (shop / "more.csv").write_text("\n".join([table[0], *(f"d{n},{n}.125,{n},no" for n in range(40))]))
+    after = contents(run(settings_file, shop, tmp_path / "after"))
     assert set(before) < set(after)
     assert len(after) == 100
 
 
-def test_another_salt_gives_another_split(settings, folder, table):
-    (folder / "shop.csv").write_text("\n".join(table))
-    rows, _ = read_rows(folder, settings)
+def test_another_salt_gives_another_split(settings, shop):
+    rows, _ = read_rows(shop, settings)
     assert (row_keys(list(rows.features.T), "1") != row_keys(list(rows.features.T), "2")).all()
 
 

@@ -147,12 +147,11 @@ def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
 
 @pytest.mark.parametrize("memory", [512, TINY])
 @pytest.mark.parametrize("limit", [{"count": 6, "share": 0}, {"count": 0, "share": 0.1}])
-def test_wrong_rows_within_the_limit_are_kept_aside_and_the_others_are_used(folder, table, tmp_path, memory, limit):
-    (folder / "shop.csv").write_text("\n".join(table))
-    preprocess(write_settings(tmp_path), folder, tmp_path / "right")
+def test_wrong_rows_within_the_limit_are_kept_aside_and_the_others_are_used(shop, table, tmp_path, memory, limit):
+    preprocess(write_settings(tmp_path), shop, tmp_path / "right")
     lines, wrong = with_wrong_rows(table)
-    (folder / "shop.csv").write_text("\n".join(lines))
-    preprocess(write_settings(tmp_path, memory, bad_rows=limit), folder, tmp_path / "out")
+    (shop / "shop.csv").write_text("\n".join(lines))
+    preprocess(write_settings(tmp_path, memory, bad_rows=limit), shop, tmp_path / "out")
     assert parts(tmp_path / "out") == parts(tmp_path / "right")
     assert baseline(tmp_path / "out")["rows"] == {**baseline(tmp_path / "right")["rows"], "read": 66, "refused": 6}
     kept = [json.loads(line) for line in (tmp_path / "out/quarantine/quarantine.jsonl").read_text().splitlines()]
@@ -184,21 +183,20 @@ def columns(table: list[str]) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("kind", ["gzip", "members", "parquet", "dictionary"])
-def test_other_formats_of_the_same_rows_give_the_same_result(folder, table, tmp_path, kind):
-    (folder / "shop.csv").write_text("\n".join(table))
-    preprocess(write_settings(tmp_path), folder, tmp_path / "csv")
-    text = (folder / "shop.csv").read_bytes()
-    (folder / "shop.csv").unlink()
+def test_other_formats_of_the_same_rows_give_the_same_result(shop, tmp_path, kind):
+    preprocess(write_settings(tmp_path), shop, tmp_path / "csv")
+    text = (shop / "shop.csv").read_bytes()
+    (shop / "shop.csv").unlink()
     if kind == "gzip":
-        (folder / "shop.csv.gz").write_bytes(gzip.compress(text))
+        (shop / "shop.csv.gz").write_bytes(gzip.compress(text))
     elif kind == "members":
-        (folder / "shop.csv.gz").write_bytes(gzip.compress(text[:500]) + gzip.compress(text[500:]))
+        (shop / "shop.csv.gz").write_bytes(gzip.compress(text[:500]) + gzip.compress(text[500:]))
     else:
         rows = pa_csv.read_csv(pa.BufferReader(text))
         if kind == "dictionary":
             rows = rows.set_column(3, "bought", rows["bought"].dictionary_encode())
-        pq.write_table(rows, folder / "shop.parquet", row_group_size=7)
-    preprocess(write_settings(tmp_path, TINY), folder, tmp_path / "other")
+        pq.write_table(rows, shop / "shop.parquet", row_group_size=7)
+    preprocess(write_settings(tmp_path, TINY), shop, tmp_path / "other")
     assert parts(tmp_path / "other") == parts(tmp_path / "csv")
 
 
@@ -227,10 +225,9 @@ def test_a_file_that_is_not_what_its_name_says_is_named(folder, tmp_path, name, 
         preprocess(write_settings(tmp_path), folder, tmp_path / "out")
 
 
-def test_a_full_disk_is_reported_and_leaves_no_part_behind(folder, table, tmp_path):
-    (folder / "shop.csv").write_text("\n".join(table))
+def test_a_full_disk_is_reported_and_leaves_no_part_behind(shop, tmp_path):
     (tmp_path / "out/validation").mkdir(parents=True)
     (tmp_path / "out/validation/validation-00000.csv").symlink_to("/dev/full")
     with pytest.raises(JobError, match=r"the disk is full: raise processing\.volume_gb"):
-        preprocess(write_settings(tmp_path), folder, tmp_path / "out")
+        preprocess(write_settings(tmp_path), shop, tmp_path / "out")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
