@@ -1,6 +1,5 @@
 """Drift as the job measures it: what is simulated here is seeded, so the figures are the same each time."""
 
-import csv
 import dataclasses
 import json
 import math
@@ -9,108 +8,93 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import load
 from pipeline.jobs.drift.data_capture import CapturedRows, read_data_capture, row_key
 from pipeline.jobs.drift.job import compare, count, drift, summary
 from pipeline.jobs.drift.psi import histogram, ks, ks_limit, psi, psi_limit
 from pipeline.jobs.shared.distributions import distribution
 
-ROOT = Path(__file__).parents[3]
+WDBC = Path(__file__).parents[3] / "examples/breast_cancer/wdbc.csv"
 WINDOWS = 100
 
 
 @pytest.fixture(scope="module")
 def wdbc():
-    """(names, rows) of the breast cancer data."""
-    names = load(ROOT / "pipeline.toml").data.features
-    with (ROOT / "examples/breast_cancer/wdbc.csv").open() as lines:
-        return names, np.array([[float(line[name]) for name in names] for line in csv.DictReader(lines)])
+    return np.loadtxt(WDBC, delimiter=",", skiprows=1, usecols=range(2, 32))
 
 
-def captured(features, scores=None):
-    rows = len(features)
-    none = np.full(rows, math.nan)
-    keys, times = np.full(rows, b""), np.full(rows, "2026")
-    return CapturedRows(features, none if scores is None else scores, none, keys, times, rows, 0)
+@pytest.fixture
+def judged(settings):
+    """The comparison of a window that comes in two batches with a baseline of the data `known`."""
 
+    def judge(known, window):
+        names = [f"f{number}" for number in range(known.shape[1])]
+        reference = {"features": dict(zip(names, map(distribution, known.T), strict=True))}
+        wanted = dataclasses.replace(settings, features=names)
+        batches = []
+        for rows in np.array_split(window, 2):
+            none, keys, times = np.full(len(rows), math.nan), np.full(len(rows), b""), np.full(len(rows), "2026")
+            batch = CapturedRows(rows, none, none, keys, times, len(rows), 0)
+            batches.append(count(batch, "2026", reference, {}, wanted))
+        return compare(batches[0] + batches[1], reference, {}, wanted)
 
-def judged(rows, reference, wanted):
-    """The comparison of a window that comes in two batches."""
-    one, two = (count(captured(half), "2026", reference, {}, wanted) for half in np.array_split(rows, 2))
-    return compare(one + two, reference, {}, wanted)
-
-
-@pytest.fixture(scope="module")
-def verdict_on(wdbc, settings):
-    """The verdict on a window of rows, against a baseline of the data."""
-    names, data = wdbc
-    reference = {"features": dict(zip(names, map(distribution, data.T), strict=True))}
-    wanted = dataclasses.replace(settings, features=names)
-    return lambda rows: judged(rows, reference, wanted)
+    return judge
 
 
 @pytest.mark.full
-def test_a_hundred_windows_of_the_training_distribution_raise_one_false_alarm_at_most(wdbc, verdict_on):
-    data, generator = wdbc[1], np.random.default_rng(1)
-    alarms = sum(verdict_on(data[generator.integers(0, len(data), 1000)])["verdict"] == "drift" for _ in range(WINDOWS))
+def test_a_hundred_windows_of_the_training_distribution_raise_one_false_alarm_at_most(wdbc, judged):
+    generator = np.random.default_rng(1)
+    windows = (wdbc[generator.integers(0, len(wdbc), 1000)] for _ in range(WINDOWS))
+    alarms = sum(judged(wdbc, window)["verdict"] == "drift" for window in windows)
     print(f"false alarms in {WINDOWS} windows of 1000 requests: {alarms}")
     assert alarms <= 1
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("half", [0.5, -0.5])
-def test_a_shift_of_half_a_standard_deviation_in_one_feature_is_caught_in_the_first_window(wdbc, verdict_on, half):
-    names, data = wdbc
+def test_a_shift_of_half_a_standard_deviation_in_one_feature_is_caught_in_the_first_window(wdbc, judged, half):
     generator, caught = np.random.default_rng(2), 0
     for number in range(WINDOWS):
-        rows, feature = data[generator.integers(0, len(data), 1000)].copy(), number % len(names)
-        rows[:, feature] += half * data[:, feature].std(ddof=1)
-        found = verdict_on(rows)
-        caught += found["verdict"] == "drift" and any(names[feature] in breach for breach in found["breaches"])
+        rows, feature = wdbc[generator.integers(0, len(wdbc), 1000)], number % wdbc.shape[1]
+        rows[:, feature] += half * wdbc[:, feature].std(ddof=1)
+        found = judged(wdbc, rows)
+        caught += found["verdict"] == "drift" and any(f"f{feature}:" in breach for breach in found["breaches"])
     print(f"caught of {WINDOWS} shifts by {half} standard deviations: {caught}")
     assert caught >= 95
 
 
 @pytest.mark.full
-def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from(settings):
+def test_normal_data_is_judged_as_well_by_samples_it_was_not_drawn_from(judged):
     generator = np.random.default_rng(3)
-    names = [f"f{number}" for number in range(30)]
-    wanted = dataclasses.replace(settings, features=names)
     alarms = caught = 0
     for _ in range(WINDOWS):
         known, rows = generator.normal(size=(569, 30)), generator.normal(size=(1000, 30))
-        reference = {"features": dict(zip(names, map(distribution, known.T), strict=True))}
-        for shift in (0.0, 0.5):
-            rows[:, 7] += shift
-            verdict = judged(rows, reference, wanted)["verdict"] == "drift"
-            alarms, caught = alarms + (verdict and shift == 0), caught + (verdict and shift > 0)
+        alarms += judged(known, rows)["verdict"] == "drift"
+        rows[:, 7] += 0.5
+        caught += judged(known, rows)["verdict"] == "drift"
     print(f"fresh normal samples: {alarms} false alarms, {caught} caught")
     assert alarms <= 1
     assert caught >= 95
 
 
-def test_fifty_requests_are_not_enough_data_however_far_they_moved(wdbc, verdict_on):
-    rows = wdbc[1][:50] + 1e6
+def test_fifty_requests_are_not_enough_data_however_far_they_moved(wdbc, judged):
     counted = {"rows": 50, "requests": 50, "unreadable": 0, "wanted": 200}
     nothing = {"breaches": [], "features": {}, "predictions": {}}
-    assert verdict_on(rows) == {**counted, **nothing, "verdict": "not enough data"}
+    assert judged(wdbc, wdbc[:50] + 1e6) == {**counted, **nothing, "verdict": "not enough data"}
 
 
-def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, verdict_on):
-    names, data = wdbc
-    rows = data[np.random.default_rng(4).integers(0, len(data), 1000)].copy()
+def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, judged):
+    rows = wdbc[np.random.default_rng(4).integers(0, len(wdbc), 1000)]
     rows[:100, 0] = math.nan
     rows[:100, 1] = 1e9
-    breaches = verdict_on(rows)["breaches"]
-    assert f"{names[0]}: 0.1 of the values are missing, above 0.05" in breaches
-    assert f"{names[1]}: 0.1 of the values are outside the range of the training data, above 0.05" in breaches
+    breaches = judged(wdbc, rows)["breaches"]
+    assert "f0: 0.1 of the values are missing, above 0.05" in breaches
+    assert "f1: 0.1 of the values are outside the range of the training data, above 0.05" in breaches
 
 
 def test_the_index_of_equal_counts_is_nothing_and_of_a_known_table_what_it_must_be():
     assert psi(np.array([100.0, 100.0]), np.array([10.0, 10.0])) == 0
-    before, after = np.array([0.5, 0.5]), np.array([0.75, 0.25])
-    exact = float(((after - before) * np.log(after / before)).sum())
-    assert psi(before * 1e9, after * 1e9) == pytest.approx(exact)
+    exact = 0.25 * math.log(0.75 / 0.5) - 0.25 * math.log(0.25 / 0.5)
+    assert psi(np.array([5e8, 5e8]), np.array([7.5e8, 2.5e8])) == pytest.approx(exact)
 
 
 def test_what_chance_gives_is_what_samples_show():
