@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from ..shared.arrow import Floats, to_numpy
+from ..shared.arrow import Floats, to_numpy, to_table
 from ..shared.json_lines import BLOCK_BYTES, Block, read_blocks
 from ..shared.settings import JobSettings
 
@@ -48,13 +48,13 @@ def read_data_capture(directory: Path, settings: JobSettings) -> Iterator[Captur
 
     A record that cannot be read is counted.
     """
-    held: list[bytes] = []
+    held = bytearray()
     for block in read_blocks(directory, ".jsonl"):
-        held.append(block.text if block.text.endswith(b"\n") else block.text + b"\n")
-        if sum(map(len, held)) >= BLOCK_BYTES:
-            yield _batch(b"".join(held), settings)
+        held += block.text if block.text.endswith(b"\n") else block.text + b"\n"
+        if len(held) >= BLOCK_BYTES:
+            yield _batch(bytes(held), settings)
             held.clear()
-    yield _batch(b"".join(held), settings)
+    yield _batch(bytes(held), settings)
 
 
 def _batch(text: bytes, settings: JobSettings) -> CapturedRows:
@@ -92,14 +92,10 @@ def _answers_of_all(texts: list[str], settings: JobSettings) -> tuple[list[int],
     if found is None or found[0].null_count:
         return None
     scores, classes = found[0].flatten().flatten()
-    if width:
-        if scores.null_count or (to_numpy(scores.value_lengths()) != width).any():
-            return None
-        scores = scores.flatten()
-    if scores.null_count or classes.null_count not in (0, len(classes)):
+    table = to_table(scores, width)
+    if table is None or classes.null_count not in (0, len(classes)):
         return None
-    shaped = to_numpy(scores).reshape((-1, width) if width else -1)
-    return to_numpy(found[0].value_lengths()).tolist(), shaped, _filled(classes)
+    return to_numpy(found[0].value_lengths()).tolist(), table, _filled(classes)
 
 
 def _numbers(text: bytes, settings: JobSettings) -> Floats | None:
@@ -113,9 +109,7 @@ def _numbers(text: bytes, settings: JobSettings) -> Floats | None:
         )
     except pa.ArrowInvalid:
         return None
-    features = np.column_stack([_filled(pa.concat_arrays(column.chunks)) for column in table.columns])
-    features[~np.isfinite(features)] = np.nan
-    return features
+    return np.column_stack([_filled(pa.concat_arrays(column.chunks)) for column in table.columns])
 
 
 def _filled(column: pa.Array) -> Floats:
@@ -161,6 +155,7 @@ def _captured(
     counts = np.array([count for _, _, count in requests], np.int64)
     times = np.repeat(np.array([at for _, at, _ in requests], np.str_), counts)
     total = len(requests) + unreadable
+    features[~np.isfinite(features)] = np.nan
     return CapturedRows(features, scores, classes, np.array(keys, np.bytes_), times, total, unreadable)
 
 
@@ -171,7 +166,6 @@ def _text(side: dict[str, Any]) -> str:
 
 def _number(cell: str) -> float:
     try:
-        value = float(cell)
+        return float(cell)
     except ValueError:
         return float("nan")
-    return value if np.isfinite(value) else float("nan")

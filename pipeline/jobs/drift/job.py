@@ -31,8 +31,9 @@ class WindowCounts:
     classes: Counts  # rows by predicted class
 
     def __add__(self, other: "WindowCounts") -> "WindowCounts":
-        totals = ("rows", "requests", "unreadable", "classes")
-        sums = {name: getattr(self, name) + getattr(other, name) for name in totals}
+        sums = {
+            name: getattr(self, name) + getattr(other, name) for name in ("rows", "requests", "unreadable", "classes")
+        }
         score = self.score + other.score if self.score and other.score else None
         return WindowCounts(**sums, features=tuple(map(add, self.features, other.features)), score=score)
 

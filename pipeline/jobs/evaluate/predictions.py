@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..shared.arrow import to_numpy
+from ..shared.arrow import to_table
 from ..shared.errors import PredictionsError, place, shortened
 from ..shared.json_lines import Block, read_blocks
 from ..shared.metrics import Numbers, Predictions, RowsByFile
@@ -55,16 +55,10 @@ class _Column:
 
     def array(self, column: pa.Array) -> Numbers | None:
         """Return the values; None when a line lacks a valid one."""
-        if column.null_count:
+        values = to_table(column, self.width)
+        if values is None or not np.isfinite(values).all():
             return None
-        if self.width:
-            lengths, column = column.value_lengths(), column.flatten()
-            if column.null_count or (to_numpy(lengths) != self.width).any():
-                return None
-        values = to_numpy(column)
-        if not np.isfinite(values).all() or (self.classes and not np.isin(values, np.arange(self.classes)).all()):
-            return None
-        return self.shaped(values)
+        return self.shaped(values) if not self.classes or np.isin(values, np.arange(self.classes)).all() else None
 
     def value(self, where: str, document: dict[str, Any]) -> list[float]:
         """Return the value of one line, or its values. Raises PredictionsError: it is not valid."""

@@ -51,7 +51,7 @@ class Quarantine:
 def check_limit(bad: int, first: list[str], read: int | None, limit: BadRowLimit) -> None:
     """Check that no more rows are bad than the limit allows of the rows read, if their number is known.
 
-    Raises DataFileError: naming the first of them; DataFileError where the limit is not 0.
+    Raises DataFileError: naming the first of them.
     """
     if bad <= max(limit.count, limit.share * (read or 0)):
         return

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .data_files import NO_FILE, DataFiles, Quarantine, check_limit, parallel_ma
 from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .records import Records, place_of
 from .split import SplitWriter, atomic_output, distinct, split, texts_of
-from .summary import Summary, count_labels, label_conflict, write_index
+from .summary import Summary, count_labels, label_conflict
 
 ROWS_AT_A_TIME = 8192
 Block = tuple[str, Records]  # a part, and some of its rows
@@ -64,10 +65,12 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
         moments = Moments.of(np.empty((0, 1 + len(settings.features))))
         counts = {part: count_labels(np.empty(0), settings) for part in settings.shares}
         summary = Summary(host, files.names, sum(files.rows), quarantine.count, quarantine.first, moments, counts)
+        index: BinaryIO | None = None
         if host:
-            write_index(output / "shards" / f"{host}.index", Records(np.empty((0, 3))), "wb")
+            (output / "shards").mkdir(parents=True, exist_ok=True)
+            index = rows_by_key.enter_context((output / "shards" / f"{host}.index").open("wb"))
         with closing(SplitWriter(output, host, settings.content_type)) as writer:
-            blocks = _blocks(rows_by_key, summary, output, settings)
+            blocks = _blocks(rows_by_key, summary, index, settings)
             for part, rows, texts, of_rows in parallel_map(partial(_written, settings), blocks):
                 writer.write(part, texts, rows)
                 summary.moments += of_rows
@@ -75,7 +78,9 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
     return summary
 
 
-def _blocks(rows_by_key: ExternalSort, summary: Summary, output: Path, settings: JobSettings) -> Iterator[Block]:
+def _blocks(
+    rows_by_key: ExternalSort, summary: Summary, index: BinaryIO | None, settings: JobSettings
+) -> Iterator[Block]:
     """Yield every row to keep, some of a part at a time; raise DataFileError at the end if labels conflict."""
     conflicts, pair = 0, Records(np.empty((0, 3)))
     for group in rows_by_key.groups():
@@ -84,8 +89,8 @@ def _blocks(rows_by_key: ExternalSort, summary: Summary, output: Path, settings:
         conflicts += count
         if conflicts:
             continue
-        if summary.host:
-            write_index(output / "shards" / f"{summary.host}.index", rows, "ab")
+        if index is not None:
+            index.write(rows.words[:, :3].tobytes())
         summary.sample.append(rows[in_sample(rows, summary.read, settings)])
         for part, of_part in split(rows, settings):
             summary.counts[part] += count_labels(of_part.labels, settings)

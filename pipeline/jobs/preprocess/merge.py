@@ -118,7 +118,10 @@ def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings:
 
 
 def _lines(content: bytes, rows: int) -> list[bytes]:
-    return recordio.split(content, rows) if content.startswith(recordio.MAGIC) else content.splitlines(keepends=True)
+    if not content.startswith(recordio.MAGIC):
+        return content.splitlines(keepends=True)
+    size = len(content) // rows
+    return [content[start : start + size] for start in range(0, len(content), size)]
 
 
 def _features(part: str, lines: list[bytes], width: int) -> Floats:

@@ -36,12 +36,6 @@ def features_of(framed: bytes, width: int) -> Floats:
     return np.ascontiguousarray(table).view("<f4").astype(np.float64)
 
 
-def split(framed: bytes, rows: int) -> list[bytes]:
-    """Return each frame of a file with this number of rows."""
-    size = len(framed) // rows
-    return [framed[start : start + size] for start in range(0, len(framed), size)]
-
-
 def _frame(width: int) -> tuple[bytes, tuple[int, int]]:
     """Return a frame of zeros, and where its features and its label begin."""
     # An entry of the map from names to tensors: "values", and its numbers.

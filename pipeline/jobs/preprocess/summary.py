@@ -31,7 +31,6 @@ class Summary:
     """Part, number and rows of each file of a part, in the order of the rows' keys."""
 
     def __add__(self, other: "Summary") -> "Summary":
-        """Return that of both instances' rows."""
         sums = {name: value + getattr(other, name) for name, value in vars(self).items() if name != "counts"}
         return Summary(**sums, counts={part: count + other.counts[part] for part, count in self.counts.items()})
 
@@ -74,15 +73,8 @@ class Summary:
         print(f"{read}, {refused}each different one once: {counted}")
 
 
-def write_index(file: Path, rows: Records, mode: str) -> None:
-    """Write key, place and label of rows that an instance keeps; `mode` is "wb" for the first ones, "ab" for more."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open(mode) as index:
-        index.write(rows.words[:, :3].tobytes())
-
-
 def read_index(file: Path) -> Records:
-    """Return all rows that `write_index` wrote, without features, in the order of keys; read from disk as needed."""
+    """Return the rows that an instance keeps, without features, in the order of keys; read from disk as needed."""
     # An empty file cannot be mapped.
     words = np.memmap(file, np.float64, "r") if file.stat().st_size else np.empty(0)
     return Records(words.reshape(-1, 3))

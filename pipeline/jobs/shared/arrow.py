@@ -15,6 +15,15 @@ def to_numpy(column: pa.Array) -> NDArray[Any]:
     return np.from_dlpack(column)
 
 
+def to_table(column: pa.Array, width: int) -> NDArray[Any] | None:
+    """Return numbers (rows,), or with a width lists of this length (rows, width); None where one is null or another."""
+    if width:
+        if column.null_count or (to_numpy(column.value_lengths()) != width).any():
+            return None
+        column = column.flatten()
+    return None if column.null_count else to_numpy(column).reshape((-1, width) if width else -1)
+
+
 def to_arrow(values: NDArray[Any]) -> pa.Array:
     """Return a one-dimensional array of float64 or int64 as a column."""
     kind = pa.int64() if values.dtype == np.int64 else pa.float64()
