@@ -78,12 +78,10 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
     return summary
 
 
-def _blocks(
-    rows_by_key: ExternalSort, summary: Summary, index: BinaryIO | None, settings: JobSettings
-) -> Iterator[Block]:
+def _blocks(sort: ExternalSort, summary: Summary, index: BinaryIO | None, settings: JobSettings) -> Iterator[Block]:
     """Yield every row to keep, some of a part at a time; raise DataFileError at the end if labels conflict."""
     conflicts, pair = 0, Records(np.empty((0, 3)))
-    for group in rows_by_key.groups():
+    for group in sort.groups():
         rows, count, first = distinct(group, settings)
         pair = pair if conflicts else first[np.argsort(first.places)]
         conflicts += count
