@@ -1,8 +1,10 @@
 """Processing jobs: the caller's own program in its sandbox."""
 
 import json
+from pathlib import Path
 
 import psutil
+from local_aws.cloud import running
 
 from .aws import Aws, processing_input, processing_output
 
@@ -41,6 +43,50 @@ print(given["word"], pathlib.Path.cwd().name)
     assert lines == ["x/opt/ml/y ml"]
 
 
+def test_each_container_has_its_own_opt_ml(aws: Aws) -> None:
+    program = """
+import os, pathlib, sys
+seen = pathlib.Path("/opt/ml/processing/all/a.txt").read_text()
+pathlib.Path("/opt/ml/processing/out", seen).write_text(os.environ["HOME"])
+print(seen, os.getcwd(), pathlib.Path("/opt/ml/output").exists(), sorted(os.listdir("/opt")) == sys.argv[1].split())
+sys.exit(f"no {os.path.abspath('processing')}" if seen == "c" else 0)
+"""
+    host = sorted({*(path.name for path in Path("/opt").iterdir()), "ml"})
+    jobs = {}
+    for name in "abc":
+        data = processing_input(aws.put(f"mounts/{name}/a.txt", name).removesuffix("/a.txt"), "all")
+        output = processing_output(f"s3://{aws.bucket}/mounts/out")
+        jobs[name] = aws.process(program, " ".join(host), inputs=[data], ProcessingOutputConfig=output)
+    for name, job in jobs.items():
+        assert aws.wait("processing", job)["ProcessingJobStatus"] == ("Failed" if name == "c" else "Completed")
+        assert aws.lines("ProcessingJobs", job)[0] == f"{name} /opt/ml True True"
+    assert aws.lines("ProcessingJobs", jobs["c"])[1:] == ["no /opt/ml/processing"]
+    assert aws.keys("mounts/out/") == ["a", "b"]
+    assert aws.read("mounts/out/a") == b"/opt/ml"
+
+
+def test_without_mounts_the_paths_of_a_request_are_translated_and_the_log_says_so(tmp_path: Path) -> None:
+    program = """
+import os, pathlib, sys
+pathlib.Path("/opt/ml/output/message".replace("/opt/ml", os.environ["ROOT"])).write_text(f"in {sys.argv[1]}")
+print(sys.argv[1], os.path.exists("/opt/ml/output"))
+"""
+    with running(home=tmp_path, environment={"PATH": ""}) as cloud:
+        aws = Aws(cloud)
+        job = aws.processed(program, "/opt/ml/processing/code", Environment={"ROOT": "/opt/ml"})
+        assert (job["ProcessingJobStatus"], job["ExitMessage"]) == ("Completed", "in /opt/ml/processing/code")
+        assert aws.lines("ProcessingJobs", job["ProcessingJobName"]) == ["/opt/ml/processing/code False"]
+        assert "cannot mount /opt/ml" in (tmp_path / "aws.log").read_text()
+
+
+def test_a_program_that_is_not_there_fails_the_job(aws: Aws) -> None:
+    request = aws.processing_request()
+    request["AppSpecification"]["ContainerEntrypoint"] = ["/opt/ml/processing/code/nothing"]
+    job = aws.wait("processing", aws.start("processing", request))
+    reason = "ClientError: cannot start /opt/ml/processing/code/nothing: No such file or directory"
+    assert (job["ProcessingJobStatus"], job["FailureReason"]) == ("Failed", reason)
+
+
 def test_the_environment_is_clean_and_reaches_the_local_aws(aws: Aws) -> None:
     program = """
 import os, boto3
@@ -60,7 +106,7 @@ print([bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]
 def test_instances_are_processes_that_know_each_other_and_share_the_keys(aws: Aws) -> None:
     program = """
 import json, os, pathlib
-root = pathlib.Path("/opt/ml") if os.path.exists("/opt/ml/config") else pathlib.Path.cwd()
+root = pathlib.Path("/opt/ml")
 config = json.loads((root / "config/resourceconfig.json").read_text())
 job = json.loads((root / "config/processingjobconfig.json").read_text())
 seen = {f: sorted(p.name for p in (root / "processing" / f).iterdir()) for f in ("all", "part")}

@@ -24,6 +24,7 @@ from local_aws.sagemaker.hosting.monitor import Monitor
 from local_aws.sagemaker.images import Image, registry
 from local_aws.sagemaker.jobs.logs import LogWriter
 from local_aws.sagemaker.s3 import S3
+from local_aws.sagemaker.sandbox import Sandboxes
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
@@ -61,6 +62,7 @@ class Host:
     """
 
     home: Path
+    sandboxes: Sandboxes
     reaper: ProcessReaper
     account: str
     region: str
@@ -105,6 +107,7 @@ class Host:
 
         return cls(
             home=home,
+            sandboxes=Sandboxes.below(home),
             reaper=reaper,
             account=os.environ["MINISTACK_ACCOUNT_ID"],
             region=region,

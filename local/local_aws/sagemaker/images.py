@@ -1,7 +1,7 @@
 """The containers that run here as programs, by the repository in their image's URI.
 
 Further ones come from a JSON file named by SAGEMAKER_IMAGES: `{"<repository>": {"train": [...], "serve": [...]}}`, each
-a command in which `{python}`, `{root}` (the folder that stands for /opt/ml) and `{port}` are filled in.
+a command in which `{python}`, `{root}` (/opt/ml, or the folder in its place) and `{port}` are filled in.
 """
 
 import json
@@ -15,7 +15,6 @@ from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 PYTHON = sys.executable
-OPT_ML = re.compile(r"(^|=)/opt/ml(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,3 @@ def find(images: dict[str, Image], uri: str, action: str) -> Image:
             f"{', '.join(sorted(able))}. Add yours to the file that SAGEMAKER_IMAGES names."
         )
     return images[repository]
-
-
-def into_sandbox(text: str, root: Path) -> str:
-    """A path of the container, as a whole or after `=`, moved into the folder that stands for /opt/ml."""
-    return OPT_ML.sub(lambda found: f"{found[1]}{root}", text)

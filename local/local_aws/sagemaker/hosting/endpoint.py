@@ -139,7 +139,7 @@ class Endpoint(Record):
         except JobError as error:
             fleet.end()
             self._fleets.remove(fleet)
-            return str(error)[:REASON_LENGTH]
+            return fleet.host.sandboxes.shown(str(error))[:REASON_LENGTH]
         return None
 
     def _route(self, fleet: Fleet, **members: Any) -> None:

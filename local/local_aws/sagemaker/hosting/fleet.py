@@ -84,7 +84,7 @@ class Fleet:
         self._endpoint = endpoint
         self.log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
         self.capture: Capture | None = None
-        self._host = host
+        self.host = host
         self._folder = host.home / "endpoints" / endpoint / uuid.uuid4().hex[:8]
         self._idle = threading.Condition()
         self._in_flight = 0
@@ -112,7 +112,7 @@ class Fleet:
 
     def start(self) -> None:
         """Start all instances and return when each has passed its ping. Raises JobError, as FailureReason words it."""
-        fault = self._host.faults.strike("Endpoint", self.name, self._endpoint)
+        fault = self.host.faults.strike("Endpoint", self.name, self._endpoint)
         faults.check_capacity(fault)
         try:
             variants = {
@@ -173,7 +173,7 @@ class Fleet:
         """Wait for the requests in flight, then end all instances and remove their sandboxes."""
         with self._idle:
             self._idle.wait_for(lambda: self._in_flight == 0, DRAIN_SECONDS)
-        self.end(self._host.grace_seconds)
+        self.end(self.host.grace_seconds)
 
     def end(self, grace_seconds: float = 0.0) -> None:
         """End all instances, whatever they are doing."""
@@ -183,7 +183,7 @@ class Fleet:
             for instance in instances:
                 instance.stop(grace_seconds)
         if self.capture is not None:
-            self._host.captures.flush()
+            self.host.captures.flush()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _instances(self, variant: dict[str, Any], fault: str | None) -> list[Instance]:
@@ -192,19 +192,19 @@ class Fleet:
         key = self.config.get("KmsKeyId")
         image = definition(model)["Image"]
         role, keys = model.get("ExecutionRoleArn", ""), [key] if key else []
-        actor = self._host.act(role, image, self.log_group, keys, model.get("VpcConfig"))
+        actor = self.host.act(role, image, self.log_group, keys, model.get("VpcConfig"))
         captured = self.config.get("DataCaptureConfig") or {}
         if captured.get("EnableCapture"):
-            self.capture = Capture(self._host.captures, actor.s3.client, self._endpoint, captured)
-        seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", self._host.startup_seconds)
+            self.capture = Capture(self.host.captures, actor.s3.client, self._endpoint, captured)
+        seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", self.host.startup_seconds)
         if fault == faults.NEVER_READY:  # tests need not wait
-            seconds *= self._host.wait_scale
+            seconds *= self.host.wait_scale
         instances = []
         for number in range(variant.get("InitialInstanceCount", 1)):
             log_stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
             root = self._folder / name / str(number) / "ml"
             log_to = (self.log_group, log_stream)
-            server = ModelServer(self._host, model, root, log_to, {}, actor=actor, variant=name, fault=fault)
+            server = ModelServer(self.host, model, root, log_to, {}, actor=actor, variant=name, fault=fault)
             instances.append(Instance(server, seconds))
         return instances
 

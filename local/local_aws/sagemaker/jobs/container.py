@@ -1,5 +1,8 @@
 """One running container: a process in a sandbox, whose output goes to CloudWatch Logs."""
 
+import errno
+import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -17,6 +20,8 @@ class Container:
 
     `environment` is all of its environment, `log` its log group and stream. `on_line` is called with each line,
     `on_end` after the last.
+
+    Raises FileNotFoundError: there is no such program.
     """
 
     def __init__(
@@ -36,8 +41,10 @@ class Container:
         self._on_end = on_end
         self.root = root
         self.ended = threading.Event()
+        if shutil.which(command[0].replace("/opt/ml", str(root), 1), path=environment["PATH"]) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         self._process = host.reaper.spawn(
-            command,
+            host.sandboxes.command(command, root),
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -77,6 +84,8 @@ class Container:
         with self._process.stdout as output:
             for raw in iter(lambda: output.readline(MAX_LINE), b""):
                 line = raw.decode("utf-8", "replace")
+                if not self._host.sandboxes.enter:
+                    line = self._host.sandboxes.shown(line)
                 self._host.logs.write(*self._log, line)
                 if self._on_line:
                     self._on_line(line)

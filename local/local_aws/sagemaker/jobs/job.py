@@ -16,7 +16,6 @@ from local_aws.sagemaker import faults
 from local_aws.sagemaker.api.errors import JobError, ValidationException
 from local_aws.sagemaker.api.records import Kind, Record
 from local_aws.sagemaker.host import Actor, Host
-from local_aws.sagemaker.images import into_sandbox
 from local_aws.sagemaker.jobs.container import Container, cause_of_exit
 
 DEFAULT_RUNTIME_SECONDS = 86400  # StoppingCondition's default, its API page
@@ -129,8 +128,10 @@ class Job(Record):
         on_end: Callable[[Container], None] | None = None,
     ) -> Container:
         """Start a container in a sandbox. Raises Stopped when the job is being stopped, JobError for a bad command."""
-        user = {name: into_sandbox(value, root) for name, value in self.request.get("Environment", {}).items()}
+        boxes, given = self.host.sandboxes, self.request.get("Environment", {})
+        user = {name: boxes.translated(value, root) for name, value in given.items()}
         network = not (self.request.get("NetworkConfig") or self.request).get("EnableNetworkIsolation", False)
+        own = {**self.host.environment(self.actor, network=network), "HOME": str(boxes.seen(root))}
         with self.lock:
             if self.stopped_by:
                 raise Stopped
@@ -139,7 +140,7 @@ class Job(Record):
                     self.host,
                     faults.command(self.fault) or command,
                     root,
-                    {**self.host.environment(self.actor, network=network), "HOME": str(root), **environment, **user},
+                    {**own, **environment, **user},
                     (self.group, f"{self.name}/{stream}"),
                     on_line=on_line,
                     on_end=on_end,
@@ -179,7 +180,7 @@ class Job(Record):
             return  # it ended in the same moment
 
     def _run(self) -> None:
-        status, reason = "Completed", None
+        status, reason = "Completed", ""
         try:
             shutil.rmtree(self.folder, ignore_errors=True)  # of a failed job of this name, before a reset
             self.folder.mkdir(parents=True)
@@ -191,16 +192,17 @@ class Job(Record):
         except Stopped:
             log.info("%s stopped before it started", self.name)
         except JobError as error:
-            status, reason = "Failed", str(error)[:REASON_LENGTH]
+            status, reason = "Failed", str(error)
         except Exception as error:
             log.exception("%s", self.name)
-            status, reason = "Failed", f"InternalServerError: {error!r}"[:REASON_LENGTH]
+            status, reason = "Failed", f"InternalServerError: {error!r}"
         finally:
             if self._timer:
                 self._timer.cancel()
         self.host.logs.flush()
         if status != "Failed":  # a failed job's sandbox stays for inspection
             shutil.rmtree(self.folder, ignore_errors=True)
+        reason = self.host.sandboxes.shown(reason)[:REASON_LENGTH]
         with self.lock:
             self.settle("Stopped" if self.stopped_by else status, None if self.stopped_by else reason)
             self.done.set()

@@ -11,8 +11,7 @@ from local_aws.sagemaker.api.records import PROCESSING
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.jobs.container import Container
 from local_aws.sagemaker.jobs.job import REASON_LENGTH, Job, resource_config, write_json
-
-OPT_ML = Path("/opt/ml")
+from local_aws.sagemaker.sandbox import OPT_ML
 
 
 class ProcessingJob(Job):
@@ -80,7 +79,7 @@ class ProcessingJob(Job):
     def _start(self, root: Path, number: int, on_end: Callable[[Container], None]) -> Container:
         application = self.request["AppSpecification"]
         words = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
-        command = [images.into_sandbox(word, root) for word in words]
+        command = [self.host.sandboxes.translated(word, root) for word in words]
         if command[0] in ("python", "python3"):
             command[0] = images.PYTHON
         return self.launch(command, root, self._image.environment, self.stream(number), on_end=on_end)
@@ -93,7 +92,9 @@ class ProcessingJob(Job):
                     text = message.read_bytes().decode()
                 except UnicodeDecodeError as error:
                     raise JobError("ClientError: /opt/ml/output/message is not UTF-8 text") from error
-                self.update(ExitMessage=text.encode()[:REASON_LENGTH].decode(errors="ignore"))
+                self.update(
+                    ExitMessage=self.host.sandboxes.shown(text).encode()[:REASON_LENGTH].decode(errors="ignore")
+                )
                 return
 
 
