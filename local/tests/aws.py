@@ -64,7 +64,8 @@ class Aws:
         trusted = [f"{service}.amazonaws.com" for service in services]
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": trusted}}
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))
-        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(*statements))
+        if statements:
+            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(*statements))
         return str(made["Role"]["Arn"])
 
     def user_keys(self, *statements: dict[str, Any]) -> tuple[str, str]:
@@ -288,7 +289,8 @@ class Aws:
     def stack(self, name: str, resources: dict[str, Any], **outputs: Any) -> dict[str, Any]:
         """The description of a new stack once it is created or has failed; `Outputs` by key."""
         stacks, values = self.client("cloudformation"), {key: {"Value": value} for key, value in outputs.items()}
-        stacks.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": values}))
+        template = json.dumps({"Resources": resources, "Outputs": values})
+        stacks.create_stack(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
         stack = until(
             lambda: stacks.describe_stacks(StackName=name)["Stacks"][0],
             lambda found: not found["StackStatus"].endswith("_IN_PROGRESS"),

@@ -83,6 +83,37 @@ def test_an_encrypted_object_needs_its_key_too(aws: Aws) -> None:
     assert refused(writer.get_object, **item)[0] == refused(reader.put_object, **item)[0] == "AccessDenied"
 
 
+def test_an_object_encrypted_without_a_key_has_the_accounts_own(aws: Aws) -> None:
+    for call, size in ((aws.s3.put_object, {"Body": b"v"}), (aws.s3.create_multipart_upload, {})):
+        made = call(Bucket=aws.bucket, Key=unique("k"), ServerSideEncryption="aws:kms", **size)
+        assert made["ServerSideEncryption"] == "aws:kms"
+        assert made["SSEKMSKeyId"].startswith("arn:aws:kms:us-east-1:123456789012:key/")
+
+
+def test_a_policy_of_aws_grants_what_it_grants(aws: Aws) -> None:
+    iam, name, managed = aws.client("iam"), unique("role"), "arn:aws:iam::aws:policy"
+    role = aws.role(name, ["sagemaker"])
+    iam.attach_role_policy(RoleName=name, PolicyArn=f"{managed}/AmazonSageMakerFullAccess")
+    job = {"RoleArn": role, "OutputDataConfig": {"S3OutputPath": f"s3://{aws.bucket}/sagemaker"}}
+    assert aws.trained(label="x", **job)["TrainingJobStatus"] == "Completed"
+    # The policy lists any bucket and reads only objects with SageMaker in their names.
+    for key, status in (("managed/sagemaker.csv", "Completed"), ("managed/a.csv", "Failed")):
+        data = [channel("train", aws.put(key, "1,2"))]
+        assert aws.trained(label="x", **job, InputDataConfig=data)["TrainingJobStatus"] == status
+    unknown = f"{managed}/AmazonSageMakerFulAccess"
+    expected = ("NoSuchEntity", f"Policy {unknown} does not exist or is not attachable.")
+    assert refused(iam.attach_role_policy, RoleName=name, PolicyArn=unknown) == expected
+    attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    assert [entry["PolicyName"] for entry in attached] == ["AmazonSageMakerFullAccess"]
+
+
+def test_a_stack_with_an_unknown_policy_fails(aws: Aws) -> None:
+    unknown = "arn:aws:iam::aws:policy/AmazonSageMakerFulAccess"
+    properties = {"AssumeRolePolicyDocument": {"Statement": []}, "ManagedPolicyArns": [unknown]}
+    stack = aws.stack(unique("stack"), {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}})
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+
+
 def test_a_bucket_for_tls_only_denies_requests_by_plain_http(aws: Aws) -> None:
     bucket = unique("bucket")
     aws.s3.create_bucket(Bucket=bucket)

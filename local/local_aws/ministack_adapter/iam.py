@@ -7,8 +7,10 @@ resource that a stack encrypts with a customer's key needs an action of KMS, too
 import json
 import os
 import re
+import runpy
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from local_aws.ministack_adapter import inner, wrap
 
 ACTIONS, EVALUATOR = "ministack.core.iam_actions", "ministack.core.iam_evaluator"
 RESPONSES = "ministack.core.responses"
+MANAGED = "arn:aws:iam::aws:policy"
+ATTACHING = ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy")
 IAM, STS = "ministack.services.iam", "ministack.services.sts"
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (EVALUATOR, "enforce"): ("access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"),
@@ -28,6 +32,12 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (RESPONSES, "get_account_id"): (),
     (RESPONSES, "get_region"): (),
     (IAM, "_roles"): object,
+    (IAM, "_IAM_HANDLERS"): dict,
+    (IAM, "_aws_managed_policies"): dict,
+    (IAM, "_lookup_policy"): ("arn",),
+    (IAM, "attach_managed_policy"): ("entity", "policy_arn"),
+    (IAM, "_make_aws_managed_record"): ("name", "document", "description"),
+    (IAM, "_error"): ("status", "code", "message", "ns"),
     (STS, "register_session"): ("access_key", "session"),
 }
 KEYS = {
@@ -51,6 +61,9 @@ def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
     """Record every decision, and ask for keys; `stack_types` are CloudFormation's handlers by type."""
     wrap(EVALUATOR, {"enforce": partial(_enforce, recording)})
     wrap(ACTIONS, {"extract_resource_arn": _resource_arns})
+    wrap(IAM, {"_lookup_policy": _policy, "attach_managed_policy": _attach})
+    calls = inner(IAM, "_IAM_HANDLERS")
+    calls |= {name: partial(_attach_call, calls[name]) for name in ATTACHING}
     for kind in ENCRYPTED:
         handlers = stack_types[kind]
         handlers["create"] = partial(_note_key, handlers["create"], 1)
@@ -62,6 +75,36 @@ def _note_key(original: Any, place: int, *arguments: Any) -> Any:
     found = re.search(r'"KMSMasterKeyId": "(arn:[^"]+)"', json.dumps(arguments[place]), re.IGNORECASE)
     _keys[made[0]] = found[1] if found else ""
     return made
+
+
+@cache
+def _managed() -> dict[str, str]:
+    """The documents of AWS's managed policies by ARN, as moto has copied them; importing moto.iam would take 1 s."""
+    source = files("moto") / "iam/aws_managed_policies.py"
+    policies = json.loads(runpy.run_path(str(source))["aws_managed_policies_data"])
+    return {f"{MANAGED}{entry['Path']}{name}": json.dumps(entry["Document"]) for name, entry in policies.items()}
+
+
+def _policy(original: Any, arn: str) -> Any:
+    """A managed policy; ministack has a few of AWS's only."""
+    found = original(arn)
+    if found is None and arn.startswith(MANAGED) and arn in _managed():
+        name = arn.removeprefix(f"{MANAGED}/")
+        found = inner(IAM, "_aws_managed_policies")[arn] = inner(IAM, "_make_aws_managed_record")(name, _managed()[arn])
+    return found
+
+
+def _attach(original: Any, entity: Any, arn: str) -> None:
+    if inner(IAM, "_lookup_policy")(arn) is None:
+        raise ValueError(f"Policy {arn} does not exist or is not attachable.")
+    original(entity, arn)
+
+
+def _attach_call(original: Any, request: Any) -> Any:
+    try:
+        return original(request)
+    except ValueError as error:
+        return inner(IAM, "_error")(404, "NoSuchEntity", str(error))
 
 
 def _account() -> str:

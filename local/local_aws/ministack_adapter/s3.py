@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import types
+import uuid
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -40,6 +41,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (RESPONSES, "StreamingResponse"): type,
 }
 CHUNK = 1 << 20
+ENCRYPTION = "x-amz-server-side-encryption"
 _as_file: ContextVar[bool] = ContextVar("as_file", default=False)
 _completed: ContextVar[tuple[dict[int, Any], Path]] = ContextVar("completed")
 
@@ -141,6 +143,8 @@ def install(file_transfer: FileTransfer) -> None:
 def _answer(  # noqa: PLR0917 the order is ministack's
     file_transfer: FileTransfer, original: Any, method: str, bucket: str, key: str, headers: Any, body: Any, query: Any
 ) -> Any:
+    if headers.get(ENCRYPTION) == "aws:kms" and not headers.get(f"{ENCRYPTION}-aws-kms-key-id"):
+        headers = {**headers, f"{ENCRYPTION}-aws-kms-key-id": _own_key()}
     offer = file_transfer.find(headers.get(HEADER, ""))
     if offer and method == "PUT":
         body = Stored.of(offer.path, offer.md5)
@@ -158,6 +162,12 @@ def _answer(  # noqa: PLR0917 the order is ministack's
     if len(answer) < LARGE:
         return status, headers_, answer.read()
     return status, headers_, inner(RESPONSES, "StreamingResponse")(answer.stream())
+
+
+def _own_key() -> str:
+    """The account's `aws/s3`, which encrypts where a request names no key."""
+    region, account = inner(RESPONSES, "get_region")(), inner(RESPONSES, "get_account_id")()
+    return f"arn:aws:kms:{region}:{account}:key/{uuid.uuid5(uuid.NAMESPACE_DNS, f'{account}.{region}.s3')}"
 
 
 def _with_files(original: Any, *arguments: Any) -> Any:
