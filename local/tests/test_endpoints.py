@@ -12,7 +12,14 @@ from typing import Any
 import psutil
 import pytest
 
-from .aws import ARN, Aws, packed, refused, unique, until, variant
+from .aws import ARN, ROLE, Aws, packed, refused, unique, until, variant
+
+
+@pytest.fixture(scope="module")
+def served(aws: Aws) -> str:
+    """An endpoint in service."""
+    return aws.endpoint("served")
+
 
 PING = "The primary container for production variant AllTraffic did not pass the ping health check"
 
@@ -36,6 +43,31 @@ def test_a_model_is_served_and_deleted(aws: Aws) -> None:
     until(lambda: not server.is_running())
     missing = f"Endpoint {name} of account 123456789012 not found."
     assert refused(aws.invoke, name, "1") == ("ValidationError", missing)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "text/xml"])
+def test_an_answers_content_type_is_the_containers_own(aws: Aws, served: str, kind: str) -> None:
+    answer = aws.runtime.invoke_endpoint(EndpointName=served, Body=b"1", Accept=kind)
+    assert answer["ContentType"] == kind
+
+
+@pytest.mark.parametrize("container", ["image", "package"])
+def test_a_model_may_list_its_one_container(aws: Aws, container: str) -> None:
+    group, name = unique("group"), unique("listed")
+    own = aws.sagemaker.describe_model(ModelName=aws.model("one"))["PrimaryContainer"]
+    if container == "package":
+        aws.sagemaker.create_model_package_group(ModelPackageGroupName=group)
+        inference = {
+            "Containers": [own],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        }
+        made = aws.sagemaker.create_model_package(ModelPackageGroupName=group, InferenceSpecification=inference)
+        own = {"ModelPackageName": made["ModelPackageArn"]}
+    aws.sagemaker.create_model(ModelName=name, Containers=[own], ExecutionRoleArn=ROLE)
+    found = aws.sagemaker.describe_model(ModelName=name)
+    assert (found["Containers"], found.get("PrimaryContainer")) == ([own], None)
+    assert aws.invoke(aws.serve(name), "1") == "one:1"
 
 
 def test_an_update_under_load_loses_no_request(aws: Aws) -> None:

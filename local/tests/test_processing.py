@@ -166,6 +166,13 @@ print(sorted(str(p.relative_to(root)) for p in root.rglob('*.csv')))
     assert completed(aws, program, inputs=[data]) == ["['a.csv', 'sub/b.csv']"]
 
 
+def test_a_job_has_a_day_unless_it_says_otherwise(aws: Aws) -> None:
+    program = "import json; print(json.load(open('/opt/ml/config/processingjobconfig.json'))['StoppingCondition'])"
+    job = aws.processed(program)
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
+    assert aws.lines("ProcessingJobs", job["ProcessingJobName"]) == ["{'MaxRuntimeInSeconds': 86400}"]
+
+
 def test_a_job_above_its_maximum_runtime_ends_stopped_with_all_its_processes(aws: Aws) -> None:
     program = """
 import subprocess, sys, time

@@ -65,6 +65,14 @@ def test_approval_description_and_metadata_change(aws: Aws) -> None:
     assert found["LastModifiedTime"] > found["CreationTime"]
 
 
+def test_an_update_of_the_model_card_keeps_what_it_does_not_name(aws: Aws) -> None:
+    card = {"ModelCardContent": json.dumps({"intended_uses": {}}), "ModelCardStatus": "Draft"}
+    arn = package(aws, group(aws), ModelCard=card)
+    aws.sagemaker.update_model_package(ModelPackageArn=arn, ModelCard={"ModelCardStatus": "Approved"})
+    found = aws.sagemaker.describe_model_package(ModelPackageName=arn)["ModelCard"]
+    assert found == {**card, "ModelCardStatus": "Approved"}
+
+
 def test_packages_are_listed_by_group_and_approval_in_pages(aws: Aws) -> None:
     name = group(aws)
     for number in range(5):

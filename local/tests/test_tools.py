@@ -83,6 +83,8 @@ def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.Ca
         for part in ("train", "validation")
     }
     estimator.fit(inputs, job_name=unique("sdk"))
+    attached = sagemaker.estimator.Estimator.attach(estimator.latest_training_job.name, session)
+    assert attached.model_data == estimator.model_data
     printed = capsys.readouterr().out
     assert "Training - Training in-progress." in printed or "Training job completed" in printed
     assert "#quality_metric: host=algo-1, validation binary_classification_accuracy <score>=" in printed
@@ -101,3 +103,11 @@ def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.Ca
     predictions = predictor.predict(features[:3])["predictions"]
     assert [sorted(prediction) for prediction in predictions] == [["predicted_label", "score"]] * 3
     predictor.delete_endpoint()
+    kinds = {"content_types": ["text/csv"], "response_types": ["application/json"]}
+    registered = estimator.register(**kinds, model_package_group_name=unique("sdk"))
+    arn, card = registered.model_package_arn, {"ModelCardStatus": "Approved"}
+    aws.sagemaker.update_model_package(ModelPackageArn=arn, ModelCard=card)
+    card = aws.sagemaker.describe_model_package(ModelPackageName=arn)["ModelCard"]
+    content = json.loads(card["ModelCardContent"])["training_details"]["training_job_details"]
+    job = estimator.latest_training_job.describe()
+    assert (card["ModelCardStatus"], content["training_arn"]) == ("Approved", job["TrainingJobArn"])

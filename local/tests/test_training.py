@@ -115,6 +115,42 @@ def test_jobs_are_listed_in_pages(aws: Aws) -> None:
     assert before["TrainingJobSummaries"] == []
 
 
+def test_search_finds_the_job_of_a_model(aws: Aws) -> None:
+    def search(name: str, value: str, operator: str = "Equals") -> list[str]:
+        by = {"Filters": [{"Name": name, "Operator": operator, "Value": value}]}
+        found = aws.sagemaker.search(Resource="TrainingJob", SearchExpression=by)["Results"]
+        return [entry["TrainingJob"]["TrainingJobName"] for entry in found]
+
+    first, second = aws.trained(label="x", epochs="3"), aws.trained(label="x")
+    artifacts = "ModelArtifacts.S3ModelArtifacts"
+    assert search(artifacts, first["ModelArtifacts"]["S3ModelArtifacts"]) == [first["TrainingJobName"]]
+    assert search("HyperParameters.epochs", "3") == [first["TrainingJobName"]]
+    assert search("TrainingJobName", second["TrainingJobName"][6:], "Contains") == [second["TrainingJobName"]]
+    assert search(artifacts, "s3://none") == []
+    everything = aws.sagemaker.search(Resource="TrainingJob", MaxResults=1)
+    assert everything["Results"][0]["TrainingJob"]["TrainingJobName"] == second["TrainingJobName"]  # the newest first
+    assert everything["NextToken"]
+    _, message = refused(aws.sagemaker.search, Resource="Experiment")
+    assert (
+        message == "Search: of the resources only TrainingJob, of the operators only Equals and Contains run locally."
+    )
+
+
+def test_a_log_is_read_by_its_streams_prefix(aws: Aws) -> None:
+    logs, names = aws.client("logs"), [aws.trained(label="x")["TrainingJobName"] for _ in range(2)]
+    group = {"logGroupName": "/aws/sagemaker/TrainingJobs"}
+    events = logs.filter_log_events(**group, logStreamNamePrefix=f"{names[0]}/")["events"]
+    assert [event["message"] for event in events] == aws.lines("TrainingJobs", f"{names[0]}/")
+    assert {event["logStreamName"].partition("/")[0] for event in events} == {names[0]}
+    assert logs.filter_log_events(**group, logStreamNamePrefix="nothing")["events"] == []
+    both = {"logStreamNamePrefix": "x", "logStreamNames": ["x"]}
+    assert refused(logs.filter_log_events, **group, **both)[0] == "InvalidParameterException"
+
+
+def test_the_outputs_key_is_empty_without_one(aws: Aws) -> None:
+    assert aws.trained(label="x")["OutputDataConfig"] == {"S3OutputPath": "s3://things/trained", "KmsKeyId": ""}
+
+
 def test_tags_are_stored_changed_and_deleted(aws: Aws) -> None:
     def tags(**values: str) -> list[dict[str, str]]:
         return [{"Key": key, "Value": value} for key, value in values.items()]

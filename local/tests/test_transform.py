@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from local_aws.sagemaker.api.errors import JobError
 from local_aws.sagemaker.jobs.transform import assembled, many, records, single
 
-from .aws import Aws
+from .aws import Aws, unique
 
 
 def transform(aws: Aws, data: str, count: int = 1, model: dict[str, str] | None = None, **members: Any) -> Any:
@@ -40,6 +40,14 @@ def test_a_bad_record_fails_its_object_and_the_job_but_not_the_others(aws: Aws) 
     assert aws.keys("scored/t3/") == ["a.csv.out", "c.csv.out"]
     (line,) = aws.lines("TransformJobs", f"{job['TransformJobName']}/data-log")
     assert line.startswith("[sagemaker logs]: things/t3/b.csv: ClientError: 400: unable to evaluate")
+
+
+@pytest.mark.parametrize("answer", ["no JSON", "[1]"])
+def test_an_answer_to_execution_parameters_that_is_no_json_object_leaves_the_defaults(aws: Aws, answer: str) -> None:
+    data = unique("t")
+    aws.put(f"{data}/a.csv", "1\n2\n")
+    assert transform(aws, data, model={"PARAMETERS": answer})["TransformJobStatus"] == "Completed"
+    assert aws.read(f"scored/{data}/a.csv.out") == b"m:1\nm:2\n"
 
 
 def test_instances_share_the_objects(aws: Aws) -> None:

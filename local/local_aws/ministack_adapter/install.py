@@ -41,6 +41,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     },
     (ROUTER, "SERVICE_PATTERNS"): dict,
     (RESPONSES, "get_region"): (),
+    (RESPONSES, "error_response_json"): ("code", "message", "status", "extra", "message_key", "content_type"),
     (STATES, "_ExecutionError"): ("error", "cause"),
     (STATES, "_execute_task"): ("state_def", "raw_input", "execution", "ctx"),
     (STATES, "_invoke_resource_with_timeout"): ("resource", "input_data", "timeout"),
@@ -62,6 +63,8 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     (ALARMS, "_evict_old_metrics"): (),
     (ALARMS, "_metrics"): object,
     (LOGS, "_append_log_events"): ("stream", "events"),
+    (LOGS, "_filter_log_events"): ("data",),
+    (LOGS, "_resolve_log_group_name"): ("data",),
     (LOGS, "_log_records"): object,
     (LOGS, "_log_groups"): object,
     (LAMBDA, "_emit_lambda_logs"): ("func", "request_id", "log_text", "error", "duration_ms", "log_source"),
@@ -138,7 +141,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     )
     wrap(GATEWAY, {"_import_rest_api": _import_rest_api})
     wrap(ALARMS, {"_evaluate_alarm": _judge_alarm, "_evict_old_metrics": _evict_old_metrics})
-    wrap(LOGS, {"_append_log_events": _append_log_events})
+    wrap(LOGS, {"_append_log_events": _append_log_events, "_filter_log_events": _filter_log_events})
     wrap(LAMBDA, {"_emit_lambda_logs": _emit_lambda_logs, "_execute_function_warm": _execute_function})
     runtime: Any = importlib.import_module(RUNTIME)
     runtime._PYTHON_WORKER_SCRIPT = _report_exceptions(runtime._PYTHON_WORKER_SCRIPT)
@@ -184,6 +187,17 @@ def _append_log_events(original: Callable[..., None], stream: dict[str, Any], ev
     for event in stream["events"][:-KEPT]:
         records.pop(event.get("eventId"), None)
     del stream["events"][:-KEPT]
+
+
+def _filter_log_events(original: Callable[..., Any], data: dict[str, Any]) -> Any:
+    """FilterLogEvents by the beginning of streams' names, which ministack does not read."""
+    if (prefix := data.get("logStreamNamePrefix")) is None:
+        return original(data)
+    if data.get("logStreamNames"):
+        words = "logStreamNames and logStreamNamePrefix cannot be used together."
+        return inner(RESPONSES, "error_response_json")("InvalidParameterException", words, 400)
+    streams = inner(LOGS, "_log_groups").get(inner(LOGS, "_resolve_log_group_name")(data), {}).get("streams", {})
+    return original({**data, "logStreamNames": [name for name in streams if name.startswith(prefix)] or [""]})
 
 
 def _emit_lambda_logs(original: Callable[..., None], func: dict[str, Any], *arguments: Any, **more: Any) -> None:

@@ -13,7 +13,6 @@ CHANGEABLE = (
     "ApprovalDescription",
     "InferenceSpecification",
     "SourceUri",
-    "ModelCard",
     "ModelLifeCycle",
 )
 
@@ -133,9 +132,11 @@ class Registry:
             metadata = {**document.get(member, {}), **request.get(member, {})}
             for key in request.get("CustomerMetadataPropertiesToRemove", ()):
                 metadata.pop(key, None)
+            card = {**document.get("ModelCard", {}), **request.get("ModelCard", {})}
             further = request.get("AdditionalInferenceSpecificationsToAdd", [])
             package.update(
                 **{name: request[name] for name in CHANGEABLE if name in request},
+                ModelCard=card or None,
                 CustomerMetadataProperties=metadata or None,
                 AdditionalInferenceSpecifications=[*(document.get("AdditionalInferenceSpecifications") or []), *further]
                 or None,

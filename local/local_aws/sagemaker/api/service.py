@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from local_aws.iam import AccessError
@@ -60,6 +60,7 @@ class SageMaker:
             **{f"List{noun}s": shelf.page for noun, shelf in self.shelves.items()},
             **self._deployments.operations,
             **registry.operations,
+            "Search": self._search,
             "AddTags": self._add_tags,
             "ListTags": self._list_tags,
             "DeleteTags": self._delete_tags,
@@ -167,6 +168,25 @@ class SageMaker:
         except errors.ValidationException:
             raise errors.ValidationError(f"Endpoint {name} of account {self.host.account} not found.") from None
         return runtime.invoke(endpoint, self.host, request.headers, request.body)
+
+    def _search(self, request: dict[str, Any]) -> dict[str, Any]:
+        filters = request.get("SearchExpression", {}).get("Filters", [])
+        operators = {entry.get("Operator", "Equals") for entry in filters}
+        if request["Resource"] != "TrainingJob" or operators - {"Equals", "Contains"}:
+            raise errors.ValidationException(
+                "Search: of the resources only TrainingJob, of the operators only Equals and Contains run locally."
+            )
+
+        def kept(job: dict[str, Any]) -> bool:
+            for entry in filters:
+                found = reduce(lambda part, name: part.get(name, {}), entry["Name"].split("."), job)
+                wanted = entry.get("Value", "")
+                if wanted != str(found) and not (entry.get("Operator") == "Contains" and wanted in str(found)):
+                    return False
+            return True
+
+        page = self._jobs["TrainingJob"].page({"SortOrder": "Descending", **request}, kept)
+        return {**page, "Results": [{"TrainingJob": job} for job in page["TrainingJobSummaries"]]}
 
     def _tagged(self, request: dict[str, Any]) -> Record:
         arn = request["ResourceArn"]

@@ -15,7 +15,8 @@ MAX_BODY = 6_291_456  # InvokeEndpoint's API page
 OK = range(200, 300)
 PREFIX = "x-amzn-sagemaker-"
 TO_CONTAINER = ("content-type", "accept", f"{PREFIX}custom-attributes", f"{PREFIX}inference-id")
-FROM_CONTAINER = {"content-type": "Content-Type", f"{PREFIX}custom-attributes": "X-Amzn-SageMaker-Custom-Attributes"}
+# In small letters: ministack rewrites "Content-Type" as the API's own.
+FROM_CONTAINER = {"content-type": "content-type", f"{PREFIX}custom-attributes": "X-Amzn-SageMaker-Custom-Attributes"}
 
 
 def endpoint_name(method: str, path: str) -> str:

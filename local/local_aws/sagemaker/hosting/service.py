@@ -46,7 +46,7 @@ class Hosting:
             endpoint.kill()
 
     def _create_model(self, request: dict[str, Any]) -> dict[str, Any]:
-        given = request.get("PrimaryContainer") or {}
+        given = request.get("PrimaryContainer") or (request.get("Containers") or [{}])[0]
         if "ModelPackageName" in given:
             # What DescribeModel shows is the package's name; what runs is what the package said now, whatever it says
             # or whether it is there later.

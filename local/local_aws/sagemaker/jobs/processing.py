@@ -10,7 +10,7 @@ from local_aws.sagemaker.api.errors import JobError, ValidationException
 from local_aws.sagemaker.api.records import PROCESSING
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.jobs.container import Container
-from local_aws.sagemaker.jobs.job import REASON_LENGTH, Job, resource_config, write_json
+from local_aws.sagemaker.jobs.job import DEFAULT_RUNTIME_SECONDS, REASON_LENGTH, Job, resource_config, write_json
 from local_aws.sagemaker.sandbox import OPT_ML
 
 
@@ -21,6 +21,7 @@ class ProcessingJob(Job):
     """
 
     def __init__(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:
+        request = {"StoppingCondition": {"MaxRuntimeInSeconds": DEFAULT_RUNTIME_SECONDS}, **request}
         super().__init__(PROCESSING, arn, request, tags, host)
         application = request["AppSpecification"]
         self._image = images.find(host.images, application["ImageUri"], "script")
@@ -57,7 +58,7 @@ class ProcessingJob(Job):
             write_json(
                 root / "config/resourceconfig.json", resource_config(hosts[number], hosts, cluster["InstanceType"])
             )
-        self.begin(self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"))
+        self.begin(self.request["StoppingCondition"]["MaxRuntimeInSeconds"])
         try:
             self.run_containers([partial(self._start, root, number + 1) for number, root in enumerate(roots)])
         finally:

@@ -60,6 +60,7 @@ class TrainingJob(Job):
         definitions = [{"Name": name, "Regex": regex} for name, regex in (self._image.metrics or defined).items()]
         self.update(
             AlgorithmSpecification={**algorithm, "MetricDefinitions": definitions},
+            OutputDataConfig={"KmsKeyId": "", **request["OutputDataConfig"]},
             EnableNetworkIsolation=request.get("EnableNetworkIsolation", False),
             EnableInterContainerTrafficEncryption=request.get("EnableInterContainerTrafficEncryption", False),
             EnableManagedSpotTraining=request.get("EnableManagedSpotTraining", False),

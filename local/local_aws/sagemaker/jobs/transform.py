@@ -122,7 +122,10 @@ class TransformJob(Job):
             answer = server.ask("GET", "/execution-parameters", None, {}, PARAMETERS_SECONDS)
         except (OSError, http.client.HTTPException) as error:
             raise JobError(f"ClientError: the model server went away after its ping: {error!r}") from error
-        own = json.loads(answer.body) if answer.status == http.HTTPStatus.OK else {}
+        try:
+            own = dict(json.loads(answer.body)) if answer.status == http.HTTPStatus.OK else {}
+        except (ValueError, TypeError):  # a server may answer any path
+            own = {}
         asked = {name: self.request[name] for name in DEFAULTS if name in self.request}
         return {**DEFAULTS, **{name: own[name] for name in DEFAULTS if name in own}, **asked}
 
