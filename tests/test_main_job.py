@@ -104,10 +104,10 @@ def test_a_killed_job_fails_the_run_with_the_cause(live: Deployed) -> None:
 
 
 def processes(deployed: Deployed, argument: str) -> list[int]:
-    """The local AWS's own processes that have `argument` in their command line."""
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    home = str(deployed.cloud.home)
-    return [int(line.split()[0]) for line in listed.splitlines() if argument in line and home in line]
+    """The local AWS's processes that have `argument` in their command line."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [int(pid) for pid, parent, words in rows if int(parent) == deployed.cloud.pid and argument in words]
 
 
 def test_ops_tell_the_same_story(live: Deployed, tmp_path: Path) -> None:

@@ -83,8 +83,9 @@ def test_a_program_that_is_not_there_fails_the_job(aws: Aws) -> None:
     request = aws.processing_request()
     request["AppSpecification"]["ContainerEntrypoint"] = ["/opt/ml/processing/code/nothing"]
     job = aws.wait("processing", aws.start("processing", request))
-    reason = "ClientError: cannot start /opt/ml/processing/code/nothing: No such file or directory"
+    reason = "AlgorithmError: See job logs for more information, exit code: 127"
     assert (job["ProcessingJobStatus"], job["FailureReason"]) == ("Failed", reason)
+    assert "/opt/ml/processing/code/nothing: " in aws.lines("ProcessingJobs", job["ProcessingJobName"])[0]
 
 
 def test_the_environment_is_clean_and_reaches_the_local_aws(aws: Aws) -> None:

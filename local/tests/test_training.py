@@ -143,8 +143,6 @@ def test_a_log_is_read_by_its_streams_prefix(aws: Aws) -> None:
     assert [event["message"] for event in events] == aws.lines("TrainingJobs", f"{names[0]}/")
     assert {event["logStreamName"].partition("/")[0] for event in events} == {names[0]}
     assert logs.filter_log_events(**group, logStreamNamePrefix="nothing")["events"] == []
-    both = {"logStreamNamePrefix": "x", "logStreamNames": ["x"]}
-    assert refused(logs.filter_log_events, **group, **both)[0] == "InvalidParameterException"
 
 
 def test_the_outputs_key_is_empty_without_one(aws: Aws) -> None:

@@ -13,7 +13,6 @@ from local_aws.linear_learner import artifact, formats
 from local_aws.linear_learner.common import ContainerError
 from local_aws.linear_learner.predict import predict
 
-MAX_BODY = 100 << 20
 EXECUTION_PARAMETERS = {"MaxConcurrentTransforms": 4, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
 REFUSAL = b"unable to evaluate payload provided"
 
@@ -87,9 +86,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Predictions."""
-        body = self._body()
-        if body is None:
-            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path != "/invocations":
             self._answer(404, b"Not Found", "text/plain")
             return
@@ -109,34 +106,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Requests that succeed are not logged."""
-
-    def _body(self) -> bytes | None:
-        """None when the request was refused for it."""
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return self._chunks()
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
-            self.close_connection = True
-            self._answer(413 if length.isdecimal() else 400, b"Content-Length", "text/plain")
-            return None
-        return self.rfile.read(int(length))
-
-    def _chunks(self) -> bytes | None:
-        parts, total = [], 0
-        try:
-            while size := int(self.rfile.readline(100).split(b";")[0], 16):
-                total += size
-                if not 0 < size <= MAX_BODY or total > MAX_BODY:
-                    raise ValueError("too large")
-                parts.append(self.rfile.read(size))
-                self.rfile.readline(3)
-            while self.rfile.readline(1000).strip():
-                continue
-        except ValueError:
-            self.close_connection = True
-            self._answer(400, b"Transfer-Encoding", "text/plain")
-            return None
-        return b"".join(parts)
 
     def _answer(self, status: int, body: bytes, media: str | None = None) -> None:
         self.send_response(status)

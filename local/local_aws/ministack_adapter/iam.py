@@ -95,7 +95,7 @@ def _policy(original: Any, arn: str) -> Any:
 
 
 def _attach(original: Any, entity: Any, arn: str) -> None:
-    if inner(IAM, "_lookup_policy")(arn) is None:
+    if arn and inner(IAM, "_lookup_policy")(arn) is None:  # ministack makes [""] of an empty list parameter
         raise ValueError(f"Policy {arn} does not exist or is not attachable.")
     original(entity, arn)
 

@@ -41,7 +41,6 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     },
     (ROUTER, "SERVICE_PATTERNS"): dict,
     (RESPONSES, "get_region"): (),
-    (RESPONSES, "error_response_json"): ("code", "message", "status", "extra", "message_key", "content_type"),
     (STATES, "_ExecutionError"): ("error", "cause"),
     (STATES, "_execute_task"): ("state_def", "raw_input", "execution", "ctx"),
     (STATES, "_invoke_resource_with_timeout"): ("resource", "input_data", "timeout"),
@@ -193,9 +192,6 @@ def _filter_log_events(original: Callable[..., Any], data: dict[str, Any]) -> An
     """FilterLogEvents by the beginning of streams' names, which ministack does not read."""
     if (prefix := data.get("logStreamNamePrefix")) is None:
         return original(data)
-    if data.get("logStreamNames"):
-        words = "logStreamNames and logStreamNamePrefix cannot be used together."
-        return inner(RESPONSES, "error_response_json")("InvalidParameterException", words, 400)
     streams = inner(LOGS, "_log_groups").get(inner(LOGS, "_resolve_log_group_name")(data), {}).get("streams", {})
     return original({**data, "logStreamNames": [name for name in streams if name.startswith(prefix)] or [""]})
 

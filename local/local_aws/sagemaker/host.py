@@ -151,6 +151,7 @@ class Host:
         return {
             **passed,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{passed.get('PATH', os.defpath)}",
+            "HOME": "/opt/ml",
             "PYTHONUNBUFFERED": "1",
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,

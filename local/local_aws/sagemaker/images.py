@@ -31,9 +31,9 @@ class Image:
     metrics: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
-    def command(self, action: str, root: Path, port: int = 0) -> list[str]:
+    def command(self, action: str, port: int = 0) -> list[str]:
         """The command of `train` or `serve` with its blanks filled in."""
-        blanks = {"python": PYTHON, "root": str(root), "port": str(port)}
+        blanks = {"python": PYTHON, "root": "/opt/ml", "port": str(port)}
         return [word.format(**blanks) for word in getattr(self, action)]
 
 

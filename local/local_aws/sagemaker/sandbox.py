@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPT_ML = Path("/opt/ml")
-# An overlay adds the folder `ml` to /opt and changes nothing on the machine.
+# An overlay adds the folder `ml` to /opt and changes nothing on the machine. The working directory stays the sandbox's
+# path outside, so that a process shows to which job it belongs.
 _MOUNT = """\
-cd "$1" && { [ -d /opt/ml ] || mount -t overlay overlay -o "lowerdir=$2:/opt" /opt; } &&
-mount --no-canonicalize --bind . /opt/ml && cd /opt/ml && unset PWD OLDPWD && shift 2 && exec "$@\""""
+{ [ -d /opt/ml ] || mount -t overlay overlay -o "lowerdir=$1:/opt" /opt; } &&
+mount --no-canonicalize --bind . /opt/ml && unset PWD OLDPWD && shift && exec "$@\""""
 _PATH = re.compile(r"(^|=)/opt/ml(?=/|$)")
 
 log = logging.getLogger(__name__)
@@ -36,24 +37,22 @@ class Sandboxes:
         user = () if os.geteuid() == 0 else ("--map-root-user",)
         found = cls(home, ("unshare", *user, "--mount", "sh", "-c", _MOUNT, "sh"))
         try:
-            subprocess.run(found.command(["true"], home), check=True, capture_output=True)
+            subprocess.run(found.entered(["true"], {}, home)[0], check=True, capture_output=True, cwd=home)
         except (OSError, subprocess.CalledProcessError) as error:
             why = getattr(error, "stderr", b"").decode().strip() or error
             log.warning("cannot mount /opt/ml for containers, so paths of requests are translated: %s", why)
             return cls(home, ())
         return found
 
-    def seen(self, root: Path) -> Path:
-        """Where the processes of a sandbox see it."""
-        return OPT_ML if self.enter else root
+    def entered(self, command: list[str], environment: dict[str, str], root: Path) -> tuple[list[str], dict[str, str]]:
+        """The command and the environment of a container, to be started in the sandbox `root`."""
+        if self.enter:
+            return [*self.enter, str(self.home / "opt"), *command], environment
 
-    def command(self, command: list[str], root: Path) -> list[str]:
-        """The command that runs a command in the sandbox `root`."""
-        return [*self.enter, str(root), str(self.home / "opt"), *command] if self.enter else command
+        def moved(text: str) -> str:
+            return _PATH.sub(lambda found: f"{found[1]}{root}", text)
 
-    def translated(self, text: str, root: Path) -> str:
-        """A path of a request, as a whole or after `=`, as the processes of a sandbox see it."""
-        return _PATH.sub(lambda found: f"{found[1]}{self.seen(root)}", text)
+        return [moved(word) for word in command], {name: moved(value) for name, value in environment.items()}
 
     def shown(self, text: str) -> str:
         """A message about a sandbox, with AWS's paths."""

@@ -95,15 +95,6 @@ def test_the_server_answers_the_ping_and_the_parameters_of_batch_transform(serve
     assert json.loads(body) == {"MaxConcurrentTransforms": 4, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
 
 
-def test_a_chunked_request_is_read(server: Client, row: list[float]) -> None:
-    text = ",".join(map(repr, row)).encode()
-    server.connection.request(
-        "POST", "/invocations", iter([text[:50], text[50:]]), {"Content-Type": "text/csv"}, encode_chunked=True
-    )
-    answer = server.connection.getresponse()
-    assert (answer.status, answer.read()) == (200, server.call(text)[2])
-
-
 def test_a_row_scores_the_same_whatever_batch_it_is_in(server: Client, wdbc: Split) -> None:
     features = wdbc.validation[:50, 1:]
     together = server.scores(features)

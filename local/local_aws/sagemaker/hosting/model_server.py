@@ -70,9 +70,9 @@ class ModelServer:
         given = self._container_definition.get("Environment", {})
         self._environment = {
             **host.environment(actor, network=not model.get("EnableNetworkIsolation", False)),
-            "HOME": str(host.sandboxes.seen(root)),
             **self._image.environment,
-            **{name: host.sandboxes.translated(value, root) for name, value in (given | environment).items()},
+            **given,
+            **environment,
         }
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
@@ -106,8 +106,7 @@ class ModelServer:
                 if self._closed:
                     raise JobError("The container was stopped before it answered.")
                 port = self._port = _free_port()
-                seen = self._host.sandboxes.seen(self._root)
-                command = faults.command(self._fault, port) or self._image.command("serve", seen, port)
+                command = faults.command(self._fault, port) or self._image.command("serve", port)
                 self.container = Container(self._host, command, self._root, self._environment, self._log)
             while not self.container.ended.wait(0.02):
                 if self._ping():

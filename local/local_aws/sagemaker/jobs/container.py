@@ -1,8 +1,5 @@
 """One running container: a process in a sandbox, whose output goes to CloudWatch Logs."""
 
-import errno
-import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -20,8 +17,6 @@ class Container:
 
     `environment` is all of its environment, `log` its log group and stream. `on_line` is called with each line,
     `on_end` after the last.
-
-    Raises FileNotFoundError: there is no such program.
     """
 
     def __init__(
@@ -41,10 +36,9 @@ class Container:
         self._on_end = on_end
         self.root = root
         self.ended = threading.Event()
-        if shutil.which(command[0].replace("/opt/ml", str(root), 1), path=environment["PATH"]) is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+        command, environment = host.sandboxes.entered(command, environment, root)
         self._process = host.reaper.spawn(
-            host.sandboxes.command(command, root),
+            command,
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -83,9 +77,7 @@ class Container:
         assert self._process.stdout is not None
         with self._process.stdout as output:
             for raw in iter(lambda: output.readline(MAX_LINE), b""):
-                line = raw.decode("utf-8", "replace")
-                if not self._host.sandboxes.enter:
-                    line = self._host.sandboxes.shown(line)
+                line = self._host.sandboxes.shown(raw.decode("utf-8", "replace"))
                 self._host.logs.write(*self._log, line)
                 if self._on_line:
                     self._on_line(line)

@@ -128,10 +128,8 @@ class Job(Record):
         on_end: Callable[[Container], None] | None = None,
     ) -> Container:
         """Start a container in a sandbox. Raises Stopped when the job is being stopped, JobError for a bad command."""
-        boxes, given = self.host.sandboxes, self.request.get("Environment", {})
-        user = {name: boxes.translated(value, root) for name, value in given.items()}
         network = not (self.request.get("NetworkConfig") or self.request).get("EnableNetworkIsolation", False)
-        own = {**self.host.environment(self.actor, network=network), "HOME": str(boxes.seen(root))}
+        own = self.host.environment(self.actor, network=network)
         with self.lock:
             if self.stopped_by:
                 raise Stopped
@@ -140,7 +138,7 @@ class Job(Record):
                     self.host,
                     faults.command(self.fault) or command,
                     root,
-                    {**own, **environment, **user},
+                    {**own, **environment, **self.request.get("Environment", {})},
                     (self.group, f"{self.name}/{stream}"),
                     on_line=on_line,
                     on_end=on_end,

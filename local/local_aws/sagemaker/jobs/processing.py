@@ -79,8 +79,7 @@ class ProcessingJob(Job):
 
     def _start(self, root: Path, number: int, on_end: Callable[[Container], None]) -> Container:
         application = self.request["AppSpecification"]
-        words = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
-        command = [self.host.sandboxes.translated(word, root) for word in words]
+        command = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
         if command[0] in ("python", "python3"):
             command[0] = images.PYTHON
         return self.launch(command, root, self._image.environment, self.stream(number), on_end=on_end)

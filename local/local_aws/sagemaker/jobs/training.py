@@ -103,7 +103,7 @@ class TrainingJob(Job):
 
     def _start(self, root: Path, on_end: Callable[[Container], None]) -> Container:
         names = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn}
-        command = self._image.command("train", self.host.sandboxes.seen(root))
+        command = self._image.command("train")
         environment = {**self._image.environment, **names}
         stream = self.stream(1)
         if (asked := self.request["ResourceConfig"].get("InstanceCount", 1)) > 1:
