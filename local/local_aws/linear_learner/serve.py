@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,25 +17,14 @@ REFUSAL = b"unable to evaluate payload provided"
 
 
 class Server(ThreadingHTTPServer):
-    """A thread per connection. At the end idle connections are closed, the others finish their request."""
+    """A thread per connection; the process does not wait for them when it ends."""
 
-    daemon_threads = False
+    daemon_threads = True
     request_queue_size = 512
 
     def __init__(self, model: artifact.Model, port: int) -> None:
         self.model = model
-        self.stopping = False
-        self.idle: set[socket.socket] = set()
-        self.lock = threading.Lock()
         super().__init__(("127.0.0.1", port), Handler)
-
-    def stop(self) -> None:
-        """Take no further connections and end the idle ones; returns at once."""
-        threading.Thread(target=self.shutdown).start()
-        with self.lock:
-            self.stopping = True
-            for connection in self.idle:
-                connection.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is nothing to report."""
@@ -51,29 +39,6 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
     server: Server
-
-    def handle_one_request(self) -> None:
-        """As the base does, but known to be idle while it waits for the request."""
-        with self.server.lock:
-            if self.server.stopping:
-                self.close_connection = True
-                return
-            self.server.idle.add(self.connection)
-        try:
-            super().handle_one_request()
-        finally:
-            self._busy()
-
-    def parse_request(self) -> bool:
-        """As the base does; from here on the request will be answered."""
-        self._busy()
-        return super().parse_request()
-
-    def handle_expect_100(self) -> bool:
-        """As the base does, and at once, though answers are buffered."""
-        goes_on = super().handle_expect_100()
-        self.wfile.flush()
-        return goes_on
 
     def do_GET(self) -> None:
         """Health, and how batch transform may call."""
@@ -112,14 +77,8 @@ class Handler(BaseHTTPRequestHandler):
         if media:
             self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(len(body)))
-        if self.server.stopping:
-            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
-
-    def _busy(self) -> None:
-        with self.server.lock:
-            self.server.idle.discard(self.connection)
 
 
 def serve(root: Path, port: int) -> int:
@@ -129,8 +88,8 @@ def serve(root: Path, port: int) -> int:
     except (ContainerError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: server.stop())
-    signal.signal(signal.SIGINT, lambda *_: server.stop())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"serving on 127.0.0.1:{server.server_port}", flush=True)
     with server:
         server.serve_forever(poll_interval=0.1)
