@@ -78,6 +78,7 @@ cloud: install
 	@echo "deploying with the CDK CLI ..."
 	@$(LOCAL) $(CDK) bootstrap --app "" --progress bar aws://123456789012/$(REGION) >build/bootstrap.log 2>&1 \
 		|| { cat build/bootstrap.log; exit 1; }
+	@$(LOCAL) $(PY) -m ops bootstrap >>build/bootstrap.log
 	@$(LOCAL) $(CDK) deploy --all --require-approval never --outputs-file build/outputs.json >build/deploy.log 2>&1 \
 		|| { cat build/deploy.log; exit 1; }
 	@echo "deployed"
@@ -172,7 +173,11 @@ synth: install ## write the CloudFormation templates to cdk.out and the state ma
 
 # STAGE is a table [stage.<name>] of pipeline.toml.
 APPROVAL ?= broadening
-.PHONY: cost deploy diff destroy delivery
+.PHONY: bootstrap cost deploy diff destroy delivery
+bootstrap: install ## prepare the AWS account of your credentials, once per region: the CDK, the role of the API's logs
+	$(CDK) bootstrap --app ""
+	@$(PY) -m ops bootstrap
+
 cost: install ## estimate the costs of a stage: always on, per run, per million predictions
 	@$(PY) -m cdk.cost_estimate
 

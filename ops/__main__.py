@@ -10,6 +10,7 @@ import sys
 import typer
 
 from ops.account import FAILURES, NothingToDo, OpsError
+from ops.bootstrap import bootstrap
 from ops.console.server import console
 from ops.destroy import destroy
 from ops.diff import diff
@@ -28,7 +29,7 @@ from pipeline.config import ConfigError
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS = [
     *(upload, watch, retrain, status, runs, logs, report, diff, console, predict, url),
-    *(approve, reject, rollback, drift, feedback, doctor, destroy),
+    *(approve, reject, rollback, drift, feedback, doctor, bootstrap, destroy),
 ]
 for command in COMMANDS:
     app.command()(command)

@@ -11,6 +11,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.account import Account, OpsError
+from ops.bootstrap import log_role
 from ops.output import Exit, Result, command
 from ops.status import alarms, endpoint
 
@@ -99,6 +100,11 @@ def _bootstrap(account: Account) -> str:
     return _require(int(version) >= BOOTSTRAP_SINCE, f"version {version}", problem)
 
 
+def _api_logs(account: Account) -> str:
+    role = log_role(account)
+    return _require(role, role, "API Gateway has no role to write logs: a deployment would fail")
+
+
 def _stack(account: Account) -> str:
     for machine in ("StateMachine", "DeployMachine", "DriftMachine"):
         account.states.describe_state_machine(stateMachineArn=account.outputs[machine])
@@ -132,7 +138,8 @@ CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
     "credentials": (_credentials, 'run `aws configure` or `aws sso login`; locally: eval "$(make -s env)"'),
     "region": (_region, "set AWS_DEFAULT_REGION, or run `aws configure set region REGION`"),
     "quotas": (_quotas, "raise the quota: AWS console, Service Quotas, Amazon SageMaker"),
-    "bootstrap": (_bootstrap, "run `node_modules/.bin/cdk bootstrap` (locally `make up` does it)"),
+    "bootstrap": (_bootstrap, "run `make bootstrap` (locally `make up` does it)"),
+    "API logs": (_api_logs, "run `make bootstrap` (locally `make up` does it)"),
     "stack": (_stack, "run `make deploy`, or `make up` for the local AWS"),
     "settings": (_settings, "run `make deploy` (locally `make up`): the stack was deployed with other settings"),
     "endpoint": (_endpoint, "`ops upload FILE` starts a run; `ops logs` shows why a run failed"),

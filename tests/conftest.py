@@ -158,11 +158,11 @@ def deploy(
     if not as_a_user:
         build(load(config), region=region, account=ACCOUNT, out=out).synth()
     commands = [
-        ["bootstrap", "--app", "", f"aws://{ACCOUNT}/{region}"],
-        ["deploy", "--all", "--require-approval", "never", "--output" if as_a_user else "--app", str(out)],
+        ["cdk", "bootstrap", "--app", "", f"aws://{ACCOUNT}/{region}"],
+        ["python", "-m", "ops", "bootstrap"],
+        ["cdk", "deploy", "--all", "--require-approval", "never", "--output" if as_a_user else "--app", str(out)],
     ]
-    for arguments in commands[bootstrapped:]:
-        command = [str(ROOT / "node_modules" / ".bin" / "cdk"), *arguments]
+    for command in commands[2 * bootstrapped :]:
         made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stdout + made.stderr
     for name, value in cloud.environment.items():

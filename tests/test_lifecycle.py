@@ -30,8 +30,8 @@ class Shell:
         assert ran.returncode == code, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
 
-    def cdk(self, *arguments: str) -> str:
-        return self("cdk", *arguments, "--ci")
+    def cdk(self, *arguments: str, code: int = 0) -> str:
+        return self("cdk", *arguments, "--ci", code=code)
 
 
 @pytest.fixture
@@ -119,6 +119,9 @@ def changed(diff: str) -> set[str]:
 def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Path) -> None:
     shell.cdk("bootstrap", "--app", "", "aws://123456789012/us-east-1")
     everything = buckets(shell)
+    unprepared = shell.cdk("deploy", "--all", "--require-approval", "never", code=1)
+    assert "CloudWatch Logs role ARN must be set in account settings to enable logging" in unprepared
+    shell("python", "-m", "ops", "bootstrap")
     shell.cdk("deploy", "--all", "--require-approval", "never")
     assert "(no changes)" in shell.cdk("deploy", "--all", "--require-approval", "never")
 

@@ -1,4 +1,4 @@
-"""API Gateway imports a document with its gateway responses, and uses them for its own refusals."""
+"""API Gateway imports a document with its gateway responses and any-methods, and writes logs in the account's role."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,31 @@ from typing import Any
 
 import requests
 
-from .aws import Aws
+from .aws import EVERYTHING, Aws, refused
 
+MOCK = {"type": "mock"}
 API = Path(__file__).with_name("api.json").read_text(encoding="utf-8")
 
 
-def imported(aws: Aws, stack: str, document: str) -> dict[str, Any]:
-    """The stack of an API with this OpenAPI document."""
+def imported(aws: Aws, stack: str, document: str = API, **stage: Any) -> dict[str, Any]:
+    """The stack of an API with this OpenAPI document; `stage` are the properties of another stage, `logged`."""
     api = {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Body": json.loads(document)}}
     deployment = {"RestApiId": {"Ref": "Api"}, "StageName": "v1"}
     resources = {"Api": api, "Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": deployment}}
+    if stage:
+        properties = {
+            "RestApiId": {"Ref": "Api"},
+            "DeploymentId": {"Ref": "Deployment"},
+            "StageName": "logged",
+            **stage,
+        }
+        resources["Stage"] = {"Type": "AWS::ApiGateway::Stage", "Properties": properties}
     return aws.stack(stack, resources, Api={"Ref": "Api"})
+
+
+def reasons(aws: Aws, stack: str) -> str:
+    events = aws.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    return "\n".join(event.get("ResourceStatusReason", "") for event in events)
 
 
 def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
@@ -30,5 +44,37 @@ def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
 def test_a_response_of_an_unknown_type_refuses_the_document(aws: Aws) -> None:
     document = API.replace("MISSING_AUTHENTICATION_TOKEN", "NO_SUCH_TYPE")
     assert imported(aws, "unknown-response", document)["StackStatus"] != "CREATE_COMPLETE"
-    events = aws.client("cloudformation").describe_stack_events(StackName="unknown-response")["StackEvents"]
-    assert any("NO_SUCH_TYPE" in event.get("ResourceStatusReason", "") for event in events)
+    assert "NO_SUCH_TYPE" in reasons(aws, "unknown-response")
+
+
+def test_an_any_method_serves_the_methods_that_its_path_does_not_name(aws: Aws) -> None:
+    document = json.loads(API)
+    document["paths"]["/closed"]["x-amazon-apigateway-any-method"] = {"x-amazon-apigateway-integration": MOCK}
+    api = imported(aws, "any-method", json.dumps(document))["Outputs"]["Api"]
+    url = f"{aws.cloud.endpoint_url}/_aws/execute-api/{api}/v1/closed"
+    assert [requests.request(method, url, timeout=10).status_code for method in ("GET", "DELETE")] == [401, 200]
+
+
+def test_a_stage_with_logs_needs_the_accounts_role(aws: Aws) -> None:
+    gateway, needed = (
+        aws.client("apigateway"),
+        "CloudWatch Logs role ARN must be set in account settings to enable logging",
+    )
+    logs = {"DestinationArn": "arn:aws:logs:us-east-1:123456789012:log-group:api", "Format": "$context.requestId"}
+    level = {"ResourcePath": "/*", "HttpMethod": "*", "LoggingLevel": "ERROR"}
+    for name, stage in {"access-logs": {"AccessLogSetting": logs}, "logs": {"MethodSettings": [level]}}.items():
+        assert imported(aws, name, **stage)["StackStatus"] == "ROLLBACK_COMPLETE"
+        assert needed in reasons(aws, name)
+    api = imported(aws, "unlogged")["Outputs"]["Api"]
+    patch = {"op": "replace", "path": "/accessLogSettings/destinationArn", "value": logs["DestinationArn"]}
+    update = {"restApiId": api, "stageName": "v1", "patchOperations": [patch]}
+    assert refused(gateway.update_stage, **update) == ("BadRequestException", needed)
+
+    role = {"op": "replace", "path": "/cloudwatchRoleArn"}
+    wrong = {**role, "value": aws.role("untrusting", ["lambda"], EVERYTHING)}
+    code, message = refused(gateway.update_account, patchOperations=[wrong])
+    assert (code, "grant trust permission for API Gateway" in message) == ("BadRequestException", True)
+    right = {**role, "value": aws.role("gateway-logs", ["apigateway"], EVERYTHING)}
+    gateway.update_account(patchOperations=[right])
+    gateway.update_stage(**update)
+    assert imported(aws, "logged", AccessLogSetting=logs)["StackStatus"] == "CREATE_COMPLETE"

@@ -65,14 +65,14 @@ def fixes() -> dict[str, str]:
 
 
 def test_the_fix_for_a_stack_whose_resources_are_deleted_is_to_deploy(broken: Cloud) -> None:
-    assert set(fixes()) == {"bootstrap", "stack", "settings", "endpoint"}
+    assert set(fixes()) == {"bootstrap", "API logs", "stack", "settings", "endpoint"}
 
 
 def test_the_doctor_of_an_empty_account_names_each_fix(empty: Cloud) -> None:
     found = fixes()
     assert typed("doctor").code == 1
-    assert set(found) == {"bootstrap", "stack", "settings", "endpoint"}
-    assert "cdk bootstrap" in found["bootstrap"]
+    assert set(found) == {"bootstrap", "API logs", "stack", "settings", "endpoint"}
+    assert found["bootstrap"] == found["API logs"] == "run `make bootstrap` (locally `make up` does it)"
     assert "make deploy" in found["stack"]
 
 

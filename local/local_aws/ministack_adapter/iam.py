@@ -54,7 +54,7 @@ _keys: dict[str, str] = {}
 
 def access(home: Path) -> Access:
     """IAM for our services; the decisions go to IAM_DECISIONS, or to `<home>/iam.jsonl`."""
-    return Access(_refused, _trusts, _register, Path(os.environ.get("IAM_DECISIONS") or home / "iam.jsonl"))
+    return Access(_refused, trusts, _register, Path(os.environ.get("IAM_DECISIONS") or home / "iam.jsonl"))
 
 
 def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
@@ -162,7 +162,8 @@ def _refused(key: str, need: Need) -> str | None:
     return None if denied is None else str(getattr(denied, "principal_arn", "") or denied)
 
 
-def _trusts(role: str, service: str) -> bool:
+def trusts(role: str, service: str) -> bool:
+    """Whether a role, by its ARN, exists and lets the service assume it."""
     document = (inner(IAM, "_roles").get(role.rpartition("/")[2]) or {}).get("AssumeRolePolicyDocument", "{}")
     statements = (json.loads(document) if isinstance(document, str) else document).get("Statement", [])
     allowed = [entry["Principal"] for entry in _list(statements) if entry["Effect"] == "Allow"]

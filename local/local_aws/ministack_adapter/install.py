@@ -12,7 +12,7 @@ from typing import Any
 
 from local_aws import stack_types
 from local_aws.autoscaling import Autoscaling
-from local_aws.ministack_adapter import iam, inner, s3, wrap
+from local_aws.ministack_adapter import gateway, iam, inner, s3, wrap
 from local_aws.sagemaker.api.errors import MODELED_ERRORS
 from local_aws.sagemaker.api.service import Request, SageMaker
 from local_aws.sagemaker.hosting import monitor
@@ -21,7 +21,6 @@ from local_aws.step_functions import SDK_CLASSES, Engine, Executions, definition
 WRITTEN_FOR = "1.5.33"
 APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.core.responses"
 STATES = "ministack.services.stepfunctions"
-GATEWAY = "ministack.services.apigateway_v1"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
 LOGS, LAMBDA = "ministack.services.cloudwatch_logs", "ministack.services.lambda_svc"
 RUNTIME = "ministack.core.lambda_runtime"
@@ -54,8 +53,6 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     (STATES, "_call_lambda"): ("func_ref", "event"),
     (RUNTIME, "_PYTHON_WORKER_SCRIPT"): HANDLER_ERROR,
     (STATES, "now_iso"): (),
-    (GATEWAY, "_import_rest_api"): ("spec", "base_data"),
-    (GATEWAY, "_put_gateway_response"): ("api_id", "response_type", "data"),
     (STACKS, "_RESOURCE_HANDLERS"): dict,
     (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
     (ALARMS, "_evaluate_alarm"): ("alarm",),
@@ -69,6 +66,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     (LAMBDA, "_emit_lambda_logs"): ("func", "request_id", "log_text", "error", "duration_ms", "log_source"),
     (LAMBDA, "_execute_function_warm"): ("func", "event", "request_id"),
     (ALARMS, "_delete_alarms"): ("params", "cbor_data", "is_cbor", "is_json"),
+    **gateway.INNER_NAMES,
     **iam.INNER_NAMES,
     **s3.INNER_NAMES,
 }
@@ -138,7 +136,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
             delete_composite=lambda name: _alarm_call("_delete_alarms", {"AlarmNames": [name]}),
         )
     )
-    wrap(GATEWAY, {"_import_rest_api": _import_rest_api})
+    gateway.install(inner(STACKS, "_RESOURCE_HANDLERS"))
     wrap(ALARMS, {"_evaluate_alarm": _judge_alarm, "_evict_old_metrics": _evict_old_metrics})
     wrap(LOGS, {"_append_log_events": _append_log_events, "_filter_log_events": _filter_log_events})
     wrap(LAMBDA, {"_emit_lambda_logs": _emit_lambda_logs, "_execute_function_warm": _execute_function})
@@ -157,16 +155,6 @@ def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: l
     inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
     called = {"target_prefix": target, "protocol": "json", "service_key": name}
     inner(STATES, "_AWS_SDK_SERVICE_MAP")[name.replace("-", "")] = called
-
-
-def _import_rest_api(original: Callable[..., str], spec: dict[str, Any], base_data: Any = None) -> str:
-    """API Gateway imports the gateway responses of an OpenAPI document, too; ministack leaves them out."""
-    api_id = original(spec, base_data)
-    for kind, response in spec.get("x-amazon-apigateway-gateway-responses", {}).items():
-        status, _, body = inner(GATEWAY, "_put_gateway_response")(api_id, kind, response)
-        if status >= 300:
-            raise ValueError(body.decode())
-    return api_id
 
 
 def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None:
