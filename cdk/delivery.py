@@ -3,13 +3,15 @@
 It is an app and a stack of its own. `make delivery` deploys it once, manually, because it cannot deploy itself.
 """
 
-from typing import Any
+import re
+from typing import Any, cast
 
 import aws_cdk
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -21,6 +23,11 @@ from pipeline.config import Settings
 
 IMAGE = codebuild.LinuxBuildImage.STANDARD_7_0
 """It has the runtimes of the buildspecs. It runs unprivileged: no build needs Docker."""
+BUILDS = ("PullRequests", "Test", "DeployDev", "DeployProd")
+CLONING = (*(f"{name}/Role" for name in BUILDS), "Pipeline/Source/Source/CodePipelineActionRole")
+"""The roles that read the repository through the connection."""
+CONNECTIONS = ("codeconnections", "codestar-connections")
+CONNECTION_ACTIONS = ("UseConnection", "GetConnection", "GetConnectionToken")
 BOOTSTRAP = ("deploy", "file-publishing", "lookup")
 """The bootstrap roles that the CDK CLI assumes to deploy (CDK Developer Guide, "Bootstrapping")."""
 
@@ -35,15 +42,12 @@ class DeliveryStack(Stack):
         delivery = settings.delivery
         owner, _, repository = delivery.repository.partition("/")
 
-        codebuild.CfnSourceCredential(
-            self, "Connection", auth_type="CODECONNECTIONS", server_type="GITHUB", token=delivery.connection
-        )
         created, updated = codebuild.EventAction.PULL_REQUEST_CREATED, codebuild.EventAction.PULL_REQUEST_UPDATED
         events = codebuild.FilterGroup.in_event_of(created, updated).and_base_branch_is(delivery.branch)
         pull_requests = codebuild.Source.git_hub(
             owner=owner, repo=repository, webhook=True, webhook_filters=[events], fetch_submodules=False
         )
-        codebuild.Project(self, "PullRequests", source=pull_requests, **self._build("PullRequests"))
+        tester = codebuild.Project(self, "PullRequests", source=pull_requests, **self._build("PullRequests"))
         code = codepipeline.Artifact("Code")
         source = actions.CodeStarConnectionsSourceAction(
             action_name="Source",
@@ -75,6 +79,23 @@ class DeliveryStack(Stack):
             artifact_bucket=store.bucket,
             stages=[codepipeline.StageProps(stage_name=name, actions=[action]) for name, action in stages.items()],
         )
+        project = cast("codebuild.CfnProject", tester.node.default_child)
+        project.add_property_override("Source.Auth", {"Type": "CODECONNECTIONS", "Resource": delivery.connection})
+        # CodeBuild uses the connection in the project's role when it creates the project and its webhook.
+        project.add_resource_dependency(cast("iam.CfnPolicy", self._share(delivery.connection).node.default_child))
+
+    def _share(self, connection: str) -> iam.Policy:
+        """Let the role of each build, and of the source, use the connection; CDK's own grant has one old action.
+
+        An ARN of either service name takes only the actions of its own (Developer Tools Console User Guide).
+        """
+        forms = [re.sub("code(star-)?connections", name, connection, count=1) for name in CONNECTIONS]
+        actions = " ".join(f"{name}:{action}" for name in CONNECTIONS for action in CONNECTION_ACTIONS)
+        policy = iam.Policy(self, "Connection", statements=[allow(actions, *forms)])
+        for construct in self.node.find_all():
+            if isinstance(construct, iam.Role) and construct.node.path.partition("/")[2] in CLONING:
+                policy.attach_to_role(construct)
+        return policy
 
     def _build(self, name: str) -> dict[str, Any]:
         """Return the arguments that all builds share."""
