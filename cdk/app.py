@@ -7,6 +7,7 @@ from pathlib import Path
 import aws_cdk
 
 from cdk.nag import add_checks
+from cdk.regions import check_region
 from cdk.stack import PipelineStack
 from pipeline.config import Settings, load
 
@@ -27,10 +28,14 @@ def build(
     stack: Callable[..., aws_cdk.Stack] = PipelineStack,
     suffix: str = "",
 ) -> aws_cdk.App:
-    """Return an app with one stack, `{project}{suffix}`, which cdk-nag checks when it is synthesised."""
+    """Return an app with one stack, `{project}{suffix}`, which cdk-nag checks when it is synthesised.
+
+    Raises ValueError when the region lacks a resource type of the stack or an instance type of the settings.
+    """
     app = aws_cdk.App(context=FLAGS, outdir=str(out) if out else None, analytics_reporting=False)
     project, environment = settings.project.name, aws_cdk.Environment(account=account, region=region)
     made = stack(app, f"{project}{suffix}", settings, env=environment)
+    check_region(made, settings, region)
     add_checks(app, made, "delivery" if suffix else "pipeline", project)
     return app
 

@@ -6,7 +6,6 @@ from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from cdk.api.prediction_api import PredictionApi
@@ -21,6 +20,7 @@ from cdk.lease import Lease
 from cdk.live_endpoint import LiveEndpoint
 from cdk.network import Network
 from cdk.observability import Observability
+from cdk.regions import BUDGET, has_type
 from cdk.retrain import retrain_machine
 from cdk.state_machine import Parts
 from cdk.triggers import Triggers
@@ -58,7 +58,7 @@ class PipelineStack(Stack):
         triggers = Triggers(self, "Triggers", parts, retrain)
         finish.watch([retrain, deploy], triggers.dead_letters)
         drift = drift_machine(self, parts, triggers.dead_letters)
-        if settings.stack.monthly_budget and RegionInfo.get(self.region).partition == "aws":
+        if settings.stack.monthly_budget and has_type(self.region, BUDGET):
             add_budget(self, settings.stack.monthly_budget, project, topic, data)
         Observability(self, "Observability", parts, triggers, retrain=retrain, drift=drift)
         outputs = {
