@@ -22,10 +22,19 @@ from pipeline.resource_names import EXECUTION, folder, job_name
 KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
 OPT = "/opt/ml/processing"
+LOCAL_STORAGE = r"ml\.([a-z]+[0-9]+[a-z]*d|g[5-9]|p[5-9]|trn|i[0-9])"
 START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
 Definition = dict[str, Any]
 """A state machine in Amazon States Language."""
+
+
+def volume_key(instance_type: str) -> str | None:
+    """Return the key of an instance's volumes, None for local storage, for which SageMaker refuses VolumeKmsKeyId.
+
+    (SageMaker API reference, ResourceConfig. Local storage has a hardware key.)
+    """
+    return None if re.match(LOCAL_STORAGE, instance_type) else KEY
 
 
 @cache
@@ -117,7 +126,7 @@ class Building:
             instance_count=instances,
             instance_type=size.instance_type,
             volume_size_in_gb=size.volume_gb,
-            volume_kms_key=KEY,
+            volume_kms_key=volume_key(size.instance_type),
             max_runtime_in_seconds=size.max_runtime_minutes * 60,
             # The jobs need only S3; SageMaker itself moves an isolated job's files, through the VPC if there is one.
             network_config=NetworkConfig(enable_network_isolation=True),

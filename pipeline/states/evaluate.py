@@ -5,7 +5,7 @@ from sagemaker.transformer import Transformer
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, Pass, State, TransformStep, caught, choice, retried
 from pipeline.jobs.shared.metric_names import SECTIONS
 from pipeline.resource_names import folder, job_name, resource
-from pipeline.states.building import KEY, OPT, START_UP_SECONDS, Building, session
+from pipeline.states.building import KEY, OPT, START_UP_SECONDS, Building, session, volume_key
 from pipeline.states.endpoint import NONE
 
 
@@ -45,7 +45,7 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> Trans
         accept="application/jsonlines",
         output_path="s3://${DataBucket}",
         output_kms_key=KEY,
-        volume_kms_key=KEY,
+        volume_kms_key=volume_key(size.instance_type),
         sagemaker_session=session(),
     )
     return TransformStep(

@@ -5,7 +5,7 @@ from sagemaker.inputs import TrainingInput
 
 from pipeline.asl import ChoiceRule, State, TrainingStep, caught, choice, retried, with_fields
 from pipeline.resource_names import folder, job_name
-from pipeline.states.building import KEY, ROLE, START_UP_SECONDS, Building, session
+from pipeline.states.building import KEY, ROLE, START_UP_SECONDS, Building, session, volume_key
 
 
 def train(build: Building) -> list[State]:
@@ -20,14 +20,11 @@ def train(build: Building) -> list[State]:
         instance_count=size.instance_count,
         instance_type=size.instance_type,
         volume_size=size.volume_gb,
-        volume_kms_key=KEY,
+        volume_kms_key=volume_key(size.instance_type),
         output_kms_key=KEY,
         output_path="s3://${DataBucket}",
         input_mode=size.input_mode,
         max_run=size.max_runtime_minutes * 60,
-        encrypt_inter_container_traffic=True,
-        enable_network_isolation=True,
-        disable_profiler=True,
         hyperparameters={**build.settings.hyperparameters()},
         sagemaker_session=session(),
     )
@@ -40,7 +37,11 @@ def train(build: Building) -> list[State]:
         timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
         result_path="$.train",
     )
-    step.fields["parameters"] |= build.vpc
+    parameters = step.fields["parameters"]
+    # The SDK drops these arguments of the Estimator, and adds a hook that writes to the bucket's root.
+    parameters |= {"EnableNetworkIsolation": True, "EnableInterContainerTrafficEncryption": True}
+    parameters |= {"ProfilerConfig": {"DisableProfiler": True}, **build.vpc}
+    del parameters["DebugHookConfig"]
     with_fields(step, result_selector={"job.$": "$.TrainingJobName", "status.$": "$.TrainingJobStatus"})
     stopped = ChoiceRule.Not(ChoiceRule.StringEquals("$.train.status", "Completed"))
     return [caught(retried(step), build.on_error), choice("TrainingCompleted", stopped, build.on_error)]
