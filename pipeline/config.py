@@ -77,6 +77,16 @@ class Settings(tables.Table):
         return self
 
     @model_validator(mode="after")
+    def _an_update_ends_within_its_limit(self) -> Self:
+        seconds = self.endpoint.deadline_minutes * 60 + self.release.bakes_seconds
+        if seconds > 28_800:  # BlueGreenUpdatePolicy, MaximumExecutionTimeoutInSeconds
+            raise ValueError(
+                f"endpoint.deadline_minutes and the bakes of [release] are {seconds} s: SageMaker allows an update"
+                " 28800 s, so lower bake_seconds or deadline_minutes, or raise step_percent"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _golden_rows_fit_the_data(self) -> Self:
         for number, golden in enumerate(self.endpoint.golden, 1):
             place, width = f"endpoint.golden, row {number}", len(self.data.features)

@@ -193,6 +193,12 @@ class Release(Table):
     step_percent: Annotated[int, Field(ge=10, le=50)] = 10
     bake_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
 
+    @property
+    def bakes_seconds(self) -> int:
+        """All waits of an update: after each step of the traffic, and before the old instances end."""
+        steps = math.ceil(100 / self.step_percent) if self.rollout == "linear" else 1
+        return (steps + 1) * self.bake_seconds
+
 
 class Golden(Table):
     """A row with a known prediction, which the smoke test posts. Regression: a value within a tolerance."""
@@ -204,7 +210,7 @@ class Golden(Table):
 
 
 class Endpoint(Table):
-    """The instances that serve, the deadline of an update and the golden rows.
+    """The instances that serve, the deadline of an update, its bakes aside, and the golden rows.
 
     If `max_instances` is above `instance_count`, Application Auto Scaling keeps each instance at `calls_per_minute`. It
     refuses burstable instances (SageMaker Developer Guide, "Configure model auto scaling").

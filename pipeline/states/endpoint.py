@@ -5,14 +5,15 @@ from typing import Any
 
 from pipeline import resource_names
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Retry, State, Task, caught, choice, retry
-from pipeline.settings import Release
 from pipeline.states.autoscaling import BUSY, VARIANT
-from pipeline.states.building import KEY, Building
+from pipeline.states.building import KEY, Building, volume_key
 from pipeline.states.lease import DEADLINE_HOURS
 
 POLL_SECONDS = 60
 """An update takes AWS five to eight minutes."""
 CHAMPION_POLL_SECONDS = 30
+ROLLBACK_SECONDS = 900
+"""Allowed to SageMaker to put the champion back after an update that took too long."""
 NONE = "none"
 """The champion's name when nothing is live; the registry takes no empty text."""
 NO_CHAMPION = ChoiceRule.StringEquals("$.champion.config", NONE)
@@ -65,7 +66,7 @@ def create_endpoint_config(build: Building) -> Task:
         "EndpointConfigName": name,
         "ProductionVariants": [variant],
         "DataCaptureConfig": data_capture,
-        "KmsKeyId": KEY,
+        **({"KmsKeyId": KEY} if volume_key(size.instance_type) else {}),
         "Tags": [{"Key": "model-package", "Value": Intrinsic("$.package.arn")}],
     }
     return build.call("CreateEndpointConfig", "createEndpointConfig", request)
@@ -82,7 +83,7 @@ def create_or_update(build: Building, *, taken_back: State) -> list[State]:
     caught(wait, taken_back, errors=["RolledBack", "EndpointFailed"])
     create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": wanted})
     create.next(wait)
-    update = _update(build, "UpdateEndpoint", wanted, DeploymentConfig=_deployment(build.settings.release))
+    update = _update(build, "UpdateEndpoint", wanted, DeploymentConfig=_deployment(build))
     return [choice("HasEndpoint", NO_CHAMPION, create), update, wait]
 
 
@@ -117,7 +118,7 @@ def _way_back(build: Building, taken_back: State) -> Choice:
 
 
 def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -> Task:
-    attempts = math.ceil(build.settings.endpoint.deadline_minutes * 60 / POLL_SECONDS)
+    attempts = math.ceil((_longest(build) + ROLLBACK_SECONDS) / POLL_SECONDS)
     request = {"wait_for": "config", "config": config, "alarms": ALARMS}
     changing, results = retry(CHANGING, seconds=POLL_SECONDS, attempts=attempts, rate=1.0), ["config"]
     step = build.function(
@@ -131,28 +132,34 @@ def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -
 
 
 def _update(build: Building, state_id: str, config: Intrinsic, **more: Any) -> Task:
-    request = {**ENDPOINT, "EndpointConfigName": config, "RetainAllVariantProperties": True, **more}
-    scaled = [retry(BUSY, seconds=60, attempts=10, rate=1.0)] if build.settings.endpoint.autoscaled else []
-    return build.call(state_id, "updateEndpoint", request, retries=scaled)
+    request = {**ENDPOINT, "EndpointConfigName": config, **more}
+    if not build.settings.endpoint.autoscaled:
+        return build.call(state_id, "updateEndpoint", request)
+    # Autoscaling owns the instance count; all else is the new config's.
+    excluded = [{"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")]
+    request |= {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}
+    return build.call(state_id, "updateEndpoint", request, retries=[retry(BUSY, seconds=60, attempts=10, rate=1.0)])
 
 
-def _deployment(release: Release) -> dict[str, Any]:
+def _longest(build: Building) -> int:
+    """Return the seconds that an update may take: its bakes and all else, within the API model's limits."""
+    return max(600, build.settings.endpoint.deadline_minutes * 60 + build.settings.release.bakes_seconds)
+
+
+def _deployment(build: Building) -> dict[str, Any]:
     """Blue/green with the stack's alarms: any of them during a bake puts all traffic back.
 
     WaitIntervalInSeconds is required by the API model even where traffic is not shifted in steps (DeploymentConfig).
     """
+    release = build.settings.release
     routing: dict[str, Any] = {"Type": release.rollout.upper(), "WaitIntervalInSeconds": release.bake_seconds}
-    steps = {"all_at_once": 0, "canary": 1, "linear": math.ceil(100 / release.step_percent)}[release.rollout]
-    if steps:
-        size = "CanarySize" if release.rollout == "canary" else "LinearStepSize"
+    if size := {"canary": "CanarySize", "linear": "LinearStepSize"}.get(release.rollout):
         routing[size] = {"Type": "CAPACITY_PERCENT", "Value": release.step_percent}
-    # More than all waits, at least 600 and at most 28800 (API model).
-    longest = min(28_800, max(600, (steps + 2) * release.bake_seconds + 1800))
     return {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing,
             "TerminationWaitInSeconds": release.bake_seconds,
-            "MaximumExecutionTimeoutInSeconds": longest,
+            "MaximumExecutionTimeoutInSeconds": _longest(build),
         },
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in ALARMS]},
     }

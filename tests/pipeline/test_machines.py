@@ -25,6 +25,8 @@ from tests.pipeline.asl import filled, resolved, tasks
 ROOT = Path(__file__).parent.parent.parent
 RECORDIO = "application/x-recordio-protobuf"
 SERVICES = {"states": "stepfunctions", "applicationautoscaling": "application-autoscaling"}
+LOCAL = ("m5d", "c5d", "r5dn", "m6id", "g4dn", "g5", "p3dn", "p4d", "p5", "trn1", "i3")
+"""Families with local storage (Amazon EC2 User Guide, "Instance store volumes")."""
 DOCUMENTS = {"lambda": "Payload", "stepfunctions": "Input"}
 """Parameters that an integration takes as a document where the API wants its text."""
 
@@ -119,6 +121,13 @@ def test_no_arn_account_or_region_is_written_into_it(each: dict[str, Any]) -> No
     assert re.findall(r"arn:aws|\d{12}|us-[a-z]+-\d", text) == []
 
 
+def test_training_is_isolated_encrypted_and_neither_debugged_nor_profiled() -> None:
+    request = dict(tasks(MACHINES["retrain"]))["Train"]["Parameters"]
+    assert (request["EnableNetworkIsolation"], request["EnableInterContainerTrafficEncryption"]) == (True, True)
+    assert request["ProfilerConfig"] == {"DisableProfiler": True}
+    assert "DebugHookConfig" not in request
+
+
 @pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
 def test_training_reads_its_data_as_the_settings_say(mode: str) -> None:
     settings = changed(training={"input_mode": mode, "content_type": RECORDIO})
@@ -203,14 +212,42 @@ def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings
         assert caught == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "AutoscalingFailed"}
 
 
-def test_an_update_keeps_the_instance_count_and_is_retried_while_the_variant_is_scaled() -> None:
-    states, shipped = MACHINES["deploy, autoscaled"]["States"], MACHINES["deploy"]["States"]
+def test_an_update_keeps_only_the_instance_count_and_only_of_a_scaled_variant_and_is_retried_meanwhile() -> None:
+    states, shipped = copy.deepcopy(MACHINES["deploy, autoscaled"]["States"]), MACHINES["deploy"]["States"]
     for name in ("UpdateEndpoint", "RestoreChampion"):
-        assert states[name]["Parameters"]["RetainAllVariantProperties"] is True
+        kept = states[name]["Parameters"].pop("RetainAllVariantProperties")
+        excluded = states[name]["Parameters"].pop("ExcludeRetainedVariantProperties")
+        assert (kept, [each["VariantPropertyType"] for each in excluded]) == (
+            True,
+            ["DesiredWeight", "DataCaptureConfig"],
+        )
         scaling, *usual = states[name]["Retry"]
         times = {"IntervalSeconds": 60, "MaxAttempts": 10, "BackoffRate": 1.0}
         assert scaling == {"ErrorEquals": ["SageMaker.SageMakerException"], **times}
         assert {**states[name], "Retry": usual} == shipped[name]
+
+
+@pytest.mark.parametrize(("rollout", "bakes"), [("all_at_once", 2), ("canary", 2), ("linear", 11)])
+def test_an_update_has_time_for_its_bakes_its_start_and_a_rollback(rollout: str, bakes: int) -> None:
+    states = deploy.definition(changed(release={"rollout": rollout}))["States"]
+    policy = states["UpdateEndpoint"]["Parameters"]["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    assert policy["MaximumExecutionTimeoutInSeconds"] == 1800 + bakes * 300
+    for name in ("WaitForEndpoint", "WaitForChampion"):
+        (polls,) = [each for each in states[name]["Retry"] if each["ErrorEquals"] == ["EndpointChanging"]]
+        assert polls["MaxAttempts"] * polls["IntervalSeconds"] == 1800 + bakes * 300 + 900
+
+
+@pytest.mark.parametrize(("family", "local"), [("m5", False), ("p3", False), *((name, True) for name in LOCAL)])
+def test_no_key_is_given_for_volumes_of_instances_with_local_storage(family: str, local: bool) -> None:
+    size = {"instance_type": f"ml.{family}.2xlarge"}
+    settings = changed(**dict.fromkeys(("processing", "training", "transform", "endpoint"), size))
+    for definition in (retrain.definition(settings), deploy.definition(settings)):
+        for _, state in tasks(definition):
+            asked = state["Parameters"]
+            cluster = asked.get("ProcessingResources", {}).get("ClusterConfig")
+            volumes = [asked.get("ResourceConfig"), asked.get("TransformResources"), cluster]
+            assert all(("VolumeKmsKeyId" in volume) != local for volume in volumes if volume)
+            assert "ProductionVariants" not in asked or ("KmsKeyId" in asked) != local
 
 
 def test_a_wrong_answer_is_never_asked_again_and_a_missing_one_is() -> None:
