@@ -1,15 +1,17 @@
 """The OpenAPI document as API Gateway deploys it: integrations, authorisers, validators and gateway responses."""
 
-import copy
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from cdk.api.openapi import PROBLEMS, Json
 from pipeline.config import Settings
 
 RESPONSES = Path(__file__).with_name("gateway_responses.toml")
-METHODS = ("get", "post", "put", "delete", "patch", "head", "options")
+ANY = "x-amazon-apigateway-any-method"
+UNSUPPORTED = ("example", "nullable")
+"""Fields that API Gateway does not import (Developer Guide, "Amazon API Gateway important notes")."""
 
 
 def deployable(document: Json, *, integration_uri: str, settings: Settings) -> Json:
@@ -17,21 +19,21 @@ def deployable(document: Json, *, integration_uri: str, settings: Settings) -> J
 
     `integration_uri` is the Lambda's invocation address
     (`arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{arn}/invocations`).
-    The path `/{proxy+}` lets the Lambda answer 404 and 405, for which API Gateway would answer 403. It lists every
-    method, as the local AWS does not support `x-amazon-apigateway-any-method`. With a CORS origin, preflight calls
-    need no credentials.
+    The Lambda answers 405 to the other methods of each path and 404 to `/` and `/{proxy+}`, for which API Gateway would
+    answer 403. The first two need no credentials, as no prediction is behind them; so a preflight call needs none.
     """
-    deployed = copy.deepcopy(document)
+    deployed: Json = _supported(document)
     del deployed["servers"]
     schemes, schemas = deployed["components"].get("securitySchemes", {}), deployed["components"]["schemas"]
     integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": integration_uri}
     proxy = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
     refused = {"default": {"description": "A problem: not-found or method-not-allowed"}}
-    other = {"security": [{"caller": []}] if "caller" in schemes else [], "parameters": [proxy], "responses": refused}
-    deployed["paths"]["/{proxy+}"] = {method: dict(other) for method in METHODS}
+    for operations in (*deployed["paths"].values(), deployed["paths"].setdefault("/", {})):
+        operations[ANY] = {"security": [], "responses": refused}
+    # Signed: the Lambda sees a decoded path, which could be a prediction's.
+    signed = [{"caller": []}] if "caller" in schemes else []
+    deployed["paths"]["/{proxy+}"] = {ANY: {"security": signed, "parameters": [proxy], "responses": refused}}
     for operations in deployed["paths"].values():
-        if settings.api.cors_origin:
-            operations["options"] = {**operations.get("options", {"responses": refused}), "security": []}
         for operation in operations.values():
             operation["x-amazon-apigateway-integration"] = integration
             # API Gateway validates by Content-Type. CSV has no model: the Lambda checks it.
@@ -42,14 +44,24 @@ def deployable(document: Json, *, integration_uri: str, settings: Settings) -> J
         authorizer = {"type": "cognito_user_pools", "providerARNs": [settings.api.user_pool]}
         schemes["caller"]["x-amazon-apigateway-authtype"] = "cognito_user_pools"
         schemes["caller"]["x-amazon-apigateway-authorizer"] = authorizer
-    # API Gateway quotes a refused value and names no row. It checks the shape of a body, the Lambda checks the rows.
-    schemas["Row"] = {}
+    # API Gateway quotes a refused value and names no row: the Lambda checks the rows. Both forms of a row would need a
+    # schema without a type, which an import may take for one of objects: rows have no schema at all.
+    for name in ("Row", "Numbers", "NamedNumbers"):
+        del schemas[name]
+    schemas["Instances"] = {"type": "object", "required": ["instances"]}
     schemas["Data"]["properties"]["data"].pop("pattern")
     validator = {"validateRequestBody": True, "validateRequestParameters": True}
     deployed["x-amazon-apigateway-request-validators"] = {"body": validator}
     deployed["x-amazon-apigateway-request-validator"] = "body"
     deployed["x-amazon-apigateway-gateway-responses"] = gateway_responses(settings.api.cors_origin)
     return deployed
+
+
+def _supported(part: Any) -> Any:
+    """Return a copy of a part of the document without the fields that API Gateway does not import."""
+    if isinstance(part, dict):
+        return {name: _supported(value) for name, value in part.items() if name not in UNSUPPORTED}
+    return [_supported(item) for item in part] if isinstance(part, list) else part
 
 
 def gateway_responses(cors_origin: str = "") -> Json:

@@ -99,27 +99,28 @@ def test_what_is_deployed_is_the_document_with_extensions(settings: Settings, do
     before = json.dumps(document)
     api = gateway.deployable(document, integration_uri=URI, settings=settings)
     assert json.dumps(document) == before
-    assert set(api["paths"]) == {*document["paths"], "/{proxy+}"}
-    assert set(api["paths"]["/{proxy+}"]) == set(gateway.METHODS)
+    assert set(api["paths"]) == {*document["paths"], "/", "/{proxy+}"}
+    assert all(gateway.ANY in operations for operations in api["paths"].values())
     for path, operations in api["paths"].items():
         for method, operation in operations.items():
             uri = operation.pop("x-amazon-apigateway-integration")["uri"]
             assert (path, method, uri) == (path, method, URI)
-            if path in document["paths"]:
+            if method != gateway.ANY:
                 documented = document["paths"][path][method]
                 documented.get("requestBody", {}).get("content", {}).pop("text/csv", None)
-                assert operation == documented
+                assert operation == gateway._supported(documented)
     assert api["components"]["securitySchemes"]["caller"]["x-amazon-apigateway-authtype"] == "awsSigv4"
-    secured = {path for path, operations in api["paths"].items() for call in operations.values() if call["security"]}
-    assert secured == {settings.api.path, "/predictions", "/{proxy+}"}
+    secured = {(path, method) for path, calls in api["paths"].items() for method in calls if calls[method]["security"]}
+    assert secured == {(settings.api.path, "post"), ("/predictions", "post"), ("/{proxy+}", gateway.ANY)}
 
 
 def test_api_gateway_checks_shapes_and_never_quotes_a_value_of_a_row(settings: Settings) -> None:
     api = deployed(settings)
     schemas = api["components"]["schemas"]
-    assert valid(api, schemas["Instances"], {"instances": [["secret"]]})
+    for rows in ([["secret"]], [{"secret": 1}], []):
+        assert valid(api, schemas["Instances"], {"instances": rows})
     assert valid(api, schemas["Data"], {"data": "secret"})
-    assert not valid(api, schemas["Instances"], {"instances": []})
+    assert not valid(api, schemas["Instances"], {"rows": []})
     assert not valid(api, schemas["Data"], {"row": ""})
     assert api["x-amazon-apigateway-request-validator"] in api["x-amazon-apigateway-request-validators"]
 
@@ -167,9 +168,24 @@ def test_metering_needs_a_key_beside_the_credentials(settings: Settings, auth: s
 
 
 def test_a_preflight_needs_no_credentials_where_another_origin_may_call(settings: Settings) -> None:
-    preflights = [calls["options"] for calls in deployed(changed(settings, cors_origin=ORIGIN))["paths"].values()]
+    paths = deployed(changed(settings, cors_origin=ORIGIN))["paths"]
+    preflights = [calls[gateway.ANY] for path, calls in paths.items() if path != "/{proxy+}"]
     assert all(not call["security"] and call["x-amazon-apigateway-integration"]["uri"] == URI for call in preflights)
-    assert [path for path, calls in deployed(settings)["paths"].items() if "options" in calls] == ["/{proxy+}"]
+
+
+def test_api_gateway_imports_nothing_that_it_does_not_support(settings: Settings) -> None:
+    text = json.dumps(deployed(settings))
+    for field in ("example", "nullable", "oneOf", "anyOf", "discriminator", "readOnly", "exclusiveMinimum"):
+        assert f'"{field}": ' not in text
+    names = {name for schema in deployed(settings)["components"]["schemas"].values() for name in untyped(schema)}
+    assert names == set()
+
+
+def untyped(schema: Json, name: str = "schema") -> list[str]:
+    """The parts of a schema without a type, which an import may take for objects."""
+    parts = {**schema.get("properties", {}), **({"items": schema["items"]} if "items" in schema else {})}
+    own = [] if "type" in schema or "$ref" in schema else [name]
+    return own + [found for key, part in parts.items() for found in untyped(part, key)]
 
 
 PREDICTIONS = ["predictOne application/json", "predictMany application/json", "predictMany text/csv"]

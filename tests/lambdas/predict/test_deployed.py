@@ -70,6 +70,14 @@ def test_paths_without_predictions_need_no_credentials(consumer: Consumer) -> No
         assert requests.get(consumer.url + path, timeout=10).status_code == 200
 
 
+def test_another_method_of_a_path_is_405_and_the_root_is_404(consumer: Consumer) -> None:
+    refused = {("GET", "/predictions"): (405, "POST"), ("DELETE", "/health"): (405, "GET"), ("GET", "/"): (404, None)}
+    for (method, path), expected in refused.items():
+        answer = requests.request(method, consumer.url + path, timeout=10)
+        assert (answer.status_code, answer.headers.get("Allow")) == expected
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
 def test_too_many_calls_are_429_with_retry_after(consumer: Consumer, throttle: Callable[[float, int], None]) -> None:
     throttle(1, 1)
     for _ in range(100):
