@@ -6,18 +6,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.account import Account, OpsError
+from ops.account import Account, NotDeployed, OpsError
 from ops.bootstrap import log_role
 from ops.output import Exit, Result, command
 from ops.status import alarms, endpoint
+from pipeline.config import Settings
 
 CDK = Path(__file__).parents[1] / "node_modules" / ".bin" / "cdk"
 NODE_SINCE = 20
 """The oldest version of Node that the CDK CLI runs on and the Node project maintains."""
+LAMBDA_KEEPS = 100
+"""Concurrent executions that AWS Lambda never lets functions reserve (Lambda quotas)."""
 BOOTSTRAP_SINCE = 6
 """The oldest bootstrap stack for new-style assets (CDK Developer Guide, "Bootstrap template version history")."""
 
@@ -77,20 +81,40 @@ def _region(account: Account) -> str:
 
 def _quotas(account: Account) -> str:
     """Compare the instances that the settings need with the quotas; passes when the account may not list its quotas."""
-    settings = account.settings
-    count = max(settings.endpoint.instance_count, settings.endpoint.max_instances)
-    wanted = {f"{settings.endpoint.instance_type} for endpoint usage": count}
-    for name in ("training", "processing", "transform"):
-        table = getattr(settings, name)
-        wanted[f"{table.instance_type} for {name} job usage"] = table.instance_count
     pages = account.session.client("service-quotas").get_paginator("list_service_quotas")
     try:
         quotas = pages.paginate(ServiceCode="sagemaker").search("Quotas[]")
         listed = {quota["QuotaName"]: quota["Value"] for quota in quotas}
     except ClientError:
         return "the account may not list them"
-    short = [f"{name}: {listed[name]:g}" for name, count in wanted.items() if listed.get(name, count) < count]
+    short = [
+        f"{name}: {listed[name]:g}"
+        for name, count in instances(account.settings).items()
+        if listed.get(name, count) < count
+    ]
     return _require(not short, "enough for every job and the endpoint", f"too few instances: {'; '.join(short)}")
+
+
+def instances(settings: Settings) -> dict[str, int]:
+    """Return the instances that a stage needs at the same time, by the quota's name."""
+    size, scoring = settings.endpoint, settings.transform
+    return {
+        f"{settings.processing.instance_type} for processing job usage": settings.processing.instance_count,
+        f"{settings.training.instance_type} for training job usage": settings.training.instance_count,
+        # Challenger and champion are scored in parallel; an update of the endpoint runs both fleets.
+        f"{scoring.instance_type} for transform job usage": 2 * scoring.instance_count,
+        f"{size.instance_type} for endpoint usage": 2 * max(size.instance_count, size.max_instances),
+    }
+
+
+def _concurrency(account: Account) -> str:
+    """Compare Lambda's unreserved concurrency with the reservation that a first deployment makes."""
+    limit = account.session.client("lambda").get_account_settings()["AccountLimit"]
+    unreserved, wanted = limit["UnreservedConcurrentExecutions"], account.settings.api.concurrency
+    with suppress(NotDeployed):
+        wanted = 0 if account.outputs else wanted  # reserved already
+    problem = f"{unreserved} unreserved: [api] concurrency needs {wanted} and AWS keeps {LAMBDA_KEEPS}"
+    return _require(not wanted or unreserved >= wanted + LAMBDA_KEEPS, f"{unreserved} unreserved", problem)
 
 
 def _bootstrap(account: Account) -> str:
@@ -138,6 +162,7 @@ CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
     "credentials": (_credentials, 'run `aws configure` or `aws sso login`; locally: eval "$(make -s env)"'),
     "region": (_region, "set AWS_DEFAULT_REGION, or run `aws configure set region REGION`"),
     "quotas": (_quotas, "raise the quota: AWS console, Service Quotas, Amazon SageMaker"),
+    "concurrency": (_concurrency, "raise the quota: AWS console, Service Quotas, AWS Lambda, Concurrent executions"),
     "bootstrap": (_bootstrap, "run `make bootstrap` (locally `make up` does it)"),
     "API logs": (_api_logs, "run `make bootstrap` (locally `make up` does it)"),
     "stack": (_stack, "run `make deploy`, or `make up` for the local AWS"),

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 from local_aws.cloud import Cloud
 
+from ops.doctor import instances
 from ops.runs import Run, latest
+from pipeline.config import load
 from tests.conftest import ROOT, WDBC, Deployed
 from tests.ops.typing import HEADER, ROWS, ran, typed
 
@@ -90,6 +93,27 @@ def test_the_doctor_names_the_fix_for_a_machine_without_node_or_credentials(
     assert found["credentials"]["found"] == "no credentials found"
     assert found["credentials"]["fix"].startswith("run `aws configure` or `aws sso login`")
     assert found["stack"]["found"] == "Unable to locate credentials"
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_doctor_asks_for_the_quotas_of_the_document(stage: str) -> None:
+    rows = [row.split("|")[1:-1] for row in (ROOT / "docs/deploy.md").read_text().splitlines() if "usage`" in row]
+    counts = {row[0].strip("` "): row[1 + (stage == "prod")].split() for row in rows}
+    documented = {name: int(count[0]) for name, count in counts.items() if count}
+    assert instances(load(ROOT / "pipeline.toml", stage)) == documented
+
+
+@pytest.mark.parametrize("kept", [100, 99])
+def test_the_doctor_asks_for_the_concurrency_that_a_first_deployment_reserves(
+    empty: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    limit = boto3.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+    config = tmp_path / "pipeline.toml"
+    config.write_text(f"{(ROOT / 'pipeline.toml').read_text()}\n[stage.reserving.api]\nconcurrency = {limit - kept}\n")
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    monkeypatch.setenv("STAGE", "reserving")
+    problem = "" if kept == 100 else f": [api] concurrency needs {limit - kept} and AWS keeps 100"
+    assert checks()["concurrency"]["found"] == f"{limit} unreserved{problem}"
 
 
 def test_the_doctor_names_the_fix_for_a_stack_of_other_settings(
