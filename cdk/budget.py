@@ -1,6 +1,6 @@
 """The monthly budget of the account, with SNS alerts at 80 % of it and when the forecast exceeds it."""
 
-from aws_cdk import CfnResource
+from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -14,7 +14,8 @@ def add_budget(scope: Construct, dollars: int, project: str, topic: sns.Topic, d
     topic.add_to_resource_policy(allow_service(scope, "budgets", "sns:Publish", topic.topic_arn))
     data.key.add_to_resource_policy(allow_service(scope, "budgets", "kms:Decrypt kms:GenerateDataKey", "*"))
     limit = {"Amount": dollars, "Unit": "USD"}
-    budget = {"BudgetName": project, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
+    name = f"{project}-{Stack.of(scope).region}"  # budgets have no region
+    budget = {"BudgetName": name, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
     subscribers = [{"SubscriptionType": "SNS", "Address": topic.topic_arn}]
     alerts = [
         {"ComparisonOperator": "GREATER_THAN", "NotificationType": kind, "Threshold": percent}

@@ -1,6 +1,6 @@
 """Alarms, each with its section of the runbook, one composite alarm, and a dashboard."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -124,7 +124,7 @@ class Observability(Construct):
             [cloudwatch.GraphWidget(title=title, left=list(lines), width=8) for title, lines in row.items()]
             for row in rows
         ]
-        cloudwatch.Dashboard(self, "Dashboard", dashboard_name=project, widgets=widgets)
+        cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"{project}-{Stack.of(self).region}", widgets=widgets)
 
     def _drift(self, name: str) -> cloudwatch.Metric:
         period = Duration.minutes(5)

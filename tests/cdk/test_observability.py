@@ -33,6 +33,7 @@ def test_predictions_fail_when_the_endpoint_the_api_or_the_lambda_does(template:
 
 def test_the_dashboard_shows_runs_endpoint_api_queue_drift_and_cost(template: Template) -> None:
     (dashboard,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
+    assert dashboard["DashboardName"] == "breast-cancer-us-east-1"  # a dashboard has no region
     text = json.dumps(dashboard["DashboardBody"])
     runs = ("ExecutionsStarted", "Accepted", "Rejected", "ExecutionsFailed", "ExecutionTime", "LargestPSI")
     endpoint = ("ModelLatency", "Invocation4XXErrors", "Invocation5XXErrors", "CPUUtilization")
