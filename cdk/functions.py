@@ -55,10 +55,10 @@ def function(
     )
 
 
-def log_group(scope: Construct, construct_id: str) -> logs.LogGroup:
+def log_group(scope: Construct, construct_id: str, name: str | None = None) -> logs.LogGroup:
     """Return a log group that is deleted with the stack; the stack's context LOG_DAYS sets its retention, else 90."""
     days = logs.RetentionDays[RETENTION[int(scope.node.try_get_context(LOG_DAYS) or 90)]]
-    return logs.LogGroup(scope, construct_id, retention=days, removal_policy=RemovalPolicy.DESTROY)
+    return logs.LogGroup(scope, construct_id, log_group_name=name, retention=days, removal_policy=RemovalPolicy.DESTROY)
 
 
 def output_folder(scope: Construct) -> Path:

@@ -26,9 +26,9 @@ class LiveEndpoint(Construct):
         slow = label(project, "latency", "ModelLatency of the live model")
         self.error_alarm = alarm(self, "Errors", errors, 1, failing)
         self.latency_alarm = alarm(self, "Latency", latency, SLOW_MICROSECONDS, slow)
-        alarms = [self.error_alarm.alarm_arn, self.latency_alarm.alarm_arn]
+        self.alarms = [self.error_alarm.alarm_arn, self.latency_alarm.alarm_arn]
         # After a rollback, the Lambda names the alarm that caused it.
-        allowed = [*granted(self, "endpoint", project), allow("cloudwatch:DescribeAlarms", *alarms)]
+        allowed = [*granted(self, "endpoint", project), allow("cloudwatch:DescribeAlarms", *self.alarms)]
         self.function = function(self, "Endpoint", "endpoint", environment={"ENDPOINT_NAME": project}, allowed=allowed)
         names, allowed = {"PROJECT": project, "ENDPOINT_NAME": project}, granted(self, "cleanup", project)
         timeout = Duration.minutes(2)

@@ -20,6 +20,7 @@ from cdk.lease import Lease
 from cdk.live_endpoint import LiveEndpoint
 from cdk.network import Network
 from cdk.observability import Observability
+from cdk.permissions import allow
 from cdk.regions import BUDGET, has_type
 from cdk.retrain import retrain_machine
 from cdk.state_machine import Parts
@@ -51,6 +52,7 @@ class PipelineStack(Stack):
         registry.apply_removal_policy(RemovalPolicy.DESTROY)
         lease = Lease(self, "ExecutionLease", project, data)
         live = LiveEndpoint(self, "LiveEndpoint", project)
+        jobs.allow(allow("cloudwatch:DescribeAlarms", *live.alarms))
         finish = Finish(self, "Finish", settings, data, topic=topic, lease=lease)
         parts = Parts(settings, data, topic, serving, jobs, lease, live, finish)
         deploy = deploy_machine(self, parts)

@@ -72,13 +72,15 @@ def state_machine(
     partition = RegionInfo.get(Stack.of(scope).region).partition or "aws"
     text = json.dumps(definition(parts.settings, partition), indent=1)
     values = {**parts.ports, **ports}
+    # A resource policy of limited size lists the log groups of other names (Step Functions Developer Guide, "Logging").
+    group = log_group(scope, "Log", f"/aws/vendedlogs/states/{parts.project}-{name}")
     machine = sfn.StateMachine(
         scope,
         "Machine",
         state_machine_name=f"{parts.project}-{name}",
         definition_body=sfn.DefinitionBody.from_string(text),
         definition_substitutions={port: value for port, value in values.items() if f"${{{port}}}" in text},
-        logs=sfn.LogOptions(destination=log_group(scope, "Log"), level=sfn.LogLevel.ALL),
+        logs=sfn.LogOptions(destination=group, level=sfn.LogLevel.ALL),
         tracing_enabled=True,
     )
     for statement in allowed:

@@ -84,6 +84,18 @@ def test_every_port_of_the_definitions_is_filled(path_of: Callable[[str], Path],
         assert {part.split("}")[0] for part in parts} == set(machine["DefinitionSubstitutions"])
 
 
+def test_logs_that_aws_services_deliver_need_no_resource_policy(template: Template) -> None:
+    groups = [item.get("LogGroupName") for item in of_type(template, "AWS::Logs::LogGroup").values()]
+    machines = ("deploy", "drift", "retrain")
+    assert sorted(filter(None, groups)) == [f"/aws/vendedlogs/states/breast-cancer-{name}" for name in machines]
+
+
+def test_sagemaker_may_look_at_the_alarms_of_a_deployment_in_the_models_role(template: Template) -> None:
+    alarms = [name for name in of_type(template, "AWS::CloudWatch::Alarm") if name.startswith("LiveEndpoint")]
+    (allowed,) = [item for item in statements(template, "JobsRole") if item["Action"] == "cloudwatch:DescribeAlarms"]
+    assert allowed["Resource"] == [{"Fn::GetAtt": [name, "Arn"]} for name in alarms]
+
+
 def test_every_log_group_has_the_settings_retention(tmp_path: Path) -> None:
     settings = load(ROOT / "pipeline.toml")
     stack = settings.stack.model_copy(update={"log_days": 30})
