@@ -1,9 +1,12 @@
 """The cost estimate: the idle endpoint comes first, and the sums follow from the settings and the prices."""
 
+import tomllib
 from collections import Counter
 
 import pytest
 
+from cdk.api.waf import MANAGED
+from cdk.cost_estimate import PRICES as PRICE_FILE
 from cdk.cost_estimate import Prices, always_on, estimate, per_run
 from pipeline.config import load
 from tests.conftest import ROOT
@@ -34,6 +37,12 @@ def test_a_run_costs_its_jobs_and_its_states() -> None:
 def test_waf_costs_per_call() -> None:
     for settings, dollars in ((DEV, 4), (PROD, 6)):
         assert f"per million predictions: {dollars}.00 $" in estimate(settings, PRICES, TEMPLATE)
+
+
+def test_a_web_acl_costs_as_much_as_its_rules() -> None:
+    """5 $ per month and 1 $ for each rule; a group of AWS's managed rules counts as one (AWS WAF pricing)."""
+    prices = tomllib.loads(PRICE_FILE.read_text())
+    assert prices["month"]["AWS::WAFv2::WebACL"] == 5 + len(["rate", *MANAGED])
 
 
 def test_an_autoscaled_endpoint_has_its_maximum() -> None:
