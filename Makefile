@@ -53,8 +53,8 @@ $(BENCH_INSTALLED): requirements-bench.txt $(INSTALLED)
 
 .PHONY: install lock
 install: $(INSTALLED) $(CDK_INSTALLED) ## install all packages
-lock: $(INSTALLED) ## compile requirements.in and requirements-bench.in into the lock files
-	for list in requirements requirements-bench; do uv pip compile --quiet $$list.in --universal \
+lock: $(INSTALLED) ## compile each requirements*.in into its lock file
+	for list in requirements requirements-bench requirements-checks; do uv pip compile --quiet $$list.in --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file $$list.txt; done
 
 # --- the main job -------------------------------------------------------------------------------------------------
@@ -96,8 +96,8 @@ env: ## print the exports that point a shell to the local AWS
 FOLDERS := pipeline lambdas cdk local/local_aws ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lint style types secrets audit test-fast test tested test-full failures iam snapshots bench bench-install bench-docs load postman synth
-lint: style secrets audit types ## ruff, mypy, secrets in the repository, known vulnerabilities of the packages
+.PHONY: lint style types secrets audit checkers test-fast test tested test-full failures iam snapshots bench bench-install bench-docs load postman synth
+lint: style secrets audit types checkers ## ruff, mypy, secrets, known vulnerabilities, independent checkers of templates, roles, state machines
 
 style: $(INSTALLED)
 	ruff check .
@@ -110,7 +110,7 @@ types: $(INSTALLED)
 # Excluded: hashes of packages, data, and templates with logical ids. The last option allows the tests' fake secrets.
 secrets: $(INSTALLED)
 	@git ls-files -z | xargs -0 detect-secrets-hook \
-		--exclude-files '(requirements(-bench)?\.txt|package-lock\.json|\.csv|snapshots/.*\.json)$$' \
+		--exclude-files '(requirements(-bench|-checks)?\.txt|package-lock\.json|\.csv|snapshots/.*\.json)$$' \
 		--exclude-secrets '^(test|SECRET|not the secret|arn:aws:logs:.*|d41d8cd98f00b204e9800998ecf8427e)$$'
 
 # Once per day at most. No package on PyPI ships a maintained vulnerability database, so pip-audit asks OSV; without a
@@ -125,8 +125,19 @@ audit: $(INSTALLED)
 			--require-hashes --disable-pip --progress-spinner off --ignore-vuln CVE-2024-5206 && touch build/audited; \
 	else echo "dependency audit SKIPPED: cannot reach $(OSV). The packages were not checked. Run make audit with a network."; fi
 
+# checkov has too many packages for the project's own environment; without a network the target says that it is missing.
+CHECKS_INSTALLED := build/checks-venv/.installed
+$(CHECKS_INSTALLED): requirements-checks.txt $(INSTALLED)
+	@echo "installing checkov into build/checks-venv ..."
+	@rm -rf build/checks-venv; $(BIN)/uv venv --quiet --python $(PY) build/checks-venv
+	@if $(BIN)/uv pip sync --quiet --python build/checks-venv/bin/python requirements-checks.txt; then touch $@; \
+	else rm -rf build/checks-venv; echo "checkov SKIPPED: its packages cannot be installed. Run make lint with a network."; fi
+
+checkers: install $(CHECKS_INSTALLED)
+	$(PY) -m pytest --numprocesses 2 -m checkers tests/cdk/test_checkers.py
+
 test-fast: $(INSTALLED) ## the tests that deploy nothing
-	$(PYTEST) -m "not cloud and not full"
+	$(PYTEST) -m "not cloud and not full and not checkers"
 
 test: install style audit ## the target that CI runs: lint, all tests except the long ones, coverage
 	@$(MAKE) --no-print-directory --jobs 3 secrets types tested
@@ -134,7 +145,7 @@ test: install style audit ## the target that CI runs: lint, all tests except the
 # Runs in parallel with mypy, which occupies one core for a minute.
 tested: $(INSTALLED)
 	@rm -rf build/iam
-	$(PYTEST) -m "not full" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
+	$(PYTEST) -m "not full and not checkers" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint ## all tests, with fuzzing, load and scale
