@@ -7,7 +7,6 @@ from ops.account import Account
 from ops.output import Result, command
 
 ROLE = "api-gateway-logs"
-POLICY = "policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 ATTEMPTS, SECONDS = 12, 5
 """API Gateway refuses a new role until IAM has distributed it."""
 
@@ -25,7 +24,9 @@ def bootstrap(account: Account) -> Result:
     with suppress(iam.exceptions.EntityAlreadyExistsException):  # IAM is global: another region may have made it
         iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=trust)
     role = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
-    iam.attach_role_policy(RoleName=ROLE, PolicyArn=f"arn:{role.split(':')[1]}:iam::aws:{POLICY}")
+    partition = role.split(":")[1]
+    policy = f"arn:{partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+    iam.attach_role_policy(RoleName=ROLE, PolicyArn=policy)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             gateway.update_account(patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}])
