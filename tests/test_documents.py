@@ -48,6 +48,15 @@ def test_each_countermeasure_names_code_that_exists() -> None:
     assert missing == []
 
 
+def test_each_claim_of_the_security_document_names_tests_that_exist() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = set(re.findall(r"^def (test_\w+)", code, re.M))
+    tables = (ROOT / "docs/security.md").read_text(encoding="utf-8").partition("## Threats")[2]
+    rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.endswith(" test |")]
+    named = {row: set(re.findall(r"`(test_\w+)`", row.rpartition(" | ")[2])) for row in rows}
+    assert (len(rows), {row: names - tests for row, names in named.items() if not names or names - tests}) == (46, {})
+
+
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     named = {target for path in DOCUMENTS for target in re.findall(r"make (?:-s )?([a-z-]+)", commands(path))}

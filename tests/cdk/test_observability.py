@@ -48,6 +48,20 @@ def test_outcomes_are_counted_from_the_lines_that_finish_logs(template: Template
     assert set(outcomes) <= set(NEXT)
 
 
+def test_the_budget_notifies_the_topic(template: Template) -> None:
+    (budget,) = of_type(template, "AWS::Budgets::Budget").values()
+    assert (budget["Budget"]["BudgetName"], budget["Budget"]["BudgetLimit"]["Amount"]) == (
+        "breast-cancer-us-east-1",
+        50,
+    )
+    (topic,) = of_type(template, "AWS::SNS::Topic")
+    alerts = {
+        each["Notification"]["NotificationType"]: [each["Notification"]["Threshold"], each["Subscribers"][0]["Address"]]
+        for each in budget["NotificationsWithSubscribers"]
+    }
+    assert alerts == {"ACTUAL": [80, {"Ref": topic}], "FORECASTED": [100, {"Ref": topic}]}
+
+
 def test_the_email_of_the_settings_subscribes_to_the_notifications(protected: Template) -> None:
     (subscription,) = of_type(protected, "AWS::SNS::Subscription").values()
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "team@example.com")

@@ -1,0 +1,142 @@
+"""The claims of docs/security.md that no other test reads off the template or the rendered requests."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import deploy, drift, retrain
+from pipeline.config import load
+from tests.cdk.conftest import Template, as_list, of_type, statements
+from tests.cdk.test_delivery import connection, delivered
+from tests.conftest import ROOT
+from tests.pipeline.asl import tasks
+
+KEY = {"Fn::GetAtt": ["DataKey5F086070", "Arn"]}
+CLOSED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+MACHINES = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
+
+
+@pytest.fixture(scope="module")
+def requests() -> dict[str, dict[str, Any]]:
+    """The rendered request of each task by its name, of all machines."""
+    settings = load(ROOT / "pipeline.toml", "prod")
+    return {name: state["Parameters"] for each in MACHINES.values() for name, state in tasks(each(settings))}
+
+
+def within(value: Any, name: str) -> Iterator[Any]:
+    """Every value of this name in a document."""
+    if isinstance(value, dict):
+        yield from (found for key, item in value.items() for found in ([item] if key == name else within(item, name)))
+    elif isinstance(value, list):
+        yield from (found for item in value for found in within(item, name))
+
+
+def test_every_job_and_model_is_isolated_from_the_network(requests: dict[str, dict[str, Any]]) -> None:
+    isolated = {name for name, request in requests.items() if True in within(request, "EnableNetworkIsolation")}
+    members = ("ProcessingJobName.$", "TrainingJobName.$", "PrimaryContainer")
+    running = {name for name, request in requests.items() if any(member in request for member in members)}
+    assert isolated == running == {"Preprocess", "Train", "CreateModel", "Evaluate", "MeasureDrift"}
+
+
+def test_every_job_writes_with_the_key_and_every_volume_has_it(requests: dict[str, dict[str, Any]]) -> None:
+    outputs = [request[name] for request in requests.values() for name in OUTPUTS if name in request]
+    keys = [*within(outputs, "KmsKeyId"), *within(list(requests.values()), "VolumeKmsKeyId")]
+    assert (len(outputs), len(keys), set(keys)) == (7, 13, {"${DataKey}"})
+    assert requests["CreateEndpointConfig"]["KmsKeyId"] == "${DataKey}"
+
+
+OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput", "DataCaptureConfig")
+
+
+def test_the_data_is_encrypted_private_reached_by_tls_and_its_key_rotates(template: Template) -> None:
+    (key,) = of_type(template, "AWS::KMS::Key").values()
+    assert key["EnableKeyRotation"] is True
+    buckets = of_type(template, "AWS::S3::Bucket")
+    assert [bucket["PublicAccessBlockConfiguration"] for bucket in buckets.values()] == [CLOSED] * 2
+    data = next(bucket for name, bucket in buckets.items() if name.startswith("DataBucket"))
+    (rule,) = data["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    assert (data["VersioningConfiguration"], set(data["LoggingConfiguration"])) == (
+        {"Status": "Enabled"},
+        {"DestinationBucketName", "LogFilePrefix"},
+    )
+    assert all(bucket["LifecycleConfiguration"]["Rules"] for bucket in buckets.values())
+    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    for kind, count in (("AWS::S3::BucketPolicy", 2), ("AWS::SNS::TopicPolicy", 1)):
+        policies = [item["PolicyDocument"]["Statement"] for item in of_type(template, kind).values()]
+        denied = [each for policy in policies for each in policy if each["Effect"] == "Deny"]
+        assert [each["Condition"] for each in denied] == [plain] * count
+    (topic,) = of_type(template, "AWS::SNS::Topic").values()
+    (table,) = of_type(template, "AWS::DynamoDB::Table").values()
+    assert (topic["KmsMasterKeyId"], table["SSESpecification"]["KMSMasterKeyId"]) == (KEY, KEY)
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    assert (table["BillingMode"], table["PointInTimeRecoverySpecification"]) == ("PAY_PER_REQUEST", recovery)
+
+
+def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
+    policies = of_type(template, "AWS::IAM::Policy").values()
+    found = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+    passed = [each for each in found if "iam:PassRole" in as_list(each["Action"])]
+    condition = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    role = {"Fn::GetAtt": ["JobsRole621A81E5", "Arn"]}
+    assert [(each["Resource"], each["Condition"]) for each in passed] == [(role, condition)] * 3
+
+
+def test_the_api_may_only_ask_the_model_and_cannot_start_a_run(template: Template) -> None:
+    actions = {each for item in statements(template, "ServingPredictRole") for each in as_list(item["Action"])}
+    sagemaker = {"InvokeEndpoint", "DescribeEndpoint", "ListTags", "DescribeModelPackage"}
+    assert {each for each in actions if each.split(":")[0] not in ("logs", "xray")} == {
+        f"sagemaker:{name}" for name in sagemaker
+    }
+
+
+def test_executions_calls_and_functions_are_logged_and_traced_without_bodies(template: Template) -> None:
+    for machine in of_type(template, "AWS::StepFunctions::StateMachine").values():
+        assert (machine["LoggingConfiguration"]["Level"], machine["TracingConfiguration"]) == ("ALL", {"Enabled": True})
+    for function in of_type(template, "AWS::Lambda::Function").values():
+        assert (function["TracingConfig"], function["LoggingConfig"]["LogFormat"]) == ({"Mode": "Active"}, "JSON")
+        assert (function["Runtime"], "VpcConfig" in function) == ("python3.12", False)
+    (stage,) = of_type(template, "AWS::ApiGateway::Stage").values()
+    (method,) = stage["MethodSettings"]
+    assert (stage["TracingEnabled"], method["DataTraceEnabled"], "LoggingLevel" in method) == (True, False, False)
+    assert ("CacheClusterEnabled" in stage, "$context.requestId" in stage["AccessLogSetting"]["Format"]) == (
+        False,
+        True,
+    )
+
+
+def test_only_aws_services_of_this_account_may_invoke_a_function(template: Template) -> None:
+    permissions = of_type(template, "AWS::Lambda::Permission").values()
+    principals = {"apigateway.amazonaws.com", "events.amazonaws.com"}
+    assert {item["Principal"] for item in permissions} == principals
+    assert all("SourceArn" in item for item in permissions)
+
+
+def test_the_vpc_has_flow_logs_and_prod_has_two_instances(with_vpc: Template) -> None:
+    (flow,) = of_type(with_vpc, "AWS::EC2::FlowLog").values()
+    assert (flow["TrafficType"], flow["LogDestinationType"]) == ("ALL", "s3")
+    assert load(ROOT / "pipeline.toml", "prod").endpoint.instance_count >= 2
+
+
+def test_a_pull_request_can_deploy_nothing_and_leaves_nothing_in_a_shared_cache(tmp_path: Path) -> None:
+    template = delivered(tmp_path, repository="team/pipeline", connection=connection("codeconnections"))
+    actions = {each for item in statements(template, "PullRequestsRole") for each in as_list(item["Action"])}
+    assert {each.split(":")[0] for each in actions} == {"logs", "codebuild", "kms"}
+    projects = of_type(template, "AWS::CodeBuild::Project").values()
+    assert {project["Cache"]["Type"] for project in projects} == {"LOCAL"}
+    for project in projects:
+        assert project["Environment"].get("PrivilegedMode", False) is False
+        assert "EnvironmentVariables" not in project["Environment"]
+        assert ("EncryptionKey" in project, set(project["LogsConfig"])) == (True, {"CloudWatchLogs"})
+
+
+def test_every_package_is_pinned_by_its_hash() -> None:
+    for name in ("requirements.txt", "requirements-bench.txt", "requirements-checks.txt"):
+        packages = re.split(r"\n(?=\S)", (ROOT / name).read_text())
+        assert [each for each in packages if "==" in each and "--hash=sha256:" not in each] == []
+    locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    assert [name for name, package in locked.items() if name and "integrity" not in package] == []
