@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from bench.deployment import Deployment, one_row
 from bench.figures import Figure
 from bench.process import in_turn, timed
-from cdk.api.predict_package import write_package
+from cdk.api.openapi import write_package
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from pipeline.config import Settings

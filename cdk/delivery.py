@@ -23,9 +23,8 @@ from pipeline.config import Settings
 
 IMAGE = codebuild.LinuxBuildImage.STANDARD_7_0
 """It has the runtimes of the buildspecs. It runs unprivileged: no build needs Docker."""
-BUILDS = ("PullRequests", "Test", "DeployDev", "DeployProd")
-CLONING = (*(f"{name}/Role" for name in BUILDS), "Pipeline/Source/Source/CodePipelineActionRole")
-"""The roles that read the repository through the connection."""
+CLONING = r"[^/]+/((PullRequests|Test|Deploy\w+)/Role|Pipeline/Source/Source/CodePipelineActionRole)"
+"""The paths of the roles that read the repository through the connection."""
 CONNECTIONS = ("codeconnections", "codestar-connections")
 CONNECTION_ACTIONS = ("UseConnection", "GetConnection", "GetConnectionToken")
 BOOTSTRAP = ("deploy", "file-publishing", "lookup")
@@ -91,11 +90,9 @@ class DeliveryStack(Stack):
         """
         forms = [re.sub("code(star-)?connections", name, connection, count=1) for name in CONNECTIONS]
         actions = " ".join(f"{name}:{action}" for name in CONNECTIONS for action in CONNECTION_ACTIONS)
-        policy = iam.Policy(self, "Connection", statements=[allow(actions, *forms)])
-        for construct in self.node.find_all():
-            if isinstance(construct, iam.Role) and construct.node.path.partition("/")[2] in CLONING:
-                policy.attach_to_role(construct)
-        return policy
+        roles = [each for each in self.node.find_all() if isinstance(each, iam.Role)]
+        cloning = [role for role in roles if re.fullmatch(CLONING, role.node.path)]
+        return iam.Policy(self, "Connection", statements=[allow(actions, *forms)], roles=cloning)
 
     def _build(self, name: str) -> dict[str, Any]:
         """Return the arguments that all builds share."""

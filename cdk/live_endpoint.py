@@ -1,14 +1,50 @@
 """The live endpoint, which deployments make at run time: its alarms, and the Lambdas that wait for it and clean up."""
 
 from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from cdk.alarms import alarm, endpoint_metric, label
 from cdk.functions import function
 from cdk.permissions import allow, granted
+from pipeline.states.autoscaling import VARIANT
 
 SLOW_MICROSECONDS = 1_000_000
 """One second per row is a fault of a linear model; ModelLatency is in microseconds (CloudWatch metrics)."""
+
+
+Label = tuple[str | None, str | None]
+"""An alarm's name and description."""
+
+
+def alarm(
+    scope: Construct, name: str, metric: cloudwatch.IMetric, threshold: int = 1, labelled: Label = (None, None)
+) -> cloudwatch.Alarm:
+    """Return the alarm whose construct has this name; without a label, CloudFormation makes the alarm's name."""
+    return cloudwatch.Alarm(
+        scope,
+        name,
+        metric=metric,
+        threshold=threshold,
+        evaluation_periods=1,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        alarm_name=labelled[0],
+        alarm_description=labelled[1],
+    )
+
+
+def label(project: str, name: str, meaning: str) -> Label:
+    """Return the label of a project's alarm; the description names the section of the runbook."""
+    return f"{project}-{name}", f"{meaning}: docs/runbook.md#{name}"
+
+
+def endpoint_metric(
+    project: str, name: str, statistic: str, namespace: str = "AWS/SageMaker", period: Duration | None = None
+) -> cloudwatch.Metric:
+    """Return a metric of the endpoint, which has the project's name."""
+    variant = {"EndpointName": project, "VariantName": VARIANT}
+    return cloudwatch.Metric(
+        namespace=namespace, metric_name=name, dimensions_map=variant, statistic=statistic, period=period
+    )
 
 
 class LiveEndpoint(Construct):

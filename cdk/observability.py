@@ -1,14 +1,16 @@
 """Alarms, each with its section of the runbook, one composite alarm, and a dashboard."""
 
-from aws_cdk import Duration, Stack
+from aws_cdk import CfnResource, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from cdk.alarms import alarm, endpoint_metric, label
+from cdk.data import DataStore
+from cdk.live_endpoint import alarm, endpoint_metric, label
 from cdk.permissions import allow_service
 from cdk.state_machine import Parts
 from cdk.triggers import Triggers
@@ -130,3 +132,19 @@ class Observability(Construct):
         period = Duration.minutes(5)
         namespace = f"{self._project}/drift"
         return cloudwatch.Metric(namespace=namespace, metric_name=name, statistic="Maximum", period=period)
+
+
+def add_budget(scope: Construct, dollars: int, project: str, topic: sns.Topic, data: DataStore) -> None:
+    """Add a budget of the whole account: cost allocation tags that could separate runs are inactive by default."""
+    # AWS Budgets publishes as a service (Cost Management User Guide, "Creating an Amazon SNS topic for budgets").
+    topic.add_to_resource_policy(allow_service(scope, "budgets", "sns:Publish", topic.topic_arn))
+    data.key.add_to_resource_policy(allow_service(scope, "budgets", "kms:Decrypt kms:GenerateDataKey", "*"))
+    limit = {"Amount": dollars, "Unit": "USD"}
+    name = f"{project}-{Stack.of(scope).region}"  # budgets have no region
+    budget = {"BudgetName": name, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
+    subscribers = [{"SubscriptionType": "SNS", "Address": topic.topic_arn}]
+    above, limits = "GREATER_THAN", (("ACTUAL", 80), ("FORECASTED", 100))
+    alerts = [{"ComparisonOperator": above, "NotificationType": kind, "Threshold": share} for kind, share in limits]
+    notifications = [{"Notification": alert, "Subscribers": subscribers} for alert in alerts]
+    properties = {"Budget": budget, "NotificationsWithSubscribers": notifications}
+    CfnResource(Construct(scope, "Budget"), "Monthly", type="AWS::Budgets::Budget", properties=properties)

@@ -19,13 +19,12 @@ KINDS = {"processing": "processing", "transform": "transform", "endpoint": "host
 def has_type(region: str, resource_type: str) -> bool:
     """Whether CloudFormation has the resource type in the region; a region without data has all."""
     types = _read(f"providers/{region}.json")
-    return not types or resource_type in types or resource_type.startswith("AWS::CDK::")
+    return not types or resource_type in types
 
 
 def check_region(stack: aws_cdk.Stack, settings: Settings, region: str) -> None:
     """Raise ValueError for resources of the stack and instances of the settings that the region does not have."""
-    resources = (each for each in stack.node.find_all() if isinstance(each, aws_cdk.CfnResource))
-    types = {each.cfn_resource_type for each in resources}
+    types = {each.cfn_resource_type for each in stack.node.find_all() if isinstance(each, aws_cdk.CfnResource)}
     missing = [f"the resource type {kind}" for kind in sorted(types) if not has_type(region, kind)]
     for table, kind in KINDS.items():
         wanted = getattr(settings, table).instance_type

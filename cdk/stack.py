@@ -9,21 +9,17 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from cdk.api.prediction_api import PredictionApi
-from cdk.budget import add_budget
 from cdk.data import DataStore
-from cdk.deploy import deploy_machine
 from cdk.drift import drift_machine
-from cdk.finish import Finish
+from cdk.executions import Finish, Lease
 from cdk.functions import LOG_DAYS
 from cdk.jobs import Jobs
-from cdk.lease import Lease
 from cdk.live_endpoint import LiveEndpoint
 from cdk.network import Network
-from cdk.observability import Observability
+from cdk.observability import Observability, add_budget
 from cdk.permissions import allow
 from cdk.regions import BUDGET, has_type
-from cdk.retrain import retrain_machine
-from cdk.state_machine import Parts
+from cdk.state_machine import Parts, deploy_machine, retrain_machine
 from cdk.triggers import Triggers
 from pipeline.config import Settings
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.region_info import RegionInfo
@@ -13,11 +14,12 @@ from constructs import Construct
 
 from cdk.api.prediction_api import PredictionApi
 from cdk.data import DataStore
-from cdk.finish import Finish
+from cdk.executions import Finish, Lease
 from cdk.functions import log_group
 from cdk.jobs import Jobs
-from cdk.lease import Lease
 from cdk.live_endpoint import LiveEndpoint
+from cdk.permissions import allow, granted, invoke, pass_role, run_jobs
+from pipeline import deploy, retrain
 from pipeline.config import Settings
 from pipeline.states.building import Definition
 
@@ -86,3 +88,42 @@ def state_machine(
     for statement in allowed:
         machine.add_to_role_policy(statement)
     return machine
+
+
+def deploy_machine(scope: Construct, parts: Parts) -> sfn.StateMachine:
+    """Return the state machine that `pipeline.deploy` defines; its role alone may change the endpoint."""
+    scope, live = Construct(scope, "Deploy"), parts.live
+    allowed = [
+        *granted(scope, "change_endpoint", parts.project),
+        *(granted(scope, "autoscale", parts.project) if parts.settings.endpoint.autoscaled else []),
+        *granted(scope, "deploy", parts.project),
+        pass_role(parts.jobs.role),
+        invoke(parts.lease.function, live.function, live.cleanup, parts.serving.function),
+        invoke(*parts.finish.functions.values()),
+        # The endpoint's volumes: CreateEndpointConfig uses the key in its caller's name.
+        allow("kms:DescribeKey", parts.data.key.key_arn),
+        parts.data.encrypt_volumes(),
+    ]
+    return state_machine(scope, "deploy", deploy.definition, parts, ports={}, allowed=allowed)
+
+
+def retrain_machine(
+    scope: Construct, parts: Parts, registry: sagemaker.CfnModelPackageGroup, deployment: sfn.StateMachine
+) -> sfn.StateMachine:
+    """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
+    scope, data, project = Construct(scope, "Retrain"), parts.data, parts.project
+    manual = parts.settings.release.approval == "manual"
+    allowed = [
+        *run_jobs(scope, project, "Processing", "Training", "Transform"),
+        *granted(scope, "retrain", project),
+        *(granted(scope, "approval", project) if manual else []),
+        pass_role(parts.jobs.role),
+        allow("states:StartExecution", deployment.state_machine_arn),
+        *granted(scope, "nested", project),
+        invoke(parts.lease.function, parts.live.function),
+        invoke(*parts.finish.functions.values()),
+        allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/evaluation/evaluation.json")),
+        data.use_key("s3", write=False),
+    ]
+    ports = {"DeployMachine": deployment.state_machine_arn, "ModelPackageGroup": registry.ref}
+    return state_machine(scope, "retrain", retrain.definition, parts, ports=ports, allowed=allowed)

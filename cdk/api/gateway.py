@@ -31,7 +31,7 @@ def deployable(document: Json, *, integration_uri: str, settings: Settings) -> J
     for operations in (*deployed["paths"].values(), deployed["paths"].setdefault("/", {})):
         operations[ANY] = {"security": [], "responses": refused}
     # Signed: the Lambda sees a decoded path, which could be a prediction's.
-    signed = [{"caller": []}] if "caller" in schemes else []
+    signed: list[Json] = [{"caller": []}] if "caller" in schemes else []
     deployed["paths"]["/{proxy+}"] = {ANY: {"security": signed, "parameters": [proxy], "responses": refused}}
     for operations in deployed["paths"].values():
         for operation in operations.values():

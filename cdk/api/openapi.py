@@ -5,6 +5,7 @@ The Lambda serves it at /openapi.json and shows it at /docs. API Gateway deploys
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ def document(settings: Settings) -> Json:
     if schemes := _security_schemes(settings):
         base["components"]["securitySchemes"] = schemes
     return base
+
+
+def write_package(settings: Settings, target: Path) -> Path:
+    """Write the prediction Lambda's package into `target`, replacing its contents, and return it.
+
+    Equal settings give equal bytes. They are in the file `api.json`, because environment variables are limited to 4 KB.
+    """
+    api = settings.api.model_dump(include={"path", "max_rows", "max_bytes", "cors_origin"})
+    data = {name: getattr(settings.data, name) for name in ("predictor_type", "features", "classes")}
+    files = {"api.json": {**api, **data, "largest": LARGEST}, "openapi.json": document(settings)}
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(SOURCE, target / "predict", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, content in files.items():
+        (target / "predict" / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return target
 
 
 def _one(settings: Settings) -> Json:

@@ -6,10 +6,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from cdk.api import gateway, openapi
-from cdk.api.lambda_canary import add_canary
-from cdk.api.predict_package import write_package
-from cdk.api.waf import add_web_acl
+from cdk.api import gateway
+from cdk.api.openapi import document, write_package
+from cdk.api.protection import add_canary, add_web_acl
 from cdk.functions import function, log_group, output_folder
 from cdk.permissions import granted
 from pipeline.config import Settings
@@ -50,7 +49,7 @@ class PredictionApi(Construct):
         stack = Stack.of(self)
         functions = f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31/functions"
         uri = f"{functions}/{self.function.function_arn}/invocations"
-        definition = gateway.deployable(openapi.document(settings), integration_uri=uri, settings=settings)
+        definition = gateway.deployable(document(settings), integration_uri=uri, settings=settings)
         fields = {**dict.fromkeys(LOGGED, True), "caller": False, "user": False}
         log_format = apigateway.AccessLogFormat.json_with_standard_fields(**fields)
         api = apigateway.SpecRestApi(

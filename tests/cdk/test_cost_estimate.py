@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from cdk.api.waf import MANAGED
+from cdk.api.protection import MANAGED
 from cdk.cost_estimate import PRICES as PRICE_FILE
 from cdk.cost_estimate import Prices, always_on, estimate, per_run
 from pipeline.config import load

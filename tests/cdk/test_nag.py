@@ -7,7 +7,7 @@ import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_s3 as s3
 
-from cdk.nag import SUPPRESSIONS, add_checks
+from cdk.app import SUPPRESSIONS, add_checks
 from pipeline.config import load
 from tests.cdk.conftest import synthesise
 from tests.conftest import ROOT

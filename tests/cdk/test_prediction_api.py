@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cdk.api.waf import MANAGED
+from cdk.api.protection import MANAGED
 from tests.cdk.conftest import Template, of_type
 
 

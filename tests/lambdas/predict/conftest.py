@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cdk.api.predict_package import write_package
+from cdk.api.openapi import write_package
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from pipeline.config import Settings, load

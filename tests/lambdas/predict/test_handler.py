@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cdk.api.predict_package import write_package
+from cdk.api.openapi import write_package
 from lambdas.predict import smoke
 from lambdas.predict.api import Api
 from lambdas.predict.smoke import SmokeTestFailed, SmokeTestUnanswered

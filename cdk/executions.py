@@ -1,7 +1,9 @@
-"""How executions end: the Lambda that frees the lease and notifies, and the rule for executions that were aborted."""
+"""How executions take turns and end: the lease, the Lambda that frees it and notifies, the rule for aborted ones."""
 
 from collections.abc import Sequence
 
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
@@ -12,9 +14,33 @@ from constructs import Construct
 
 from cdk.data import DataStore
 from cdk.functions import function
-from cdk.lease import Lease
 from cdk.permissions import allow, granted
 from pipeline.config import Settings
+
+
+class Lease(Construct):
+    """`table` has one item per endpoint; `function` is AcquireLease of the state machines."""
+
+    def __init__(self, scope: Construct, construct_id: str, project: str, data: DataStore) -> None:
+        super().__init__(scope, construct_id)
+        recovery = dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
+        self.table = dynamodb.Table(
+            self,
+            "Table",
+            partition_key=dynamodb.Attribute(name="endpoint", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=data.key,
+            point_in_time_recovery_specification=recovery,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        environment = {"LEASE_TABLE": self.table.table_name, "ENDPOINT_NAME": project}
+        allowed = [
+            allow("dynamodb:GetItem dynamodb:UpdateItem", self.table.table_arn),
+            *granted(self, "lease", project),
+            data.use_key("dynamodb", write=False),
+        ]
+        self.function = function(self, "Acquire", "lease", environment=environment, allowed=allowed)
 
 
 class Finish(Construct):
