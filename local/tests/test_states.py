@@ -23,6 +23,15 @@ def nest(aws: Aws, child: str, role: str = ROLE, resource: str = NESTED) -> str:
     return aws.execute(resource, parameters, role)
 
 
+def answered(outcome: tuple[str, str, Any]) -> dict[str, Any]:
+    """The result of an optimised integration that succeeded, after a look at what it says of the HTTP answer."""
+    status, _, result = outcome
+    http, response = result.pop("SdkHttpMetadata"), result.pop("SdkResponseMetadata")
+    assert (status, http["HttpStatusCode"], list(response)) == ("SUCCEEDED", 200, ["RequestId"])
+    assert http["AllHttpHeaders"] == {name: [value] for name, value in http["HttpHeaders"].items()}
+    return dict(result)
+
+
 def executions(aws: Aws, machine: str) -> list[dict[str, Any]]:
     """The executions of a machine, after the first has begun."""
     return list(until(lambda: aws.states.list_executions(stateMachineArn=machine)["executions"]))
@@ -35,7 +44,7 @@ def test_a_task_fails_with_the_error_of_its_integration(aws: Aws, case: dict[str
     parameters = case.get("parameters") or aws.training_request(**case.get("change", {}))
     status, error, cause = aws.run(f"arn:aws:states:::{case['resource']}", parameters, role)
     assert (status, error) == ("FAILED", case["error"])
-    assert cause.startswith(case.get("cause", ""))
+    assert case.get("cause", "") in cause
     assert not denied or f"is not authorized to perform: {denied} on resource" in cause
 
 
@@ -57,7 +66,7 @@ def test_without_sync_the_task_returns_at_once(aws: Aws) -> None:
     request = aws.training_request(action="hang")
     name = request["TrainingJobName"]
     expected = {"TrainingJobArn": f"{ARN}:training-job/{name}"}
-    assert aws.run(SYNC.removesuffix(".sync"), request) == ("SUCCEEDED", "", expected)
+    assert answered(aws.run(SYNC.removesuffix(".sync"), request)) == expected
     aws.sagemaker.stop_training_job(TrainingJobName=name)
 
 
@@ -82,8 +91,8 @@ def test_an_endpoint_is_created_and_updated_by_tasks(aws: Aws) -> None:
     ]
     for action, kind, parameters in steps:
         noun = kind.title().replace("-", "")
-        expected = ("SUCCEEDED", "", {f"{noun}Arn": f"{ARN}:{kind}/{name}"})
-        assert aws.run(f"arn:aws:states:::sagemaker:{action}", {f"{noun}Name": name, **parameters}) == expected
+        outcome = aws.run(f"arn:aws:states:::sagemaker:{action}", {f"{noun}Name": name, **parameters})
+        assert answered(outcome) == {f"{noun}Arn": f"{ARN}:{kind}/{name}"}
         if kind == "endpoint":
             aws.settled(name)
     assert aws.invoke(name, "x") == "two:x"
@@ -109,7 +118,7 @@ def test_the_end_of_an_execution_or_task_stops_its_job(aws: Aws, end: str) -> No
         aws.states.stop_execution(executionArn=execution)
     expected = {
         "stopped": ("ABORTED", "", ""),
-        "task timed out": ("FAILED", "States.Timeout", "Task timed out after 1 seconds"),
+        "task timed out": ("FAILED", "States.Timeout", ""),
         "timed out": ("TIMED_OUT", "", ""),
     }
     assert aws.outcome(execution) == expected[end]
@@ -187,7 +196,10 @@ def test_a_nested_execution_returns_its_description(aws: Aws, version: str) -> N
         "Status": "SUCCEEDED",
         "StartDate": round(found["startDate"].timestamp() * 1000),
         "StopDate": round(found["stopDate"].timestamp() * 1000),
-        **{part: value if version else json.dumps(value) for part in ("Input", "Output")},
+        **{part: value if version else json.dumps(value, separators=(",", ":")) for part in ("Input", "Output")},
+        "RedriveCount": 0,
+        "RedriveStatus": "NOT_REDRIVABLE",
+        "RedriveStatusReason": "Execution is SUCCEEDED and cannot be redriven",
         **{f"{part}Details": {"Included": True} for part in ("Input", "Output")},
     }
     history = aws.states.get_execution_history(executionArn=found["executionArn"])["events"]
@@ -196,10 +208,12 @@ def test_a_nested_execution_returns_its_description(aws: Aws, version: str) -> N
 
 def test_a_nested_execution_without_sync_returns_at_once(aws: Aws) -> None:
     child = aws.machine(Wait=WAIT)
-    status, _, document = aws.outcome(nest(aws, child, resource=NESTED.removesuffix(".sync:2")))
+    document = answered(aws.outcome(nest(aws, child, resource=NESTED.removesuffix(".sync:2"))))
     (found,) = executions(aws, child)
-    started = round(found["startDate"].timestamp() * 1000)
-    assert (status, document) == ("SUCCEEDED", {"ExecutionArn": found["executionArn"], "StartDate": started})
+    assert document == {
+        "ExecutionArn": found["executionArn"],
+        "StartDate": round(found["startDate"].timestamp() * 1000),
+    }
     aws.states.stop_execution(executionArn=found["executionArn"])
 
 

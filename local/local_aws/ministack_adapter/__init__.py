@@ -15,3 +15,7 @@ def wrap(module: str, wrappers: dict[str, Callable[..., Any]]) -> None:
     """Replace functions of a module by wrappers, which get the original as their first argument."""
     for name, wrapper in wrappers.items():
         setattr(importlib.import_module(module), name, partial(wrapper, inner(module, name)))
+
+
+class AdapterError(Exception):
+    """A package is not the version that its adapter was written for."""

@@ -29,6 +29,7 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     (ACTIONS, "extract_resource_arn"): (
         *("service", "method", "path", "headers", "body", "query_params", "region", "account_id"),
     ),
+    (ACTIONS, "identity_denial_message"): ("action", "principal_arn", "resource", "explicit_deny"),
     (RESPONSES, "get_account_id"): (),
     (RESPONSES, "get_region"): (),
     (IAM, "_roles"): object,
@@ -60,7 +61,7 @@ def access(home: Path) -> Access:
 def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
     """Record every decision, and ask for keys; `stack_types` are CloudFormation's handlers by type."""
     wrap(EVALUATOR, {"enforce": partial(_enforce, recording)})
-    wrap(ACTIONS, {"extract_resource_arn": _resource_arns})
+    wrap(ACTIONS, {"extract_resource_arn": _resource_arns, "access_denied_response": _denial})
     wrap(IAM, {"_lookup_policy": _policy, "attach_managed_policy": _attach})
     calls = inner(IAM, "_IAM_HANDLERS")
     calls |= {name: partial(_attach_call, calls[name]) for name in ATTACHING}
@@ -133,6 +134,15 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
         if denied is not None:
             return denied
     return None
+
+
+def _denial(original: Any, service: str, action: str, principal: str, request: str, **more: Any) -> Any:
+    """A refusal; AWS names the resource, ministack only for some services."""
+    resource = more.get("resource_arn", "*")
+    if not more.get("message") and not more.get("error_code") and resource != "*":
+        words = inner(ACTIONS, "identity_denial_message")
+        more["message"] = words(action, principal, resource, more.get("explicit_deny", False))
+    return original(service, action, principal, request, **more)
 
 
 def _resource_arns(original: Any, service: str, *request: Any) -> str:

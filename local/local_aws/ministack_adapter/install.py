@@ -12,15 +12,12 @@ from typing import Any
 
 from local_aws import stack_types
 from local_aws.autoscaling import Autoscaling
-from local_aws.ministack_adapter import gateway, iam, inner, s3, wrap
-from local_aws.sagemaker.api.errors import MODELED_ERRORS
+from local_aws.ministack_adapter import AdapterError, gateway, iam, inner, s3, step_functions, wrap
 from local_aws.sagemaker.api.service import Request, SageMaker
 from local_aws.sagemaker.hosting import monitor
-from local_aws.step_functions import SDK_CLASSES, Engine, Executions, definition_problem, error_matches
 
 WRITTEN_FOR = "1.5.33"
 APP, ROUTER, RESPONSES = "ministack.app", "ministack.core.router", "ministack.core.responses"
-STATES = "ministack.services.stepfunctions"
 STACKS, ALARMS = "ministack.services.cloudformation.provisioners", "ministack.services.cloudwatch"
 LOGS, LAMBDA = "ministack.services.cloudwatch_logs", "ministack.services.lambda_svc"
 RUNTIME = "ministack.core.lambda_runtime"
@@ -30,29 +27,9 @@ KEPT = 2_000  # events of a log stream and streams of a function, so that memory
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     (APP, "app"): ("scope", "receive", "send"),
     **{(APP, name): dict for name in ("SERVICE_REGISTRY", "SERVICE_HANDLERS", "_loaded_modules")},
-    **{(STATES, f"_AWS_SDK_{name}"): dict for name in ("SERVICE_MAP", "ERROR_PREFIX", "ERROR_CODE_OVERRIDES")},
-    (STATES, "_SERVICE_DISPATCH"): dict,
-    **{(STATES, name): object for name in ("_task_tokens", "_executions", "_state_machines")},
-    **{(STATES, f"_{name}_execution"): ("data",) for name in ("start", "stop", "describe")},
-    **{
-        (STATES, f"_invoke_{name}"): ("resource", "input_data")
-        for name in ("resource", "aws_sdk_integration", "nested_start_execution", "nested_start_execution_sync")
-    },
     (ROUTER, "SERVICE_PATTERNS"): dict,
     (RESPONSES, "get_region"): (),
-    (STATES, "_ExecutionError"): ("error", "cause"),
-    (STATES, "_execute_task"): ("state_def", "raw_input", "execution", "ctx"),
-    (STATES, "_invoke_resource_with_timeout"): ("resource", "input_data", "timeout"),
-    (STATES, "_fail_execution"): ("execution", "error", "cause"),
-    (STATES, "_run_execution"): ("exec_arn",),
-    (STATES, "_add_event"): ("execution", "event_type", "details"),
-    (STATES, "_error_matches"): ("error_equals", "error"),
-    (STATES, "_validate_definition_jsonata"): ("definition_str",),
-    (STATES, "_emit_execution_status_event"): ("execution",),
-    (STATES, "_invoke_with_callback"): ("resource", "input_data", "token", "state_def"),
-    (STATES, "_call_lambda"): ("func_ref", "event"),
     (RUNTIME, "_PYTHON_WORKER_SCRIPT"): HANDLER_ERROR,
-    (STATES, "now_iso"): (),
     (STACKS, "_RESOURCE_HANDLERS"): dict,
     (ALARMS, "_put_composite_alarm"): ("params", "cbor_data", "is_cbor", "is_json"),
     (ALARMS, "_evaluate_alarm"): ("alarm",),
@@ -69,11 +46,8 @@ INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...] | str] = {
     **gateway.INNER_NAMES,
     **iam.INNER_NAMES,
     **s3.INNER_NAMES,
+    **step_functions.INNER_NAMES,
 }
-
-
-class AdapterError(Exception):
-    """ministack is not the version that this folder was written for."""
 
 
 def check() -> None:
@@ -124,11 +98,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     hosts = [r"api\.sagemaker\.", r"runtime\.sagemaker\."]
     _add("sagemaker", service, "SageMaker", host_patterns=hosts, path_patterns=[r"^/endpoints/"])
     _add("application-autoscaling", Autoscaling(service), "AnyScaleFrontendService")
-    inner(STATES, "_AWS_SDK_ERROR_PREFIX").update(SDK_CLASSES)
-    # The SDK for Java names a modeled error's class after it and throws its base class for every other.
-    inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sagemaker"] = _SdkErrorNames()
-    inner(STATES, "_AWS_SDK_ERROR_CODE_OVERRIDES")["sfn"] = {"ExecutionDoesNotExist": "ExecutionDoesNotExistException"}
-    _mend_step_functions(service)
+    step_functions.install(service)
     inner(STACKS, "_RESOURCE_HANDLERS").update(
         stack_types.handlers(
             service,
@@ -153,8 +123,6 @@ def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: l
     inner(APP, "SERVICE_HANDLERS")[name] = module.handle_request
     inner(APP, "_loaded_modules")[name] = module
     inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
-    called = {"target_prefix": target, "protocol": "json", "service_key": name}
-    inner(STATES, "_AWS_SDK_SERVICE_MAP")[name.replace("-", "")] = called
 
 
 def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None:
@@ -219,54 +187,3 @@ def _alarm_call(name: str, request: dict[str, Any]) -> None:
     status, _, body = inner(ALARMS, name)({}, request, False, True)
     if status >= 300:
         raise ValueError(body.decode())
-
-
-class _SdkErrorNames(dict[str, str]):
-    def get(self, code: str, default: Any = None) -> str:
-        return f"{code.removesuffix('Exception')}Exception" if code in MODELED_ERRORS else "SageMakerException"
-
-
-def _mend_step_functions(service: SageMaker) -> None:
-    module: Any = importlib.import_module(STATES)
-    engine = Engine(
-        failure=module._ExecutionError,
-        find=lambda arn: module._executions[arn],
-        time_out=_time_out,
-        start=partial(_states_call, "_start_execution"),
-        stop=partial(_states_call, "_stop_execution"),
-        describe=module._describe_execution,
-        tokens=module._task_tokens,
-    )
-    executions = Executions(service, engine)
-    module._SERVICE_DISPATCH["arn:aws:states:::sagemaker:"] = executions.sagemaker
-    wrappers: dict[str, Callable[..., Any]] = {
-        "_invoke_resource": executions.allowed,
-        "_invoke_with_callback": executions.callback,
-        "_call_lambda": executions.call_lambda,
-        "_invoke_nested_start_execution": executions.nested,
-        "_invoke_nested_start_execution_sync": executions.nested,
-        "_emit_execution_status_event": executions.status_event,
-        "_invoke_aws_sdk_integration": executions.sdk_call,
-        "_execute_task": executions.task,
-        "_invoke_resource_with_timeout": executions.timed_task,
-        "_stop_execution": executions.stop,
-        "_fail_execution": executions.fail,
-        "_run_execution": partial(executions.run, machines=module._state_machines),
-        "_start_execution": executions.start,
-        "_add_event": executions.event,
-        "_error_matches": error_matches,
-        "_validate_definition_jsonata": definition_problem,
-    }
-    wrap(STATES, wrappers)
-
-
-def _states_call(name: str, request: dict[str, Any]) -> Any:
-    """Call an operation by its name at the time of the call: it is wrapped by then."""
-    return inner(STATES, name)(request)
-
-
-def _time_out(execution: dict[str, Any]) -> None:
-    module: Any = importlib.import_module(STATES)
-    execution.update(status="TIMED_OUT", stopDate=module.now_iso())
-    module._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
-    module._emit_execution_status_event(execution)

@@ -1,0 +1,396 @@
+"""The integrations: each task is a signed call in the machine's role to the local AWS's own port."""
+
+import json
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any
+
+import botocore.session
+from botocore import xform_name
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+
+from local_aws.iam import AccessError, Credentials, Need
+from local_aws.sagemaker.api import permissions
+from local_aws.sagemaker.api.errors import MODELED_ERRORS
+from local_aws.sagemaker.api.service import SageMaker
+from local_aws.sagemaker.api.shapes import unknown_members
+from local_aws.step_functions.interpreter import PARSER
+
+Document = dict[str, Any]
+TASK = f"{PARSER}.asl.component.state.exec.state_task"
+CLIENT = "boto_client_for"
+STATES = "states.amazonaws.com"
+MAX_SECONDS = 900  # a Lambda's longest run (Lambda's quotas page)
+WITHOUT_SYNC = ("createEndpoint", "createEndpointConfig", "createModel", "updateEndpoint")
+HERE = ("createProcessingJob", "createTrainingJob", "createTransformJob", *WITHOUT_SYNC)
+AWS_HAS = (*HERE, "createHyperParameterTuningJob", "createLabelingJob")
+CLIENT_CLASSES = {
+    "lambda": "Lambda.AWSLambdaException",
+    "dynamodb": "DynamoDB.AmazonDynamoDBException",
+    "sns": "SNS.AmazonSNSException",
+    "events": "EventBridge.AmazonEventBridgeException",
+    "states": "StepFunctions.AWSStepFunctionsException",
+    "sagemaker": "SageMaker.AmazonSageMakerException",
+}
+"""Optimised integrations name an error that the API does not model after the service's class in the SDK for Java 1."""
+DENIED = ("AccessDenied", "AccessDeniedException")
+"""IAM's refusals; some services model them, but for other operations."""
+ERRORS = {
+    "aws_sdk": "AwsSdk",
+    "callback": "Callback",
+    "dynamodb": "DynamoDB",
+    "events": "Events",
+    "lambda": "Lambda",
+    "sfn": "Sfn",
+    "sns": "Sns",
+    "sqs": "Sqs",
+}
+"""moto's classes that name errors themselves."""
+SDK_CLASSES = {
+    "cloudwatch": "CloudWatch",
+    "dynamodb": "DynamoDb",
+    "s3": "S3",
+    "sagemaker": "SageMaker",
+    "applicationautoscaling": "ApplicationAutoScaling",
+}
+SDK_SERVICES = {
+    "applicationautoscaling": "application-autoscaling",
+    "cloudwatchlogs": "logs",
+    "eventbridge": "events",
+    "sagemakerruntime": "sagemaker-runtime",
+}
+"""botocore's names of services of which the integration's name is another."""
+_answered = threading.local()
+
+
+@lru_cache(maxsize=64)
+def _client(service: str, url: str, region: str, credentials: Credentials) -> Any:
+    """A client that repeats nothing, as Retry is the machine's, and sends what the machine says unchecked."""
+    client = botocore.session.get_session().create_client(
+        service,
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id=credentials.key,
+        aws_secret_access_key=credentials.secret,
+        aws_session_token=credentials.token,
+        config=Config(
+            parameter_validation=False,
+            retries={"total_max_attempts": 1},
+            read_timeout=MAX_SECONDS,
+            max_pool_connections=50,
+            s3={"addressing_style": "path"},
+        ),
+    )
+    client.meta.events.register("after-call", _keep_metadata)
+    return client
+
+
+def _keep_metadata(parsed: Document, **_: Any) -> None:
+    _answered.metadata = parsed["ResponseMetadata"]
+    _answered.metadata.setdefault("RequestId", str(uuid.uuid4()))  # ministack's refusals have none
+
+
+class Tasks:
+    """The integrations of one local AWS; `when_ended` calls back when an execution has ended."""
+
+    def __init__(self, service: SageMaker, when_ended: Callable[[str, Callable[[], None]], None]) -> None:
+        self.service = service
+        self.when_ended = when_ended
+
+    def client(self, service: str, role: str) -> Any:
+        """A client in a machine's role. Raises AccessError: Step Functions cannot assume the role."""
+        host = self.service.host
+        return _client(service, host.endpoint_url, host.region, host.access.act(role, STATES))
+
+    def allow(self, role: str, needs: Iterator[Need]) -> None:
+        """Raise AccessError for what Step Functions needs beside the call itself."""
+        access = self.service.host.access
+        access.check(access.act(role, STATES).key, needs)
+
+    def arn(self, service: str) -> Callable[[str], str]:
+        """Makes ARNs of a service's resource parts."""
+        return partial(self.service.host.arn, service)
+
+    def changes(self) -> dict[str, Callable[..., Any]]:
+        """What is changed in moto so that its tasks call here."""
+
+        def boto_client(original: Any, region: str, service: str, state_credentials: Any = None) -> Any:
+            return self.client(service, state_credentials.role_arn)
+
+        def task(original: Any, service_name: str) -> Any:
+            made = {"sagemaker": SageMakerTask, "states": NestedTask}.get(service_name)
+            return made(self) if made else original(service_name)
+
+        state_task_service_aws_sdk._SERVICE_ERROR_NAMES.update(SDK_CLASSES)
+        StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(SDK_SERVICES)
+        users = [name for name, module in sys.modules.items() if name.startswith(PARSER) and hasattr(module, CLIENT)]
+        return {
+            **{f"{name}:{CLIENT}": boto_client for name in users},
+            f"{TASK}.state_task_factory:state_task_service_for": task,
+            **CHANGES,
+        }
+
+
+class _JobTask(StateTaskServiceCallback):
+    """An integration that can wait for what it started."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        super().__init__({ResourceCondition.Sync, ResourceCondition.Sync2})
+        self.tasks = tasks
+
+    def _await(self, env: Environment, begin: Callable[[Callable[[], None]], None], ended: Callable[[], bool]) -> bool:
+        """Wait until something has ended; False when the task ends first. `begin` takes the call at the end."""
+        begin(env.program_state_event.set)
+        while not ended() and env.is_running():
+            env.program_state_event.wait(1.0)  # an end of the task between the two lines is seen a second later
+        return ended()
+
+    def failed(self, env: Environment, error: str, cause: str) -> FailureEventException:
+        """The exception of a task that failed."""
+        return FailureEventException(_failure(self, env, error, cause))
+
+
+class SageMakerTask(_JobTask):
+    """`arn:aws:states:::sagemaker:<action>[.sync]`."""
+
+    def _validate_service_integration_is_supported(self) -> None:
+        action, waits = self.resource.api_action, self.resource.condition
+        if action not in AWS_HAS or waits not in (None, ResourceCondition.Sync) or (waits and action in WITHOUT_SYNC):
+            raise ValueError(
+                f"The resource provided {self.resource.resource_arn} not recognized. The value is not a valid resource "
+                "ARN, or the resource is not available in this region."
+            )
+
+    def _eval_service_task(
+        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
+    ) -> None:
+        action, waits = self.resource.api_action, self.resource.condition is not None
+        if action not in HERE:
+            known = ", ".join(f"{name}{'' if name in WITHOUT_SYNC else '[.sync]'}" for name in HERE)
+            text = f"{self.resource.resource_arn} does not run locally. Known are: {known}."
+            raise self.failed(env, "States.Runtime", text)
+        operation = action[0].upper() + action[1:]
+        shape = self.tasks.service.host.model.operation_model(operation).input_shape
+        if strange := unknown_members(shape, normalised_parameters):
+            listed = ", ".join(f'The field "{name}" is not supported by Step Functions' for name in strange)
+            text = (
+                f"The Parameters '{json.dumps(normalised_parameters)}' could not be used to start the Task: [{listed}]"
+            )
+            raise self.failed(env, "States.Runtime", text)
+        if waits:
+            self.tasks.allow(
+                state_credentials.role_arn,
+                permissions.of_sync(
+                    operation, normalised_parameters, self.tasks.arn("sagemaker"), self.tasks.arn("events")
+                ),
+            )
+            arn = env.states.context_object.context_object_data["Execution"]["Id"]
+            tags = {"MANAGED_BY_AWS": "STARTED_BY_STEP_FUNCTIONS", "AWS_STEP_FUNCTIONS_EXECUTION_ARN": arn}
+            own = [{"Key": key, "Value": value} for key, value in tags.items()]
+            normalised_parameters["Tags"] = [*normalised_parameters.get("Tags", []), *own]
+        client = self.tasks.client("sagemaker", state_credentials.role_arn)
+        answer = getattr(client, xform_name(operation))(**normalised_parameters)
+        answer.pop("ResponseMetadata", None)
+        env.stack.append(answer)
+
+    def _eval_integration_pattern(
+        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
+    ) -> None:
+        """Wait for the job; its description is the result, with times in milliseconds since 1970.
+
+        How AWS treats a job that ends Stopped, by StopXJob or by MaxRuntimeInSeconds, is documented nowhere. A job that
+        was cut off has not done its work: here it fails the task like a failed one.
+        """
+        env.stack.pop()
+        noun = self.resource.api_action.removeprefix("create")
+        client = self.tasks.client("sagemaker", state_credentials.role_arn)
+        named = {f"{noun}Name": normalised_parameters[f"{noun}Name"]}
+        job = self.tasks.service.shelves[noun].get(named[f"{noun}Name"])
+        ended = self._await(env, job.when_done, job.done.is_set)
+        if not ended:
+            with suppress(ClientError):  # it ended in the same moment
+                getattr(client, xform_name(f"Stop{noun}"))(**named)
+        document = getattr(client, xform_name(f"Describe{noun}"))(**named)
+        document.pop("ResponseMetadata")
+        document = _plain(document, _milliseconds)
+        if ended and document[f"{noun}Status"] != "Completed":
+            raise self.failed(env, "States.TaskFailed", json.dumps(document))
+        env.stack.append(document)
+
+
+class NestedTask(StateTaskServiceSfn):
+    """`arn:aws:states:::states:startExecution[.sync[:2]]`."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        super().__init__()
+        self.tasks = tasks
+
+    _await, failed = _JobTask._await, _JobTask.failed
+
+    def _eval_service_task(
+        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
+    ) -> None:
+        if self.resource.condition in (ResourceCondition.Sync, ResourceCondition.Sync2):
+            self.tasks.allow(
+                state_credentials.role_arn, _of_nested(normalised_parameters["stateMachineArn"], self.tasks)
+            )
+        super()._eval_service_task(env, resource_runtime_part, normalised_parameters, state_credentials)
+
+    def _eval_integration_pattern(
+        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
+    ) -> None:
+        """Wait for the child; its description is the result, with .sync:2 its input and output as JSON."""
+        if self.resource.condition == ResourceCondition.WaitForTaskToken:
+            super()._eval_integration_pattern(env, resource_runtime_part, normalised_parameters, state_credentials)
+            return
+        named = {"executionArn": env.stack.pop()["ExecutionArn"]}
+        client = self.tasks.client("stepfunctions", state_credentials.role_arn)
+        done = threading.Event()
+
+        def begin(call: Callable[[], None]) -> None:
+            self.tasks.when_ended(named["executionArn"], lambda: (done.set(), call()))
+
+        ended = self._await(env, begin, done.is_set)
+        if not ended:
+            client.stop_execution(**named)
+        document = client.describe_execution(**named)
+        document.pop("ResponseMetadata")
+        if self.resource.condition == ResourceCondition.Sync2:
+            document.update({name: json.loads(document[name]) for name in ("input", "output") if name in document})
+        self._normalise_response(document, service_action_name="describeExecution")
+        if ended and document["Status"] != "SUCCEEDED":
+            raise self.failed(env, "States.TaskFailed", json.dumps(document))
+        env.stack.append(document)
+
+
+def _of_nested(machine: str, tasks: Tasks) -> Iterator[Need]:
+    """Step Functions' guide, "Start workflow executions from a task state", IAM policies."""
+    for call in ("DescribeExecution", "StopExecution"):
+        yield Need(f"states:{call}", tasks.arn("states")(f"execution:{machine.split(':')[6]}:*"))
+    rule = tasks.arn("events")("rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")
+    for call in ("PutTargets", "PutRule", "DescribeRule"):
+        yield Need(f"events:{call}", rule)
+
+
+def _plain(value: Any, time: Callable[[datetime], Any]) -> Any:
+    """A document without datetimes."""
+    if isinstance(value, dict):
+        return {key: _plain(item, time) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, time) for item in value]
+    return time(value) if isinstance(value, datetime) else value
+
+
+def _milliseconds(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def _text(time: datetime) -> str:
+    spec = "milliseconds" if time.microsecond else "seconds"
+    return time.astimezone(UTC).isoformat(timespec=spec).replace("+00:00", "Z")
+
+
+def _failure(task: StateTaskService, env: Environment, error: str, cause: str) -> FailureEvent:
+    place = {"resource": task._get_sfn_resource(), "resourceType": task._get_sfn_resource_type()}
+    details = EventDetails(taskFailedEventDetails={"error": error, "cause": cause, **place})
+    return FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details)
+
+
+def _from_error(original: Any, self: StateTaskService, env: Environment, ex: Exception) -> FailureEvent:
+    """The failure of a task; an error that moto has no name or another name for is named as AWS does."""
+    named = _unmodeled(self, ex) if isinstance(ex, (AccessError, ClientError)) else None
+    return _failure(self, env, *named) if named else original(self, env=env, ex=ex)
+
+
+def _unmodeled(task: StateTaskService, error: Exception) -> tuple[str, str] | None:
+    """The name and the cause of a refusal by IAM, and of an error of an optimised integration that no model has."""
+    service = task.resource.service_name
+    sdk = SDK_CLASSES.get(task.resource.api_name, task.resource.api_name.title())
+    name = f"{sdk}.{sdk}Exception" if service == "aws-sdk" else CLIENT_CLASSES.get(service, "")
+    if isinstance(error, AccessError):
+        return name or "States.Permissions", str(error)
+    assert isinstance(error, ClientError)
+    code, metadata = error.response["Error"]["Code"], error.response["ResponseMetadata"]
+    if service == "sagemaker" and code in MODELED_ERRORS:
+        name = f"SageMaker.{code.removesuffix('Exception')}Exception"
+    elif service == "aws-sdk" or not name or (type(error) is not ClientError and code not in DENIED):
+        return None
+    details = {
+        "Service": name.partition(".")[2].removesuffix("Exception"),
+        "Status Code": metadata["HTTPStatusCode"],
+        "Error Code": code,
+        "Request ID": metadata.get("RequestId", ""),
+        "Proxy": "null",
+    }
+    listed = "; ".join(f"{key}: {value}" for key, value in details.items())
+    return name, f"{error.response['Error']['Message']} ({listed})"
+
+
+def _sdk_error(original: Any, service: str, ex: ClientError) -> str:
+    """An error of an aws-sdk integration: by its code when the API models it, else by the service."""
+    code = ex.response["Error"]["Code"]
+    modeled = type(ex) is not ClientError and code not in DENIED
+    return f"{service}.{code.removesuffix('Exception') if modeled else service}Exception"
+
+
+def _operation(task: StateTaskService, service: str | None, action: str | None) -> OperationModel:
+    called = action or task.resource.api_action
+    model = botocore.session.get_session().get_service_model(task._get_boto_service_name(service))
+    named = {name.lower().replace("_", ""): name for name in model.operation_names}
+    return model.operation_model(named[called.lower().replace("_", "")])
+
+
+def _to_request(original: Any, self: StateTaskService, parameters: Document, *named: Any, **more: Any) -> None:
+    service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
+    self._to_boto_request(parameters, _operation(self, service, action).input_shape)
+
+
+def _from_response(original: Any, self: StateTaskService, response: Any, *named: Any, **more: Any) -> None:
+    """Names in PascalCase and times as AWS writes them; an optimised integration adds what its HTTP answer said."""
+    service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
+    if shape := _operation(self, service, action).output_shape:
+        self._from_boto_response(response, shape)
+    if not isinstance(response, dict):
+        return
+    sdk = self.resource.service_name == "aws-sdk"
+    response.update(_plain(response, _text if sdk else _milliseconds))
+    if not sdk and action is None:
+        metadata = _answered.metadata
+        response["SdkHttpMetadata"] = {
+            "AllHttpHeaders": {name: [value] for name, value in metadata["HTTPHeaders"].items()},
+            "HttpHeaders": metadata["HTTPHeaders"],
+            "HttpStatusCode": metadata["HTTPStatusCode"],
+        }
+        response["SdkResponseMetadata"] = {"RequestId": metadata["RequestId"]}
+
+
+CHANGES: dict[str, Callable[..., Any]] = {
+    f"{TASK}.service.state_task_service:StateTaskService._normalise_parameters": _to_request,
+    f"{TASK}.service.state_task_service:StateTaskService._normalise_response": _from_response,
+    f"{TASK}.service.state_task_service_aws_sdk:StateTaskServiceAwsSdk._normalise_exception_name": _sdk_error,
+    **{
+        f"{TASK}.service.state_task_service_{name}:StateTaskService{kind}._from_error": _from_error
+        for name, kind in ERRORS.items()
+    },
+}
