@@ -167,8 +167,10 @@ def _report_exceptions(script: str) -> str:
 
     ministack names each one Runtime.HandlerError and ends the process. AWS names the class and keeps the process.
     """
+    frames = '[frame.replace(code_dir, "/var/task") for frame in traceback.format_tb(e.__traceback__)[1:]]'
     error = (
-        '{"errorMessage": str(e), "errorType": type(e).__name__, "stackTrace": traceback.format_tb(e.__traceback__)}'
+        '{"errorMessage": str(e), "errorType": type(e).__name__, "requestId": context.aws_request_id, '
+        f'"stackTrace": {frames}}}'
     )
     answer = f'{{"status": "ok", "result": {{"{RAISED}": {error}, "trace": traceback.format_exc()}}}}'
     return script.replace(HANDLER_ERROR, answer)

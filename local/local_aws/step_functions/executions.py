@@ -86,6 +86,7 @@ class _Worker(ExecutionWorker):
     def _get_evaluation_environment(self) -> Environment:
         env = super()._get_evaluation_environment()
         env.event_manager = self.history
+        env.states.context_object.context_object_data["Execution"]["RedriveCount"] = 0
         return env
 
     def terminated(self) -> None:

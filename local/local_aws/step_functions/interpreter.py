@@ -1,6 +1,6 @@
 """moto's interpreter, changed where AWS differs, where it must wait on events, and where it calls services.
 
-moto has no public way to do this: CHANGES names every inner name, and `install` fails with those that are missing.
+moto has no public way to do this: `changes` names every inner name, and `install` fails with those that are missing.
 """
 
 import importlib
@@ -32,17 +32,15 @@ def install(changes: dict[str, Callable[..., Any]]) -> None:
 
     Raises AdapterError: this version of moto has no such names.
     """
-    missing = []
-    for path, replacement in {**CHANGES, **changes}.items():
+    found, missing = {}, []
+    for path in changes:
         module, _, name = path.partition(":")
+        *classes, name = name.split(".")
         try:
             owner: Any = importlib.import_module(module)
-            *classes, name = name.split(".")
             for each in classes:
                 owner = getattr(owner, each)
-            changed = _with_original(getattr(owner, name), replacement)
-            static = isinstance(inspect.getattr_static(owner, name), staticmethod)
-            setattr(owner, name, staticmethod(changed) if static else changed)
+            found[path] = owner, name, inspect.getattr_static(owner, name)
         except (ImportError, AttributeError):
             missing.append(path)
     if missing:
@@ -50,6 +48,9 @@ def install(changes: dict[str, Callable[..., Any]]) -> None:
             f"this version of moto has no {', '.join(missing)}. "
             f"Install moto=={WRITTEN_FOR}, or change local_aws/step_functions."
         )
+    for path, (owner, name, inner_name) in found.items():
+        changed = _with_original(getattr(owner, name), changes[path])
+        setattr(owner, name, staticmethod(changed) if isinstance(inner_name, staticmethod) else changed)
 
 
 def _with_original(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,8 +68,8 @@ def scaled(seconds: float, scale: float, env: Any) -> None:
         env.program_state_event.wait(min(left, 1.0))  # an end between the two lines is seen a second later
 
 
-def waits(scale: float) -> dict[str, Callable[..., Any]]:
-    """The changes that multiply waits by `scale` and end them with the execution."""
+def changes(scale: float) -> dict[str, Callable[..., Any]]:
+    """What is changed; `scale` multiplies waits, which end with the execution."""
 
     def wait(original: Any, self: Any, env: Any, wait_seconds: float) -> None:
         scaled(wait_seconds, scale, env)
@@ -80,6 +81,7 @@ def waits(scale: float) -> dict[str, Callable[..., Any]]:
     sleep = SimpleNamespace(sleep=lambda seconds: scaled(seconds, scale, _retrying.env))
     importlib.import_module(f"{COMMON}.retry.retrier_decl").time = sleep  # type: ignore[attr-defined]
     return {
+        **CHANGES,
         f"{STATE}.wait.wait_function.wait_function:WaitFunction._wait_interval": wait,
         f"{COMMON}.retry.retrier_decl:RetrierDecl._eval_body": retry,
     }
@@ -97,7 +99,8 @@ def _parse_path(original: Any, path: str) -> Any:
 
 def _error_equals(original: Any, self: Any, env: Any) -> None:
     """Whether a Retry or Catch is for an error."""
-    error = env.stack.pop().error_name or ""
+    failed = env.stack.pop()
+    error = failed.error_name or "" if failed else ""
     names = [name.error_name for name in self.error_names]
     any_task = "States.TaskFailed" in names and not error.startswith("States.")
     env.stack.append(error in names or (error not in TERMINAL and ("States.ALL" in names or any_task)))
@@ -120,6 +123,11 @@ def _evaluate_jsonata(original: Any, expression: str) -> Any:
         ) from error
 
 
+def _jsonata_functions(original: Any, variable_references: set[str]) -> str:
+    """Functions that moto writes in JSONata, which collapse a list of one as AWS's do; ministack has the others."""
+    return str(original(variable_references & {"$partition", "$range"}))
+
+
 def _declare(original: Any, bindings: dict[str, Any]) -> str:
     """Variables of an expression; moto does not escape texts."""
     return "".join(f"{name}:={json.dumps(value, default=str)};" for name, value in bindings.items())
@@ -130,7 +138,8 @@ CHANGES: dict[str, Callable[..., Any]] = {
     f"{COMMON}.error_name.error_equals_decl:ErrorEqualsDecl._eval_body": _error_equals,
     f"{COMMON}.error_name.custom_error_name:CustomErrorName.__init__": _custom_error_name,
     f"{COMMON}.string.string_expression:eval_jsonata_expression": _evaluate_jsonata,
-    f"{COMMON}.string.string_expression:get_intrinsic_functions_declarations": lambda *_, **__: "",
+    f"{COMMON}.string.string_expression:get_intrinsic_functions_declarations": _jsonata_functions,
+    f"{PARSER}.asl.jsonata.validations:eval_jsonata_expression": _evaluate_jsonata,
     f"{PARSER}.asl.eval.states:encode_jsonata_variable_declarations": _declare,
     f"{PARSER}.asl.eval.variable_store:encode_jsonata_variable_declarations": _declare,
 }
