@@ -152,27 +152,12 @@ class Tasks:
         }
 
 
-class _JobTask(StateTaskServiceCallback):
-    """An integration that can wait for what it started."""
+class SageMakerTask(StateTaskServiceCallback):
+    """`arn:aws:states:::sagemaker:<action>[.sync]`."""
 
     def __init__(self, tasks: Tasks) -> None:
-        super().__init__({ResourceCondition.Sync, ResourceCondition.Sync2})
+        super().__init__({ResourceCondition.Sync})
         self.tasks = tasks
-
-    def _await(self, env: Environment, begin: Callable[[Callable[[], None]], None], ended: Callable[[], bool]) -> bool:
-        """Wait until something has ended; False when the task ends first. `begin` takes the call at the end."""
-        begin(env.program_state_event.set)
-        while not ended() and env.is_running():
-            env.program_state_event.wait(1.0)  # an end of the task between the two lines is seen a second later
-        return ended()
-
-    def failed(self, env: Environment, error: str, cause: str) -> FailureEventException:
-        """The exception of a task that failed."""
-        return FailureEventException(_failure(self, env, error, cause))
-
-
-class SageMakerTask(_JobTask):
-    """`arn:aws:states:::sagemaker:<action>[.sync]`."""
 
     def _validate_service_integration_is_supported(self) -> None:
         action, waits = self.resource.api_action, self.resource.condition
@@ -189,7 +174,7 @@ class SageMakerTask(_JobTask):
         if action not in HERE:
             known = ", ".join(f"{name}{'' if name in WITHOUT_SYNC else '[.sync]'}" for name in HERE)
             text = f"{self.resource.resource_arn} does not run locally. Known are: {known}."
-            raise self.failed(env, "States.Runtime", text)
+            raise _failed(self, env, "States.Runtime", text)
         operation = action[0].upper() + action[1:]
         shape = self.tasks.service.host.model.operation_model(operation).input_shape
         if strange := unknown_members(shape, normalised_parameters):
@@ -197,7 +182,7 @@ class SageMakerTask(_JobTask):
             text = (
                 f"The Parameters '{json.dumps(normalised_parameters)}' could not be used to start the Task: [{listed}]"
             )
-            raise self.failed(env, "States.Runtime", text)
+            raise _failed(self, env, "States.Runtime", text)
         if waits:
             self.tasks.allow(
                 state_credentials.role_arn,
@@ -227,7 +212,7 @@ class SageMakerTask(_JobTask):
         client = self.tasks.client("sagemaker", state_credentials.role_arn)
         named = {f"{noun}Name": normalised_parameters[f"{noun}Name"]}
         job = self.tasks.service.shelves[noun].get(named[f"{noun}Name"])
-        ended = self._await(env, job.when_done, job.done.is_set)
+        ended = _await(env, job.when_done, job.done.is_set)
         if not ended:
             with suppress(ClientError):  # it ended in the same moment
                 getattr(client, xform_name(f"Stop{noun}"))(**named)
@@ -235,7 +220,7 @@ class SageMakerTask(_JobTask):
         document.pop("ResponseMetadata")
         document = _plain(document, _milliseconds)
         if ended and document[f"{noun}Status"] != "Completed":
-            raise self.failed(env, "States.TaskFailed", json.dumps(document))
+            raise _failed(self, env, "States.TaskFailed", json.dumps(document))
         env.stack.append(document)
 
 
@@ -245,8 +230,6 @@ class NestedTask(StateTaskServiceSfn):
     def __init__(self, tasks: Tasks) -> None:
         super().__init__()
         self.tasks = tasks
-
-    _await, failed = _JobTask._await, _JobTask.failed
 
     def _eval_service_task(
         self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
@@ -268,10 +251,8 @@ class NestedTask(StateTaskServiceSfn):
         client = self.tasks.client("stepfunctions", state_credentials.role_arn)
         done = threading.Event()
 
-        def begin(call: Callable[[], None]) -> None:
-            self.tasks.when_ended(named["executionArn"], lambda: (done.set(), call()))
-
-        ended = self._await(env, begin, done.is_set)
+        self.tasks.when_ended(named["executionArn"], done.set)
+        ended = _await(env, partial(self.tasks.when_ended, named["executionArn"]), done.is_set)
         if not ended:
             client.stop_execution(**named)
         document = client.describe_execution(**named)
@@ -280,8 +261,16 @@ class NestedTask(StateTaskServiceSfn):
             document.update({name: json.loads(document[name]) for name in ("input", "output") if name in document})
         self._normalise_response(document, service_action_name="describeExecution")
         if ended and document["Status"] != "SUCCEEDED":
-            raise self.failed(env, "States.TaskFailed", json.dumps(document))
+            raise _failed(self, env, "States.TaskFailed", json.dumps(document))
         env.stack.append(document)
+
+
+def _await(env: Environment, begin: Callable[[Callable[[], None]], None], ended: Callable[[], bool]) -> bool:
+    """Wait until something has ended; False when the task ends first. `begin` takes the call at the end."""
+    begin(env.program_state_event.set)
+    while not ended() and env.is_running():
+        env.program_state_event.wait(1.0)  # an end of the task between the two lines is seen a second later
+    return ended()
 
 
 def _of_nested(machine: str, tasks: Tasks) -> Iterator[Need]:
@@ -315,6 +304,10 @@ def _failure(task: StateTaskService, env: Environment, error: str, cause: str) -
     place = {"resource": task._get_sfn_resource(), "resourceType": task._get_sfn_resource_type()}
     details = EventDetails(taskFailedEventDetails={"error": error, "cause": cause, **place})
     return FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details)
+
+
+def _failed(task: StateTaskService, env: Environment, error: str, cause: str) -> FailureEventException:
+    return FailureEventException(_failure(task, env, error, cause))
 
 
 def _from_error(original: Any, self: StateTaskService, env: Environment, ex: Exception) -> FailureEvent:
