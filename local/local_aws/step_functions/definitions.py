@@ -1,17 +1,23 @@
-"""What CreateStateMachine and UpdateStateMachine refuse: syntax by the interpreter's grammar, flow by statelint."""
+"""What CreateStateMachine and UpdateStateMachine refuse: flow by statelint, syntax by the interpreter's grammar."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 
+from local_aws.step_functions.interpreter import parse_path
+
 MAX_DEFINITION = 1_048_576
 """Characters (API model, Definition)."""
-# statelint's types are narrower than AWS's: BackoffRate may be an integer, and paths have more forms.
 FLOW = Config(set(ProblemType) - {ProblemType.UNKNOWN}, False, False)
+NARROWER = re.compile(r'is not a JSONPath or intrinsic|^Field "(Assign|Label)" not allowed')
+"""What statelint finds, beside wrong types, in definitions that AWS takes; the interpreter checks these fields."""
+PATHS = re.compile(r"\.\$$|Path$|^Variable$")
 
 
 def definition_problem(original: Callable[[str], str | None], definition: str) -> str | None:
@@ -22,7 +28,10 @@ def definition_problem(original: Callable[[str], str | None], definition: str) -
         parsed = json.loads(definition)
     except ValueError as error:
         return f"Invalid State Machine Definition: 'INVALID_JSON_DESCRIPTION: {error}'"
-    problems = Linter.validate(parsed, FLOW) if isinstance(parsed, dict) else ["not an object"]
+    problems = ["not an object"]
+    if isinstance(parsed, dict):
+        problems = [text for text in Linter.validate(parsed, FLOW) if not NARROWER.search(text)]
+        problems += _wrong_paths(parsed, "")
     try:
         if not problems:
             AmazonStateLanguageParser.parse(definition)
@@ -31,3 +40,24 @@ def definition_problem(original: Callable[[str], str | None], definition: str) -
     if problems:
         return f"Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: {'; '.join(problems)}'"
     return original(definition)
+
+
+def _wrong_paths(value: Any, place: str) -> Iterator[str]:
+    """Each field that should be a JSONPath and is none."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _wrong_paths(item, f"{place}[{index}]")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if PATHS.search(key) and isinstance(item, str) and not item.startswith("States.") and not _is_path(item):
+                yield f"The value for the field '{key}' must be a valid JSONPath at {place}/{key}"
+            yield from _wrong_paths(item, f"{place}/{key}")
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text is a path into the input (`$.a`), the context object (`$$.a`) or a variable (`$a`)."""
+    try:
+        parse_path(re.sub(r"^\$(\$|[A-Za-z_]\w*)", "$", text))
+    except Exception:
+        return False
+    return text.startswith("$")

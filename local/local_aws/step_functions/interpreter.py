@@ -10,18 +10,27 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, wraps
 from types import SimpleNamespace
 from typing import Any
 
 import jsonata
 import jsonpath_ng.ext
+from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 
 from local_aws.ministack_adapter import AdapterError, inner
 
 WRITTEN_FOR = "5.2.5"
 PARSER = "moto.stepfunctions.parser"
 COMMON, STATE = f"{PARSER}.asl.component.common", f"{PARSER}.asl.component.state"
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+MINUS = re.compile(r"\.((?:\w+-)+\w+)")
+SEVERAL = re.compile(r"\[(?:\*|\?|-?\d*:|-?\d+,|'[^']*',)|\.\.|\.\*")
 TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
 """What States.ALL does not stand for (Step Functions Developer Guide, "Handling errors")."""
 _retrying = threading.local()
@@ -87,14 +96,33 @@ def changes(scale: float) -> dict[str, Callable[..., Any]]:
     }
 
 
-@cache
-def _parsed(path: str) -> Any:
-    """A JSONPath; jsonpath_ng takes minutes of a long run to parse the same ones, and `-` for a subtraction."""
-    return jsonpath_ng.ext.parse(re.sub(r"\.([^.\[\]'\"()]*-[^.\[\]'\"()]*)", r"['\1']", path))
+@dataclass(frozen=True)
+class _Match:
+    """What moto reads of a match of jsonpath_ng."""
+
+    value: Any
+    path: None = None
+    context: None = None
 
 
-def _parse_path(original: Any, path: str) -> Any:
-    return _parsed(path)
+class JsonPath:
+    """A JSONPath with AWS's results: of a path that may match several a list, else the value itself."""
+
+    def __init__(self, path: str) -> None:
+        plain = MINUS.sub(r"['\1']", path)  # a subtraction for jsonpath_ng
+        self._all = jsonpath_ng.ext.parse(plain)
+        head = SEVERAL.split(plain, maxsplit=1)[0]
+        self._head = None if head == plain else jsonpath_ng.ext.parse(head)
+
+    def find(self, data: Any) -> list[_Match]:
+        """The result; none when the path is not there."""
+        values = [match.value for match in self._all.find(data)]
+        if self._head is None:
+            return [_Match(values[0])] if values else []
+        return [_Match(values)] if values or self._head.find(data) else []
+
+
+parse_path = cache(JsonPath)  # jsonpath_ng takes milliseconds for each
 
 
 def _error_equals(original: Any, self: Any, env: Any) -> None:
@@ -104,6 +132,42 @@ def _error_equals(original: Any, self: Any, env: Any) -> None:
     names = [name.error_name for name in self.error_names]
     any_task = "States.TaskFailed" in names and not error.startswith("States.")
     env.stack.append(error in names or (error not in TERMINAL and ("States.ALL" in names or any_task)))
+
+
+def _fail(env: Any, error: str, cause: str) -> Exception:
+    details = {"taskFailedEventDetails": {"error": error, "cause": cause}}
+    return FailureEventException(FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details))
+
+
+def _compare(original: Any, self: Any, env: Any) -> None:
+    """One comparison of a Choice; a Variable that is not there fails it, except IsPresent."""
+    missing = env.stack[-1]
+    if isinstance(missing, NoSuchVariable) and self.operator_type.name != "IsPresent":
+        path = missing.path.partition(",")[0]
+        words = "The choice state's condition path references an invalid value."
+        raise _fail(env, "States.Runtime", f"Invalid path '{path}': {words}")
+    original(self, env)
+
+
+def _choose(original: Any, self: Any, env: Any) -> None:
+    """A Choice without a match and without a Default."""
+    try:
+        original(self, env)
+    except RuntimeError as error:
+        raise _fail(env, "States.NoChoiceMatched", f"No choice of state '{self.name}' matched.") from error
+
+
+def _apply_result_path(original: Any, self: Any, env: Any) -> None:
+    try:
+        original(self, env)
+    except TypeError as error:
+        words = f"Unable to apply ReferencePath {self.result_path_src} to input {json.dumps(env.states.get_input())}"
+        raise _fail(env, "States.ResultPathMatchFailure", words) from error
+
+
+def _timestamp(original: Any, text: str) -> datetime | None:
+    """A time as RFC 3339 writes it, with a T and a zone (States Language, "Timestamps")."""
+    return datetime.fromisoformat(text) if RFC_3339.fullmatch(text) else None
 
 
 def _custom_error_name(original: Any, self: Any, error_name: str | None) -> None:
@@ -133,8 +197,15 @@ def _declare(original: Any, bindings: dict[str, Any]) -> str:
     return "".join(f"{name}:={json.dumps(value, default=str)};" for name, value in bindings.items())
 
 
+CHOICE = f"{STATE}.choice"
+OPERATORS = f"{CHOICE}.comparison.operator.implementations"
 CHANGES: dict[str, Callable[..., Any]] = {
-    f"{PARSER}.asl.utils.json_path:parse": _parse_path,
+    f"{CHOICE}.comparison.comparison_func:ComparisonFuncValue._eval_body": _compare,
+    f"{CHOICE}.state_choice:StateChoice._eval_state": _choose,
+    f"{OPERATORS}.is_operator:IsTimestamp.string_to_timestamp": _timestamp,
+    f"{COMMON}.path.result_path:ResultPath._eval_body": _apply_result_path,
+    f"{PARSER}.asl.utils.json_path:parse": lambda original, path: parse_path(path),
+    f"{PARSER}.asl.utils.json_path:_contains_slice_or_wildcard_array": lambda original, path: False,
     f"{COMMON}.error_name.error_equals_decl:ErrorEqualsDecl._eval_body": _error_equals,
     f"{COMMON}.error_name.custom_error_name:CustomErrorName.__init__": _custom_error_name,
     f"{COMMON}.string.string_expression:eval_jsonata_expression": _evaluate_jsonata,
