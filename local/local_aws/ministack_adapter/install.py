@@ -172,6 +172,7 @@ def _report_exceptions(script: str) -> str:
         '{"errorMessage": str(e), "errorType": type(e).__name__, "requestId": context.aws_request_id, '
         f'"stackTrace": {frames}}}'
     )
+    script = script.replace('"result": result})', '"result": result}, default=bytes.decode)')  # as AWS's encoder
     answer = f'{{"status": "ok", "result": {{"{RAISED}": {error}, "trace": traceback.format_exc()}}}}'
     return script.replace(HANDLER_ERROR, answer)
 

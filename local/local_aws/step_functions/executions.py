@@ -89,6 +89,10 @@ class _Worker(ExecutionWorker):
         env.states.context_object.context_object_data["Execution"]["RedriveCount"] = 0
         return env
 
+    def waits(self, token: str) -> bool:
+        """Whether a task waits with this token."""
+        return self.env is not None and self.env.callback_pool_manager.get(token) is not None
+
     def terminated(self) -> None:
         """The interpreter's call at the end."""
 
@@ -201,7 +205,8 @@ class Executions:
         try:
             json.loads(output)
         except ValueError as error:
-            return refusal("InvalidOutput", f"Invalid Output: '{error}'")
+            waits = any(worker.waits(token) for worker in list(self._workers.values()))
+            return refusal("InvalidOutput", f"Invalid Output: '{error}'") if waits else _no_token(token)
         return self._notify(token, CallbackOutcomeSuccess(token, output))
 
     def send_failure(self, original: Callable[[Document], Answer], request: Document) -> Answer:
@@ -222,7 +227,11 @@ class Executions:
                     return 200, {"Content-Type": "application/x-amz-json-1.0"}, b"{}"
             except CallbackNotifyConsumerError:
                 return refusal("TaskTimedOut", f"Task Timed Out: 'Provided task does not exist anymore: {token}'")
-        return refusal("TaskDoesNotExist", "Task token not found")
+        return _no_token(token)
+
+
+def _no_token(token: str) -> Answer:
+    return refusal("InvalidToken", f"Invalid Token: '{token}'")
 
 
 def refusal(code: str, message: str) -> Answer:

@@ -1,6 +1,7 @@
 """The integrations: each task is a signed call in the machine's role to the local AWS's own port."""
 
 import json
+import re
 import sys
 import threading
 import uuid
@@ -100,6 +101,7 @@ def _client(service: str, url: str, region: str, credentials: Credentials) -> An
             read_timeout=MAX_SECONDS,
             max_pool_connections=50,
             s3={"addressing_style": "path"},
+            response_checksum_validation="when_required",
         ),
     )
     client.meta.events.register("after-call", _keep_metadata)
@@ -255,8 +257,8 @@ class NestedTask(StateTaskServiceSfn):
         ended = _await(env, partial(self.tasks.when_ended, named["executionArn"]), done.is_set)
         if not ended:
             client.stop_execution(**named)
-        document = client.describe_execution(**named)
-        document.pop("ResponseMetadata")
+        hidden = ("ResponseMetadata", "redriveCount", "redriveStatus", "redriveStatusReason")
+        document = {key: value for key, value in client.describe_execution(**named).items() if key not in hidden}
         if self.resource.condition == ResourceCondition.Sync2:
             document.update({name: json.loads(document[name]) for name in ("input", "output") if name in document})
         self._normalise_response(document, service_action_name="describeExecution")
@@ -378,7 +380,14 @@ def _from_response(original: Any, self: StateTaskService, response: Any, *named:
         response["SdkResponseMetadata"] = {"RequestId": metadata["RequestId"]}
 
 
+def _cased(original: Any, name: str) -> str:
+    """A member's name as the SDK for Java has it, with a capital: DBInstances is DbInstances, ETag stays."""
+    name = name[0].upper() + name[1:]
+    return re.sub(r"^([A-Z])([A-Z]+)(?=[A-Z][a-z]|[^A-Za-z]|$)", lambda found: found[1] + found[2].lower(), name)
+
+
 CHANGES: dict[str, Callable[..., Any]] = {
+    f"{TASK}.service.state_task_service:StateTaskService._to_sfn_cased": _cased,
     f"{TASK}.service.state_task_service:StateTaskService._normalise_parameters": _to_request,
     f"{TASK}.service.state_task_service:StateTaskService._normalise_response": _from_response,
     f"{TASK}.service.state_task_service_aws_sdk:StateTaskServiceAwsSdk._normalise_exception_name": _sdk_error,
