@@ -17,7 +17,8 @@ MAX_DEFINITION = 1_048_576
 FLOW = Config(set(ProblemType) - {ProblemType.UNKNOWN}, False, False)
 NARROWER = re.compile(r'is not a JSONPath or intrinsic|^Field "(Assign|Label)" not allowed')
 """What statelint finds, beside wrong types, in definitions that AWS takes; the interpreter checks these fields."""
-PATHS = re.compile(r"\.\$$|Path$|^Variable$")
+PATHS = re.compile(r"(Input|Output|Result|Items|Seconds|Timestamp|MaxConcurrency|Equals|Than)Path$|^Variable$")
+TEMPLATES = ("Parameters", "ResultSelector", "ItemSelector", "Assign")
 
 
 def definition_problem(original: Callable[[str], str | None], definition: str) -> str | None:
@@ -42,16 +43,18 @@ def definition_problem(original: Callable[[str], str | None], definition: str) -
     return original(definition)
 
 
-def _wrong_paths(value: Any, place: str) -> Iterator[str]:
-    """Each field that should be a JSONPath and is none."""
+def _wrong_paths(value: Any, place: str, template: bool = False) -> Iterator[str]:
+    """Each field that should be a JSONPath and is none; in a template those whose names end in `.$`."""
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _wrong_paths(item, f"{place}[{index}]")
-    if isinstance(value, dict):
+            yield from _wrong_paths(item, f"{place}[{index}]", template)
+    if isinstance(value, dict) and value.get("QueryLanguage") != "JSONata":
         for key, item in value.items():
-            if PATHS.search(key) and isinstance(item, str) and not item.startswith("States.") and not _is_path(item):
+            is_path = key.endswith(".$") if template else PATHS.search(key)
+            if is_path and isinstance(item, str) and not item.startswith("States.") and not _is_path(item):
                 yield f"The value for the field '{key}' must be a valid JSONPath at {place}/{key}"
-            yield from _wrong_paths(item, f"{place}/{key}")
+            if template or key != "Result":
+                yield from _wrong_paths(item, f"{place}/{key}", template or key in TEMPLATES)
 
 
 def _is_path(text: str) -> bool:
