@@ -168,6 +168,7 @@ def test_a_state_fails_with_the_error_of_aws(aws: Aws, states: dict[str, Any], e
 @pytest.mark.parametrize(
     ("states", "given", "output"),
     [
+        (passes(Parameters={"RoleArn.$": "$.v"}), 1, {"RoleArn": 1}),
         (
             {"A": {"Type": "Pass", "Assign": {"x.$": "$.v"}, "Next": "B"}, "B": passes(Parameters={"y.$": "$x"})["A"]},
             4,

@@ -21,6 +21,10 @@ import jsonpath_ng.ext
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding import (
+    PayloadBindingStringExpressionSimple,
+)
+from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringContextPath, StringJsonPath
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 
 from local_aws.ministack_adapter import AdapterError, inner
@@ -197,6 +201,16 @@ def _declare(original: Any, bindings: dict[str, Any]) -> str:
     return "".join(f"{name}:={json.dumps(value, default=str)};" for name, value in bindings.items())
 
 
+def _bind(original: Any, self: Any, ctx: Any) -> Any:
+    """A member of a template; moto's grammar takes `RoleArn.$` for the field of Credentials, hence for a text."""
+    made = original(self, ctx)
+    if made.field != "RoleArn.$":
+        return made
+    path = json.loads(ctx.payload_value_decl().getText())
+    sampler = StringContextPath(path) if path.startswith("$$") else StringJsonPath(path)
+    return PayloadBindingStringExpressionSimple("RoleArn", sampler)
+
+
 CHOICE = f"{STATE}.choice"
 OPERATORS = f"{CHOICE}.comparison.operator.implementations"
 CHANGES: dict[str, Callable[..., Any]] = {
@@ -211,6 +225,7 @@ CHANGES: dict[str, Callable[..., Any]] = {
     f"{COMMON}.string.string_expression:eval_jsonata_expression": _evaluate_jsonata,
     f"{COMMON}.string.string_expression:get_intrinsic_functions_declarations": _jsonata_functions,
     f"{PARSER}.asl.jsonata.validations:eval_jsonata_expression": _evaluate_jsonata,
+    f"{PARSER}.asl.parse.preprocessor:Preprocessor.visitPayload_binding_value": _bind,
     f"{PARSER}.asl.eval.states:encode_jsonata_variable_declarations": _declare,
     f"{PARSER}.asl.eval.variable_store:encode_jsonata_variable_declarations": _declare,
 }
