@@ -7,22 +7,25 @@ not wait, as only their order matters here. What is known to differ is in docs/l
 import copy
 import json
 import logging
+import os
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from local_aws.cloud import running
 from moto import mock_aws
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.mocking import mock_config as moto_mocks
 
-from local.tests.aws import policy
 from pipeline import deploy, retrain
 from pipeline.config import load
 from tests.conftest import ROOT, WDBC, Deployed, history, wait_for
@@ -30,7 +33,6 @@ from tests.pipeline.asl import filled, tasks
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 ROLE = "arn:aws:iam::123456789012:role/machine"
-TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
 FIRST = {"0-9": {"Return": {"Payload": {"model": "none", "config": "none", "status": "none"}}}}
 """FindChampion's answer when nothing is live."""
 
@@ -121,6 +123,30 @@ def ended(states: Any, arn: str, names: set[str]) -> dict[str, Any]:
     return {key: execution.get(key) for key in ("status", "error", "cause")} | {"steps": steps}
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def ministack(mocks: Path) -> Iterator[str]:
+    """The URL of ministack as it is shipped, whose tasks answer as the file says."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    settings = {"GATEWAY_PORT": port, "BIND_HOST": "127.0.0.1", "SFN_WAIT_SCALE": "0", "SFN_MOCK_CONFIG": str(mocks)}
+    off = {"IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "S3_PERSIST": "0", "DOCKER_HOST": "unix:///nonexistent"}
+    own = {"HOME": str(mocks.parent), "TMPDIR": str(mocks.parent), "LOG_LEVEL": "WARNING"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "ministack.app"], env={**os.environ, **settings, **off, **own}
+    ) as process:
+        try:
+            wait_for(lambda: listens(int(port)), 60)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
 @pytest.fixture(scope="module")
 def opinions(
     live: Deployed, tmp_path_factory: pytest.TempPathFactory
@@ -140,11 +166,8 @@ def opinions(
     config = {"StateMachines": machines_of, "MockedResponses": responses_of}
     file: Path = tmp_path_factory.mktemp("mocks") / "mocks.json"
     file.write_text(json.dumps(config))
-    with running(environment={"SFN_WAIT_SCALE": "0", "SFN_MOCK_CONFIG": str(file)}) as cloud:
-        session = boto3.Session("test", "test", region_name="us-east-1")
-        ours = session.client("stepfunctions", endpoint_url=cloud.endpoint_url)
-        iam = session.client("iam", endpoint_url=cloud.endpoint_url)
-        iam.create_role(RoleName="machine", AssumeRolePolicyDocument=policy(TRUST))
+    with ministack(file) as url:
+        ours = boto3.Session("test", "test", region_name="us-east-1").client("stepfunctions", endpoint_url=url)
         first = run_all(ours, definitions, list(mocked), run, "#it")
     with pytest.MonkeyPatch.context() as patched, mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         patched.delenv("AWS_ENDPOINT_URL", raising=False)
