@@ -110,20 +110,16 @@ class _Match:
 
 
 class JsonPath:
-    """A JSONPath with AWS's results: of a path that may match several a list, else the value itself."""
+    """A JSONPath with AWS's results: of a path that may match several a list, which may be empty, else the value."""
 
     def __init__(self, path: str) -> None:
-        plain = MINUS.sub(r"['\1']", path)  # a subtraction for jsonpath_ng
-        self._all = jsonpath_ng.ext.parse(plain)
-        head = SEVERAL.split(plain, maxsplit=1)[0]
-        self._head = None if head == plain else jsonpath_ng.ext.parse(head)
+        self._path = jsonpath_ng.ext.parse(MINUS.sub(r"['\1']", path))  # a subtraction for jsonpath_ng
+        self._several = SEVERAL.search(path) is not None
 
     def find(self, data: Any) -> list[_Match]:
         """The result; none when the path is not there."""
-        values = [match.value for match in self._all.find(data)]
-        if self._head is None:
-            return [_Match(values[0])] if values else []
-        return [_Match(values)] if values or self._head.find(data) else []
+        values = [match.value for match in self._path.find(data)]
+        return [_Match(values)] if self._several else [_Match(value) for value in values]
 
 
 parse_path = cache(JsonPath)  # jsonpath_ng takes milliseconds for each
