@@ -28,7 +28,9 @@ def install(service: SageMaker) -> None:
     module: Any = importlib.import_module(STATES)
     executions = Executions(Store(module._executions, module._state_machines, _announce))
     tasks = Tasks(service, executions.when_ended)
-    interpreter.install({**interpreter.changes(service.host.wait_scale), **tasks.changes()})
+    interpreter.install(
+        {**interpreter.changes(service.host.wait_scale, module._register_sfn_jsonata_functions), **tasks.changes()}
+    )
     wrappers: dict[str, Callable[..., Any]] = {
         "_run_execution": executions.run,
         "_emit_execution_status_event": executions.status_event,

@@ -26,8 +26,9 @@ from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payload
 )
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringContextPath, StringJsonPath
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
+from moto.stepfunctions.parser.asl.jsonata.jsonata import JSONataException
 
-from local_aws.ministack_adapter import AdapterError, inner
+from local_aws.ministack_adapter import AdapterError
 
 WRITTEN_FOR = "5.2.5"
 PARSER = "moto.stepfunctions.parser"
@@ -81,8 +82,17 @@ def scaled(seconds: float, scale: float, env: Any) -> None:
         env.program_state_event.wait(min(left, 1.0))  # an end between the two lines is seen a second later
 
 
-def changes(scale: float) -> dict[str, Callable[..., Any]]:
-    """What is changed; `scale` multiplies waits, which end with the execution."""
+def changes(scale: float, add_functions: Callable[[Any], None]) -> dict[str, Callable[..., Any]]:
+    """What is changed; `scale` multiplies waits, and `add_functions` gives an expression of JSONata AWS's own."""
+
+    def evaluate_jsonata(original: Any, expression: str) -> Any:
+        """moto leaves JSONata to a Java library."""
+        made = jsonata.Jsonata.jsonata(expression, timeout=1000)
+        add_functions(made)
+        try:
+            return made.evaluate(None)
+        except jsonata.JException as error:
+            raise JSONataException("UNKNOWN", str(error)) from error
 
     def wait(original: Any, self: Any, env: Any, wait_seconds: float) -> None:
         scaled(wait_seconds, scale, env)
@@ -95,6 +105,8 @@ def changes(scale: float) -> dict[str, Callable[..., Any]]:
     importlib.import_module(f"{COMMON}.retry.retrier_decl").time = sleep  # type: ignore[attr-defined]
     return {
         **CHANGES,
+        f"{COMMON}.string.string_expression:eval_jsonata_expression": evaluate_jsonata,
+        f"{PARSER}.asl.jsonata.validations:eval_jsonata_expression": evaluate_jsonata,
         f"{STATE}.wait.wait_function.wait_function:WaitFunction._wait_interval": wait,
         f"{COMMON}.retry.retrier_decl:RetrierDecl._eval_body": retry,
     }
@@ -175,18 +187,6 @@ def _custom_error_name(original: Any, self: Any, error_name: str | None) -> None
     self.error_name = error_name
 
 
-def _evaluate_jsonata(original: Any, expression: str) -> Any:
-    """Moto leaves JSONata to a Java library."""
-    made = jsonata.Jsonata.jsonata(expression, timeout=1000)
-    inner("ministack.services.stepfunctions", "_register_sfn_jsonata_functions")(made)
-    try:
-        return made.evaluate(None)
-    except jsonata.JException as error:
-        raise importlib.import_module(f"{PARSER}.asl.jsonata.jsonata").JSONataException(
-            "UNKNOWN", str(error)
-        ) from error
-
-
 def _jsonata_functions(original: Any, variable_references: set[str]) -> str:
     """Functions that moto writes in JSONata, which collapse a list of one as AWS's do; ministack has the others."""
     return str(original(variable_references & {"$partition", "$range"}))
@@ -218,9 +218,7 @@ CHANGES: dict[str, Callable[..., Any]] = {
     f"{PARSER}.asl.utils.json_path:_contains_slice_or_wildcard_array": lambda original, path: False,
     f"{COMMON}.error_name.error_equals_decl:ErrorEqualsDecl._eval_body": _error_equals,
     f"{COMMON}.error_name.custom_error_name:CustomErrorName.__init__": _custom_error_name,
-    f"{COMMON}.string.string_expression:eval_jsonata_expression": _evaluate_jsonata,
     f"{COMMON}.string.string_expression:get_intrinsic_functions_declarations": _jsonata_functions,
-    f"{PARSER}.asl.jsonata.validations:eval_jsonata_expression": _evaluate_jsonata,
     f"{PARSER}.asl.parse.preprocessor:Preprocessor.visitPayload_binding_value": _bind,
     f"{PARSER}.asl.eval.states:encode_jsonata_variable_declarations": _declare,
     f"{PARSER}.asl.eval.variable_store:encode_jsonata_variable_declarations": _declare,
