@@ -86,7 +86,7 @@ def changes(scale: float, add_functions: Callable[[Any], None]) -> dict[str, Cal
     """What is changed; `scale` multiplies waits, and `add_functions` gives an expression of JSONata AWS's own."""
 
     def evaluate_jsonata(original: Any, expression: str) -> Any:
-        """moto leaves JSONata to a Java library."""
+        """In place of the Java library that moto expects."""
         made = jsonata.Jsonata.jsonata(expression, timeout=1000)
         add_functions(made)
         try:
@@ -146,7 +146,7 @@ def _error_equals(original: Any, self: Any, env: Any) -> None:
     env.stack.append(error in names or (error not in TERMINAL and ("States.ALL" in names or any_task)))
 
 
-def _fail(env: Any, error: str, cause: str) -> Exception:
+def _fail(env: Any, error: str, cause: str) -> Any:
     details = {"taskFailedEventDetails": {"error": error, "cause": cause}}
     return FailureEventException(FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details))
 
