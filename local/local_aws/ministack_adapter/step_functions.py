@@ -1,48 +1,56 @@
 """Step Functions: executions run on moto's interpreter instead of ministack's."""
 
 import importlib
+import logging
+import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from local_aws.ministack_adapter import inner, wrap
 from local_aws.sagemaker.api.service import SageMaker
-from local_aws.step_functions import interpreter
-from local_aws.step_functions.definitions import definition_problem
-from local_aws.step_functions.executions import Executions, Store
-from local_aws.step_functions.tasks import Tasks
 
 STATES = "ministack.services.stepfunctions"
+WRAPPED: dict[str, tuple[str, ...]] = {
+    **{f"_{name}_execution": ("data",) for name in ("start", "stop", "describe")},
+    **{f"_send_task_{name}": ("data",) for name in ("success", "failure", "heartbeat")},
+    "_run_execution": ("exec_arn",),
+    "_validate_definition_jsonata": ("definition_str",),
+    "_emit_execution_status_event": ("execution",),
+}
 INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
     **{(STATES, name): object for name in ("_executions", "_state_machines")},
-    **{(STATES, f"_{name}_execution"): ("data",) for name in ("start", "stop", "describe")},
-    **{(STATES, f"_send_task_{name}"): ("data",) for name in ("success", "failure", "heartbeat")},
-    (STATES, "_run_execution"): ("exec_arn",),
-    (STATES, "_validate_definition_jsonata"): ("definition_str",),
-    (STATES, "_emit_execution_status_event"): ("execution",),
+    **{(STATES, name): parameters for name, parameters in WRAPPED.items()},
     (STATES, "_register_sfn_jsonata_functions"): ("expr",),
 }
+Wrappers = dict[str, Callable[..., Any]]
 
 
 def install(service: SageMaker) -> None:
-    """Run executions by our engine. Raises AdapterError: moto is another version."""
+    """Run executions by our engine, which takes seconds to import: the rest of the start does not wait for it."""
+    loading = ThreadPoolExecutor(1, "step-functions").submit(_load, service)
+    loading.add_done_callback(_require)
+    wrap(STATES, {name: partial(_call, loading, name) for name in WRAPPED})
+
+
+def _load(service: SageMaker) -> Wrappers:
     module: Any = importlib.import_module(STATES)
-    executions = Executions(Store(module._executions, module._state_machines, _announce))
-    tasks = Tasks(service, executions.when_ended)
-    interpreter.install(
-        {**interpreter.changes(service.host.wait_scale, module._register_sfn_jsonata_functions), **tasks.changes()}
-    )
-    wrappers: dict[str, Callable[..., Any]] = {
-        "_run_execution": executions.run,
-        "_emit_execution_status_event": executions.status_event,
-        "_start_execution": executions.start,
-        "_stop_execution": executions.stop,
-        "_describe_execution": executions.describe,
-        "_send_task_success": executions.send_success,
-        "_send_task_failure": executions.send_failure,
-        "_send_task_heartbeat": executions.send_heartbeat,
-        "_validate_definition_jsonata": definition_problem,
-    }
-    wrap(STATES, wrappers)
+    engine: Any = importlib.import_module("local_aws.step_functions.engine")
+    store = engine.Store(module._executions, module._state_machines, _announce)
+    wrappers: Wrappers = engine.wrappers(service, store, module._register_sfn_jsonata_functions)
+    return wrappers
+
+
+def _require(loaded: "Future[Wrappers]") -> None:
+    """End the local AWS when this version of moto has other names."""
+    if loaded.exception():
+        logging.getLogger(__name__).critical("Step Functions does not start: %s", loaded.exception())
+        os._exit(1)
+
+
+def _call(loading: "Future[Wrappers]", name: str, original: Callable[..., Any], *arguments: Any) -> Any:
+    return loading.result()[name](original, *arguments)
 
 
 def _announce(execution: dict[str, Any]) -> None:
