@@ -47,16 +47,19 @@ class Store:
 
 
 class History(EventManager):
-    """The events of one execution; none is added after its end."""
+    """The events of one execution; none is added after its end, which the interpreter then notices at the latest."""
 
-    def __init__(self, execution: Document) -> None:
+    def __init__(self, execution: Document, env: Environment) -> None:
         super().__init__()
-        self._execution = execution
-        execution["events"].clear()
+        self._execution, self._env = execution, env
+        if execution["status"] == "RUNNING":
+            execution["events"].clear()  # the interpreter writes the first event, too
         self._history_event_list = execution["events"]
 
     def add_event(self, context: Any, event_type: Any, event_details: Any = None, *more: Any, **named: Any) -> int:
         """Add an event, unless the execution has ended; how others end it is written by them."""
+        if self._execution["status"] != "RUNNING":  # StopExecution may come before the first state
+            self._env.set_stop(datetime.now(UTC), None, None)
         if self._execution["status"] != "RUNNING" or event_type in ENDED_BY_OTHERS:
             return int(context.last_published_event_id)
         return int(super().add_event(context, event_type, event_details, *more, **named))
@@ -81,11 +84,12 @@ class _Worker(ExecutionWorker):
             ),
         )
         super().__init__(details, self, None, {})
-        self.history = History(execution)
+        self._execution = execution
+        self.history: History
 
     def _get_evaluation_environment(self) -> Environment:
         env = super()._get_evaluation_environment()
-        env.event_manager = self.history
+        env.event_manager = self.history = History(self._execution, env)
         env.states.context_object.context_object_data["Execution"]["RedriveCount"] = 0
         return env
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, wraps
+from functools import lru_cache, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,7 +134,7 @@ class JsonPath:
         return [_Match(values)] if self._several else [_Match(value) for value in values]
 
 
-parse_path = cache(JsonPath)  # jsonpath_ng takes milliseconds for each
+parse_path = lru_cache(4096)(JsonPath)  # jsonpath_ng takes milliseconds for each
 
 
 def _error_equals(original: Any, self: Any, env: Any) -> None:
