@@ -194,15 +194,14 @@ def steps(account: Account, run: Run) -> list[Step]:
 def _history(account: Account, arn: str) -> tuple[list[Step], int]:
     """The states that an execution entered, and how often it started a deployment.
 
-    An event belongs to the state that the events before it lead back to. A history without previous ids (the local
-    AWS's) is read in order: an event belongs to the state that was entered last.
+    An event belongs to the state that the events before it lead back to.
     """
     found: list[Step] = []
     owner: dict[int, int] = {}
     deployments = 0
     pages = account.states.get_paginator("get_execution_history").paginate(executionArn=arn)
     for event in (event for page in pages for event in page["events"]):
-        number = owner.get(event.get("previousEventId", 0), len(found) - 1)
+        number = owner.get(event.get("previousEventId", 0), -1)
         if entered := event.get("stateEnteredEventDetails"):
             number = len(found)
             found.append(Step(entered["name"], event["timestamp"], None))

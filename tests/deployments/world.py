@@ -27,7 +27,8 @@ POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
 WAY_BACK = {"HasChampion", "RestoreChampion", "WaitForChampion", "DeleteEndpoint", "IsNewPackage", "RejectPackage"}
 AFTERWARDS = WAY_BACK | {"Deploy", "FinishFailed", "Failed", "Finish", "Done"}
 """States that follow the one that failed."""
-PARALLEL = {"ScoreHoldout"}
+PARTS = {"ScoreChallenger": "ScoreHoldout", "ScoreChampion": "ScoreHoldout"}
+"""The states inside a parallel state."""
 
 
 def settings_file(folder: Path, name: str, release: str, *, bake: int = 60, **lines: str) -> Path:
@@ -205,15 +206,17 @@ class World:
 
     def failed_at(self, execution: str) -> str:
         """The state that failed, of the execution or its deployment; the states after it only end the execution."""
-        return [state for state in self.entered(execution) if state not in AFTERWARDS][-1]
+        state = [state for state in self.entered(execution) if state not in AFTERWARDS][-1]
+        return PARTS.get(state, state)
 
     def retried(self, execution: str) -> Counter[str]:
         """How often the task of a state was retried; of a parallel state's tasks together."""
         attempts, usual, state = Counter[str](), Counter[str](), ""
         for event in self.histories(execution):
             if "stateEnteredEventDetails" in event:
-                state = event["stateEnteredEventDetails"]["name"]
-                usual[state] += 2 if state in PARALLEL else 1
+                name = event["stateEnteredEventDetails"]["name"]
+                state = PARTS.get(name, name)
+                usual[state] += name not in PARTS.values()
             attempts[state] += event["type"] == "TaskScheduled"
         counted = {name: count - usual[name] for name, count in attempts.items() if name not in POLLING}
         return Counter({name: count for name, count in counted.items() if count > 0})
