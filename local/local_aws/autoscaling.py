@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import botocore.session
@@ -50,6 +51,7 @@ class Autoscaling:
 
     def __init__(self, sagemaker: SageMaker) -> None:
         self._sagemaker = sagemaker
+        self._arn = partial(sagemaker.host.arn, "application-autoscaling")
         self._model = botocore.session.get_session().get_service_model("application-autoscaling")
         self._targets: dict[str, Document] = {}
         self._policies: dict[tuple[str, str], Document] = {}
@@ -103,7 +105,10 @@ class Autoscaling:
             raise errors.ValidationException("MinCapacity and MaxCapacity must be given to register a scalable target")
         if target["MinCapacity"] > target["MaxCapacity"]:
             raise errors.ValidationException("Maximum capacity cannot be less than minimum capacity")
-        target.setdefault("ScalableTargetARN", self._arn("scalable-target/" + uuid.uuid4().hex))
+        target.setdefault(
+            "ScalableTargetARN",
+            self._arn(f"scalable-target/{uuid.uuid4().hex}"),
+        )
         self._targets[request["ResourceId"]] = target
         return {"ScalableTargetARN": target["ScalableTargetARN"]}
 
@@ -127,9 +132,6 @@ class Autoscaling:
                 f"No scalable target found for service namespace: {NAMESPACE}, resource ID: {request['ResourceId']}, "
                 f"scalable dimension: {DIMENSION}"
             )
-
-    def _arn(self, resource: str) -> str:
-        return self._sagemaker.host.arn("application-autoscaling", resource)
 
 
 def _endpoint(request: Document) -> tuple[str, str]:

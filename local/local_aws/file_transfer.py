@@ -7,7 +7,6 @@ names the file and is valid during the request, so that no other caller can name
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,24 @@ LARGE = 8 << 20
 """Bytes from which a file is handed over instead of sent; smaller inputs are the job's own to write in."""
 
 
-@dataclass(frozen=True)
-class Offer:
-    """A file to take, with its MD5 in hexadecimal, or where to put one."""
-
-    path: Path
-    md5: str = ""
-
-
 class FileTransfer:
-    """The files that requests may name now."""
+    """The files that requests may name now: each to take, with its MD5 in hexadecimal, or where to put one."""
 
     def __init__(self) -> None:
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, tuple[Path, str]] = {}
 
     @contextmanager
     def offer(self, path: Path, md5: str = "") -> Iterator[str]:
         """The token of a file, for the length of the block."""
         token = secrets.token_hex(16)
-        self._offers[token] = Offer(path, md5)
+        self._offers[token] = path, md5
         try:
             yield token
         finally:
             del self._offers[token]
 
-    def find(self, token: str) -> Offer | None:
-        """The file of a token, if it is valid."""
+    def find(self, token: str) -> tuple[Path, str] | None:
+        """The file of a token and its MD5, if it is valid."""
         return self._offers.get(token)
 
 

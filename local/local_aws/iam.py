@@ -39,6 +39,7 @@ class AccessError(Exception):
     """IAM refuses; the message has AWS's words."""
 
 
+@dataclass(frozen=True)
 class Access:
     """IAM as services use it.
 
@@ -47,36 +48,29 @@ class Access:
     decisions, one JSON line for each role, action, resource and outcome.
     """
 
-    def __init__(
-        self,
-        refused: Callable[[str, Need], str | None],
-        trusts: Callable[[str, str], bool],
-        register: Callable[[str, Credentials], None],
-        decisions: Path,
-    ) -> None:
-        self._refused = refused
-        self._trusts = trusts
-        self._register = register
-        self._decisions = decisions
-        self._known: set[tuple[str, str, str, bool]] = set()
-        self._lock = threading.Lock()
+    refused: Callable[[str, Need], str | None]
+    trusts: Callable[[str, str], bool]
+    register: Callable[[str, Credentials], None]
+    decisions: Path
+    _known: set[tuple[str, str, str, bool]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def act(self, role: str, service: str) -> Credentials:
         """Credentials of a role for a service (`sagemaker.amazonaws.com`). Raises AccessError."""
-        if not self._trusts(role, service):
+        if not self.trusts(role, service):
             raise AccessError(
                 f"Could not assume role {role}. Please ensure that the role exists and allows principal '{service}' "
                 "to assume the role."
             )
         digest = hashlib.sha256(f"{role} {service}".encode()).hexdigest()
         credentials = Credentials(f"ASIA{digest[:16].upper()}", digest, digest[::-1])
-        self._register(role, credentials)
+        self.register(role, credentials)
         return credentials
 
     def check(self, key: str, needs: Iterable[Need]) -> None:
         """Raise AccessError for the first need that the owner of an access key may not fulfil."""
         for need in needs:
-            caller = self._refused(key, need)
+            caller = self.refused(key, need)
             if caller is not None:
                 raise AccessError(
                     f"User: {caller} is not authorized to perform: {need.action} on resource: {need.resource} because "
@@ -91,7 +85,7 @@ class Access:
                 return
             self._known.add(decision)
             names = ("role", "action", "resource", "allowed")
-            with self._decisions.open("a") as file:
+            with self.decisions.open("a") as file:
                 file.write(json.dumps(dict(zip(names, decision, strict=True))) + "\n")
         if not allowed:
             log.warning("IAM refuses %s on %s to %s", action, resource, role)

@@ -42,7 +42,7 @@ def main() -> None:
     lock = hold(arguments.home)
     for left_over in ("jobs", "endpoints", "s3"):
         shutil.rmtree(arguments.home / left_over, ignore_errors=True)
-    host = Host.from_environment(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home))
+    host = Host(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home))
     service = SageMaker(host)
     application = announce(install(service), arguments.ready)
     asyncio.run(_serve(application, service, arguments))

@@ -8,12 +8,13 @@ import importlib
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from local_aws import stack_types
 from local_aws.autoscaling import Autoscaling
 from local_aws.ministack_adapter import AdapterError, gateway, iam, inner, s3, step_functions, wrap
-from local_aws.sagemaker.api.service import Request, SageMaker
+from local_aws.sagemaker.api.service import Request, Response, SageMaker
 from local_aws.sagemaker.hosting import monitor
 
 WRITTEN_FOR = "1.5.33"
@@ -70,27 +71,6 @@ def check() -> None:
         )
 
 
-class _Module:
-    """What ministack expects of a service's module."""
-
-    def __init__(self, service: SageMaker | Autoscaling) -> None:
-        self._service = service
-        self._region: Callable[[], str] = inner(RESPONSES, "get_region")
-
-    async def handle_request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
-    ) -> tuple[int, dict[str, str], bytes]:
-        """One HTTP request to the service."""
-        return await self._service.answer(Request(method, path, headers, body, self._region()))
-
-    def reset(self) -> None:
-        """POST /_ministack/reset: end everything that runs and forget it."""
-        self._service.reset()
-
-    def get_state(self) -> None:
-        """Nothing to persist: running processes do not survive a restart."""
-
-
 def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitable[None]]:
     """Register the service with ministack and return the ASGI application. Raises AdapterError."""
     check()
@@ -118,10 +98,14 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
 
 def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: list[str]) -> None:
     """A service of JSON, found by what its targets begin with; `name` is botocore's, the states' has no dash."""
-    module = _Module(service)
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, _query: Any) -> Response:
+        return await service.answer(Request(method, path, headers, body, inner(RESPONSES, "get_region")()))
+
     inner(APP, "SERVICE_REGISTRY")[name] = {"module": name}
-    inner(APP, "SERVICE_HANDLERS")[name] = module.handle_request
-    inner(APP, "_loaded_modules")[name] = module
+    inner(APP, "SERVICE_HANDLERS")[name] = handle_request
+    # POST /_ministack/reset ends everything that runs; no state is kept, as processes do not survive a restart.
+    inner(APP, "_loaded_modules")[name] = SimpleNamespace(reset=service.reset, get_state=lambda: None)
     inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
 
 

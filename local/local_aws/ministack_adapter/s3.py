@@ -147,7 +147,7 @@ def _answer(  # noqa: PLR0917 the order is ministack's
         headers = {**headers, f"{ENCRYPTION}-aws-kms-key-id": _own_key()}
     offer = file_transfer.find(headers.get(HEADER, ""))
     if offer and method == "PUT":
-        body = Stored.of(offer.path, offer.md5)
+        body = Stored.of(*offer)
     token = _as_file.set(method == "GET")
     try:
         status, headers_, answer = original(method, bucket, key, headers, body, query)
@@ -156,8 +156,8 @@ def _answer(  # noqa: PLR0917 the order is ministack's
     if not isinstance(answer, Stored):
         return status, headers_, answer
     if offer:
-        answer.link(offer.path)
-        offer.path.chmod(0o444)  # it is the object's own file
+        answer.link(offer[0])
+        offer[0].chmod(0o444)  # it is the object's own file
         return status, {**headers_, "Content-Length": "0"}, b""
     if len(answer) < LARGE:
         return status, headers_, answer.read()

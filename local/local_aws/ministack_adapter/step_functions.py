@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from local_aws.ministack_adapter import inner, wrap
+from local_aws.ministack_adapter import wrap
 from local_aws.sagemaker.api.service import SageMaker
 
 STATES = "ministack.services.stepfunctions"
@@ -37,8 +37,12 @@ def install(service: SageMaker) -> None:
 def _load(service: SageMaker) -> Wrappers:
     module: Any = importlib.import_module(STATES)
     engine: Any = importlib.import_module("local_aws.step_functions.engine")
-    store = engine.Store(module._executions, module._state_machines, _announce)
-    wrappers: Wrappers = engine.wrappers(service, store, module._register_sfn_jsonata_functions)
+
+    def announce(execution: dict[str, Any]) -> None:
+        module._emit_execution_status_event(execution)  # what is wrapped by then
+
+    executions = engine.Executions(module._executions, module._state_machines, announce)
+    wrappers: Wrappers = engine.wrappers(service, executions, module._register_sfn_jsonata_functions)
     return wrappers
 
 
@@ -51,8 +55,3 @@ def _require(loaded: "Future[Wrappers]") -> None:
 
 def _call(loading: "Future[Wrappers]", name: str, original: Callable[..., Any], *arguments: Any) -> Any:
     return loading.result()[name](original, *arguments)
-
-
-def _announce(execution: dict[str, Any]) -> None:
-    """Publish a change of status by what is wrapped by then."""
-    inner(STATES, "_emit_execution_status_event")(execution)

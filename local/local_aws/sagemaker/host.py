@@ -3,9 +3,8 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from local_aws.sagemaker.api.errors import JobError
 from local_aws.sagemaker.faults import Faults
 from local_aws.sagemaker.hosting.data_capture import CaptureWriter
 from local_aws.sagemaker.hosting.monitor import Monitor
-from local_aws.sagemaker.images import Image, registry
+from local_aws.sagemaker.images import registry
 from local_aws.sagemaker.jobs.logs import LogWriter
 from local_aws.sagemaker.s3 import S3
 from local_aws.sagemaker.sandbox import Sandboxes
@@ -52,78 +51,49 @@ class Actor:
     environment: dict[str, str]
 
 
-@dataclass(frozen=True)
 class Host:
-    """The machine, and what the service uses on it.
+    """The machine, and what the service uses on it, by the settings that cloud.py passes in the environment.
 
     A model server has `startup_seconds` to pass its ping (AWS: 4 minutes, or as the variant says), a process
     `grace_seconds` from SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page). `wait_scale` is the factor of a
-    deployment's waits, that of Step Functions (SFN_WAIT_SCALE).
+    deployment's waits, that of Step Functions (SFN_WAIT_SCALE). Raises OSError or ValueError for a bad image table.
     """
 
-    home: Path
-    sandboxes: Sandboxes
-    reaper: ProcessReaper
-    account: str
-    region: str
-    endpoint_url: str
-    images: dict[str, Image]
-    startup_seconds: float
-    grace_seconds: float
-    model: Any
-    access: Access
-    client: Callable[[str, Credentials], Any]
-    logs: LogWriter
-    captures: CaptureWriter
-    monitor: Monitor
-    faults: Faults
-    wait_scale: float
-    cores: Cores
-    file_transfer: FileTransfer = field(default_factory=FileTransfer)
-    _actors: dict[str, Actor] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, home: Path, reaper: ProcessReaper, access: Access) -> None:
+        self.home, self.reaper, self.access = home, reaper, access
+        self.endpoint_url, self.region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_DEFAULT_REGION"]
+        self.account = os.environ["MINISTACK_ACCOUNT_ID"]
+        self.images = registry(os.environ.get("SAGEMAKER_IMAGES"))
+        self.startup_seconds = float(os.environ.get("SAGEMAKER_STARTUP_SECONDS", "60"))
+        self.grace_seconds = float(os.environ.get("SAGEMAKER_GRACE_SECONDS", "10"))
+        self.wait_scale = float(os.environ.get("SFN_WAIT_SCALE", "1"))
+        self.cores = Cores(int(os.environ.get("SAGEMAKER_INSTANCE_CORES", "0")))
+        self.sandboxes = Sandboxes.below(home)
+        self._session = botocore.session.get_session()
+        self.model = self._session.get_service_model("sagemaker")
+        self.logs = LogWriter(self.client("logs", Credentials()))
+        self.captures = CaptureWriter()
+        self.monitor = Monitor(self.client("cloudwatch", Credentials()))
+        self.faults = Faults()
+        self.file_transfer = FileTransfer()
+        self._actors: dict[str, Actor] = {}
+        self._lock = threading.Lock()
 
-    @classmethod
-    def from_environment(cls, home: Path, reaper: ProcessReaper, access: Access) -> "Host":
-        """Read the settings that cloud.py passes. Raises OSError or ValueError for a bad image table."""
-        session = botocore.session.get_session()
-        url, region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_DEFAULT_REGION"]
-
-        def client(service: str, credentials: Credentials) -> Any:
-            return session.create_client(
-                service,
-                endpoint_url=url,
-                region_name=region,
-                aws_access_key_id=credentials.key,
-                aws_secret_access_key=credentials.secret,
-                aws_session_token=credentials.token or None,
-                config=Config(
-                    max_pool_connections=50,
-                    s3={"addressing_style": "path"},
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                ),
-            )
-
-        return cls(
-            home=home,
-            sandboxes=Sandboxes.below(home),
-            reaper=reaper,
-            account=os.environ["MINISTACK_ACCOUNT_ID"],
-            region=region,
-            endpoint_url=url,
-            images=registry(os.environ.get("SAGEMAKER_IMAGES")),
-            startup_seconds=float(os.environ.get("SAGEMAKER_STARTUP_SECONDS", "60")),
-            grace_seconds=float(os.environ.get("SAGEMAKER_GRACE_SECONDS", "10")),
-            model=session.get_service_model("sagemaker"),
-            access=access,
-            client=client,
-            logs=LogWriter(client("logs", Credentials())),
-            captures=CaptureWriter(),
-            monitor=Monitor(client("cloudwatch", Credentials())),
-            faults=Faults(),
-            wait_scale=float(os.environ.get("SFN_WAIT_SCALE", "1")),
-            cores=Cores(int(os.environ.get("SAGEMAKER_INSTANCE_CORES", "0"))),
+    def client(self, service: str, credentials: Credentials, **config: Any) -> Any:
+        """A client of the local AWS itself; `config` are further members of botocore's Config."""
+        defaults = {
+            **dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required"),
+            "max_pool_connections": 50,
+            "s3": {"addressing_style": "path"},
+        }
+        return self._session.create_client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=credentials.key,
+            aws_secret_access_key=credentials.secret,
+            aws_session_token=credentials.token or None,
+            config=Config(**{**defaults, **config}),
         )
 
     def act(self, role: str, image: str, group: str, keys: list[str], vpc: dict[str, list[str]] | None = None) -> Actor:

@@ -6,15 +6,16 @@ from typing import Any
 from local_aws.sagemaker.api.service import SageMaker
 from local_aws.step_functions import interpreter
 from local_aws.step_functions.definitions import definition_problem
-from local_aws.step_functions.executions import Executions, Store
+from local_aws.step_functions.executions import Executions
 from local_aws.step_functions.tasks import Tasks
 
-__all__ = ["Store", "wrappers"]
+__all__ = ["Executions", "wrappers"]
 
 
-def wrappers(service: SageMaker, store: Store, add_functions: Callable[[Any], None]) -> dict[str, Callable[..., Any]]:
+def wrappers(
+    service: SageMaker, executions: Executions, add_functions: Callable[[Any], None]
+) -> dict[str, Callable[..., Any]]:
     """Functions that get ministack's own as their first argument. Raises AdapterError: moto is another version."""
-    executions = Executions(store)
     tasks = Tasks(service, executions.when_ended)
     interpreter.install({**interpreter.changes(service.host.wait_scale, add_functions), **tasks.changes()})
     return {

@@ -7,7 +7,6 @@ ministack's, which is its first argument. ministack_adapter/step_functions.py bi
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,15 +34,6 @@ Document = dict[str, Any]
 Answer = tuple[int, dict[str, str], bytes]
 MAX_PAYLOAD = 262_144  # bytes (Step Functions' quotas page)
 ENDED_BY_OTHERS = (HistoryEventType.ExecutionAborted, HistoryEventType.ExecutionTimedOut)
-
-
-@dataclass(frozen=True)
-class Store:
-    """ministack's executions and state machines by ARN, and its event for a change of status."""
-
-    executions: Mapping[str, Document]
-    machines: Mapping[str, Document]
-    announce: Callable[[Document], None]
 
 
 class History(EventManager):
@@ -107,18 +97,20 @@ class _Worker(ExecutionWorker):
 
 
 class Executions:
-    """Executions that run."""
+    """Executions that run; of ministack its executions and machines by ARN, and `announce` for a change of status."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(
+        self, known: Mapping[str, Document], machines: Mapping[str, Document], announce: Callable[[Document], None]
+    ) -> None:
+        self._known, self._machines, self._announce = known, machines, announce
         self._lock = threading.RLock()  # StopExecution announces the end
         self._workers: dict[str, _Worker] = {}
         self._waiting: dict[str, list[Callable[[], None]]] = {}
 
     def run(self, original: Callable[[str], None], arn: str) -> None:
         """Run an execution to its end, or to the machine's TimeoutSeconds."""
-        execution = self._store.executions[arn]
-        machine = self._store.machines.get(execution["stateMachineArn"])
+        execution = self._known[arn]
+        machine = self._machines.get(execution["stateMachineArn"])
         if machine is None or execution["status"] != "RUNNING":
             return original(arn)
         *_, region, account, _, _, _ = arn.split(":")
@@ -143,12 +135,12 @@ class Executions:
             if execution["status"] != "RUNNING":  # StopExecution was first
                 return
             execution.update(end)
-        self._store.announce(execution)
+        self._announce(execution)
 
     def when_ended(self, arn: str, call: Callable[[], None]) -> None:
         """Call back once an execution has ended, or now if it has."""
         with self._lock:
-            if self._store.executions[arn]["status"] == "RUNNING":
+            if self._known[arn]["status"] == "RUNNING":
                 self._waiting.setdefault(arn, []).append(call)
                 return
         call()
@@ -182,7 +174,7 @@ class Executions:
         answer = original(request)
         document = json.loads(answer[2])
         if document.get("__type") == "ExecutionAlreadyExists":
-            execution = self._store.executions[document["message"].split("'")[1]]
+            execution = self._known[document["message"].split("'")[1]]
             if execution["status"] == "RUNNING" and execution["input"] == request.get("input", "{}"):
                 first = {name: execution[name] for name in ("executionArn", "startDate")}
                 return 200, answer[1], json.dumps(first).encode()

@@ -146,8 +146,9 @@ def _error_equals(original: Any, self: Any, env: Any) -> None:
     env.stack.append(error in names or (error not in TERMINAL and ("States.ALL" in names or any_task)))
 
 
-def _fail(env: Any, error: str, cause: str) -> Any:
-    details = {"taskFailedEventDetails": {"error": error, "cause": cause}}
+def failed(env: Any, error: str, cause: str, **place: str) -> Any:
+    """The failure of a state; `place` are further members of the event's details."""
+    details = {"taskFailedEventDetails": {"error": error, "cause": cause, **place}}
     return FailureEventException(FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details))
 
 
@@ -157,7 +158,7 @@ def _compare(original: Any, self: Any, env: Any) -> None:
     if isinstance(missing, NoSuchVariable) and self.operator_type.name != "IsPresent":
         path = missing.path.partition(",")[0]
         words = "The choice state's condition path references an invalid value."
-        raise _fail(env, "States.Runtime", f"Invalid path '{path}': {words}")
+        raise failed(env, "States.Runtime", f"Invalid path '{path}': {words}")
     original(self, env)
 
 
@@ -166,7 +167,7 @@ def _choose(original: Any, self: Any, env: Any) -> None:
     try:
         original(self, env)
     except RuntimeError as error:
-        raise _fail(env, "States.NoChoiceMatched", f"No choice of state '{self.name}' matched.") from error
+        raise failed(env, "States.NoChoiceMatched", f"No choice of state '{self.name}' matched.") from error
 
 
 def _apply_result_path(original: Any, self: Any, env: Any) -> None:
@@ -174,7 +175,7 @@ def _apply_result_path(original: Any, self: Any, env: Any) -> None:
         original(self, env)
     except TypeError as error:
         words = f"Unable to apply ReferencePath {self.result_path_src} to input {json.dumps(env.states.get_input())}"
-        raise _fail(env, "States.ResultPathMatchFailure", words) from error
+        raise failed(env, "States.ResultPathMatchFailure", words) from error
 
 
 def _timestamp(original: Any, text: str) -> datetime | None:

@@ -13,11 +13,8 @@ from typing import Any
 
 import botocore.session
 from botocore import xform_name
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
-from moto.stepfunctions.parser.api import HistoryEventType
-from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
@@ -29,17 +26,18 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceSfn,
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from local_aws.iam import AccessError, Credentials, Need
 from local_aws.sagemaker.api import permissions
 from local_aws.sagemaker.api.errors import MODELED_ERRORS
 from local_aws.sagemaker.api.service import SageMaker
 from local_aws.sagemaker.api.shapes import unknown_members
-from local_aws.step_functions.interpreter import PARSER
+from local_aws.sagemaker.host import Host
+from local_aws.step_functions.interpreter import PARSER, failed
 
 Document = dict[str, Any]
 TASK = f"{PARSER}.asl.component.state.exec.state_task"
+SERVICE = f"{TASK}.service.state_task_service"
 CLIENT = "boto_client_for"
 STATES = "states.amazonaws.com"
 MAX_SECONDS = 900  # a Lambda's longest run (Lambda's quotas page)
@@ -57,17 +55,11 @@ CLIENT_CLASSES = {
 """Optimised integrations name an error that the API does not model after the service's class in the SDK for Java 1."""
 DENIED = ("AccessDenied", "AccessDeniedException")
 """IAM's refusals; some services model them, but for other operations."""
-ERRORS = {
-    "aws_sdk": "AwsSdk",
-    "callback": "Callback",
-    "dynamodb": "DynamoDB",
-    "events": "Events",
-    "lambda": "Lambda",
-    "sfn": "Sfn",
-    "sns": "Sns",
-    "sqs": "Sqs",
-}
-"""moto's classes that name errors themselves."""
+NAMING = (
+    *("aws_sdk:AwsSdk", "callback:Callback", "dynamodb:DynamoDB", "events:Events"),
+    *("lambda:Lambda", "sfn:Sfn", "sns:Sns", "sqs:Sqs"),
+)
+"""Module and class of the services in moto that name errors themselves."""
 SDK_CLASSES = {
     "cloudwatch": "CloudWatch",
     "dynamodb": "DynamoDb",
@@ -86,24 +78,11 @@ _answered = threading.local()
 
 
 @lru_cache(maxsize=64)
-def _client(service: str, url: str, region: str, credentials: Credentials) -> Any:
+def _client(host: Host, service: str, credentials: Credentials) -> Any:
     """A client that repeats nothing, as Retry is the machine's, and sends what the machine says unchecked."""
-    client = botocore.session.get_session().create_client(
-        service,
-        endpoint_url=url,
-        region_name=region,
-        aws_access_key_id=credentials.key,
-        aws_secret_access_key=credentials.secret,
-        aws_session_token=credentials.token,
-        config=Config(
-            parameter_validation=False,
-            retries={"total_max_attempts": 1},
-            read_timeout=MAX_SECONDS,
-            max_pool_connections=50,
-            s3={"addressing_style": "path"},
-            response_checksum_validation="when_required",
-        ),
-    )
+    config = {"parameter_validation": False, "request_checksum_calculation": "when_supported"}
+    once = {"total_max_attempts": 1}
+    client = host.client(service, credentials, **config, retries=once, read_timeout=MAX_SECONDS)
     client.meta.events.register("after-call", _keep_metadata)
     return client
 
@@ -122,17 +101,12 @@ class Tasks:
 
     def client(self, service: str, role: str) -> Any:
         """A client in a machine's role. Raises AccessError: Step Functions cannot assume the role."""
-        host = self.service.host
-        return _client(service, host.endpoint_url, host.region, host.access.act(role, STATES))
+        return _client(self.service.host, service, self.service.host.access.act(role, STATES))
 
     def allow(self, role: str, needs: Iterator[Need]) -> None:
         """Raise AccessError for what Step Functions needs beside the call itself."""
         access = self.service.host.access
         access.check(access.act(role, STATES).key, needs)
-
-    def arn(self, service: str) -> Callable[[str], str]:
-        """Makes ARNs of a service's resource parts."""
-        return partial(self.service.host.arn, service)
 
     def changes(self) -> dict[str, Callable[..., Any]]:
         """What is changed in moto so that its tasks call here."""
@@ -176,7 +150,7 @@ class SageMakerTask(StateTaskServiceCallback):
         if action not in HERE:
             known = ", ".join(f"{name}{'' if name in WITHOUT_SYNC else '[.sync]'}" for name in HERE)
             text = f"{self.resource.resource_arn} does not run locally. Known are: {known}."
-            raise _failed(self, env, "States.Runtime", text)
+            raise _failure(self, env, "States.Runtime", text)
         operation = action[0].upper() + action[1:]
         shape = self.tasks.service.host.model.operation_model(operation).input_shape
         if strange := unknown_members(shape, normalised_parameters):
@@ -184,14 +158,10 @@ class SageMakerTask(StateTaskServiceCallback):
             text = (
                 f"The Parameters '{json.dumps(normalised_parameters)}' could not be used to start the Task: [{listed}]"
             )
-            raise _failed(self, env, "States.Runtime", text)
+            raise _failure(self, env, "States.Runtime", text)
         if waits:
-            self.tasks.allow(
-                state_credentials.role_arn,
-                permissions.of_sync(
-                    operation, normalised_parameters, self.tasks.arn("sagemaker"), self.tasks.arn("events")
-                ),
-            )
+            needs = permissions.of_sync(operation, normalised_parameters, self.tasks.service.host.arn)
+            self.tasks.allow(state_credentials.role_arn, needs)
             arn = env.states.context_object.context_object_data["Execution"]["Id"]
             tags = {"MANAGED_BY_AWS": "STARTED_BY_STEP_FUNCTIONS", "AWS_STEP_FUNCTIONS_EXECUTION_ARN": arn}
             own = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -222,7 +192,7 @@ class SageMakerTask(StateTaskServiceCallback):
         document.pop("ResponseMetadata")
         document = _plain(document, _milliseconds)
         if ended and document[f"{noun}Status"] != "Completed":
-            raise _failed(self, env, "States.TaskFailed", json.dumps(document))
+            raise _failure(self, env, "States.TaskFailed", json.dumps(document))
         env.stack.append(document)
 
 
@@ -237,9 +207,8 @@ class NestedTask(StateTaskServiceSfn):
         self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
     ) -> None:
         if self.resource.condition in (ResourceCondition.Sync, ResourceCondition.Sync2):
-            self.tasks.allow(
-                state_credentials.role_arn, _of_nested(normalised_parameters["stateMachineArn"], self.tasks)
-            )
+            needs = permissions.of_nested(normalised_parameters["stateMachineArn"], self.tasks.service.host.arn)
+            self.tasks.allow(state_credentials.role_arn, needs)
         super()._eval_service_task(env, resource_runtime_part, normalised_parameters, state_credentials)
 
     def _eval_integration_pattern(
@@ -263,7 +232,7 @@ class NestedTask(StateTaskServiceSfn):
             document.update({name: json.loads(document[name]) for name in ("input", "output") if name in document})
         self._normalise_response(document, service_action_name="describeExecution")
         if ended and document["Status"] != "SUCCEEDED":
-            raise _failed(self, env, "States.TaskFailed", json.dumps(document))
+            raise _failure(self, env, "States.TaskFailed", json.dumps(document))
         env.stack.append(document)
 
 
@@ -273,15 +242,6 @@ def _await(env: Environment, begin: Callable[[Callable[[], None]], None], ended:
     while not ended() and env.is_running():
         env.program_state_event.wait(1.0)  # an end of the task between the two lines is seen a second later
     return ended()
-
-
-def _of_nested(machine: str, tasks: Tasks) -> Iterator[Need]:
-    """Step Functions' guide, "Start workflow executions from a task state", IAM policies."""
-    for call in ("DescribeExecution", "StopExecution"):
-        yield Need(f"states:{call}", tasks.arn("states")(f"execution:{machine.split(':')[6]}:*"))
-    rule = tasks.arn("events")("rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")
-    for call in ("PutTargets", "PutRule", "DescribeRule"):
-        yield Need(f"events:{call}", rule)
 
 
 def _plain(value: Any, time: Callable[[datetime], Any]) -> Any:
@@ -302,20 +262,15 @@ def _text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec=spec).replace("+00:00", "Z")
 
 
-def _failure(task: StateTaskService, env: Environment, error: str, cause: str) -> FailureEvent:
+def _failure(task: StateTaskService, env: Environment, error: str, cause: str) -> FailureEventException:
     place = {"resource": task._get_sfn_resource(), "resourceType": task._get_sfn_resource_type()}
-    details = EventDetails(taskFailedEventDetails={"error": error, "cause": cause, **place})
-    return FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details)
-
-
-def _failed(task: StateTaskService, env: Environment, error: str, cause: str) -> FailureEventException:
-    return FailureEventException(_failure(task, env, error, cause))
+    return failed(env, error, cause, **place)
 
 
 def _from_error(original: Any, self: StateTaskService, env: Environment, ex: Exception) -> FailureEvent:
     """The failure of a task; an error that moto has no name or another name for is named as AWS does."""
     named = _unmodeled(self, ex) if isinstance(ex, (AccessError, ClientError)) else None
-    return _failure(self, env, *named) if named else original(self, env=env, ex=ex)
+    return _failure(self, env, *named).failure_event if named else original(self, env=env, ex=ex)
 
 
 def _unmodeled(task: StateTaskService, error: Exception) -> tuple[str, str] | None:
@@ -387,12 +342,9 @@ def _cased(original: Any, name: str) -> str:
 
 
 CHANGES: dict[str, Callable[..., Any]] = {
-    f"{TASK}.service.state_task_service:StateTaskService._to_sfn_cased": _cased,
-    f"{TASK}.service.state_task_service:StateTaskService._normalise_parameters": _to_request,
-    f"{TASK}.service.state_task_service:StateTaskService._normalise_response": _from_response,
-    f"{TASK}.service.state_task_service_aws_sdk:StateTaskServiceAwsSdk._normalise_exception_name": _sdk_error,
-    **{
-        f"{TASK}.service.state_task_service_{name}:StateTaskService{kind}._from_error": _from_error
-        for name, kind in ERRORS.items()
-    },
+    f"{SERVICE}:StateTaskService._to_sfn_cased": _cased,
+    f"{SERVICE}:StateTaskService._normalise_parameters": _to_request,
+    f"{SERVICE}:StateTaskService._normalise_response": _from_response,
+    f"{SERVICE}_aws_sdk:StateTaskServiceAwsSdk._normalise_exception_name": _sdk_error,
+    **{f"{SERVICE}_{each.replace(':', ':StateTaskService')}._from_error": _from_error for each in NAMING},
 }

@@ -1,10 +1,11 @@
 """The model registry: model package groups, and the versions in them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from local_aws.sagemaker.api.errors import ConflictException, ValidationException
-from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf, tags_of
+from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf
 
 COMPLETED: dict[str, list[Any]] = {"ValidationStatuses": [], "ImageScanStatuses": []}
 CHANGEABLE = (
@@ -28,19 +29,17 @@ class ModelPackage(Record):
 
 
 class Registry:
-    """Model package groups and model packages; `arn` makes an ARN of a resource part."""
+    """Model package groups and model packages; `arn` makes an ARN of a service and a resource part."""
 
-    def __init__(self, arn: Callable[[str], str]) -> None:
+    def __init__(self, arn: Callable[[str, str], str]) -> None:
         self._groups: Shelf[Record] = Shelf(MODEL_PACKAGE_GROUP, arn)
         self._packages: Shelf[ModelPackage] = Shelf(MODEL_PACKAGE, arn)
         self._by_token: dict[str, str] = {}
         self.shelves: dict[str, Shelf[Any]] = {shelf.kind.noun: shelf for shelf in (self._groups, self._packages)}
         self.operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "CreateModelPackageGroup": self._create_group,
-            "DescribeModelPackageGroup": lambda request: self._group(request).describe(),
             "DeleteModelPackageGroup": self._delete_group,
             "CreateModelPackage": self._create,
-            "DescribeModelPackage": lambda request: self._packages.find(request["ModelPackageName"]).describe(),
             "ListModelPackages": self._list,
             "UpdateModelPackage": self._update,
             "DeleteModelPackage": self._delete,
@@ -58,22 +57,15 @@ class Registry:
         keep = ("Image", "ModelDataUrl", "Environment")
         return {name: containers[0][name] for name in keep if name in containers[0]}
 
-    def _group(self, request: dict[str, Any]) -> Record:
-        return self._groups.find(request["ModelPackageGroupName"])
-
     def _versions(self, group: Record) -> list[ModelPackage]:
         return [each for each in self._packages.all() if each.describe()["ModelPackageGroupName"] == group.name]
 
     def _create_group(self, request: dict[str, Any]) -> dict[str, Any]:
-        shown = {name: value for name, value in request.items() if name != "Tags"}
-        document = {**shown, "ModelPackageGroupStatus": "Completed", "CreatedBy": {}, "LastVersion": 0}
-        group = self._groups.add(
-            request["ModelPackageGroupName"], lambda arn: Record(MODEL_PACKAGE_GROUP, arn, document, tags_of(request))
-        )
-        return {"ModelPackageGroupArn": group.arn}
+        document = {**request, "ModelPackageGroupStatus": "Completed", "CreatedBy": {}, "LastVersion": 0}
+        return {"ModelPackageGroupArn": self._groups.create(document, partial(Record, MODEL_PACKAGE_GROUP)).arn}
 
     def _delete_group(self, request: dict[str, Any]) -> dict[str, Any]:
-        group = self._group(request)
+        group = self._groups.named(request)
         if self._versions(group):
             raise ConflictException("Model Package Group cannot be deleted as it still contains Model Packages.")
         self._groups.remove(group.name)
@@ -87,7 +79,7 @@ class Registry:
         token = request.get("ClientToken")
         if token in self._by_token:
             return {"ModelPackageArn": self._by_token[token]}
-        group = self._group(request)
+        group = self._groups.named(request)
         with group.lock:
             version = group.describe()["LastVersion"] + 1  # numbers are not used again
             document = {
@@ -109,7 +101,7 @@ class Registry:
         return {"ModelPackageArn": package.arn}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        group = self._group(request).name if "ModelPackageGroupName" in request else None
+        group = self._groups.named(request).name if "ModelPackageGroupName" in request else None
         kind = request.get("ModelPackageType", "Versioned" if group else "Unversioned")
         status = request.get("ModelApprovalStatus")
         page = self._packages.page(
@@ -145,5 +137,5 @@ class Registry:
         return {"ModelPackageArn": package.arn}
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._packages.remove(self._packages.find(request["ModelPackageName"]).name)
+        self._packages.remove(self._packages.named(request).name)
         return {}

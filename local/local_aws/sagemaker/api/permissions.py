@@ -11,14 +11,15 @@ from local_aws.iam import Need
 from local_aws.sagemaker.api.records import path
 
 SERVICE = "sagemaker.amazonaws.com"
-Arn = Callable[[str], str]
+Arn = Callable[[str, str], str]
+"""Makes an ARN of a service and a resource part."""
 Vpc = dict[str, list[str]]
 JOBS = ("ProcessingJob", "TrainingJob", "TransformJob")
 NOUNS = ("EndpointConfig", "Endpoint", "ModelPackageGroup", "ModelPackage", "Model", *JOBS)
 
 
 def of_caller(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Need]:
-    """What the caller of an operation must be allowed; `arn` makes an ARN of a resource part."""
+    """What the caller of an operation must be allowed."""
     resources = list(_resources(operation, request, arn)) or ["*"]
     for resource in resources:
         yield Need(f"sagemaker:{operation}", resource)
@@ -34,8 +35,8 @@ def of_caller(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Nee
 def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[str]:
     if operation == "CreateModelPackage":
         group = request.get("ModelPackageGroupName", "").rsplit("/", 1)[-1].lower()
-        yield arn(f"model-package-group/{group}")
-        yield arn(f"model-package/{group}/*")
+        yield arn("sagemaker", f"model-package-group/{group}")
+        yield arn("sagemaker", f"model-package/{group}/*")
         return
     if "ResourceArn" in request:
         yield request["ResourceArn"]
@@ -46,27 +47,36 @@ def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[st
     noun = next((noun for noun in NOUNS if operation.endswith(noun)), "")
     name = request.get(f"{noun}Name") or request.get(f"{noun}Arn", "")
     if name:
-        yield name if name.startswith("arn:") else arn(f"{path(noun)}/{name.lower()}")
+        yield name if name.startswith("arn:") else arn("sagemaker", f"{path(noun)}/{name.lower()}")
     if "EndpointConfigName" in request and operation in ("CreateEndpoint", "UpdateEndpoint"):
-        yield arn(f"endpoint-config/{request['EndpointConfigName'].lower()}")
+        yield arn("sagemaker", f"endpoint-config/{request['EndpointConfigName'].lower()}")
 
 
-def of_sync(operation: str, request: dict[str, Any], arn: Arn, rule: Arn) -> Iterator[Need]:
+def of_sync(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Need]:
     """What Step Functions needs to follow and to stop a job ("Create and manage SageMaker AI jobs" in its guide).
 
     AWS checks the rule when the machine is created and Stop when a job is stopped; here all is checked at once.
-    `arn` and `rule` make ARNs of SageMaker's and of EventBridge's resource parts.
     """
     noun = operation.removeprefix("Create")
-    job = arn(f"{path(noun)}/{request.get(f'{noun}Name', '').lower()}")
+    job = arn("sagemaker", f"{path(noun)}/{request.get(f'{noun}Name', '').lower()}")
     for action in ("AddTags", "ListTags", f"Describe{noun}", f"Stop{noun}"):
         yield Need(f"sagemaker:{action}", job)
-    managed = rule(f"rule/StepFunctionsGetEventsForSageMaker{noun}sRule")
+    yield from _of_rule(arn("events", f"rule/StepFunctionsGetEventsForSageMaker{noun}sRule"))
+
+
+def of_nested(machine: str, arn: Arn) -> Iterator[Need]:
+    """Step Functions' guide, "Start workflow executions from a task state", IAM policies."""
+    for action in ("DescribeExecution", "StopExecution"):
+        yield Need(f"states:{action}", arn("states", f"execution:{machine.split(':')[6]}:*"))
+    yield from _of_rule(arn("events", "rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"))
+
+
+def _of_rule(rule: str) -> Iterator[Need]:
     for action in ("PutTargets", "PutRule", "DescribeRule"):
-        yield Need(f"events:{action}", managed)
+        yield Need(f"events:{action}", rule)
 
 
-def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
+def of_role(image: str, group: str, arn: Arn, keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
     """What a role must be allowed beside its data.
 
     AWS goes on without logs and metrics that the role may not write; here the job fails, so that the gap is seen.
@@ -87,7 +97,7 @@ def of_role(image: str, group: str, arn: Callable[[str, str], str], keys: list[s
         yield from _of_interfaces(vpc, arn)
 
 
-def _of_interfaces(vpc: Vpc, arn: Callable[[str, str], str]) -> Iterator[Need]:
+def _of_interfaces(vpc: Vpc, arn: Arn) -> Iterator[Need]:
     """SageMaker takes one of the subnets, so the role must be allowed all."""
     interface = arn("ec2", "network-interface/eni-0")
     subnets = [arn("ec2", f"subnet/{subnet}") for subnet in vpc["Subnets"]]

@@ -30,11 +30,6 @@ class Kind:
     taken_error: type[ServiceError] = ValidationException
     order: str = "Descending"
 
-    @property
-    def path(self) -> str:
-        """The resource part of its ARN."""
-        return path(self.noun)
-
 
 def _job(noun: str, missing: str, order: str, names: str = "Job name", job: str = "a job") -> Kind:
     taken = (
@@ -105,9 +100,9 @@ R = TypeVar("R", bound=Record)
 
 
 class Shelf(Generic[R]):
-    """The resources of one kind; `arn` makes an ARN of a resource part."""
+    """The resources of one kind; `arn` makes an ARN of a service and a resource part."""
 
-    def __init__(self, kind: Kind, arn: Callable[[str], str]) -> None:
+    def __init__(self, kind: Kind, arn: Callable[[str, str], str]) -> None:
         self.kind = kind
         self._make_arn = arn
         self._records: dict[str, R] = {}
@@ -115,7 +110,12 @@ class Shelf(Generic[R]):
 
     def arn(self, name: str) -> str:
         """The ARN of a name, whether or not it exists; SageMaker writes names in small letters there."""
-        return self._make_arn(f"{self.kind.path}/{name.lower()}")
+        return self._make_arn("sagemaker", f"{path(self.kind.noun)}/{name.lower()}")
+
+    def create(self, request: dict[str, Any], make: Callable[[str, dict[str, Any], dict[str, str]], R]) -> R:
+        """Add what `make` makes of the ARN, the request and its tags. Raises the kind's error for a taken name."""
+        shown = {name: value for name, value in request.items() if name != "Tags"}
+        return self.add(request[f"{self.kind.noun}Name"], lambda arn: make(arn, shown, tags_of(request)))
 
     def add(self, name: str, make: Callable[[str], R]) -> R:
         """Add what `make` makes of the ARN, if the name is free. Raises the kind's error otherwise."""
@@ -140,6 +140,10 @@ class Shelf(Generic[R]):
             if record.arn == arn_or_name:
                 return record
         raise ValidationException(self.kind.missing.format(name=arn_or_name, arn=arn_or_name))
+
+    def named(self, request: dict[str, Any]) -> R:
+        """The one that a request names. Raises ValidationException as `get` does."""
+        return self.find(request[f"{self.kind.noun}Name"])
 
     def remove(self, name: str) -> None:
         """Forget one."""

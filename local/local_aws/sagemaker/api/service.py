@@ -45,18 +45,17 @@ class SageMaker:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._pool = ThreadPoolExecutor(INVOCATIONS, "invoke")
-        self._jobs: dict[str, Shelf[Job]] = {
-            kind.noun: Shelf(kind, self._arn) for kind in (PROCESSING, TRAINING, TRANSFORM)
-        }
-        registry = Registry(self._arn)
-        self._deployments = Hosting(host, self._arn, registry)
+        kinds = (PROCESSING, TRAINING, TRANSFORM)
+        self._jobs: dict[str, Shelf[Job]] = {kind.noun: Shelf(kind, host.arn) for kind in kinds}
+        registry = Registry(host.arn)
+        self._deployments = Hosting(host, registry)
         self.shelves: dict[str, Shelf[Any]] = {**self._jobs, **self._deployments.shelves, **registry.shelves}
         self._operations: dict[str, Operation] = {
             "CreateProcessingJob": lambda request: self._create_job(PROCESSING, ProcessingJob, request),
             "CreateTrainingJob": lambda request: self._create_job(TRAINING, TrainingJob, request),
             "CreateTransformJob": lambda request: self._create_job(TRANSFORM, self._transform_job, request),
-            **{f"Stop{noun}": partial(self._stop_job, shelf) for noun, shelf in self._jobs.items()},
-            **{f"Describe{noun}": partial(self._describe, shelf) for noun, shelf in self.shelves.items()},
+            **{f"Stop{noun}": partial(_stop_job, shelf) for noun, shelf in self._jobs.items()},
+            **{f"Describe{noun}": partial(_describe, shelf) for noun, shelf in self.shelves.items()},
             **{f"List{noun}s": shelf.page for noun, shelf in self.shelves.items()},
             **self._deployments.operations,
             **registry.operations,
@@ -107,7 +106,7 @@ class SageMaker:
     def allow(self, key: str, name: str, request: dict[str, Any]) -> None:
         """Raise AccessDeniedException when the owner of an access key may not run an operation."""
         try:
-            self.host.access.check(key, permissions.of_caller(name, request, self._arn))
+            self.host.access.check(key, permissions.of_caller(name, request, self.host.arn))
         except AccessError as error:
             raise errors.AccessDeniedException(str(error)) from error
 
@@ -133,9 +132,6 @@ class SageMaker:
             for record in shelf.all():
                 shelf.remove(record.name)
 
-    def _arn(self, resource: str) -> str:
-        return f"arn:aws:sagemaker:{self.host.region}:{self.host.account}:{resource}"
-
     def _create_job(self, kind: Kind, make: Callable[..., Job], request: dict[str, Any]) -> dict[str, Any]:
         shelf = self._jobs[kind.noun]
         running = sum(not job.done.is_set() for job in shelf.all())
@@ -144,21 +140,12 @@ class SageMaker:
                 f"The account-level service limit 'Number of {kind.noun}s running at the same time' is "
                 f"{MAX_RUNNING_JOBS} jobs, with current utilization of {running} jobs and a request delta of 1 jobs."
             )
-        shown = {name: value for name, value in request.items() if name != "Tags"}
-        job = shelf.add(request[f"{kind.noun}Name"], lambda arn: make(arn, shown, tags_of(request), self.host))
+        job = shelf.create(request, partial(make, self.host))
         job.start()
         return {f"{kind.noun}Arn": job.arn}
 
-    def _transform_job(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> TransformJob:
-        model = self.shelves["Model"].get(request["ModelName"]).describe()
-        return TransformJob(arn, request, tags, host, model)
-
-    def _stop_job(self, shelf: Shelf[Job], request: dict[str, Any]) -> dict[str, Any]:
-        shelf.get(request[f"{shelf.kind.noun}Name"]).stop()
-        return {}
-
-    def _describe(self, shelf: Shelf[Any], request: dict[str, Any]) -> dict[str, Any]:
-        return dict(shelf.get(request[f"{shelf.kind.noun}Name"]).describe())
+    def _transform_job(self, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str]) -> TransformJob:
+        return TransformJob(host, arn, request, tags, self.shelves["Model"].named(request).describe())
 
     def _invoke(self, request: Request) -> tuple[dict[str, str], bytes]:
         name = runtime.endpoint_name(request.method, request.path)
@@ -207,6 +194,15 @@ class SageMaker:
         for key in request["TagKeys"]:
             tags.pop(key, None)
         return {}
+
+
+def _stop_job(shelf: Shelf[Job], request: dict[str, Any]) -> dict[str, Any]:
+    shelf.named(request).stop()
+    return {}
+
+
+def _describe(shelf: Shelf[Any], request: dict[str, Any]) -> dict[str, Any]:
+    return dict(shelf.named(request).describe())
 
 
 def access_key(headers: dict[str, str]) -> str:

@@ -11,25 +11,14 @@ from typing import Any
 from local_aws.sagemaker.api.errors import SerializationException, ValidationException
 
 _TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "long": (int,),
-    "float": (int, float),
-    "double": (int, float),
-    "boolean": (bool,),
-    "structure": (dict,),
-    "map": (dict,),
-    "list": (list,),
-    "timestamp": (int, float),
+    **{"string": (str,), "boolean": (bool,), "list": (list,)},
+    **dict.fromkeys(("integer", "long"), (int,)),
+    **dict.fromkeys(("float", "double", "timestamp"), (int, float)),
+    **dict.fromkeys(("structure", "map"), (dict,)),
 }
 _JAVA_CLASSES = {
-    r"\p{Alnum}": "a-zA-Z0-9",
-    r"\p{L}": r"\w",
-    r"\p{N}": r"\d",
-    r"\p{Z}": r"\s",
-    r"\p{M}": r"\W",
-    r"\p{S}": r"\W",
-    r"\p{P}": r"\W",
+    **{r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"},
+    **dict.fromkeys((r"\p{M}", r"\p{S}", r"\p{P}"), r"\W"),
 }
 
 
@@ -87,12 +76,9 @@ def _faults(shape: Any, value: Any, path: str) -> list[str]:
 
 def _broken(shape: Any, value: Any) -> list[str]:
     rules = shape.metadata
-    if shape.type_name in ("integer", "long", "float", "double"):
-        size, noun = value, "value"
-    elif shape.type_name in ("string", "list", "map"):
-        size, noun = len(value), "length"
-    else:
+    if shape.type_name in ("boolean", "timestamp", "blob"):
         return []
+    size, noun = (value, "value") if isinstance(value, (int, float)) else (len(value), "length")
     faults = []
     if size < rules.get("min", size):
         faults.append(f"Member must have {noun} greater than or equal to {rules['min']}")

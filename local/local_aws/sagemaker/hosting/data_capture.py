@@ -6,7 +6,6 @@ import logging
 import threading
 import uuid
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,18 +21,8 @@ SIDES = {"Input": ("Input",), "Output": ("Output",), "InputAndOutput": ("Input",
 log = logging.getLogger(__name__)
 Target = tuple[Any, str]
 """A client of S3, in the role that writes, and the URI of a folder."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A request that was answered well; types are those of the Content-Type headers."""
-
-    variant: str
-    inference_id: str
-    request: bytes
-    request_type: str
-    answer: bytes
-    answer_type: str
+Message = tuple[bytes, str]
+"""A body and its Content-Type."""
 
 
 class CaptureWriter(BatchWriter[tuple[Target, datetime, dict[str, Any]]]):
@@ -76,7 +65,7 @@ class Capture:
         self._share = config["InitialSamplingPercentage"] / 100
         self._credit = 0.0
 
-    def take(self, exchange: Exchange) -> None:
+    def take(self, variant: str, inference_id: str, request: Message, answer: Message) -> None:
         """Keep this one, if its turn has come: of 100 in a row exactly as many as the sampling percentage says."""
         with self._lock:
             self._credit += self._share
@@ -86,13 +75,13 @@ class Capture:
         now = datetime.now(UTC)
         captured = {}
         if "Input" in self._sides:
-            captured["endpointInput"] = self._side("INPUT", exchange.request, exchange.request_type)
+            captured["endpointInput"] = self._side("INPUT", *request)
         if "Output" in self._sides:
-            captured["endpointOutput"] = self._side("OUTPUT", exchange.answer, exchange.answer_type)
-        given = {"inferenceId": exchange.inference_id} if exchange.inference_id else {}
+            captured["endpointOutput"] = self._side("OUTPUT", *answer)
+        given = {"inferenceId": inference_id} if inference_id else {}
         event = {"eventId": str(uuid.uuid4()), **given, "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
         record = {"captureData": captured, "eventMetadata": event, "eventVersion": "0"}
-        self._writer.put(((self._client, f"{self._folder}/{exchange.variant}"), now, record))
+        self._writer.put(((self._client, f"{self._folder}/{variant}"), now, record))
 
     def _side(self, mode: str, body: bytes, content_type: str) -> dict[str, str]:
         encoding = self._encodings.get(content_type.partition(";")[0].strip(), "BASE64")

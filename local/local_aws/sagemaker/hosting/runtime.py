@@ -7,7 +7,6 @@ from urllib.parse import unquote
 
 from local_aws.sagemaker.api.errors import ModelError, UnknownOperationException, ValidationError
 from local_aws.sagemaker.host import Host
-from local_aws.sagemaker.hosting.data_capture import Exchange
 from local_aws.sagemaker.hosting.endpoint import Endpoint
 
 PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")
@@ -54,9 +53,9 @@ def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes)
             seconds = time.perf_counter() - asked
             host.monitor.record(endpoint.name, variant, status, seconds, asked - arrived)
         if fleet.capture is not None and status in OK:
-            sent_type, type_ = headers.get("content-type", ""), answer.headers.get("content-type", "")
-            identity = headers.get(f"{PREFIX}inference-id", "")
-            fleet.capture.take(Exchange(variant, identity, body, sent_type, answer.body, type_))
+            asked_with = body, headers.get("content-type", "")
+            answered_with = answer.body, answer.headers.get("content-type", "")
+            fleet.capture.take(variant, headers.get(f"{PREFIX}inference-id", ""), asked_with, answered_with)
     except ModelError as error:
         error.members.update(place)
         raise

@@ -1,6 +1,7 @@
 """Models, endpoint configs and endpoints: the operations on them."""
 
 from collections.abc import Callable
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -18,22 +19,22 @@ MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process her
 
 
 class Hosting:
-    """Models, endpoint configs and endpoints; `arn` makes an ARN of a resource part."""
+    """Models, endpoint configs and endpoints."""
 
-    def __init__(self, host: Host, arn: Callable[[str], str], registry: Registry) -> None:
+    def __init__(self, host: Host, registry: Registry) -> None:
         self._host = host
         self._registry = registry
-        self._models: Shelf[Record] = Shelf(MODEL, arn)
-        self._configs: Shelf[Record] = Shelf(ENDPOINT_CONFIG, arn)
-        self._endpoints: Shelf[Endpoint] = Shelf(ENDPOINT, arn)
+        self._models: Shelf[Record] = Shelf(MODEL, host.arn)
+        self._configs: Shelf[Record] = Shelf(ENDPOINT_CONFIG, host.arn)
+        self._endpoints: Shelf[Endpoint] = Shelf(ENDPOINT, host.arn)
         self.shelves: dict[str, Shelf[Any]] = {
             shelf.kind.noun: shelf for shelf in (self._models, self._configs, self._endpoints)
         }
         self.operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "CreateModel": self._create_model,
-            "DeleteModel": lambda request: self._delete(self._models, request),
+            "DeleteModel": partial(self._delete, self._models),
             "CreateEndpointConfig": self._create_config,
-            "DeleteEndpointConfig": lambda request: self._delete(self._configs, request),
+            "DeleteEndpointConfig": partial(self._delete, self._configs),
             "CreateEndpoint": self._create_endpoint,
             "UpdateEndpoint": self._update_endpoint,
             "UpdateEndpointWeightsAndCapacities": self._update_weights,
@@ -61,7 +62,7 @@ class Hosting:
         for variant in request["ProductionVariants"]:
             if "ModelName" not in variant:
                 raise ValidationException(f"Variant {variant['VariantName']}: a local variant has a ModelName.")
-            self._models.get(variant["ModelName"])
+            self._models.named(variant)
         instances = sum(variant.get("InitialInstanceCount", 1) for variant in request["ProductionVariants"])
         if instances > MAX_INSTANCES:
             raise ResourceLimitExceeded(
@@ -71,16 +72,11 @@ class Hosting:
         return self._add(self._configs, request)
 
     def _add(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
-        noun = shelf.kind.noun
-        shown = {name: value for name, value in request.items() if name != "Tags"}
-        record = shelf.add(request[f"{noun}Name"], lambda arn: Record(shelf.kind, arn, shown, tags_of(request)))
-        return {f"{noun}Arn": record.arn}
+        return {f"{shelf.kind.noun}Arn": shelf.create(request, partial(Record, shelf.kind)).arn}
 
     def _delete(self, shelf: Shelf[Record], request: dict[str, Any]) -> dict[str, Any]:
         # AWS deletes a model or a config that an endpoint uses, too; what runs goes on.
-        name = request[f"{shelf.kind.noun}Name"]
-        shelf.get(name)
-        shelf.remove(name)
+        shelf.remove(shelf.named(request).name)
         return {}
 
     def _create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +87,7 @@ class Hosting:
         return {"EndpointArn": endpoint.arn}
 
     def _update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self._endpoints.get(request["EndpointName"])
+        endpoint = self._endpoints.named(request)
         deployment = request.get("DeploymentConfig")
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.describe().get("LastDeploymentConfig")
@@ -108,7 +104,7 @@ class Hosting:
 
     def _update_weights(self, request: dict[str, Any]) -> dict[str, Any]:
         """What autoscaling calls; here a whole new fleet takes over, of the same config."""
-        endpoint = self._endpoints.get(request["EndpointName"])
+        endpoint = self._endpoints.named(request)
         names = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
         asked = {entry["VariantName"]: entry for entry in request["DesiredWeightsAndCapacities"]}
         changed = []
@@ -123,12 +119,12 @@ class Hosting:
         return {"EndpointArn": endpoint.arn}
 
     def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self._endpoints.get(request["EndpointName"])
+        endpoint = self._endpoints.named(request)
         endpoint.delete(lambda: self._endpoints.remove(endpoint.name))
         return {}
 
     def _fleet(self, endpoint: str, request: dict[str, Any], live: Endpoint | None = None) -> Fleet:
-        config = self._configs.get(request["EndpointConfigName"]).describe()
+        config = self._configs.named(request).describe()
         if live is not None:
             config = retained(config, live.live_config, live.describe().get("ProductionVariants", []), request)
         return Fleet(self._host, endpoint, config, lambda model: self._models.get(model).describe())

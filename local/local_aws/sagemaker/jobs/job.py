@@ -10,28 +10,20 @@ from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from local_aws.sagemaker import faults
 from local_aws.sagemaker.api.errors import JobError, ValidationException
-from local_aws.sagemaker.api.records import Kind, Record
+from local_aws.sagemaker.api.records import Kind, Record, path
 from local_aws.sagemaker.host import Actor, Host
+from local_aws.sagemaker.hosting.model_server import ModelServer
 from local_aws.sagemaker.jobs.container import Container, cause_of_exit
 
 DEFAULT_RUNTIME_SECONDS = 86400  # StoppingCondition's default, its API page
 REASON_LENGTH = 1024  # FailureReason and ExitMessage, their API model
 
 log = logging.getLogger(__name__)
-
-
-class Stoppable(Protocol):
-    """What runs for a job."""
-
-    def stop(self, grace_seconds: float) -> None:
-        """SIGTERM, SIGKILL after the grace; returns when it has ended."""
-
-    def kill(self) -> None:
-        """SIGKILL."""
+Stoppable = Container | ModelServer
 
 
 class Stopped(Exception):
@@ -41,12 +33,12 @@ class Stopped(Exception):
 class Job(Record):
     """A job. `start` returns at once; `done` is set when its status is final."""
 
-    def __init__(self, kind: Kind, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:
+    def __init__(self, kind: Kind, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str]) -> None:
         super().__init__(kind, arn, {**request, f"{kind.noun}Status": "InProgress"}, tags)
         self.host = host
         self.request = request
         self.done = threading.Event()
-        self.folder = host.home / "jobs" / kind.path / self.name
+        self.folder = host.home / "jobs" / path(kind.noun) / self.name
         self.stopped_by = ""
         self.fault: str | None = None
         self._at_end: list[Callable[[], None]] = []

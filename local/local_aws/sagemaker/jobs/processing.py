@@ -20,9 +20,9 @@ class ProcessingJob(Job):
     Raises ValidationException: the request asks for what does not run here.
     """
 
-    def __init__(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:
+    def __init__(self, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str]) -> None:
         request = {"StoppingCondition": {"MaxRuntimeInSeconds": DEFAULT_RUNTIME_SECONDS}, **request}
-        super().__init__(PROCESSING, arn, request, tags, host)
+        super().__init__(PROCESSING, host, arn, request, tags)
         application = request["AppSpecification"]
         self._image = images.find(host.images, application["ImageUri"], "script")
         self._inputs: list[dict[str, Any]] = request.get("ProcessingInputs", [])

@@ -38,8 +38,8 @@ class TrainingJob(Job):
         ValidationException: The request asks for what does not run here.
     """
 
-    def __init__(self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host) -> None:
-        super().__init__(TRAINING, arn, request, tags, host)
+    def __init__(self, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str]) -> None:
+        super().__init__(TRAINING, host, arn, request, tags)
         algorithm = request["AlgorithmSpecification"]
         if "TrainingImage" not in algorithm:
             raise ValidationException(

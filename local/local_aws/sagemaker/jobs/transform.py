@@ -36,9 +36,9 @@ class TransformJob(Job):
     """
 
     def __init__(
-        self, arn: str, request: dict[str, Any], tags: dict[str, str], host: Host, model: dict[str, Any]
+        self, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str], model: dict[str, Any]
     ) -> None:
-        super().__init__(TRANSFORM, arn, request, tags, host)
+        super().__init__(TRANSFORM, host, arn, request, tags)
         images.find(host.images, definition(model)["Image"], "serve")
         self._model = model
         self._source: dict[str, Any] = request["TransformInput"]
