@@ -1,11 +1,13 @@
 """The hyperparameters of the linear learner, checked as its JSON schema does ("Linear learner hyperparameters").
 
-Defaults are those that the container prints as its default configuration. All values arrive as strings.
+All values arrive as strings.
 """
 
 import re
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from local_aws.linear_learner.common import ClientError
 
@@ -24,106 +26,44 @@ LOSSES = {
         "huber_loss",
     ),
 }
-_TARGETS = ("precision_at_target_recall", "recall_at_target_precision")
-CRITERIA = ("accuracy", "f1", "f_beta", *_TARGETS, "cross_entropy_loss", "loss_function")
-MAX_CLASSES = 1_000_000
+_FLAGS = {"true": True, "false": False}
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
+def _is_within(value: float, span: str) -> bool:
+    low, high = map(float, span[1:-1].split(","))
+    return (low <= value if span[0] == "[" else low < value) and (value <= high if span[-1] == "]" else value < high)
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One hyperparameter: its default (None: required), how a string becomes its value, what is allowed in words."""
+    """One hyperparameter: its default (None: required), and what is allowed in words, alternatives after ` | `."""
 
     default: Value | None
-    read: Callable[[str], Value | None]
     allowed: str
 
+    def read(self, text: str) -> Value | None:
+        """The value of a string, None when it is not allowed.
 
-def _choice(default: str | None, *names: str) -> Rule:
-    return Rule(default, lambda text: text if text in names else None, " | ".join(names))
-
-
-def _flag(default: Value, *more: str) -> Rule:
-    """The SDK sends str(bool), "True"; the developer guide writes true."""
-    read = {"true": True, "false": False} | {name: name for name in more}
-    return Rule(default, ({"True": True, "False": False} | read).get, " | ".join(read))
-
-
-def _integer(default: Value, *more: str, low: int = 1, high: int | None = None) -> Rule:
-    def read(text: str) -> Value | None:
-        if text in more:
-            return text
-        good = _INTEGER.fullmatch(text) and low <= int(text) and (high is None or int(text) <= high)
-        return int(text) if good else None
-
-    span = f"an integer from {low}" + (f" to {high}" if high else "")
-    return Rule(default, read, " | ".join([*more, span]))
+        The SDK sends str(bool), "True"; the developer guide writes true.
+        """
+        for words in self.allowed.split(" | "):
+            if words.startswith("an integer from "):
+                low, _, high = words.removeprefix("an integer from ").partition(" to ")
+                if _INTEGER.fullmatch(text) and int(low) <= int(text) <= int(high or text):
+                    return int(text)
+            elif words.startswith("a number in "):
+                span = words.removeprefix("a number in ")
+                if _NUMBER.fullmatch(text) and _is_within(float(text), span):
+                    return float(text)
+            elif text == words or (words in _FLAGS and text == words.capitalize()):
+                return _FLAGS.get(words, words)
+        return None
 
 
-def _number(default: Value, span: str, *more: str) -> Rule:
-    """`span` is an interval in mathematicians' notation, such as "(0, 1)" or "[0, inf)"."""
-    low, high = (float(end) for end in span.strip("()[]").split(","))
-
-    def read(text: str) -> Value | None:
-        if text in more:
-            return text
-        if not _NUMBER.fullmatch(text):
-            return None
-        value = float(text)
-        above = value >= low if span[0] == "[" else value > low
-        below = value <= high if span[-1] == "]" else value < high
-        return value if above and below else None
-
-    return Rule(default, read, " | ".join([*more, f"a number in {span}"]))
-
-
-RULES: dict[str, Rule] = {
-    "predictor_type": _choice(None, BINARY, MULTICLASS, REGRESSOR),
-    "num_classes": _integer(1, high=MAX_CLASSES),
-    "feature_dim": _integer(AUTO, AUTO),
-    "accuracy_top_k": _integer(3),
-    "balance_multiclass_weights": _flag(False),
-    "beta_1": _number(AUTO, "[0, 1)", AUTO),
-    "beta_2": _number(AUTO, "[0, 1)", AUTO),
-    "bias_lr_mult": _number(AUTO, "(0, inf)", AUTO),
-    "bias_wd_mult": _number(AUTO, "[0, inf)", AUTO),
-    "binary_classifier_model_selection_criteria": _choice("accuracy", *CRITERIA),
-    "early_stopping_patience": _integer(3),
-    "early_stopping_tolerance": _number(0.001, "(0, inf)"),
-    "epochs": _integer(15),
-    "f_beta": _number(1.0, "(0, inf)"),
-    "huber_delta": _number(1.0, "[0, inf)"),
-    "init_bias": _number(0.0, "(-inf, inf)"),
-    "init_method": _choice("uniform", "uniform", "normal"),
-    "init_scale": _number(0.07, "(0, inf)"),
-    "init_sigma": _number(0.01, "(0, inf)"),
-    "l1": _number(AUTO, "[0, inf)", AUTO),
-    "learning_rate": _number(AUTO, "(0, inf)", AUTO),
-    "loss": _choice(AUTO, AUTO, *(name for names in LOSSES.values() for name in names)),
-    "loss_insensitivity": _number(0.01, "(0, inf)"),
-    "lr_scheduler_factor": _number(AUTO, "(0, 1)", AUTO),
-    "lr_scheduler_minimum_lr": _number(AUTO, "(0, inf)", AUTO),
-    "lr_scheduler_step": _integer(AUTO, AUTO),
-    "margin": _number(1.0, "[0, inf)"),
-    "mini_batch_size": _integer(1000),
-    "momentum": _number(AUTO, "[0, 1)", AUTO),
-    "normalize_data": _flag(True, AUTO),
-    "normalize_label": _flag(AUTO, AUTO),
-    "num_calibration_samples": _integer(10_000_000, AUTO),
-    "num_models": _integer(AUTO, AUTO),
-    "num_point_for_scaler": _integer(10_000),
-    "optimizer": _choice(AUTO, AUTO, "sgd", "adam", "rmsprop"),
-    "positive_example_weight_mult": _number(1.0, "(0, inf)", AUTO, "balanced"),
-    "quantile": _number(0.5, "(0, 1)"),
-    "target_precision": _number(0.8, "(0, 1)"),
-    "target_recall": _number(0.8, "(0, 1)"),
-    "unbias_data": _flag(AUTO, AUTO),
-    "unbias_label": _flag(AUTO, AUTO),
-    "use_bias": _flag(True),
-    "use_lr_scheduler": _flag(True),
-    "wd": _number(AUTO, "[0, inf)", AUTO),
-}
+_TABLE = tomllib.loads(Path(__file__).with_name("hyperparameters.toml").read_text(encoding="utf-8"))
+RULES = {name: Rule(rule.get("default"), rule["allowed"]) for name, rule in _TABLE.items()}
 # A tuning job passes its objective; the container has more of these (its log of 2020), none of which matters here.
 _INTERNAL = {"_tuning_objective_metric", "_log_level", "_kvstore", "_num_kv_servers", "_num_gpus", "_enable_profiler"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from local_aws.linear_learner.hyperparameters import CRITERIA, LOSSES, RULES
+from local_aws.linear_learner.hyperparameters import LOSSES, RULES
 
 from .data import BINARY, HYPERPARAMETERS, MULTICLASS, REGRESSOR, Table, of_type
 from .jobs import Unpacked, lay_out, trained, unpack
@@ -61,7 +61,7 @@ def test_a_regressors_loss_decides_which_middle_of_the_labels_it_finds(tmp_path:
     assert float(unpack(tmp_path).bias[0, 0]) == pytest.approx(expected, abs=0.05)
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", RULES["binary_classifier_model_selection_criteria"].allowed.split(" | "))
 def test_the_criterion_decides_the_threshold(tmp_path: Path, criterion: str) -> None:
     targets = {"target_recall": 0.97, "target_precision": 0.97}
     given = of_type(BINARY, binary_classifier_model_selection_criteria=criterion, **targets)
