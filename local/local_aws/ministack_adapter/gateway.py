@@ -9,16 +9,6 @@ from local_aws.ministack_adapter import inner, wrap
 from local_aws.ministack_adapter.iam import trusts
 
 GATEWAY = "ministack.services.apigateway_v1"
-INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
-    (GATEWAY, "_import_rest_api"): ("spec", "base_data"),
-    (GATEWAY, "_import_path_item"): ("api_id", "path", "path_item", "scheme_map", "default_security"),
-    (GATEWAY, "_put_gateway_response"): ("api_id", "response_type", "data"),
-    (GATEWAY, "_OPENAPI_HTTP_METHODS"): set,
-    (GATEWAY, "_update_account"): ("data",),
-    (GATEWAY, "_update_stage"): ("api_id", "stage_name", "data"),
-    (GATEWAY, "_get_account"): (),
-    (GATEWAY, "_v1_error"): ("code", "message", "status"),
-}
 NO_ROLE = "CloudWatch Logs role ARN must be set in account settings to enable logging"
 UNTRUSTED = (
     "The role ARN does not have required permissions configured. Please grant trust permission for API Gateway and add "

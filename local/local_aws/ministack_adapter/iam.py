@@ -22,25 +22,6 @@ RESPONSES = "ministack.core.responses"
 MANAGED = "arn:aws:iam::aws:policy"
 ATTACHING = ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy")
 IAM, STS = "ministack.services.iam", "ministack.services.sts"
-INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
-    (EVALUATOR, "enforce"): ("access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"),
-    (EVALUATOR, "resolve_principal"): ("access_key_id", "account_id", "credential"),
-    (EVALUATOR, "pin_request_origin"): ("source_ip", "secure_transport"),
-    (ACTIONS, "extract_resource_arn"): (
-        *("service", "method", "path", "headers", "body", "query_params", "region", "account_id"),
-    ),
-    (ACTIONS, "identity_denial_message"): ("action", "principal_arn", "resource", "explicit_deny"),
-    (RESPONSES, "get_account_id"): (),
-    (RESPONSES, "get_region"): (),
-    (IAM, "_roles"): object,
-    (IAM, "_IAM_HANDLERS"): dict,
-    (IAM, "_aws_managed_policies"): dict,
-    (IAM, "_lookup_policy"): ("arn",),
-    (IAM, "attach_managed_policy"): ("entity", "policy_arn"),
-    (IAM, "_make_aws_managed_record"): ("name", "document", "description"),
-    (IAM, "_error"): ("status", "code", "message", "ns"),
-    (STS, "register_session"): ("access_key", "session"),
-}
 KEYS = {
     "s3:GetObject": ("kms:Decrypt",),
     "s3:PutObject": ("kms:GenerateDataKey",),

@@ -23,23 +23,6 @@ from local_aws.file_transfer import HEADER, LARGE, FileTransfer
 from local_aws.ministack_adapter import inner, wrap
 
 S3, RESPONSES = "ministack.services.s3", "ministack.core.responses"
-INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
-    (S3, "DATA_DIR"): str,
-    (S3, "hashlib"): types.ModuleType,
-    (S3, "md5_hash"): ("data",),
-    (S3, "_multipart_uploads"): object,
-    (S3, "_dispatch"): ("method", "bucket", "key", "headers", "body", "query_params"),
-    (S3, "_object_disk_path"): ("bucket", "key", "account_id"),
-    (S3, "_atomic_write"): ("fpath", "data", "text"),
-    (S3, "_read_body"): ("bucket_name", "key", "obj"),
-    (S3, "_version_entry_from_record"): ("obj", "version_id", "data"),
-    (S3, "_record_object_version"): ("bucket_name", "key", "prior_obj", "obj", "data"),
-    (S3, "_record_delete_marker"): ("bucket_name", "key", "prior_obj"),
-    (S3, "_upload_part"): ("bucket_name", "key", "body", "query_params", "headers"),
-    (S3, "_complete_multipart_upload"): ("bucket_name", "key", "body", "query_params", "headers"),
-    (S3, "_maybe_replicate"): ("bucket_name", "key", "obj", "data", "tags"),
-    (RESPONSES, "StreamingResponse"): type,
-}
 CHUNK = 1 << 20
 ENCRYPTION = "x-amz-server-side-encryption"
 _as_file: ContextVar[bool] = ContextVar("as_file", default=False)

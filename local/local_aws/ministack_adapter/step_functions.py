@@ -12,18 +12,11 @@ from local_aws.ministack_adapter import wrap
 from local_aws.sagemaker.api.service import SageMaker
 
 STATES = "ministack.services.stepfunctions"
-WRAPPED: dict[str, tuple[str, ...]] = {
-    **{f"_{name}_execution": ("data",) for name in ("start", "stop", "describe")},
-    **{f"_send_task_{name}": ("data",) for name in ("success", "failure", "heartbeat")},
-    "_run_execution": ("exec_arn",),
-    "_validate_definition_jsonata": ("definition_str",),
-    "_emit_execution_status_event": ("execution",),
-}
-INNER_NAMES: dict[tuple[str, str], type | tuple[str, ...]] = {
-    **{(STATES, name): object for name in ("_executions", "_state_machines")},
-    **{(STATES, name): parameters for name, parameters in WRAPPED.items()},
-    (STATES, "_register_sfn_jsonata_functions"): ("expr",),
-}
+WRAPPED = (
+    *(f"_{name}_execution" for name in ("run", "start", "stop", "describe")),
+    *(f"_send_task_{name}" for name in ("success", "failure", "heartbeat")),
+    *("_validate_definition_jsonata", "_emit_execution_status_event"),
+)
 Wrappers = dict[str, Callable[..., Any]]
 
 
