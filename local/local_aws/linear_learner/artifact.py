@@ -9,6 +9,7 @@ import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,10 @@ def write(model: Model, folder: Path) -> Path:
         "metrics_params": model.metrics,
     }
     weights, bias = model.weights.astype("<f4"), model.bias.astype("<f4").reshape(1, -1)
+    template = Template(Path(__file__).with_name("symbol.json").read_text(encoding="utf-8"))
+    symbol = template.substitute(shape=weights.shape, outputs=len(bias.T), output=_OUTPUTS[model.predictor_type])
     members = {
-        _SYMBOL: json.dumps(_symbol(weights.shape, _OUTPUTS[model.predictor_type])).encode(),
+        _SYMBOL: symbol.encode(),
         _MANIFEST: json.dumps({"mx-mod": "mxnet_module", _ADDITIONAL: "json", "version": 1}).encode(),
         _ADDITIONAL: json.dumps(additional).encode(),
         _ARRAYS: _pack({"arg:fc0_weight": weights, "arg:fc0_bias": bias}),
@@ -96,32 +99,6 @@ def read(folder: Path) -> Model:
         return Model(weights, bias, kind, additional["loss_type"], threshold, additional.get("metrics_params", {}))
     except (KeyError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise ClientError(f"unable to load model: {found[0]} is not a linear learner's model: {error}") from error
-
-
-def _symbol(shape: tuple[int, ...], output: str) -> dict[str, Any]:
-    features, outputs = shape
-
-    def node(op: str, name: str, inputs: list[int], attributes: dict[str, str] | None = None) -> dict[str, Any]:
-        more = {"attr": attributes} if attributes else {}
-        return {"op": op, "name": name, **more, "inputs": [[source, 0, 0] for source in inputs]}
-
-    bias = {"__lr_mult__": "10.0", "__shape__": f"(1, {outputs})"}
-    nodes = [
-        node("null", "data", []),
-        node("null", "fc0_weight", [], {"__shape__": f"({features}, {outputs})"}),
-        node("dot", "dot46", [0, 1]),
-        node("null", "fc0_bias", [], bias),
-        node("broadcast_add", "broadcast_add0", [2, 3]),
-        node("null", "out_label", []),
-        node(output, "out", [4, 5]),
-    ]
-    return {
-        "nodes": nodes,
-        "arg_nodes": [0, 1, 3, 5],
-        "node_row_ptr": list(range(len(nodes) + 1)),
-        "heads": [[6, 0, 0]],
-        "attrs": {"mxnet_version": ["int", 10301]},
-    }
 
 
 def _pack(arrays: dict[str, Floats]) -> bytes:

@@ -29,11 +29,6 @@ class Grid:
     l1: Floats
     positive_weight: Floats
 
-    @property
-    def models(self) -> int:
-        """How many."""
-        return len(self.wd)
-
 
 def resolve(config: dict[str, Value], features: int, rows: int) -> dict[str, Value]:
     """`config` without an `auto`, but for what the grid tries: learning_rate, wd, l1, positive_example_weight_mult.

@@ -25,7 +25,7 @@ class Pack:
     """
 
     def __init__(self, config: dict[str, Value], grid: Grid, class_rows: Floats, random: np.random.Generator) -> None:
-        self.outputs, self.models = outputs(config), grid.models
+        self.outputs, self.models = outputs(config), len(grid.wd)
         self._config = config
         self._objective = objective(config)
         self.class_weights = _class_weights(config, grid, class_rows)

@@ -4,11 +4,13 @@ import json
 import re
 import sys
 import threading
+import tomllib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -44,36 +46,9 @@ MAX_SECONDS = 900  # a Lambda's longest run (Lambda's quotas page)
 WITHOUT_SYNC = ("createEndpoint", "createEndpointConfig", "createModel", "updateEndpoint")
 HERE = ("createProcessingJob", "createTrainingJob", "createTransformJob", *WITHOUT_SYNC)
 AWS_HAS = (*HERE, "createHyperParameterTuningJob", "createLabelingJob")
-CLIENT_CLASSES = {
-    "lambda": "Lambda.AWSLambdaException",
-    "dynamodb": "DynamoDB.AmazonDynamoDBException",
-    "sns": "SNS.AmazonSNSException",
-    "events": "EventBridge.AmazonEventBridgeException",
-    "states": "StepFunctions.AWSStepFunctionsException",
-    "sagemaker": "SageMaker.AmazonSageMakerException",
-}
-"""Optimised integrations name an error that the API does not model after the service's class in the SDK for Java 1."""
 DENIED = ("AccessDenied", "AccessDeniedException")
 """IAM's refusals; some services model them, but for other operations."""
-NAMING = (
-    *("aws_sdk:AwsSdk", "callback:Callback", "dynamodb:DynamoDB", "events:Events"),
-    *("lambda:Lambda", "sfn:Sfn", "sns:Sns", "sqs:Sqs"),
-)
-"""Module and class of the services in moto that name errors themselves."""
-SDK_CLASSES = {
-    "cloudwatch": "CloudWatch",
-    "dynamodb": "DynamoDb",
-    "s3": "S3",
-    "sagemaker": "SageMaker",
-    "applicationautoscaling": "ApplicationAutoScaling",
-}
-SDK_SERVICES = {
-    "applicationautoscaling": "application-autoscaling",
-    "cloudwatchlogs": "logs",
-    "eventbridge": "events",
-    "sagemakerruntime": "sagemaker-runtime",
-}
-"""botocore's names of services of which the integration's name is another."""
+NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
 _answered = threading.local()
 
 
@@ -118,8 +93,8 @@ class Tasks:
             made = {"sagemaker": SageMakerTask, "states": NestedTask}.get(service_name)
             return made(self) if made else original(service_name)
 
-        state_task_service_aws_sdk._SERVICE_ERROR_NAMES.update(SDK_CLASSES)
-        StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(SDK_SERVICES)
+        state_task_service_aws_sdk._SERVICE_ERROR_NAMES.update(NAMES["sdk classes"])
+        StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(NAMES["sdk services"])
         users = [name for name, module in sys.modules.items() if name.startswith(PARSER) and hasattr(module, CLIENT)]
         return {
             **{f"{name}:{CLIENT}": boto_client for name in users},
@@ -276,8 +251,8 @@ def _from_error(original: Any, self: StateTaskService, env: Environment, ex: Exc
 def _unmodeled(task: StateTaskService, error: Exception) -> tuple[str, str] | None:
     """The name and the cause of a refusal by IAM, and of an error of an optimised integration that no model has."""
     service = task.resource.service_name
-    sdk = SDK_CLASSES.get(task.resource.api_name, task.resource.api_name.title())
-    name = f"{sdk}.{sdk}Exception" if service == "aws-sdk" else CLIENT_CLASSES.get(service, "")
+    sdk = NAMES["sdk classes"].get(task.resource.api_name, task.resource.api_name.title())
+    name = f"{sdk}.{sdk}Exception" if service == "aws-sdk" else NAMES["client classes"].get(service, "")
     if isinstance(error, AccessError):
         return name or "States.Permissions", str(error)
     assert isinstance(error, ClientError)
@@ -346,5 +321,8 @@ CHANGES: dict[str, Callable[..., Any]] = {
     f"{SERVICE}:StateTaskService._normalise_parameters": _to_request,
     f"{SERVICE}:StateTaskService._normalise_response": _from_response,
     f"{SERVICE}_aws_sdk:StateTaskServiceAwsSdk._normalise_exception_name": _sdk_error,
-    **{f"{SERVICE}_{each.replace(':', ':StateTaskService')}._from_error": _from_error for each in NAMING},
+    **{
+        f"{SERVICE}_{module}:StateTaskService{name}._from_error": _from_error
+        for module, name in NAMES["naming"].items()
+    },
 }

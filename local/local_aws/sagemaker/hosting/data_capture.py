@@ -38,16 +38,13 @@ class CaptureWriter(BatchWriter[tuple[Target, datetime, dict[str, Any]]]):
             batches[target].append((at, json.dumps(record)))
         for (client, folder), lines in batches.items():
             try:
-                self._write(client, folder, lines)
+                first = lines[0][0]
+                name = f"{first:%Y/%m/%d/%H/%M-%S}-{first.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+                bucket, key = split(f"{folder}/{name}")
+                body = "".join(f"{line}\n" for _, line in lines).encode()
+                client.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/jsonlines")
             except (BotoCoreError, ClientError):  # AWS, too, loses what it cannot write, and says so in a log alone
                 log.exception("data capture of %s", folder)
-
-    def _write(self, client: Any, folder: str, entries: list[tuple[datetime, str]]) -> None:
-        first = entries[0][0]
-        name = f"{first:%Y/%m/%d/%H/%M-%S}-{first.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
-        bucket, key = split(f"{folder}/{name}")
-        body = "".join(f"{line}\n" for _, line in entries).encode()
-        client.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/jsonlines")
 
 
 class Capture:

@@ -5,7 +5,7 @@ Source: "Blue/Green Hosting" and "Auto-Rollback Configuration and Monitoring" in
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,18 +145,16 @@ def retained(
     if not request.get("RetainAllVariantProperties"):
         return config
     excluded = {entry["VariantPropertyType"] for entry in request.get("ExcludeRetainedVariantProperties", ())}
-    members = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
-    now = {variant["VariantName"]: variant for variant in variants}
-    kept = [
-        {
-            **variant,
-            **{
-                members[name]: now[variant["VariantName"]][name]
-                for name in members.keys() - excluded
-                if variant["VariantName"] in now
-            },
-        }
-        for variant in config["ProductionVariants"]
-    ]
     capture = {} if "DataCaptureConfig" in excluded else {"DataCaptureConfig": live.get("DataCaptureConfig")}
-    return {**config, **capture, "ProductionVariants": kept}
+    return resized({**config, **capture}, variants, excluded)
+
+
+def resized(config: dict[str, Any], desired: list[dict[str, Any]], excluded: Set[str] = frozenset()) -> dict[str, Any]:
+    """An endpoint config whose variants have the desired instance counts and weights of the same names."""
+    members = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
+    wanted = {
+        entry["VariantName"]: {ours: entry[name] for name, ours in members.items() if name in entry.keys() - excluded}
+        for entry in desired
+    }
+    variants = [{**variant, **wanted.get(variant["VariantName"], {})} for variant in config["ProductionVariants"]]
+    return {**config, "ProductionVariants": variants}

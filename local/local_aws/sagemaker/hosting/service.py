@@ -13,7 +13,7 @@ from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.endpoint import Endpoint, Route, Stage
 from local_aws.sagemaker.hosting.fleet import Fleet
 from local_aws.sagemaker.hosting.model_server import RESOLVED, definition
-from local_aws.sagemaker.hosting.rollout import Plan, retained, shift
+from local_aws.sagemaker.hosting.rollout import Plan, resized, retained, shift
 
 MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process here
 
@@ -105,15 +105,11 @@ class Hosting:
     def _update_weights(self, request: dict[str, Any]) -> dict[str, Any]:
         """What autoscaling calls; here a whole new fleet takes over, of the same config."""
         endpoint = self._endpoints.named(request)
-        names = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
-        asked = {entry["VariantName"]: entry for entry in request["DesiredWeightsAndCapacities"]}
-        changed = []
-        for variant in endpoint.live_config["ProductionVariants"]:
-            entry = asked.pop(variant["VariantName"], {})
-            changed.append({**variant, **{ours: entry[name] for name, ours in names.items() if name in entry}})
-        if asked:
-            raise ValidationException(f"Could not find variant(s) {', '.join(asked)} of {endpoint.name}")
-        config = {**endpoint.live_config, "ProductionVariants": changed}
+        asked = request["DesiredWeightsAndCapacities"]
+        known = {variant["VariantName"] for variant in endpoint.live_config["ProductionVariants"]}
+        if unknown := [entry["VariantName"] for entry in asked if entry["VariantName"] not in known]:
+            raise ValidationException(f"Could not find variant(s) {', '.join(unknown)} of {endpoint.name}")
+        config = resized(endpoint.live_config, asked)
         fleet = Fleet(self._host, endpoint.name, config, lambda model: self._models.get(model).describe())
         endpoint.change(fleet, endpoint.describe().get("LastDeploymentConfig"), lambda route, stage, ended: None)
         return {"EndpointArn": endpoint.arn}
