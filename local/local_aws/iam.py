@@ -84,8 +84,8 @@ class Access:
             if decision in self._known:
                 return
             self._known.add(decision)
-            names = ("role", "action", "resource", "allowed")
+            shown = {"role": role, "action": action, "resource": resource, "allowed": allowed}
             with self.decisions.open("a") as file:
-                file.write(json.dumps(dict(zip(names, decision, strict=True))) + "\n")
+                file.write(json.dumps(shown) + "\n")
         if not allowed:
             log.warning("IAM refuses %s on %s to %s", action, resource, role)

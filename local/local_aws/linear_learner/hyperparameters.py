@@ -18,12 +18,8 @@ LOSSES = {
     BINARY: ("logistic", "hinge_loss"),
     MULTICLASS: ("softmax_loss",),
     REGRESSOR: (
-        "squared_loss",
-        "absolute_loss",
-        "eps_insensitive_squared_loss",
-        "eps_insensitive_absolute_loss",
-        "quantile_loss",
-        "huber_loss",
+        *("squared_loss", "absolute_loss", "eps_insensitive_squared_loss", "eps_insensitive_absolute_loss"),
+        *("quantile_loss", "huber_loss"),
     ),
 }
 _FLAGS = {"true": True, "false": False}

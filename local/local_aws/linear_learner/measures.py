@@ -63,7 +63,7 @@ class _Binary:
 
     def metrics(self, rows: int) -> list[Metric]:
         tn, fp, fn, tp = (int(cell) for cell in self._cells)
-        precision, recall = _share(tp, tp + fp), _share(tp, tp + fn)
+        precision, recall = tp / max(tp + fp, 1), tp / max(tp + fn, 1)
         f = f_score(np.array(precision), np.array(recall), self._beta)
         return [
             Metric("binary_classification_accuracy", "score", (tn + tp) / rows),
@@ -131,7 +131,3 @@ class _Errors:
             Metric("absolute_loss", "loss", self._absolute / rows),
             Metric("rmse", "loss", mse**0.5),
         ]
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

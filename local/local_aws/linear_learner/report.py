@@ -14,9 +14,9 @@ class Report:
     def __init__(self, host: str) -> None:
         self._host = host
 
-    def info(self, text: str, level: str = "INFO") -> None:
+    def info(self, text: str) -> None:
         """One line with time, level and thread."""
-        self._print([text], level)
+        self._print([text])
 
     def epoch(self, number: int, losses: Mapping[str, Doubles], name: str, started: float, done: int) -> None:
         """The losses of all models by channel, model 0's once more as quality metric, and the progress in percent."""
@@ -56,6 +56,6 @@ class Report:
         lines = [f"{channel} {metric.name} <{metric.kind}>={metric.value:.12g}" for metric in metrics]
         self._print([f"#quality_metric: host={self._host}, {line}" for line in lines])
 
-    def _print(self, lines: list[str], level: str = "INFO") -> None:
+    def _print(self, lines: list[str]) -> None:
         stamp = time.strftime("%m/%d/%Y %H:%M:%S")
-        print("\n".join(f"[{stamp} {level} 139974215026496] {line}" for line in lines), flush=True)
+        print("\n".join(f"[{stamp} INFO 139974215026496] {line}" for line in lines), flush=True)

@@ -3,8 +3,9 @@
 import json
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def _train(root: Path, caches: ExitStack) -> None:
         caches.callback(cache.close)
         return cache
 
-    train, scaler, class_rows = _load_train(channels["train"], config, new)
+    train, scaler, class_rows = _load_train(channels.pop("train"), config, new)
     if train.rows < int(config["mini_batch_size"]):
         raise ClientError(
             f"mini_batch_size ({config['mini_batch_size']}) is larger than the number of rows in the train channel"
@@ -67,7 +68,7 @@ def _train(root: Path, caches: ExitStack) -> None:
     thorough = config["optimizer"] == config["wd"] == AUTO
     config = resolve(config, len(scaler.shift) - 1, train.rows)
     report.info(f"Final configuration: {json.dumps(config)}")
-    others = {name: _load(channel, scaler, config, new) for name, channel in channels.items() if name != "train"}
+    others = {name: _load(name, channel.blocks(), scaler, config, new)[0] for name, channel in channels.items()}
     settings = grid(config, train.rows, class_rows)
     pack = Pack(config, settings, class_rows, np.random.default_rng(SEED))
     validation = others.get("validation")
@@ -106,25 +107,22 @@ def _load_train(
         (bool(settled["normalize_label"]) and config["predictor_type"] == REGRESSOR, bool(settled["normalize_data"])),
         (bool(settled["unbias_label"]) and config["predictor_type"] == REGRESSOR, bool(settled["unbias_data"])),
     )
-    cache, classes = new(width + 1), _Classes(channel.name, config)
-    for part in (iter(first), blocks):
-        for block in part:
-            classes.count(block[:, 0])
-            cache.write(scaler.apply(block))
-    return cache, scaler, classes.rows.astype(np.float32)
+    cache, class_rows = _load(channel.name, chain(first, blocks), scaler, config, new)
+    return cache, scaler, class_rows
 
 
-def _load(channel: Channel, scaler: Scaler, config: dict[str, Value], new: Callable[[int], Cache]) -> Cache:
+def _load(
+    name: str, blocks: Iterable[Floats], scaler: Scaler, config: dict[str, Value], new: Callable[[int], Cache]
+) -> tuple[Cache, Floats]:
+    """A channel normalised, and its rows of each class."""
     width = len(scaler.shift)
-    cache, classes = new(width), _Classes(channel.name, config)
-    for block in channel.blocks():
+    cache, classes = new(width), _Classes(name, config)
+    for block in blocks:
         if block.shape[1] != width:
-            raise ClientError(
-                f"The {channel.name} channel has {block.shape[1] - 1} features, the train channel {width - 1}"
-            )
+            raise ClientError(f"The {name} channel has {block.shape[1] - 1} features, the train channel {width - 1}")
         classes.count(block[:, 0])
         cache.write(scaler.apply(block))
-    return cache
+    return cache, classes.rows.astype(np.float32)
 
 
 class _Classes:

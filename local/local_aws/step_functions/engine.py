@@ -19,13 +19,8 @@ def wrappers(
     tasks = Tasks(service, executions.when_ended)
     interpreter.install({**interpreter.changes(service.host.wait_scale, add_functions), **tasks.changes()})
     return {
-        "_run_execution": executions.run,
+        **{f"_{name}_execution": getattr(executions, name) for name in ("run", "start", "stop", "describe")},
+        **{f"_send_task_{name}": getattr(executions, f"send_{name}") for name in ("success", "failure", "heartbeat")},
         "_emit_execution_status_event": executions.status_event,
-        "_start_execution": executions.start,
-        "_stop_execution": executions.stop,
-        "_describe_execution": executions.describe,
-        "_send_task_success": executions.send_success,
-        "_send_task_failure": executions.send_failure,
-        "_send_task_heartbeat": executions.send_heartbeat,
         "_validate_definition_jsonata": definition_problem,
     }

@@ -10,9 +10,8 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,13 +111,8 @@ def changes(scale: float, add_functions: Callable[[Any], None]) -> dict[str, Cal
     }
 
 
-@dataclass(frozen=True)
-class _Match:
-    """What moto reads of a match of jsonpath_ng."""
-
-    value: Any
-    path: None = None
-    context: None = None
+_Match = partial(SimpleNamespace, path=None, context=None)
+"""What moto reads of a match of jsonpath_ng, with its `value`."""
 
 
 class JsonPath:
@@ -128,10 +122,10 @@ class JsonPath:
         self._path = jsonpath_ng.ext.parse(MINUS.sub(r"['\1']", path))  # a subtraction for jsonpath_ng
         self._several = SEVERAL.search(path) is not None
 
-    def find(self, data: Any) -> list[_Match]:
+    def find(self, data: Any) -> list[SimpleNamespace]:
         """The result; none when the path is not there."""
         values = [match.value for match in self._path.find(data)]
-        return [_Match(values)] if self._several else [_Match(value) for value in values]
+        return [_Match(value=value) for value in ([values] if self._several else values)]
 
 
 parse_path = lru_cache(4096)(JsonPath)  # jsonpath_ng takes milliseconds for each

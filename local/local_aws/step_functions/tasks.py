@@ -261,15 +261,10 @@ def _unmodeled(task: StateTaskService, error: Exception) -> tuple[str, str] | No
         name = f"SageMaker.{code.removesuffix('Exception')}Exception"
     elif service == "aws-sdk" or not name or (type(error) is not ClientError and code not in DENIED):
         return None
-    details = {
-        "Service": name.partition(".")[2].removesuffix("Exception"),
-        "Status Code": metadata["HTTPStatusCode"],
-        "Error Code": code,
-        "Request ID": metadata.get("RequestId", ""),
-        "Proxy": "null",
-    }
-    listed = "; ".join(f"{key}: {value}" for key, value in details.items())
-    return name, f"{error.response['Error']['Message']} ({listed})"
+    sdk = name.partition(".")[2].removesuffix("Exception")
+    where = f"Service: {sdk}; Status Code: {metadata['HTTPStatusCode']}; Error Code: {code}"
+    request = f"Request ID: {metadata.get('RequestId', '')}; Proxy: null"
+    return name, f"{error.response['Error']['Message']} ({where}; {request})"
 
 
 def _sdk_error(original: Any, service: str, ex: ClientError) -> str:
@@ -321,8 +316,5 @@ CHANGES: dict[str, Callable[..., Any]] = {
     f"{SERVICE}:StateTaskService._normalise_parameters": _to_request,
     f"{SERVICE}:StateTaskService._normalise_response": _from_response,
     f"{SERVICE}_aws_sdk:StateTaskServiceAwsSdk._normalise_exception_name": _sdk_error,
-    **{
-        f"{SERVICE}_{module}:StateTaskService{name}._from_error": _from_error
-        for module, name in NAMES["naming"].items()
-    },
+    **{f"{SERVICE}_{key}:StateTaskService{name}._from_error": _from_error for key, name in NAMES["naming"].items()},
 }

@@ -18,22 +18,12 @@ CHANGEABLE = (
 )
 
 
-class ModelPackage(Record):
-    """A version in a group; its name here is `<group>/<version>`, as in its ARN."""
-
-    @property
-    def name(self) -> str:
-        """Group and version."""
-        document = self.describe()
-        return f"{document['ModelPackageGroupName']}/{document['ModelPackageVersion']}"
-
-
 class Registry:
     """Model package groups and model packages; `arn` makes an ARN of a service and a resource part."""
 
     def __init__(self, arn: Callable[[str, str], str]) -> None:
         self._groups: Shelf[Record] = Shelf(MODEL_PACKAGE_GROUP, arn)
-        self._packages: Shelf[ModelPackage] = Shelf(MODEL_PACKAGE, arn)
+        self._packages: Shelf[Record] = Shelf(MODEL_PACKAGE, arn)
         self._by_token: dict[str, str] = {}
         self.shelves: dict[str, Shelf[Any]] = {shelf.kind.noun: shelf for shelf in (self._groups, self._packages)}
         self.operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -57,7 +47,7 @@ class Registry:
         keep = ("Image", "ModelDataUrl", "Environment")
         return {name: containers[0][name] for name in keep if name in containers[0]}
 
-    def _versions(self, group: Record) -> list[ModelPackage]:
+    def _versions(self, group: Record) -> list[Record]:
         return [each for each in self._packages.all() if each.describe()["ModelPackageGroupName"] == group.name]
 
     def _create_group(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -92,9 +82,8 @@ class Registry:
                 "ModelPackageStatusDetails": COMPLETED,
                 "CreatedBy": {},
             }
-            package = self._packages.add(
-                f"{group.name}/{version}", lambda arn: ModelPackage(MODEL_PACKAGE, arn, document, {})
-            )
+            name = f"{group.name}/{version}"  # as in its ARN
+            package = self._packages.add(name, lambda arn: Record(MODEL_PACKAGE, arn, document, {}))
             group.update(LastVersion=version)
         if token:
             self._by_token[token] = package.arn

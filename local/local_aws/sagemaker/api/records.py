@@ -64,16 +64,11 @@ class Record:
     def __init__(self, kind: Kind, arn: str, document: dict[str, Any], tags: dict[str, str]) -> None:
         now = datetime.now(UTC)
         self.kind = kind
-        self.arn = arn
+        self.arn, self.name = arn, str(document[f"{kind.noun}Name"])
         self.tags = tags
         self.lock = threading.RLock()
         times = {"CreationTime": now, "LastModifiedTime": now}
         self._document = {**document, f"{kind.noun}Arn": arn, **times}
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self._document[f"{self.kind.noun}Name"])
 
     @property
     def status(self) -> str:
@@ -123,6 +118,7 @@ class Shelf(Generic[R]):
             if name in self._records:
                 raise self.kind.taken_error(self.kind.taken.format(arn=self.arn(name)))
             self._records[name] = made = make(self.arn(name))
+            made.name = name
             return made
 
     def get(self, name: str) -> R:
@@ -179,13 +175,10 @@ class Shelf(Generic[R]):
         key = {"Name": "_Name", "Status": "_Status"}.get(request.get("SortBy", ""), "CreationTime")
         descending = request.get("SortOrder", self.kind.order) == "Descending"
         documents.sort(key=lambda document: (document[key], document["_Name"]), reverse=descending)
-        start = _offset(request.get("NextToken"))
+        token = request.get("NextToken", "0")
+        if not token.isdecimal():
+            raise ValidationException(f"Invalid NextToken: {token}")
+        start = int(token)
         end = start + request.get("MaxResults", 10)
         more = {"NextToken": str(end)} if end < len(documents) else {}
         return {self.kind.listed: documents[start:end], **more}
-
-
-def _offset(token: str | None) -> int:
-    if token is not None and not token.isdecimal():
-        raise ValidationException(f"Invalid NextToken: {token}")
-    return int(token or 0)

@@ -48,7 +48,10 @@ class Endpoint(Record):
             ValidationException: The endpoint is not InService.
         """
         with self.lock:
-            self._must_be_in_service()
+            if self.status == "Failed":
+                raise ValidationException(f'Cannot update failed endpoint "{self.arn}"; it can only be deleted.')
+            if self.status != "InService":
+                raise ValidationException(f'Cannot update in-progress endpoint "{self.arn}".')
             pending = {"EndpointConfigName": fleet.name, "StartTime": datetime.now(UTC)}
             pending["ProductionVariants"] = [
                 {"VariantName": variant["VariantName"], "VariantStatus": [{"Status": "Creating"}]}
@@ -148,12 +151,6 @@ class Endpoint(Record):
             self._traffic = Traffic({fleet: 1.0})
             self.update(ProductionVariants=fleet.describe(), DataCaptureConfig=_capture_summary(capture), **members)
 
-    def _must_be_in_service(self) -> None:
-        if self.status == "Failed":
-            raise ValidationException(f'Cannot update failed endpoint "{self.arn}"; it can only be deleted.')
-        if self.status != "InService":
-            raise ValidationException(f'Cannot update in-progress endpoint "{self.arn}".')
-
     def _in_background(self, work: Callable[..., None], *arguments: Any) -> None:
         def guarded() -> None:
             try:
@@ -168,10 +165,7 @@ class Endpoint(Record):
 def _capture_summary(config: dict[str, Any] | None) -> dict[str, Any] | None:
     if config is None:
         return None
-    return {
-        "EnableCapture": config.get("EnableCapture", False),
-        "CaptureStatus": "Started" if config.get("EnableCapture") else "Stopped",
-        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
-        "DestinationS3Uri": config["DestinationS3Uri"],
-        "KmsKeyId": config.get("KmsKeyId", ""),
-    }
+    enabled = config.get("EnableCapture", False)
+    status = {"EnableCapture": enabled, "CaptureStatus": "Started" if enabled else "Stopped"}
+    target = {"DestinationS3Uri": config["DestinationS3Uri"], "KmsKeyId": config.get("KmsKeyId", "")}
+    return {**status, "CurrentSamplingPercentage": config["InitialSamplingPercentage"], **target}

@@ -142,11 +142,9 @@ class Monitor:
                     "MetricName": name,
                     "Dimensions": dimensions,
                     "Timestamp": now,
-                    "Values": list(values),
-                    "Counts": [float(count) for count in counts],
                     "Unit": UNITS.get(name, "None"),
                 }
-                data.append(datum)
+                data.append({**datum, "Values": list(values), "Counts": [float(count) for count in counts]})
         for start in range(0, len(data), MAX_DATA):
             self._client.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MAX_DATA])
 

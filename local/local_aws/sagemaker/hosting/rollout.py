@@ -118,9 +118,8 @@ def shift(
         last = share == plan.shares[-1]
         stage("ActivatingTraffic", f"Activating {share:.0%} of the traffic on the new fleet.")
         route(share)
-        seconds, member = (
-            (plan.termination_wait, "TerminationWaitInSeconds") if last else (plan.wait, "WaitIntervalInSeconds")
-        )
+        seconds = plan.termination_wait if last else plan.wait
+        member = "TerminationWaitInSeconds" if last else "WaitIntervalInSeconds"
         stage("Baking", f"Baking for {seconds} seconds ({member}) with {share:.0%} of the traffic on the new fleet.")
         deadline = time.monotonic() + seconds * wait_scale
         remaining = 1.0

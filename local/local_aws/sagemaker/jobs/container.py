@@ -45,15 +45,10 @@ class Container:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        host.cores.give(self.pid)
+        host.cores.give(self._process.pid)
         self._pump = threading.Thread(target=self._pump_lines, daemon=True)
         self._pump.start()
         threading.Thread(target=self._await_end, daemon=True).start()
-
-    @property
-    def pid(self) -> int:
-        """The process's number, which is its group's too."""
-        return self._process.pid
 
     @property
     def exit_code(self) -> int:
@@ -71,7 +66,7 @@ class Container:
     def kill(self) -> None:
         """SIGKILL to the whole group, at once."""
         if not self.ended.is_set():
-            signal_group(self.pid, signal.SIGKILL)
+            signal_group(self._process.pid, signal.SIGKILL)  # its group has its number
 
     def _pump_lines(self) -> None:
         assert self._process.stdout is not None

@@ -115,11 +115,12 @@ class Job(Record):
         root: Path,
         environment: dict[str, str],
         stream: str,
-        *,
-        on_line: Callable[[str], None] | None = None,
-        on_end: Callable[[Container], None] | None = None,
+        **calls: Callable[[Any], None],
     ) -> Container:
-        """Start a container in a sandbox. Raises Stopped when the job is being stopped, JobError for a bad command."""
+        """Start a container in a sandbox; `calls` are its `on_line` and `on_end`.
+
+        Raises Stopped when the job is being stopped, JobError for a bad command.
+        """
         network = not (self.request.get("NetworkConfig") or self.request).get("EnableNetworkIsolation", False)
         own = self.host.environment(self.actor, network=network)
         with self.lock:
@@ -132,8 +133,7 @@ class Job(Record):
                     root,
                     {**own, **environment, **self.request.get("Environment", {})},
                     (self.group, f"{self.name}/{stream}"),
-                    on_line=on_line,
-                    on_end=on_end,
+                    **calls,
                 )
             except OSError as error:
                 raise JobError(f"ClientError: cannot start {command[0]}: {error.strerror}") from error
