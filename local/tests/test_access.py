@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .aws import ARN, EVERYTHING, NESTED, ROLE, SYNC, Aws, but, channel, policy, refused, unique
+from .aws import ARN, EVERYTHING, ROLE, Aws, but, channel, policy, refused, unique
 
 VPC = {"SecurityGroupIds": ["sg-0123456789abcdef0"], "Subnets": ["subnet-0", "subnet-1"]}
 LIST_MODELS = "arn:aws:states:::aws-sdk:sagemaker:listModels"
@@ -132,28 +132,6 @@ def test_a_bucket_for_tls_only_denies_requests_by_plain_http(aws: Aws) -> None:
     )
     with pytest.raises(ClientError, match="AccessDenied"):
         client.put_object(Bucket=bucket, Key="k", Body=b"v")
-
-
-@pytest.mark.parametrize(
-    ("service", "action"),
-    [
-        *(("sagemaker", f"sagemaker:{name}") for name in ("CreateTrainingJob", "AddTags", "DescribeTrainingJob")),
-        ("sagemaker", "iam:PassRole"),
-        ("sagemaker", "events:PutRule"),
-        *(("states", f"states:{name}Execution") for name in ("Start", "Describe", "Stop")),
-        *(("states", f"events:{name}") for name in ("PutRule", "PutTargets", "DescribeRule")),
-    ],
-)
-def test_a_sync_task_needs_all_that_step_functions_documents(aws: Aws, service: str, action: str) -> None:
-    role = aws.role(unique("role"), ["states"], but(action))
-    if service == "states":
-        child = aws.machine(Done={"Type": "Pass", "End": True})
-        status, error, cause = aws.run(NESTED, {"StateMachineArn": child}, role)
-        assert (status, error) == ("FAILED", "StepFunctions.AWSStepFunctionsException")
-    else:
-        status, error, cause = aws.run(SYNC, aws.training_request(), role)
-        assert (status, error) == ("FAILED", "SageMaker.AmazonSageMakerException")
-    assert f"is not authorized to perform: {action} on resource" in cause
 
 
 def test_decisions_are_recorded(aws: Aws) -> None:

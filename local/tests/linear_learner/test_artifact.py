@@ -1,16 +1,15 @@
-"""The artifact's bytes, in both directions: ours read from the documented layout, and a hand-made one served."""
+"""The artifact's bytes, read from the documented layout, and models that are served."""
 
 import json
-import struct
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from local_aws.linear_learner import artifact
 from local_aws.linear_learner.common import ClientError
 
-from .data import REGRESSOR, Split, of_type, split
+from .data import BINARY, MULTICLASS, REGRESSOR, Split, of_type, split
 from .jobs import lay_out, serving, trained, unpack
 from .sdk import labels_of
 
@@ -44,26 +43,15 @@ def test_an_independent_reader_gets_the_scores_that_are_served(tmp_path: Path, n
     assert np.abs(served - expected).max() <= 1e-6 * scale
 
 
-def by_hand(root: Path, weights: list[list[float]], bias: list[float], **additional: object) -> Path:
-    """A model in the documented layout, written without the code under test."""
-    table, row = np.array(weights, "<f4"), np.array([bias], "<f4")
-    parts = [struct.pack("<QQQ", 0x112, 0, 2)]
-    for array in (table, row):
-        parts.append(struct.pack("<IiIqqiii", 0xF993FAC9, 0, 2, *array.shape, 1, 0, 0) + array.tobytes())
-    parts.append(struct.pack("<Q", 2))
-    parts += [struct.pack("<Q", len(name)) + name for name in (b"arg:fc0_weight", b"arg:fc0_bias")]
-    (root / "model").mkdir(parents=True)
-    with zipfile.ZipFile(root / "model/model_algo-1", "w") as archive:
-        archive.writestr("mx-mod-symbol.json", "{}")
-        archive.writestr("manifest.json", '{"mx-mod": "mxnet_module", "additional-params.json": "json", "version": 1}')
-        archive.writestr("additional-params.json", json.dumps(additional))
-        archive.writestr("mx-mod-0000.params", b"".join(parts))
-    return root
+def served(root: Path, weights: Any, bias: list[float], kind: str, loss: str, threshold: float | None = None) -> Any:
+    """The server of a model."""
+    model = artifact.Model(np.array(weights), np.array(bias), kind, loss, threshold, {})
+    artifact.write(model, root / "model")
+    return serving(root)
 
 
-def test_a_hand_made_binary_artifact_is_served(tmp_path: Path) -> None:
-    by_hand(tmp_path, [[0.5], [-2.0]], [0.25], **ADDITIONAL | {"metrics_params": {}})
-    with serving(tmp_path) as client:
+def test_a_binary_artifact_is_served_with_its_threshold(tmp_path: Path) -> None:
+    with served(tmp_path, [[0.5], [-2.0]], [0.25], BINARY, "logistic", ADDITIONAL["threshold"]) as client:
         _, _, body = client.call("1,0.4\n1,0.5\n0,0", "text/csv")
     predictions = json.loads(body)["predictions"]
     expected = 1 / (1 + np.exp([0.05, 0.25, -0.25]))
@@ -72,10 +60,9 @@ def test_a_hand_made_binary_artifact_is_served(tmp_path: Path) -> None:
     assert [row["predicted_label"] for row in predictions] == [1, 0, 1]
 
 
-def test_a_hand_made_artifact_of_the_other_types_is_served(tmp_path: Path) -> None:
-    classes = {"threshold": None, "loss_type": "softmax_loss", "predictor_type": "multiclass_classifier"}
-    by_hand(tmp_path / "classes", [[1, 0, -1], [0, 2, 0]], [0, 0, 0.5], **classes)
-    with serving(tmp_path / "classes") as client:
+def test_an_artifact_of_the_other_types_is_served(tmp_path: Path) -> None:
+    weights = [[1, 0, -1], [0, 2, 0]]
+    with served(tmp_path / "classes", weights, [0, 0, 0.5], MULTICLASS, "softmax_loss") as client:
         _, _, body = client.call("1,1\n-3,0", "text/csv", "application/jsonlines")
         _, _, records = client.call("1,1", "text/csv", "application/x-recordio-protobuf")
     first, second = (json.loads(line) for line in body.splitlines())
@@ -83,9 +70,7 @@ def test_a_hand_made_artifact_of_the_other_types_is_served(tmp_path: Path) -> No
     assert np.abs(np.array(first["score"]) - power / power.sum()).max() < 1e-6
     assert (first["predicted_label"], second["predicted_label"]) == (1, 2)
     assert labels_of(records) == [{"score": first["score"], "predicted_label": [1.0]}]
-    number = {"threshold": None, "loss_type": "squared_loss", "predictor_type": "regressor"}
-    by_hand(tmp_path / "number", [[3], [4]], [5], **number)
-    with serving(tmp_path / "number") as client:
+    with served(tmp_path / "number", [[3], [4]], [5], REGRESSOR, "squared_loss") as client:
         assert client.call("1,2") == (200, "application/json", b'{"predictions": [{"score": 16.0}]}')
 
 

@@ -13,7 +13,7 @@ import pytest
 from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER, MetricReader
 
 from ..aws import Aws, channel
-from .data import Split, Table, of_type, split
+from .data import HYPERPARAMETERS, Split, Table, of_type, split
 from .jobs import command, csv, lay_out, refused, trained, unpack
 
 REFUSALS = tomllib.loads(Path(__file__).with_name("refusals.toml").read_text(encoding="utf-8"))
@@ -126,39 +126,23 @@ def metrics(log: str) -> set[str]:
     return {metric["MetricName"] for metric in reader.final()}
 
 
-PROGRESS = {"train:progress", "train:throughput"}
+@pytest.mark.parametrize("case", HYPERPARAMETERS["metrics"], ids=lambda case: case["data"])
+def test_the_service_reads_every_metric(tmp_path: Path, wdbc_job: tuple[Path, str], case: dict[str, Any]) -> None:
+    if case["data"] == "wdbc":
+        log, channels = wdbc_job[1], ("train", "validation", "test")
+    else:
+        data, channels = split(case["data"]), ("train", "validation")
+        tables = {"train": data.train, "validation": data.validation}
+        log = trained(lay_out(tmp_path, tables, **of_type(data.kind, mini_batch_size=20)))
+    expected = {f"{channel}:{name}" for channel in channels for name in case["each"]} | set(case["own"])
+    assert metrics(log) == expected | {"train:progress", "train:throughput"}
+    assert ("Test data is not provided." in log) == ("test" not in channels)
 
 
-def objectives(*channels: str) -> set[str]:
-    return {f"{channel}:objective_loss{part}" for channel in channels for part in ("", ":final")}
-
-
-def test_the_service_reads_every_metric_of_a_binary_classifier(wdbc_job: tuple[Path, str]) -> None:
-    _, log = wdbc_job
-    names = ("binary_classification_accuracy", "binary_f_beta", "precision", "recall")
-    each = {f"{channel}:{name}" for channel in ("train", "validation", "test") for name in names}
-    auc = {"validation:roc_auc_score", "test:roc_auc_score"}
-    assert metrics(log) == PROGRESS | objectives("train", "validation") | {"test:objective_loss"} | each | auc
-    assert "Test data is not provided." not in log
+def test_the_log_has_the_losses_of_each_model_and_epoch(wdbc_job: tuple[Path, str]) -> None:
+    log = wdbc_job[1]
     assert log.count("#metrics ") == 2 * 32 * log.count("#early_stopping_criteria_metric")
     assert "] Best model found for hyperparameters: {" in log
-
-
-@pytest.mark.parametrize(
-    ("name", "both", "validation"),
-    [
-        ("wine", "", "multiclass_accuracy multiclass_top_k_accuracy dcg macro_recall macro_precision macro_f_beta"),
-        ("diabetes", "mse absolute_loss", "rmse"),
-    ],
-)
-def test_the_service_reads_every_metric_of_other_types(tmp_path: Path, name: str, both: str, validation: str) -> None:
-    data = split(name)
-    channels = {"train": data.train, "validation": data.validation}
-    log = trained(lay_out(tmp_path, channels, **of_type(data.kind, mini_batch_size=20)))
-    each = {f"{channel}:{metric}" for channel in channels for metric in both.split()}
-    only = {f"validation:{metric}" for metric in validation.split()}
-    assert metrics(log) == PROGRESS | objectives("train", "validation") | each | only
-    assert "Test data is not provided." in log
 
 
 def test_the_final_configuration_has_nothing_left_to_resolve_but_the_grid(wdbc_job: tuple[Path, str]) -> None:

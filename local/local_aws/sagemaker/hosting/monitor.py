@@ -136,15 +136,10 @@ class Monitor:
         for (name, endpoint, variant), counted in gathered.items():
             pairs = list(counted.items())
             dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+            head = {"MetricName": name, "Dimensions": dimensions, "Timestamp": now, "Unit": UNITS.get(name, "None")}
             for start in range(0, len(pairs), MAX_VALUES):
                 values, counts = zip(*pairs[start : start + MAX_VALUES], strict=True)
-                datum = {
-                    "MetricName": name,
-                    "Dimensions": dimensions,
-                    "Timestamp": now,
-                    "Unit": UNITS.get(name, "None"),
-                }
-                data.append({**datum, "Values": list(values), "Counts": [float(count) for count in counts]})
+                data.append({**head, "Values": list(values), "Counts": [float(count) for count in counts]})
         for start in range(0, len(data), MAX_DATA):
             self._client.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MAX_DATA])
 
