@@ -5,6 +5,7 @@ import json
 import sys
 import tarfile
 import threading
+import tomllib
 import uuid
 import zipfile
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ ROLE = "arn:aws:iam::123456789012:role/anyone"
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
 NESTED = "arn:aws:states:::states:startExecution.sync:2"
+PROGRAMS = tomllib.loads(Path(__file__).with_name("programs.toml").read_text(encoding="utf-8"))
 T = TypeVar("T")
 
 

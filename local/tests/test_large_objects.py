@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from local_aws.cloud import ACCOUNT
 from local_aws.file_transfer import HEADER, LARGE
 
-from .aws import Aws, but, processing_input, processing_output
+from .aws import PROGRAMS, Aws, but, processing_input, processing_output
 
 PART = 5 << 20
 BODY = random.Random(7).randbytes(2 * PART + 12345)
@@ -76,19 +76,10 @@ def test_a_large_object_that_was_replaced_is_still_its_version(aws: Aws) -> None
 
 
 def test_a_job_reads_and_leaves_large_files_without_a_copy(aws: Aws) -> None:
-    program = """
-import os, pathlib, shutil
-for name in ("large.bin", "small.bin"):
-    file = pathlib.Path("processing/data", name)
-    print(name, oct(file.stat().st_mode)[-3:])
-    (pathlib.Path("processing/out") / name).write_bytes(file.read_bytes()[::-1])
-print(pathlib.Path("processing/data/large.bin").stat().st_ino)
-print(pathlib.Path("processing/out/large.bin").stat().st_ino)
-"""
     uri = uploaded(aws, "large/job/large.bin").removesuffix("/large.bin")
     aws.put("large/job/small.bin", BODY[: LARGE - 1])
     output = processing_output(f"s3://{aws.bucket}/large/out")
-    job = aws.processed(program, inputs=[processing_input(uri, "data")], ProcessingOutputConfig=output)
+    job = aws.processed(PROGRAMS["large files"], inputs=[processing_input(uri, "data")], ProcessingOutputConfig=output)
     assert job["ProcessingJobStatus"] == "Completed"
     inode = [str(stored(aws, key).stat().st_ino) for key in ("large/job/large.bin", "large/out/large.bin")]
     lines = aws.lines("ProcessingJobs", job["ProcessingJobName"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 from local_aws.cloud import running
 
-from .aws import Aws, processing_input, processing_output
+from .aws import PROGRAMS, Aws, processing_input, processing_output
 
 
 def completed(aws: Aws, program: str, *arguments: str, stream: str = "", **given: object) -> list[str]:
@@ -17,22 +17,11 @@ def completed(aws: Aws, program: str, *arguments: str, stream: str = "", **given
 
 
 def test_paths_of_the_container_point_into_the_sandbox(aws: Aws) -> None:
-    program = """
-import json, os, pathlib, sys
-given = {"--in": sys.argv[1], "equals": sys.argv[2].partition("=")[2], "word": sys.argv[3], "env": os.environ["DATA"]}
-for path in (given["--in"], given["equals"], given["env"]):
-    assert pathlib.Path(path).is_dir(), path
-pathlib.Path(sys.argv[4], "deep").mkdir()
-pathlib.Path(sys.argv[4], "deep", "answer.txt").write_text("42")
-pathlib.Path(sys.argv[4], "link.txt").symlink_to("/etc/hostname")
-pathlib.Path(sys.argv[4], "linked").symlink_to("/etc")
-print(given["word"], pathlib.Path.cwd().name)
-"""
     paths = ("/opt/ml/processing/data", "--also=/opt/ml/processing/data", "x/opt/ml/y", "/opt/ml/processing/out")
     data = aws.put("data/some/a.csv", "1\n").removesuffix("/a.csv")
     lines = completed(
         aws,
-        program,
+        PROGRAMS["paths"],
         *paths,
         stream="/algo-1-",
         inputs=[processing_input(data, "data")],
@@ -44,19 +33,12 @@ print(given["word"], pathlib.Path.cwd().name)
 
 
 def test_each_container_has_its_own_opt_ml(aws: Aws) -> None:
-    program = """
-import os, pathlib, sys
-seen = pathlib.Path("/opt/ml/processing/all/a.txt").read_text()
-pathlib.Path("/opt/ml/processing/out", seen).write_text(os.environ["HOME"])
-print(seen, os.getcwd(), pathlib.Path("/opt/ml/output").exists(), sorted(os.listdir("/opt")) == sys.argv[1].split())
-sys.exit(f"no {os.path.abspath('processing')}" if seen == "c" else 0)
-"""
     host = sorted({*(path.name for path in Path("/opt").iterdir()), "ml"})
     jobs = {}
     for name in "abc":
         data = processing_input(aws.put(f"mounts/{name}/a.txt", name).removesuffix("/a.txt"), "all")
         output = processing_output(f"s3://{aws.bucket}/mounts/out")
-        jobs[name] = aws.process(program, " ".join(host), inputs=[data], ProcessingOutputConfig=output)
+        jobs[name] = aws.process(PROGRAMS["own opt ml"], " ".join(host), inputs=[data], ProcessingOutputConfig=output)
     for name, job in jobs.items():
         assert aws.wait("processing", job)["ProcessingJobStatus"] == ("Failed" if name == "c" else "Completed")
         assert aws.lines("ProcessingJobs", job)[0] == f"{name} /opt/ml True True"
@@ -66,14 +48,9 @@ sys.exit(f"no {os.path.abspath('processing')}" if seen == "c" else 0)
 
 
 def test_without_mounts_the_paths_of_a_request_are_translated_and_the_log_says_so(tmp_path: Path) -> None:
-    program = """
-import os, pathlib, sys
-pathlib.Path("/opt/ml/output/message".replace("/opt/ml", os.environ["ROOT"])).write_text(f"in {sys.argv[1]}")
-print(sys.argv[1], os.path.exists("/opt/ml/output"))
-"""
     with running(home=tmp_path, environment={"PATH": ""}) as cloud:
         aws = Aws(cloud)
-        job = aws.processed(program, "/opt/ml/processing/code", Environment={"ROOT": "/opt/ml"})
+        job = aws.processed(PROGRAMS["translated paths"], "/opt/ml/processing/code", Environment={"ROOT": "/opt/ml"})
         assert (job["ProcessingJobStatus"], job["ExitMessage"]) == ("Completed", "in /opt/ml/processing/code")
         assert aws.lines("ProcessingJobs", job["ProcessingJobName"]) == ["/opt/ml/processing/code False"]
         assert "cannot mount /opt/ml" in (tmp_path / "aws.log").read_text()
@@ -89,12 +66,7 @@ def test_a_program_that_is_not_there_fails_the_job(aws: Aws) -> None:
 
 
 def test_the_environment_is_clean_and_reaches_the_local_aws(aws: Aws) -> None:
-    program = """
-import os, boto3
-print(sorted(name for name in os.environ if not name.startswith(("COVERAGE", "LC_", "LANG", "TMPDIR", "__"))))
-print([bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"] if bucket["Name"] == "things"])
-"""
-    assert completed(aws, program, Environment={"MINE": "1"}) == [
+    assert completed(aws, PROGRAMS["environment"], Environment={"MINE": "1"}) == [
         "['AWS_ACCESS_KEY_ID', 'AWS_DEFAULT_REGION', 'AWS_EC2_METADATA_DISABLED', 'AWS_ENDPOINT_URL', 'AWS_REGION', "
         "'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'HOME', 'MINE', 'PATH', 'PYTHONUNBUFFERED']",
         "['things']",
@@ -105,21 +77,11 @@ print([bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]
 
 
 def test_instances_are_processes_that_know_each_other_and_share_the_keys(aws: Aws) -> None:
-    program = """
-import json, os, pathlib
-root = pathlib.Path("/opt/ml")
-config = json.loads((root / "config/resourceconfig.json").read_text())
-job = json.loads((root / "config/processingjobconfig.json").read_text())
-seen = {f: sorted(p.name for p in (root / "processing" / f).iterdir()) for f in ("all", "part")}
-text = json.dumps([config["current_host"], config["hosts"], config["current_instance_type"], seen])
-(root / "processing/out" / f"{config['current_host']}.json").write_text(text)
-print(job["ProcessingJobName"])
-"""
     for letter in "abcde":
         uri = aws.put(f"shards/{letter}.csv", letter).removesuffix(f"/{letter}.csv")
     inputs = [processing_input(uri, "all"), processing_input(uri, "part", S3DataDistributionType="ShardedByS3Key")]
     output = processing_output(f"s3://{aws.bucket}/answers/shards")
-    job = aws.processed(program, count=2, inputs=inputs, ProcessingOutputConfig=output)
+    job = aws.processed(PROGRAMS["instances"], count=2, inputs=inputs, ProcessingOutputConfig=output)
     assert job["ProcessingJobStatus"] == "Completed"
     everything, hosts = [f"{letter}.csv" for letter in "abcde"], ["algo-1", "algo-2"]
     assert [json.loads(aws.read(f"answers/shards/{host}.json")) for host in hosts] == [
@@ -131,16 +93,8 @@ print(job["ProcessingJobName"])
 
 
 def test_a_failing_instance_ends_the_others_and_uploads_nothing(aws: Aws) -> None:
-    program = """
-import json, pathlib, sys, time
-pathlib.Path("processing/out/partial.txt").write_text("half")
-if json.loads(pathlib.Path("config/resourceconfig.json").read_text())["current_host"] == "algo-2":
-    pathlib.Path("output/message").write_text("row 7: " + "ä" * 2000)
-    sys.exit(9)
-time.sleep(600)
-"""
     output = processing_output(f"s3://{aws.bucket}/answers/fails")
-    job = aws.processed(program, count=2, ProcessingOutputConfig=output)
+    job = aws.processed(PROGRAMS["failing instance"], count=2, ProcessingOutputConfig=output)
     assert job["ProcessingJobStatus"] == "Failed"
     assert job["FailureReason"] == "AlgorithmError: See job logs for more information, exit code: 9"
     assert job["ExitMessage"] == "row 7: " + "ä" * 508
@@ -159,12 +113,7 @@ def test_a_manifest_names_the_objects(aws: Aws) -> None:
         aws.put(f"manifest/data/{name}", name)
     text = json.dumps([{"prefix": f"s3://{aws.bucket}/manifest/data/"}, "a.csv", "sub/b.csv"])
     data = processing_input(aws.put("manifest/list.json", text), "data", S3DataType="ManifestFile")
-    program = """
-import pathlib
-root = pathlib.Path('processing/data')
-print(sorted(str(p.relative_to(root)) for p in root.rglob('*.csv')))
-"""
-    assert completed(aws, program, inputs=[data]) == ["['a.csv', 'sub/b.csv']"]
+    assert completed(aws, PROGRAMS["manifest"], inputs=[data]) == ["['a.csv', 'sub/b.csv']"]
 
 
 def test_a_job_has_a_day_unless_it_says_otherwise(aws: Aws) -> None:
@@ -175,13 +124,7 @@ def test_a_job_has_a_day_unless_it_says_otherwise(aws: Aws) -> None:
 
 
 def test_a_job_above_its_maximum_runtime_ends_stopped_with_all_its_processes(aws: Aws) -> None:
-    program = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-print(child.pid)
-time.sleep(600)
-"""
-    job = aws.processed(program, StoppingCondition={"MaxRuntimeInSeconds": 1})
+    job = aws.processed(PROGRAMS["children"], StoppingCondition={"MaxRuntimeInSeconds": 1})
     assert job["ProcessingJobStatus"] == "Stopped"
     (child,) = aws.lines("ProcessingJobs", job["ProcessingJobName"])
     assert not psutil.pid_exists(int(child)) or psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE

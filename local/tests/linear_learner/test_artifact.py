@@ -43,15 +43,15 @@ def test_an_independent_reader_gets_the_scores_that_are_served(tmp_path: Path, n
     assert np.abs(served - expected).max() <= 1e-6 * scale
 
 
-def served(root: Path, weights: Any, bias: list[float], kind: str, loss: str, threshold: float | None = None) -> Any:
-    """The server of a model."""
-    model = artifact.Model(np.array(weights), np.array(bias), kind, loss, threshold, {})
+def served(root: Path, weights: Any, bias: Any, *kind: str, threshold: float | None = None) -> Any:
+    """The server of a model; `kind` is its predictor type and its loss."""
+    model = artifact.Model(np.array(weights), np.array(bias), *kind, threshold, {})
     artifact.write(model, root / "model")
     return serving(root)
 
 
 def test_a_binary_artifact_is_served_with_its_threshold(tmp_path: Path) -> None:
-    with served(tmp_path, [[0.5], [-2.0]], [0.25], BINARY, "logistic", ADDITIONAL["threshold"]) as client:
+    with served(tmp_path, [[0.5], [-2.0]], [0.25], BINARY, "logistic", threshold=ADDITIONAL["threshold"]) as client:
         _, _, body = client.call("1,0.4\n1,0.5\n0,0", "text/csv")
     predictions = json.loads(body)["predictions"]
     expected = 1 / (1 + np.exp([0.05, 0.25, -0.25]))
