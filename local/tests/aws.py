@@ -20,7 +20,6 @@ from botocore.exceptions import ClientError
 from local_aws.cloud import Cloud
 
 STUB = "123456789012.dkr.ecr.us-east-1.amazonaws.com/stub:1"
-SCIKIT = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 ROLE = "arn:aws:iam::123456789012:role/anyone"
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
@@ -113,37 +112,20 @@ class Aws:
     def training_request(self, **given: Any) -> dict[str, Any]:
         """A training job of the stub; keywords in lower case are hyperparameters."""
         members = {name: value for name, value in given.items() if name[0].isupper()}
-        return {
-            "TrainingJobName": unique("train"),
-            "AlgorithmSpecification": {"TrainingImage": STUB, "TrainingInputMode": "File"},
-            "RoleArn": ROLE,
-            "HyperParameters": {name: value for name, value in given.items() if name not in members},
-            "OutputDataConfig": {"S3OutputPath": f"s3://{self.bucket}/trained"},
-            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-            **members,
-        }
+        parameters = {name: value for name, value in given.items() if name not in members}
+        return {"TrainingJobName": unique("train"), "HyperParameters": parameters, **template("training"), **members}
 
     def processing_request(
         self, program: str = "", *arguments: str, count: int = 1, inputs: Sequence[Any] = (), **members: Any
     ) -> dict[str, Any]:
         """A processing job that runs a Python program on `count` instances."""
-        name = unique("process")
+        request, name = template("processing"), unique("process")
         code = self.put(f"code/{name}/program.py", program)
-        return {
-            "ProcessingJobName": name,
-            "RoleArn": ROLE,
-            "AppSpecification": {
-                "ImageUri": SCIKIT,
-                "ContainerEntrypoint": ["python3", "/opt/ml/processing/code/program.py"],
-                **({"ContainerArguments": list(arguments)} if arguments else {}),
-            },
-            "ProcessingInputs": [processing_input(code, "code"), *inputs],
-            "ProcessingResources": {
-                "ClusterConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
-            },
-            **members,
-        }
+        request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = count
+        if arguments:
+            request["AppSpecification"]["ContainerArguments"] = list(arguments)
+        inputs = [processing_input(code, "code"), *inputs]
+        return {"ProcessingJobName": name, **request, "ProcessingInputs": inputs, **members}
 
     def transform_request(self, data: str, model: str, count: int = 1, **members: Any) -> dict[str, Any]:
         """A transform of the objects below `data` to `scored/{data}`, by lines; other Input and Output members win."""
@@ -300,6 +282,11 @@ class Aws:
         return {**stack, "Outputs": {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}}
 
 
+def template(kind: str) -> dict[str, Any]:
+    """A request with good defaults."""
+    return dict(json.loads(Path(__file__).with_name("requests.json").read_text(encoding="utf-8"))[kind])
+
+
 def policy(*statements: dict[str, Any]) -> str:
     """A policy document."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
@@ -332,15 +319,8 @@ def variant(model: str, count: int = 1, instance: str = "ml.t2.medium", name: st
 
 def alarm_request(name: str, **members: Any) -> dict[str, Any]:
     """A CloudWatch alarm on a sum over a minute that is greater than 0."""
-    return {
-        "AlarmName": name,
-        **({} if "ExtendedStatistic" in members else {"Statistic": "Sum"}),
-        "Period": 60,
-        "EvaluationPeriods": 1,
-        "Threshold": 0,
-        "ComparisonOperator": "GreaterThanThreshold",
-        **members,
-    }
+    statistic = {} if "ExtendedStatistic" in members else {"Statistic": "Sum"}
+    return {"AlarmName": name, **template("alarm"), **statistic, **members}
 
 
 def packed(name: str, text: str) -> bytes:

@@ -80,6 +80,8 @@ def test_a_job_hangs_until_its_maximum_runtime(aws: Aws) -> None:
     inject(aws, "TrainingJob", "Hang")
     job = aws.trained(StoppingCondition={"MaxRuntimeInSeconds": 10})
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    message = "Training job runtime exceeded MaxRuntimeInSeconds"
+    assert job["SecondaryStatusTransitions"][-1]["StatusMessage"] == message
 
 
 def test_an_endpoint_of_a_training_job_without_a_model_fails(aws: Aws) -> None:

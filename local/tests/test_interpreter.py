@@ -97,14 +97,7 @@ def test_the_history_has_each_event_inside_and_what_came_before_it(aws: Aws) -> 
     execution = aws.begin(machine, [7])
     assert aws.outcome(execution)[0] == "SUCCEEDED"
     events = aws.states.get_execution_history(executionArn=execution)["events"]
-    assert [event["type"] for event in events] == [
-        *("ExecutionStarted", "MapStateEntered", "MapStateStarted", "MapIterationStarted", "TaskStateEntered"),
-        *("LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionSucceeded", "TaskStateExited"),
-        *("MapIterationSucceeded", "MapStateSucceeded", "MapStateExited"),
-        *("ParallelStateEntered", "ParallelStateStarted", "TaskStateEntered"),
-        *("TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited"),
-        *("ParallelStateSucceeded", "ParallelStateExited", "ExecutionSucceeded"),
-    ]
+    assert [event["type"] for event in events] == CASES["history"]
     assert [event["id"] for event in events] == list(range(1, len(events) + 1))
     assert [event["previousEventId"] for event in events][:5] == [0, 0, 2, 3, 4]
     assert json.loads(events[-1]["executionSucceededEventDetails"]["output"])[0]["Payload"] == 1

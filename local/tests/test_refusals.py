@@ -15,6 +15,7 @@ from local_aws.sagemaker.api import shapes
 from local_aws.sagemaker.api.errors import SerializationException, ValidationException
 
 from .aws import ARN, ROLE, Aws, refused, unique
+from .test_autoscaling import DIMENSION
 
 SHAPES, REFUSALS = (
     tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
@@ -93,11 +94,7 @@ def test_a_request_is_refused(aws: Aws, names: dict[str, str], service: str, cas
         case "create_transform_job":
             request = aws.transform_request("none", **{"model": names["model"], **request})
         case _ if service == "application-autoscaling":
-            request = {
-                "ServiceNamespace": "sagemaker",
-                "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-                **request,
-            }
+            request = DIMENSION | request
     code, message = refused(getattr(aws.client(service), case["operation"]), **request)
     assert code == case.get("code", "ValidationException")
     assert message == case["message"] if "message" in case else case["part"] in message

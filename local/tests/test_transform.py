@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from local_aws.sagemaker.api.errors import JobError
-from local_aws.sagemaker.jobs.transform import assembled, many, records, single
+from local_aws.sagemaker.jobs.transform import assembled, many, single
 
 from .aws import Aws, unique
 
@@ -110,11 +110,6 @@ def test_a_stopped_job_ends_stopped(aws: Aws) -> None:
     aws.sagemaker.stop_transform_job(TransformJobName=name)
     assert aws.wait("transform", name)["TransformJobStatus"] == "Stopped"
     assert aws.keys("scored/t11") == []
-
-
-def test_records_are_the_lines_whatever_the_chunks_and_line_ends() -> None:
-    assert list(records([b"a,1\r\nb", b",2\n\n  \nc", b",3"])) == [b"a,1", b"b,2", b"c,3"]
-    assert list(records([])) == []
 
 
 @pytest.mark.parametrize(
