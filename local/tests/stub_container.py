@@ -16,6 +16,7 @@ def train(root: Path) -> None:
         print(f"input {name}")
     print("#quality_metric: host=algo-1, validation binary_classification_accuracy <score>=0.5")
     print("#quality_metric: host=algo-1, validation binary_classification_accuracy <score>=0.975")
+    print("#quality_metric: host=algo-1, validation binary_classification_accuracy <score>=no number, hence no metric")
     action = hyperparameters.get("action", "")
     if action == "fail":
         (root / "output/failure").write_text("ClientError: the data is no good" + "." * 2000)

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from .aws import ARN, ROLE, Aws, packed, refused, unique, until, variant
+from .aws import ARN, ROLE, Aws, packed, refused, template, unique, until, variant
+from .test_registry import group, package
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +54,9 @@ def test_an_answers_content_type_is_the_containers_own(aws: Aws, served: str, ki
 
 @pytest.mark.parametrize("container", ["image", "package"])
 def test_a_model_may_list_its_one_container(aws: Aws, container: str) -> None:
-    group, name = unique("group"), unique("listed")
-    own = aws.sagemaker.describe_model(ModelName=aws.model("one"))["PrimaryContainer"]
+    name, own = unique("listed"), aws.sagemaker.describe_model(ModelName=aws.model("one"))["PrimaryContainer"]
     if container == "package":
-        aws.sagemaker.create_model_package_group(ModelPackageGroupName=group)
-        inference = {
-            "Containers": [own],
-            "SupportedContentTypes": ["text/csv"],
-            "SupportedResponseMIMETypes": ["text/csv"],
-        }
-        made = aws.sagemaker.create_model_package(ModelPackageGroupName=group, InferenceSpecification=inference)
-        own = {"ModelPackageName": made["ModelPackageArn"]}
+        own = {"ModelPackageName": package(aws, group(aws), own)}
     aws.sagemaker.create_model(ModelName=name, Containers=[own], ExecutionRoleArn=ROLE)
     found = aws.sagemaker.describe_model(ModelName=name)
     assert (found["Containers"], found.get("PrimaryContainer")) == ([own], None)
@@ -205,13 +198,7 @@ KEY = re.compile(r"^\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-[0-9a-f]{8}(-[0-9a-f]{4
 
 def capturing(aws: Aws, percentage: int = 100, **members: Any) -> str:
     """An endpoint in service that captures."""
-    config = {
-        "EnableCapture": True,
-        "InitialSamplingPercentage": percentage,
-        "DestinationS3Uri": f"s3://{aws.bucket}/capture",
-        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-        **members,
-    }
+    config = template("capture") | {"InitialSamplingPercentage": percentage, **members}
     return aws.serve(unique("captured"), aws.model("m"), DataCaptureConfig=config)
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .aws import ARN, ROLE, STUB, Aws, packed, refused, unique, until
+from .aws import ARN, ROLE, STUB, Aws, packed, refused, template, unique, until
 
 STACK = Path(__file__).with_name("stack.json").read_text(encoding="utf-8")
 
@@ -15,13 +15,10 @@ def group(aws: Aws) -> str:
     return name
 
 
-def package(aws: Aws, name: str, **members: Any) -> str:
+def package(aws: Aws, name: str, container: dict[str, Any] | None = None, **members: Any) -> str:
     url = aws.put(f"{name}/model.tar.gz", packed("model.json", json.dumps({"label": "registered"})))
-    model = {
-        "Containers": [{"Image": STUB, "ModelDataUrl": url, "Environment": {"A": "1"}}],
-        "SupportedContentTypes": ["text/csv"],
-        "SupportedResponseMIMETypes": ["text/csv"],
-    }
+    container = container or {"Image": STUB, "ModelDataUrl": url, "Environment": {"A": "1"}}
+    model = {"Containers": [container], **template("inference")}
     answer = aws.sagemaker.create_model_package(ModelPackageGroupName=name, InferenceSpecification=model, **members)
     return str(answer["ModelPackageArn"])
 

@@ -13,6 +13,7 @@ from local_aws.sagemaker.hosting.rollout import Plan
 from .aws import Aws, alarm_request, refused, unique, until
 
 DEPLOYMENTS = tomllib.loads(Path(__file__).with_name("deployments.toml").read_text(encoding="utf-8"))
+ONE = {"Type": "INSTANCE_COUNT", "Value": 1}
 ROLLED_BACK = 'The deployment was rolled back. The CloudWatch alarm "{}" '
 
 
@@ -31,10 +32,6 @@ def deployment(
 
 def percent(value: int) -> dict[str, Any]:
     return {"Type": "CAPACITY_PERCENT", "Value": value}
-
-
-def instances(value: int) -> dict[str, Any]:
-    return {"Type": "INSTANCE_COUNT", "Value": value}
 
 
 def dimensions(endpoint: str) -> list[dict[str, str]]:
@@ -201,9 +198,9 @@ def test_an_update_can_retain_the_instance_count_and_the_deployment_config(aws: 
 def test_shares_of_each_kind() -> None:
     assert Plan.of(None, 1) == Plan()
     assert Plan.of(deployment(), 1).shares == (1.0,)
-    assert Plan.of(deployment("CANARY", 7, "a", CanarySize=instances(1)), 4) == Plan((0.25, 1.0), 7, 0, 28800, ("a",))
+    assert Plan.of(deployment("CANARY", 7, "a", CanarySize=ONE), 4) == Plan((0.25, 1.0), 7, 0, 28800, ("a",))
     assert Plan.of(deployment("LINEAR", 7, LinearStepSize=percent(30)), 1).shares == pytest.approx((0.3, 0.6, 0.9, 1))
-    assert Plan.of(deployment("LINEAR", 7, LinearStepSize=instances(1)), 4).shares == (0.25, 0.5, 0.75, 1.0)
+    assert Plan.of(deployment("LINEAR", 7, LinearStepSize=ONE), 4).shares == (0.25, 0.5, 0.75, 1.0)
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS["refused"])

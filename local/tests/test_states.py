@@ -100,8 +100,11 @@ def test_an_endpoint_is_created_and_updated_by_tasks(aws: Aws) -> None:
     assert (found["EndpointStatus"], found["CreationTime"][-1]) == ("InService", "Z")
 
 
-@pytest.mark.parametrize("end", ["stopped", "task timed out", "timed out"])
-def test_the_end_of_an_execution_or_task_stops_its_job(aws: Aws, end: str) -> None:
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [("stopped", ("ABORTED", "")), ("task timed out", ("FAILED", "States.Timeout")), ("timed out", ("TIMED_OUT", ""))],
+)
+def test_the_end_of_an_execution_or_task_stops_its_job(aws: Aws, end: str, expected: tuple[str, str]) -> None:
     request = aws.training_request(action="hang")
     task = {
         "Type": "Task",
@@ -116,14 +119,9 @@ def test_the_end_of_an_execution_or_task_stops_its_job(aws: Aws, end: str) -> No
         jobs = {"NameContains": request["TrainingJobName"], "StatusEquals": "InProgress"}
         until(lambda: aws.sagemaker.list_training_jobs(**jobs)["TrainingJobSummaries"])
         aws.states.stop_execution(executionArn=execution)
-    expected = {
-        "stopped": ("ABORTED", "", ""),
-        "task timed out": ("FAILED", "States.Timeout", ""),
-        "timed out": ("TIMED_OUT", "", ""),
-    }
-    assert aws.outcome(execution) == expected[end]
+    assert aws.outcome(execution) == (*expected, "")
     assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
-    assert aws.outcome(execution) == expected[end]
+    assert aws.outcome(execution) == (*expected, "")
     history = aws.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=100)["events"]
     assert ("ExecutionTimedOut" in [event["type"] for event in history]) == (end == "timed out")
 

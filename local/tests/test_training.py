@@ -8,7 +8,6 @@ import tarfile
 from datetime import UTC, datetime
 
 import pytest
-from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER, MetricReader
 
 from .aws import Aws, channel, refused, unique, until
 
@@ -46,12 +45,6 @@ def test_a_job_reads_its_channels_and_leaves_a_model_and_metrics(aws: Aws) -> No
         ("validation:accuracy", pytest.approx(0.975))
     ]
     assert not (aws.cloud.home / "jobs/training-job" / name).exists()
-
-
-def test_a_match_that_is_no_number_is_no_metric() -> None:
-    reader = MetricReader(LINEAR_LEARNER)
-    reader.read("#quality_metric: host=algo-1, test mse <loss>=nonsense")
-    assert reader.final() == []
 
 
 def test_the_failure_file_is_the_reason_cut_at_1024_characters(aws: Aws) -> None:

@@ -128,11 +128,7 @@ def test_weights_begin_as_the_init_hyperparameters_say(tmp_path: Path) -> None:
     normal = model(tmp_path, table, **still, init_method="normal", init_sigma=0.5)
     assert normal.weights.std() == pytest.approx(0.5, rel=0.05)
     assert float(normal.bias[0, 0]) == pytest.approx(3, abs=1e-5)
-
-
-def test_without_a_bias_there_is_none(tmp_path: Path) -> None:
-    given = of_type(BINARY) | {"use_bias": False, "init_bias": 3}
-    assert model(tmp_path, DATA[BINARY], **given).bias.tolist() == [[0]]
+    assert model(tmp_path, DATA[BINARY], **of_type(BINARY), use_bias=False, init_bias=3).bias.tolist() == [[0]]
 
 
 @pytest.mark.parametrize("kind", LOSSES)
@@ -181,14 +177,10 @@ def test_calibration_looks_at_no_more_rows_than_asked_for(tmp_path: Path) -> Non
     assert validation(log_of(tmp_path, table, **given))["binary_classification_accuracy"] > 0.6
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", sorted(RULES.keys() - {"feature_dim"}))  # a wrong one is refused
 def test_no_hyperparameter_is_ignored(tmp_path: Path, name: str) -> None:
     heeded = HYPERPARAMETERS["heeded"][name]
     kind, base, value = heeded["predictor_type"], heeded["given"], heeded["value"]
-    if name == "feature_dim":
-        with pytest.raises(AssertionError, match="feature_dim is 5, but the rows of the train channel have 4 features"):
-            log_of(tmp_path, DATA[kind], **of_type(kind), feature_dim=value)
-        return
 
     def outcome(given: dict[str, Any]) -> tuple[Any, ...]:
         metrics = validation(log_of(tmp_path, DATA[kind], **(of_type(kind) | base | given)))

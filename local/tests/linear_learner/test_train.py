@@ -13,7 +13,7 @@ import pytest
 from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER, MetricReader
 
 from ..aws import Aws, channel
-from .data import HYPERPARAMETERS, Split, Table, of_type, split
+from .data import HYPERPARAMETERS, Split, of_type, split
 from .jobs import command, csv, lay_out, refused, trained, unpack
 
 REFUSALS = tomllib.loads(Path(__file__).with_name("refusals.toml").read_text(encoding="utf-8"))
@@ -87,35 +87,18 @@ def test_bad_data_is_a_client_error_with_its_location(tmp_path: Path, case: dict
     assert case["reason"].format(tmp_path / "input/data/train/part-0") in reason
 
 
-def test_streaming_modes_are_read_as_file_mode_is(tmp_path: Path) -> None:
-    weights = []
-    for mode in ("File", "FastFile", "Pipe"):
-        root = lay_out(tmp_path / mode, {"train": TINY}, **BINARY)
-        config = {"train": {"ContentType": "text/csv", "TrainingInputMode": mode}}
-        (root / "input/config/inputdataconfig.json").write_text(json.dumps(config))
-        trained(root)
-        weights.append(unpack(root).weights.tolist())
-    assert weights[0] == weights[1] == weights[2]
-
-
 def test_a_fault_of_ours_is_an_algorithm_error(tmp_path: Path) -> None:
     lay_out(tmp_path, {"train": TINY}, **BINARY)
     (tmp_path / "input/config/hyperparameters.json").write_text("{")
     assert refused(tmp_path).startswith("AlgorithmError: JSONDecodeError: ")
 
 
-@pytest.mark.parametrize(
-    ("features", "given", "reason"),
-    [
-        (TINY, {"learning_rate": 1e30}, "the loss of every model is infinite; lower learning_rate"),
-        (TINY, {"optimizer": "adam", "init_bias": 1e300}, "the loss of every model is infinite; lower learning_rate"),
-        (TINY * [1, 1e-40, 1, 1], {}, "a weight is too large for a float32; give the features larger units"),
-    ],
-)
-def test_an_infinite_model_is_not_saved(tmp_path: Path, features: Table, given: dict[str, float], reason: str) -> None:
-    done = command(lay_out(tmp_path, {"train": features}, predictor_type="regressor", mini_batch_size=20, **given))
+@pytest.mark.parametrize("case", REFUSALS["infinite"])
+def test_an_infinite_model_is_not_saved(tmp_path: Path, case: dict[str, Any]) -> None:
+    given = {"predictor_type": "regressor", "mini_batch_size": 20, **case["given"]}
+    done = command(lay_out(tmp_path, {"train": TINY * case["units"]}, **given))
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines()[-1] == f"AlgorithmError: {reason}"
+    assert done.stdout.splitlines()[-1] == f"AlgorithmError: {case['reason']}"
     assert not (tmp_path / "model").exists()
 
 
