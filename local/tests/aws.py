@@ -10,6 +10,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -148,13 +149,9 @@ class Aws:
 
     def wait(self, kind: str, name: str) -> dict[str, Any]:
         """The job's description after its end."""
-        describe, member = getattr(self.sagemaker, f"describe_{kind}_job"), f"{kind.title()}Job"
-        return dict(
-            until(
-                lambda: describe(**{f"{member}Name": name}),
-                lambda job: job[f"{member}Status"] not in ("InProgress", "Stopping"),
-            )
-        )
+        member = f"{kind.title()}Job"
+        describe = partial(getattr(self.sagemaker, f"describe_{kind}_job"), **{f"{member}Name": name})
+        return dict(until(describe, lambda job: job[f"{member}Status"] not in ("InProgress", "Stopping")))
 
     def train(self, **given: Any) -> str:
         return self.start("training", self.training_request(**given))
@@ -241,9 +238,8 @@ class Aws:
 
     def outcome(self, execution: str) -> tuple[str, str, Any]:
         """Status, error, and the output or the cause of an execution, after its end."""
-        found = until(
-            lambda: self.states.describe_execution(executionArn=execution), lambda found: found["status"] != "RUNNING"
-        )
+        describe = partial(self.states.describe_execution, executionArn=execution)
+        found = until(describe, lambda found: found["status"] != "RUNNING")
         if found["status"] == "SUCCEEDED":
             return "SUCCEEDED", "", json.loads(found["output"])
         return found["status"], found.get("error", ""), found.get("cause", "")

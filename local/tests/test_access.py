@@ -117,19 +117,14 @@ def test_a_stack_with_an_unknown_policy_fails(aws: Aws) -> None:
 def test_a_bucket_for_tls_only_denies_requests_by_plain_http(aws: Aws) -> None:
     bucket = unique("bucket")
     aws.s3.create_bucket(Bucket=bucket)
-    deny = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
+    plain = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    objects = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": objects, **plain}
     aws.s3.put_bucket_policy(Bucket=bucket, Policy=policy(deny))
     client = aws.user("s3", EVERYTHING)
     client.put_object(Bucket=bucket, Key="k", Body=b"v")
-    client.meta.events.register(
-        "before-sign.s3", lambda request, **_: request.headers.add_header("x-forwarded-proto", "http")
-    )
+    http = ("x-forwarded-proto", "http")
+    client.meta.events.register("before-sign.s3", lambda request, **_: request.headers.add_header(*http))
     with pytest.raises(ClientError, match="AccessDenied"):
         client.put_object(Bucket=bucket, Key="k", Body=b"v")
 

@@ -215,23 +215,15 @@ def test_a_record_has_the_request_the_response_and_the_callers_id(aws: Aws) -> N
     endpoint = capturing(aws, CaptureContentTypeHeader={"CsvContentTypes": ["text/csv"]})
     aws.invoke(endpoint, "1\n2", Accept="text/csv", InferenceId="row-7")
     until(lambda: aws.keys(f"capture/{endpoint}/"))  # files appear while the endpoint serves
-    assert aws.described(endpoint)["DataCaptureConfig"] == {
-        "EnableCapture": True,
-        "CaptureStatus": "Started",
-        "CurrentSamplingPercentage": 100,
-        "DestinationS3Uri": f"s3://{aws.bucket}/capture",
-        "KmsKeyId": "",
-    }
+    target = {"DestinationS3Uri": f"s3://{aws.bucket}/capture", "KmsKeyId": ""}
+    status = {"EnableCapture": True, "CaptureStatus": "Started", "CurrentSamplingPercentage": 100}
+    assert aws.described(endpoint)["DataCaptureConfig"] == status | target
     (record,) = captured(aws, endpoint)
     event = record.pop("eventMetadata")
     csv = {"observedContentType": "text/csv", "encoding": "CSV"}
-    assert record == {
-        "captureData": {
-            "endpointInput": {**csv, "mode": "INPUT", "data": "1\n2"},
-            "endpointOutput": {**csv, "mode": "OUTPUT", "data": "m:1\nm:2"},
-        },
-        "eventVersion": "0",
-    }
+    asked, answered = {"mode": "INPUT", "data": "1\n2"}, {"mode": "OUTPUT", "data": "m:1\nm:2"}
+    sides = {"endpointInput": csv | asked, "endpointOutput": csv | answered}
+    assert record == {"captureData": sides, "eventVersion": "0"}
     assert event.keys() == {"eventId", "inferenceId", "inferenceTime"}
     assert event["inferenceId"] == "row-7"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["inferenceTime"])

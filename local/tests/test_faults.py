@@ -16,12 +16,9 @@ CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 
 def faults(aws: Aws, body: Any = None) -> dict[str, Any]:
     """The remaining faults and those that occurred; a body replaces the list."""
-    request = urllib.request.Request(
-        aws.cloud.endpoint_url,
-        method="POST",
-        headers={"X-Amz-Target": "SageMaker.LocalFaults", "Content-Type": "application/json"},
-        data=b"" if body is None else json.dumps(body).encode(),
-    )
+    headers = {"X-Amz-Target": "SageMaker.LocalFaults", "Content-Type": "application/json"}
+    data = b"" if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(aws.cloud.endpoint_url, data, headers, method="POST")
     with urllib.request.urlopen(request) as answer:
         return dict(json.load(answer))
 

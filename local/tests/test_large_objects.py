@@ -113,9 +113,8 @@ def test_a_role_without_permission_gets_no_link(aws: Aws, allowed: str, reason: 
 
 def test_no_caller_can_name_a_file_of_this_machine(aws: Aws) -> None:
     client, item = aws.client("s3"), {"Bucket": aws.bucket, "Key": "large/named"}
-    client.meta.events.register(
-        "before-call.s3", lambda params, **_: params["headers"].update({HEADER: "/etc/hostname"})
-    )
+    named = {HEADER: "/etc/hostname"}
+    client.meta.events.register("before-call.s3", lambda params, **_: params["headers"].update(named))
     client.put_object(**item, Body=b"mine")
     assert client.get_object(**item)["Body"].read() == b"mine"
     with pytest.raises(ClientError):

@@ -75,11 +75,9 @@ def names(aws: Aws) -> Iterator[dict[str, str]]:
     endpoint = aws.serve(unique("endpoint"), config)
     made = {"config": config, "model": config, "group": group, "scalable": scalable, "endpoint": endpoint}
     yield {**made, "arn": ARN, "job": aws.trained()["TrainingJobName"]}
-    targets = aws.client("application-autoscaling").describe_scalable_targets(
-        ServiceNamespace="sagemaker",
-        ResourceIds=[f"endpoint/{name}/variant/AllTraffic" for name in (scalable, endpoint)],
-    )
-    assert targets["ScalableTargets"] == []
+    variants = {"ResourceIds": [f"endpoint/{name}/variant/AllTraffic" for name in (scalable, endpoint)]}
+    scaling = aws.client("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker", **variants)["ScalableTargets"] == []
 
 
 @pytest.mark.parametrize(("service", "case"), CASES, ids=[case["operation"] for _, case in CASES])

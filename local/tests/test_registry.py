@@ -74,13 +74,9 @@ def test_packages_are_listed_by_group_and_approval_in_pages(aws: Aws) -> None:
     name = group(aws)
     for number in range(5):
         package(aws, name, ModelApprovalStatus="Approved" if number % 2 == 0 else "Rejected")
-    pages = aws.sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=name,
-        ModelApprovalStatus="Approved",
-        SortBy="CreationTime",
-        SortOrder="Descending",
-        PaginationConfig={"PageSize": 2},
-    )
+    order = {"SortBy": "CreationTime", "SortOrder": "Descending", "PaginationConfig": {"PageSize": 2}}
+    paginator = aws.sagemaker.get_paginator("list_model_packages")
+    pages = paginator.paginate(ModelPackageGroupName=name, ModelApprovalStatus="Approved", **order)
     found = [[entry["ModelPackageVersion"] for entry in page["ModelPackageSummaryList"]] for page in pages]
     assert found == [[5, 3], [1]]
     arn = f"{ARN}:model-package-group/{name.lower()}"

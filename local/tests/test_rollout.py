@@ -165,16 +165,10 @@ def test_endpoints_publish_their_metrics(aws: Aws) -> None:
     now = datetime.now(UTC)
 
     def total(metric: str, statistic: str = "Sum") -> float:
-        points = aws.client("cloudwatch").get_metric_statistics(
-            Namespace="AWS/SageMaker",
-            MetricName=metric,
-            Dimensions=dimensions(endpoint),
-            StartTime=now - timedelta(minutes=5),
-            EndTime=now + timedelta(minutes=5),
-            Period=3600,
-            Statistics=[statistic],
-        )["Datapoints"]
-        return float(sum(point[statistic] for point in points))
+        place = {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions(endpoint)}
+        span = {"StartTime": now - timedelta(minutes=5), "EndTime": now + timedelta(minutes=5), "Period": 3600}
+        found = aws.client("cloudwatch").get_metric_statistics(**place, **span, Statistics=[statistic])
+        return float(sum(point[statistic] for point in found["Datapoints"]))
 
     until(lambda: total("Invocations") == 4)
     names = ("Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")

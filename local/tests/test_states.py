@@ -106,14 +106,9 @@ def test_an_endpoint_is_created_and_updated_by_tasks(aws: Aws) -> None:
 )
 def test_the_end_of_an_execution_or_task_stops_its_job(aws: Aws, end: str, expected: tuple[str, str]) -> None:
     request = aws.training_request(action="hang")
-    task = {
-        "Type": "Task",
-        "Resource": SYNC,
-        "Parameters": request,
-        "Retry": [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 2}],
-        "TimeoutSeconds": 1 if end == "task timed out" else 60,
-        "End": True,
-    }
+    retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 2}]
+    task = {"Type": "Task", "Resource": SYNC, "Parameters": request, "Retry": retry, "End": True}
+    task["TimeoutSeconds"] = 1 if end == "task timed out" else 60
     execution = aws.begin(aws.machine(Task=task, **({"TimeoutSeconds": 1} if end == "timed out" else {})))
     if end == "stopped":
         jobs = {"NameContains": request["TrainingJobName"], "StatusEquals": "InProgress"}
@@ -151,18 +146,12 @@ def test_a_payload_over_256_kib_ends_the_execution_and_is_not_caught(aws: Aws) -
     aws.put("text/half", "7" * 200_000)
     large = {"Type": "Pass", "Parameters": {"all.$": "States.Array($, $, $)"}}
     branch = {"StartAt": "Large", "States": {"Large": {**large, "End": True}}}
-    get = {
-        "Type": "Task",
-        "Resource": S3_GET,
-        "Parameters": {"Bucket": aws.bucket, "Key": "text/half"},
-        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Done"}],
-        "ResultPath": "$.body",
-        "Next": "Done",
-    }
+    catch, half = [{"ErrorEquals": ["States.ALL"], "Next": "Done"}], {"Bucket": aws.bucket, "Key": "text/half"}
+    get = {"Type": "Task", "Resource": S3_GET, "Parameters": half, "Catch": catch, "ResultPath": "$.body"}
     for states in (
         {"Large": {**large, "Next": "Done"}, "Done": DONE},
         {"Both": {"Type": "Parallel", "Branches": [branch], "End": True}},
-        {"Get": get, "Done": DONE},
+        {"Get": {**get, "Next": "Done"}, "Done": DONE},
     ):
         arn = aws.machine(**states)
         assert aws.outcome(aws.begin(arn, {"text": "x" * 100_000}))[:2] == ("FAILED", "States.DataLimitExceeded")
@@ -205,10 +194,8 @@ def test_a_nested_execution_without_sync_returns_at_once(aws: Aws) -> None:
     child = aws.machine(Wait=WAIT)
     document = answered(aws.outcome(nest(aws, child, resource=NESTED.removesuffix(".sync:2"))))
     (found,) = executions(aws, child)
-    assert document == {
-        "ExecutionArn": found["executionArn"],
-        "StartDate": round(found["startDate"].timestamp() * 1000),
-    }
+    started = round(found["startDate"].timestamp() * 1000)
+    assert document == {"ExecutionArn": found["executionArn"], "StartDate": started}
     aws.states.stop_execution(executionArn=found["executionArn"])
 
 

@@ -69,19 +69,12 @@ def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.Ca
     rows = np.column_stack([labels, features])
     for part, lines in (("train", rows[:300]), ("validation", rows[300:])):
         aws.put(f"sdk/{part}/rows.csv", "\n".join(",".join(map(str, line)) for line in lines))
-    estimator: Any = sagemaker.estimator.Estimator(
-        sagemaker.image_uris.retrieve("linear-learner", "us-east-1"),
-        ROLE,
-        1,
-        "ml.m5.large",
-        output_path=f"s3://{aws.bucket}/sdk/models",
-        sagemaker_session=session,
-        hyperparameters={"predictor_type": "binary_classifier", "feature_dim": 5, "mini_batch_size": 50},
-    )
-    inputs = {
-        part: sagemaker.inputs.TrainingInput(f"s3://{aws.bucket}/sdk/{part}/", content_type="text/csv")
-        for part in ("train", "validation")
-    }
+    where = {"output_path": f"s3://{aws.bucket}/sdk/models", "sagemaker_session": session}
+    given = {"predictor_type": "binary_classifier", "feature_dim": 5, "mini_batch_size": 50}
+    image = sagemaker.image_uris.retrieve("linear-learner", "us-east-1")
+    estimator: Any = sagemaker.estimator.Estimator(image, ROLE, 1, "ml.m5.large", hyperparameters=given, **where)
+    source = functools.partial(sagemaker.inputs.TrainingInput, content_type="text/csv")
+    inputs = {part: source(f"s3://{aws.bucket}/sdk/{part}/") for part in ("train", "validation")}
     estimator.fit(inputs, job_name=unique("sdk"))
     attached = sagemaker.estimator.Estimator.attach(estimator.latest_training_job.name, session)
     assert attached.model_data == estimator.model_data
@@ -91,14 +84,11 @@ def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.Ca
     final = estimator.latest_training_job.describe()["FinalMetricDataList"]
     metrics = {entry["MetricName"]: entry["Value"] for entry in final}
     assert metrics["validation:binary_classification_accuracy"] > 0.8
-    predictor = estimator.deploy(
-        1,
-        "ml.t2.medium",
-        endpoint_name=unique("sdk"),
-        wait=False,  # the SDK polls every 30 s
-        serializer=sagemaker.serializers.CSVSerializer(),
-        deserializer=sagemaker.deserializers.JSONDeserializer(),
-    )
+    formats = {
+        "serializer": sagemaker.serializers.CSVSerializer(),
+        "deserializer": sagemaker.deserializers.JSONDeserializer(),
+    }  # the SDK polls every 30 s, hence wait=False
+    predictor = estimator.deploy(1, "ml.t2.medium", endpoint_name=unique("sdk"), wait=False, **formats)
     aws.settled(predictor.endpoint_name)
     predictions = predictor.predict(features[:3])["predictions"]
     assert [sorted(prediction) for prediction in predictions] == [["predicted_label", "score"]] * 3

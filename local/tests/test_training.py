@@ -66,9 +66,8 @@ def test_without_a_failure_file_the_exit_code_is_the_reason(aws: Aws) -> None:
 
 def test_missing_data_fails_the_job(aws: Aws) -> None:
     job = aws.trained(InputDataConfig=[channel("train", f"s3://{aws.bucket}/nowhere/")])
-    assert job["FailureReason"].startswith(
-        'ClientError: Data download failed: No S3 objects found under S3 URL "s3://things/nowhere/"'
-    )
+    reason = 'ClientError: Data download failed: No S3 objects found under S3 URL "s3://things/nowhere/"'
+    assert job["FailureReason"].startswith(reason)
 
 
 @pytest.mark.parametrize("more", [{}, {"deaf": "true"}], ids=["ends at SIGTERM", "ignores SIGTERM"])
@@ -118,9 +117,8 @@ def test_search_finds_the_job_of_a_model(aws: Aws) -> None:
     assert everything["Results"][0]["TrainingJob"]["TrainingJobName"] == second["TrainingJobName"]  # the newest first
     assert everything["NextToken"]
     _, message = refused(aws.sagemaker.search, Resource="Experiment")
-    assert (
-        message == "Search: of the resources only TrainingJob, of the operators only Equals and Contains run locally."
-    )
+    words = "Search: of the resources only TrainingJob, of the operators only Equals and Contains run locally."
+    assert message == words
 
 
 def test_a_log_is_read_by_its_streams_prefix(aws: Aws) -> None:
@@ -144,9 +142,8 @@ def test_tags_are_stored_changed_and_deleted(aws: Aws) -> None:
 
 def test_the_number_of_running_jobs_is_limited(aws: Aws) -> None:
     names: list[str] = []
-    with pytest.raises(
-        aws.sagemaker.exceptions.ResourceLimitExceeded, match="is 20 jobs, with current utilization of 20"
-    ):
+    limit = "is 20 jobs, with current utilization of 20"
+    with pytest.raises(aws.sagemaker.exceptions.ResourceLimitExceeded, match=limit):
         names.extend(aws.train(action="hang") for _ in range(21))
     for name in names:
         aws.sagemaker.stop_training_job(TrainingJobName=name)
