@@ -29,7 +29,7 @@ def install(service: SageMaker) -> None:
 
 def _load(service: SageMaker) -> Wrappers:
     module: Any = importlib.import_module(STATES)
-    engine: Any = importlib.import_module("local_aws.step_functions.engine")
+    engine: Any = importlib.import_module("local_aws.step_functions.executions")
 
     def announce(execution: dict[str, Any]) -> None:
         module._emit_execution_status_event(execution)  # what is wrapped by then

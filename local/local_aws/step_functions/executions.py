@@ -30,6 +30,11 @@ from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
+from local_aws.sagemaker.api.service import SageMaker
+from local_aws.step_functions import interpreter
+from local_aws.step_functions.definitions import definition_problem
+from local_aws.step_functions.tasks import Tasks
+
 Document = dict[str, Any]
 Answer = tuple[int, dict[str, str], bytes]
 MAX_PAYLOAD = 262_144  # bytes (Step Functions' quotas page)
@@ -54,10 +59,10 @@ class History(EventManager):
             return int(context.last_published_event_id)
         return int(super().add_event(context, event_type, event_details, *more, **named))
 
-    def close(self, event_type: str, details: Document, previous: int) -> None:
-        """Add the last event, which the interpreter does not write."""
-        now = datetime.now(UTC)
-        super().add_event(EventHistoryContext(previous), HistoryEventType(event_type), details, now)
+    def time_out(self) -> None:
+        """Add the last event of an execution whose time is over, which the interpreter writes late."""
+        last: Any = {"executionTimedOutEventDetails": {}}
+        super().add_event(EventHistoryContext(0), HistoryEventType.ExecutionTimedOut, last)
 
 
 class _Worker(ExecutionWorker):
@@ -130,7 +135,7 @@ class Executions:
             end |= {"status": "FAILED", **(ended.error or {})}
         elif isinstance(ended, ProgramTimedOut):
             end |= {"status": "TIMED_OUT"}
-            worker.history.close("ExecutionTimedOut", {"executionTimedOutEventDetails": {}}, 0)
+            worker.history.time_out()
         with self._lock:
             if execution["status"] != "RUNNING":  # StopExecution was first
                 return
@@ -228,6 +233,18 @@ class Executions:
 
 def _no_token(token: str) -> Answer:
     return refusal("InvalidToken", f"Invalid Token: '{token}'")
+
+
+def wrappers(service: SageMaker, executions: Executions, add_functions: Callable[[Any], None]) -> dict[str, Any]:
+    """What wraps ministack's functions, by their names. Raises AdapterError: moto is another version."""
+    tasks = Tasks(service, executions.when_ended)
+    interpreter.install({**interpreter.changes(service.host.wait_scale, add_functions), **tasks.changes()})
+    return {
+        **{f"_{name}_execution": getattr(executions, name) for name in ("run", "start", "stop", "describe")},
+        **{f"_send_task_{name}": getattr(executions, f"send_{name}") for name in ("success", "failure", "heartbeat")},
+        "_emit_execution_status_event": executions.status_event,
+        "_validate_definition_jsonata": definition_problem,
+    }
 
 
 def refusal(code: str, message: str) -> Answer:
