@@ -130,9 +130,8 @@ class SageMakerTask(StateTaskServiceCallback):
         shape = self.tasks.service.host.model.operation_model(operation).input_shape
         if strange := unknown_members(shape, normalised_parameters):
             listed = ", ".join(f'The field "{name}" is not supported by Step Functions' for name in strange)
-            text = (
-                f"The Parameters '{json.dumps(normalised_parameters)}' could not be used to start the Task: [{listed}]"
-            )
+            given = json.dumps(normalised_parameters)
+            text = f"The Parameters '{given}' could not be used to start the Task: [{listed}]"
             raise _failure(self, env, "States.Runtime", text)
         if waits:
             needs = permissions.of_sync(operation, normalised_parameters, self.tasks.service.host.arn)
@@ -165,7 +164,7 @@ class SageMakerTask(StateTaskServiceCallback):
                 getattr(client, xform_name(f"Stop{noun}"))(**named)
         document = getattr(client, xform_name(f"Describe{noun}"))(**named)
         document.pop("ResponseMetadata")
-        document = _plain(document, _milliseconds)
+        document = _plain(document)
         if ended and document[f"{noun}Status"] != "Completed":
             raise _failure(self, env, "States.TaskFailed", json.dumps(document))
         env.stack.append(document)
@@ -219,22 +218,16 @@ def _await(env: Environment, begin: Callable[[Callable[[], None]], None], ended:
     return ended()
 
 
-def _plain(value: Any, time: Callable[[datetime], Any]) -> Any:
-    """A document without datetimes."""
+def _plain(value: Any, *, text: bool = False) -> Any:
+    """A document with times in milliseconds since 1970, or as text."""
     if isinstance(value, dict):
-        return {key: _plain(item, time) for key, item in value.items()}
+        return {key: _plain(item, text=text) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item, time) for item in value]
-    return time(value) if isinstance(value, datetime) else value
-
-
-def _milliseconds(time: datetime) -> int:
-    return round(time.timestamp() * 1000)
-
-
-def _text(time: datetime) -> str:
-    spec = "milliseconds" if time.microsecond else "seconds"
-    return time.astimezone(UTC).isoformat(timespec=spec).replace("+00:00", "Z")
+        return [_plain(item, text=text) for item in value]
+    if not isinstance(value, datetime):
+        return value
+    written = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return written.replace(".000Z", "Z") if text else round(value.timestamp() * 1000)
 
 
 def _failure(task: StateTaskService, env: Environment, error: str, cause: str) -> FailureEventException:
@@ -294,7 +287,7 @@ def _from_response(original: Any, self: StateTaskService, response: Any, *named:
     if not isinstance(response, dict):
         return
     sdk = self.resource.service_name == "aws-sdk"
-    response.update(_plain(response, _text if sdk else _milliseconds))
+    response.update(_plain(response, text=sdk))
     if not sdk and action is None:
         metadata = _answered.metadata
         response["SdkHttpMetadata"] = {
