@@ -21,8 +21,8 @@ from pipeline.config import Settings
 class Lease(Construct):
     """`table` has one item per endpoint; `function` is AcquireLease of the state machines."""
 
-    def __init__(self, scope: Construct, construct_id: str, project: str, data: DataStore) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, project: str, data: DataStore) -> None:
+        super().__init__(scope, "ExecutionLease")
         recovery = dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
         self.table = dynamodb.Table(
             self,
@@ -46,17 +46,8 @@ class Lease(Construct):
 class Finish(Construct):
     """`functions` by port: Finish and FinishFailed of the machines, and WaitForApproval if a person approves."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        settings: Settings,
-        data: DataStore,
-        *,
-        topic: sns.ITopic,
-        lease: Lease,
-    ) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, settings: Settings, data: DataStore, topic: sns.ITopic, lease: Lease) -> None:
+        super().__init__(scope, "Finish")
         project = settings.project.name
         environment = {
             "PROJECT": project,

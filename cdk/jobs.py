@@ -12,8 +12,8 @@ from cdk.data import DataStore
 from cdk.functions import output_folder
 from cdk.network import Network
 from cdk.permissions import allow, arn, granted
+from pipeline.asl import image_uris
 from pipeline.config import Settings
-from pipeline.images import image_uris_of
 
 JOBS = Path(__file__).parent.parent / "pipeline" / "jobs"
 MAIN = """\
@@ -30,15 +30,13 @@ os._exit(code)
 class Jobs(Construct):
     """`role` is the jobs' and the endpoint's; `ports` are the values that the state machines name in each job."""
 
-    def __init__(
-        self, scope: Construct, construct_id: str, settings: Settings, data: DataStore, network: Network | None
-    ) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, settings: Settings, data: DataStore, network: Network | None) -> None:
+        super().__init__(scope, "Jobs")
         folder = output_folder(self)
         (folder / "settings.json").write_text(settings.to_json())
         program = assets.Asset(self, "Program", path=str(write_jobs(folder / "jobs-package")))
         document = assets.Asset(self, "Settings", path=str(folder / "settings.json"))
-        images, project = image_uris_of(Stack.of(self).region), settings.project.name
+        images, project = images_of(Stack.of(self).region), settings.project.name
         owners = {uri.split("/", 1)[1].split(":")[0]: uri.split(".")[0] for uri in images.values()}  # by repository
         repositories = [arn(self, "ecr:repository", name, account=owners[name]) for name in sorted(owners)]
         # The shipped files alone: `Asset.grant_read` would allow the whole asset bucket.
@@ -71,6 +69,12 @@ class Jobs(Construct):
         self.role.add_to_principal_policy(statement)
         if self._network:
             self._network.allow_s3(self.role, statement)
+
+
+def images_of(region: str) -> dict[str, str]:
+    """Return AWS's images by port: scikit-learn, whose libraries the requirements pin, and the linear learner."""
+    sklearn = image_uris.retrieve("sklearn", region, version="1.4-2", instance_type="ml.m5.large")
+    return {"ProcessingImage": sklearn, "TrainingImage": image_uris.retrieve("linear-learner", region, version="1")}
 
 
 def write_jobs(target: Path) -> Path:

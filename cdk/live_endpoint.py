@@ -53,8 +53,8 @@ class LiveEndpoint(Construct):
     The endpoint has the project's name.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, project: str) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, project: str) -> None:
+        super().__init__(scope, "LiveEndpoint")
         minute = Duration.minutes(1)
         errors = endpoint_metric(project, "Invocation5XXErrors", "Sum", period=minute)
         latency = endpoint_metric(project, "ModelLatency", "p99", period=minute)

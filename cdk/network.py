@@ -20,8 +20,8 @@ class Network(Construct):
     the instances of a training job connect to each other. Flow logs go to the bucket `logs`.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, logs: s3.IBucket, peers: bool) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, *, logs: s3.IBucket, peers: bool) -> None:
+        super().__init__(scope, "Network")
         isolated = ec2.SubnetConfiguration(name="Jobs", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
         self.vpc = ec2.Vpc(
             self,

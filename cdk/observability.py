@@ -22,16 +22,9 @@ class Observability(Construct):
     """All alarms publish to the SNS topic; their descriptions name the section of the runbook."""
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        parts: Parts,
-        triggers: Triggers,
-        *,
-        retrain: sfn.StateMachine,
-        drift: sfn.StateMachine,
+        self, scope: Construct, parts: Parts, triggers: Triggers, *, retrain: sfn.StateMachine, drift: sfn.StateMachine
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, "Observability")
         self._parts, self._project = parts, parts.project
         project, live, serving = parts.project, parts.live, parts.serving
         # CloudWatch publishes with the topic's key (CloudWatch User Guide, "Amazon SNS topic encryption").

@@ -10,7 +10,6 @@ from constructs import Construct
 
 from cdk.api.prediction_api import PredictionApi
 from cdk.data import DataStore
-from cdk.drift import drift_machine
 from cdk.executions import Finish, Lease
 from cdk.functions import LOG_DAYS
 from cdk.jobs import Jobs
@@ -19,7 +18,7 @@ from cdk.network import Network
 from cdk.observability import Observability, add_budget
 from cdk.permissions import allow
 from cdk.regions import BUDGET, has_type
-from cdk.state_machine import Parts, deploy_machine, retrain_machine
+from cdk.state_machine import Parts, deploy_machine, drift_machine, retrain_machine
 from cdk.triggers import Triggers
 from pipeline.config import Settings
 
@@ -36,29 +35,29 @@ class PipelineStack(Stack):
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
-        serving = PredictionApi(self, "Serving", settings)
+        serving = PredictionApi(self, settings)
         peers = settings.training.instance_count > 1
-        network = Network(self, "Network", logs=data.logs, peers=peers) if settings.network.vpc else None
-        jobs = Jobs(self, "Jobs", settings, data, network)
+        network = Network(self, logs=data.logs, peers=peers) if settings.network.vpc else None
+        jobs = Jobs(self, settings, data, network)
         about = f"Every model that a run of {project} trained"
         registry = sagemaker.CfnModelPackageGroup(
             self, "ModelRegistry", model_package_group_name=project, model_package_group_description=about
         )
         # Its name is fixed: a group that outlives the stack would stop the next one.
         registry.apply_removal_policy(RemovalPolicy.DESTROY)
-        lease = Lease(self, "ExecutionLease", project, data)
-        live = LiveEndpoint(self, "LiveEndpoint", project)
+        lease = Lease(self, project, data)
+        live = LiveEndpoint(self, project)
         jobs.allow(allow("cloudwatch:DescribeAlarms", *live.alarms))
-        finish = Finish(self, "Finish", settings, data, topic=topic, lease=lease)
+        finish = Finish(self, settings, data, topic, lease)
         parts = Parts(settings, data, topic, serving, jobs, lease, live, finish)
         deploy = deploy_machine(self, parts)
         retrain = retrain_machine(self, parts, registry, deploy)
-        triggers = Triggers(self, "Triggers", parts, retrain)
+        triggers = Triggers(self, parts, retrain)
         finish.watch([retrain, deploy], triggers.dead_letters)
         drift = drift_machine(self, parts, triggers.dead_letters)
         if settings.stack.monthly_budget and has_type(self.region, BUDGET):
             add_budget(self, settings.stack.monthly_budget, project, topic, data)
-        Observability(self, "Observability", parts, triggers, retrain=retrain, drift=drift)
+        Observability(self, parts, triggers, retrain=retrain, drift=drift)
         outputs = {
             "StateMachine": retrain.state_machine_arn,
             "DeployMachine": deploy.state_machine_arn,

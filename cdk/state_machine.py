@@ -1,13 +1,16 @@
 """How each state machine is deployed: from its definition, with its ports filled in, and permissions of its own."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
@@ -15,13 +18,14 @@ from constructs import Construct
 from cdk.api.prediction_api import PredictionApi
 from cdk.data import DataStore
 from cdk.executions import Finish, Lease
-from cdk.functions import log_group
+from cdk.functions import function, log_group
 from cdk.jobs import Jobs
 from cdk.live_endpoint import LiveEndpoint
 from cdk.permissions import allow, granted, invoke, pass_role, run_jobs
-from pipeline import deploy, retrain
+from pipeline import deploy, drift, retrain
 from pipeline.config import Settings
-from pipeline.states.building import Definition
+
+DEFINITIONS = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,14 @@ class Parts:
 
 
 def state_machine(
-    scope: Construct,
-    name: str,
-    definition: Callable[[Settings, str], Definition],
-    parts: Parts,
-    *,
-    ports: Mapping[str, str],
-    allowed: Iterable[iam.PolicyStatement],
+    scope: Construct, name: str, parts: Parts, ports: Mapping[str, str], allowed: Iterable[iam.PolicyStatement]
 ) -> sfn.StateMachine:
     """Return the machine `{project}-{name}`, logged and traced, with the ports that its definition names.
 
     `ports` are the values of its own ports, besides those of `parts`.
     """
     partition = RegionInfo.get(Stack.of(scope).region).partition or "aws"
-    text = json.dumps(definition(parts.settings, partition), indent=1)
+    text = json.dumps(DEFINITIONS[name](parts.settings, partition), indent=1)
     values = {**parts.ports, **ports}
     # A resource policy of limited size lists the log groups of other names (Step Functions Developer Guide, "Logging").
     group = log_group(scope, "Log", f"/aws/vendedlogs/states/{parts.project}-{name}")
@@ -104,7 +102,7 @@ def deploy_machine(scope: Construct, parts: Parts) -> sfn.StateMachine:
         allow("kms:DescribeKey", parts.data.key.key_arn),
         parts.data.encrypt_volumes(),
     ]
-    return state_machine(scope, "deploy", deploy.definition, parts, ports={}, allowed=allowed)
+    return state_machine(scope, "deploy", parts, {}, allowed)
 
 
 def retrain_machine(
@@ -126,4 +124,46 @@ def retrain_machine(
         data.use_key("s3", write=False),
     ]
     ports = {"DeployMachine": deployment.state_machine_arn, "ModelPackageGroup": registry.ref}
-    return state_machine(scope, "retrain", retrain.definition, parts, ports=ports, allowed=allowed)
+    return state_machine(scope, "retrain", parts, ports, allowed)
+
+
+def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> sfn.StateMachine:
+    """Return the state machine that `pipeline.drift` defines, on a schedule; its jobs have the role of all jobs."""
+    scope, data, project, settings = Construct(scope, "Drift"), parts.data, parts.project, parts.settings.drift
+    files = data.bucket.arn_for_objects
+    window = function(
+        scope,
+        "Window",
+        "drift_window",
+        environment={
+            "DATA_BUCKET": data.bucket.bucket_name,
+            "ENDPOINT_NAME": project,
+            "WINDOW_HOURS": str(settings.window_hours),
+            "GROUND_TRUTH_DAYS": str(settings.ground_truth_days),
+        },
+        timeout=Duration.minutes(4),
+        allowed=[
+            *granted(scope, "drift_window", project),
+            data.list_objects("data-capture/*", "ground-truth/*"),
+            allow("s3:GetObject", files("ground-truth/*")),
+            allow("s3:PutObject", files("runs/*/window/*")),
+            data.use_key("s3"),
+        ],
+    )
+    parts.jobs.allow(allow("s3:GetObject", files("data-capture/*")))
+    allowed = [
+        *run_jobs(scope, project, "Processing"),
+        pass_role(parts.jobs.role),
+        allow("s3:GetObject", files("runs/*/drift/summary.json")),
+        invoke(window),
+        invoke(*parts.finish.functions.values()),
+        data.use_key("s3", write=False),
+        *granted(scope, "drift", project),
+    ]
+    ports = {"DriftWindowFunction": window.function_arn}
+    machine = state_machine(scope, "drift", parts, ports, allowed)
+    if settings.schedule:
+        schedule = events.Schedule.expression(settings.schedule)
+        target = targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)
+        events.Rule(scope, "OnSchedule", schedule=schedule, targets=[target])
+    return machine

@@ -26,8 +26,8 @@ TIMEOUT = Duration.seconds(30)
 class Triggers(Construct):
     """Events wait in a queue; the Lambda lists the data once per batch and starts at most one run."""
 
-    def __init__(self, scope: Construct, construct_id: str, parts: Parts, machine: sfn.StateMachine) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, parts: Parts, machine: sfn.StateMachine) -> None:
+        super().__init__(scope, "Triggers")
         settings, data, lease = parts.settings, parts.data, parts.lease.table
         queue = partial(sqs.Queue, self, encryption=sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=True)
         self.dead_letters = queue("DeadLetters", retention_period=Duration.days(14))

@@ -23,8 +23,8 @@ class PredictionApi(Construct):
     `function` answers the calls. `key_id` is the id of the API key that counts them, or None without metering.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, settings: Settings) -> None:
+        super().__init__(scope, "Serving")
         project = settings.project.name
         predict = function(
             self,

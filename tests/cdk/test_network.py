@@ -45,7 +45,7 @@ def test_its_endpoint_lets_the_role_of_the_jobs_do_with_s3_what_the_role_allows(
 def test_instances_of_a_training_job_reach_each_other(tmp_path: Path) -> None:
     app = App(context=FLAGS, outdir=str(tmp_path), analytics_reporting=False)
     stack = Stack(app, "alone", env=Environment(region="us-east-1"))
-    Network(stack, "Network", logs=s3.Bucket(stack, "Logs"), peers=True)
+    Network(stack, logs=s3.Bucket(stack, "Logs"), peers=True)
     app.synth()
     template = json.loads((tmp_path / "alone.template.json").read_text())
     (group,) = of_type(template, "AWS::EC2::SecurityGroup").values()
