@@ -44,10 +44,7 @@ def row_key(inference: str, row: int) -> bytes:
 
 
 def read_data_capture(directory: Path, settings: JobSettings) -> Iterator[CapturedRows]:
-    """Yield every `.jsonl` file under a directory, sorted by path, in batches; the last may be empty.
-
-    A record that cannot be read is counted.
-    """
+    """Yield the `.jsonl` files under a directory, by path, in batches; a record that cannot be read is counted."""
     held = bytearray()
     for block in read_blocks(directory, ".jsonl"):
         held += block.text if block.text.endswith(b"\n") else block.text + b"\n"

@@ -56,10 +56,7 @@ def join(truth: GroundTruth, batch: CapturedRows) -> Joined:
 
 
 def quality(truth: GroundTruth, batches: list[Joined], settings: JobSettings, minimum: int) -> LiveQuality:
-    """Return the metrics of all batches, and the quality gate's thresholds that they break.
-
-    There are no metrics when every label is the same, and no breach below `minimum` joined rows.
-    """
+    """Return all batches' metrics, if their labels differ, and from `minimum` rows on the gate's broken thresholds."""
     labels, scores, classes = (np.concatenate(column) for column in zip(*batches, strict=True))
     rows, metrics = len(labels), {}
     if rows and labels.min() != labels.max():

@@ -1,8 +1,4 @@
-"""Distances between distributions (PSI, KS), and the limits that samples of one distribution stay below.
-
-Values are counted by the places of the distribution that they are compared with: the counts of batches add up, so no
-value is kept.
-"""
+"""Distances between distributions (PSI, KS), and their limits; from counts, which add up, so no value is kept."""
 
 import math
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..shared.documents import ConfusionMatrix, Evaluation, Metrics
-from ..shared.errors import PredictionsError, place
+from ..shared.errors import JobError, place
 from ..shared.metric_names import SECTIONS
 from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
 from ..shared.settings import read_settings
@@ -41,7 +41,7 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> N
     for name in (*wanted.gate.minimum, *wanted.gate.maximum):
         if name not in estimates:
             fault = f"the gate asks for {name}, which these scores do not give (does the loss yield probabilities?)"
-            raise PredictionsError(f"{fault}: change the gate or training.hyperparameters.loss")
+            raise JobError(f"{fault}: change the gate or training.hyperparameters.loss")
     section: Metrics = {
         name: {"value": of.value, "standard_deviation": of.standard_deviation} for name, of in estimates.items()
     }
@@ -71,12 +71,12 @@ def _check_pairs(source: Path, answered: RowsByFile, labelled: RowsByFile) -> No
     mismatch = f"{source}: {sizes}: both must come from the same hold-out, one line each, but"
     if len(answered) != len(labelled) or (len(labelled) > 1 and alone):
         files = f"there are {len(answered)} files of predictions and {len(labelled)} of labels"
-        raise PredictionsError(f"{mismatch} {files}" + (f": nothing goes with {alone[0]}" if alone else ""))
+        raise JobError(f"{mismatch} {files}" + (f": nothing goes with {alone[0]}" if alone else ""))
     for (name, count), (label_name, label_count) in zip(answered.items(), labelled.items(), strict=True):
         if count != label_count:
             longer, shorter = (name, label_name) if count > label_count else (label_name, name)
             first = place(longer, min(count, label_count) + 1)
-            raise PredictionsError(f"{mismatch} {first} has no line in {shorter}")
+            raise JobError(f"{mismatch} {first} has no line in {shorter}")
 
 
 def _confusion_matrix(labels: Numbers, classes: Numbers, count: int) -> ConfusionMatrix:

@@ -11,18 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..shared.arrow import to_table
-from ..shared.errors import PredictionsError, place, shortened
+from ..shared.errors import JobError, place, shortened
 from ..shared.json_lines import Block, read_blocks
 from ..shared.metrics import Numbers, Predictions, RowsByFile
 from ..shared.settings import JobSettings
 
 
 def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
-    """Return the answers of every `.out` file under a directory, sorted by path.
-
-    Raises PredictionsError: no file, or a line that is not JSON with a finite score (one per class for multiclass) and,
-    for classes, a predicted_label that is a class number.
-    """
+    """Return the answers of every `.out` file under a directory, by path. Raises JobError: no file, no valid answer."""
     columns = [_Column("score", width=settings.score_width)]
     if settings.classes:
         columns.append(_Column("predicted_label", classes=len(settings.classes)))
@@ -31,13 +27,13 @@ def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
 
 
 def read_labels(directory: Path, settings: JobSettings) -> tuple[Numbers, RowsByFile]:
-    """Return the labels of every `.jsonl` file under a directory, sorted by path, and the rows by file.
+    """Return the labels of every `.jsonl` file under a directory, by path, and the rows by file.
 
-    Raises PredictionsError: no file, a line that is not JSON with a label, or labels that no metric is defined for.
+    Raises JobError: no file, a line that is not JSON with a label, or labels that no metric is defined for.
     """
     (labels,), rows = _read(directory, ".jsonl", [_Column("label", classes=len(settings.classes))])
     if not len(labels) or labels.min() == labels.max():
-        raise PredictionsError(f"{directory}: every one of the {len(labels)} labels is the same: nothing to measure")
+        raise JobError(f"{directory}: every one of the {len(labels)} labels is the same: nothing to measure")
     return labels, rows
 
 
@@ -61,17 +57,17 @@ class _Column:
         return self.shaped(values) if not self.classes or np.isin(values, np.arange(self.classes)).all() else None
 
     def value(self, where: str, document: dict[str, Any]) -> list[float]:
-        """Return the value of one line, or its values. Raises PredictionsError: it is not valid."""
+        """Return the value of one line, or its values. Raises JobError: it is not valid."""
         found: Any = document.get(self.key)
         if self.width and (not isinstance(found, list) or len(found) != self.width):
             wanted = f"a list of {self.width} numbers"
-            raise PredictionsError(f"{where}: {self.key} must be {wanted}: is it this model's answer?")
+            raise JobError(f"{where}: {self.key} must be {wanted}: is it this model's answer?")
         numbers: list[float] = found if self.width else [found]
         wanted = f"want a class from 0 to {self.classes - 1}" if self.classes else "a finite number is wanted"
         for number in numbers:
             valid = type(number) in (int, float) and math.isfinite(number)
             if not valid or (self.classes and number not in range(self.classes)):
-                raise PredictionsError(f"{where}: {self.key} is {shortened(json.dumps(number))}, {wanted}")
+                raise JobError(f"{where}: {self.key} is {shortened(json.dumps(number))}, {wanted}")
         return numbers
 
 
@@ -82,7 +78,7 @@ def _read(directory: Path, suffix: str, columns: list[_Column]) -> tuple[list[Nu
         parts.append(_fast(block, columns) or _line_by_line(block, columns))
         rows[block.file] = rows.get(block.file, 0) + len(parts[-1][0])
     if not parts:
-        raise PredictionsError(f"{directory}: no file whose name ends in {suffix}: did the job before this one end?")
+        raise JobError(f"{directory}: no file whose name ends in {suffix}: did the job before this one end?")
     return [np.concatenate(column) for column in zip(*parts, strict=True)], rows
 
 
@@ -102,7 +98,7 @@ def _line_by_line(block: Block, columns: list[_Column]) -> list[Numbers]:
         where = place(block.file, number)
         if not isinstance(document, dict):
             text = shortened(line.decode("utf-8", "backslashreplace").strip())
-            raise PredictionsError(f"{where}: {text} is not a JSON object: run the job before this one again")
+            raise JobError(f"{where}: {text} is not a JSON object: run the job before this one again")
         for column, values in zip(columns, kept, strict=True):
             values.extend(column.value(where, document))
     return [column.shaped(values) for column, values in zip(columns, kept, strict=True)]

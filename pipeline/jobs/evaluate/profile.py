@@ -3,8 +3,7 @@
 import numpy as np
 
 from ..shared.arrow import Floats
-from ..shared.distributions import distribution
-from ..shared.documents import Profile
+from ..shared.documents import Profile, distribution
 from ..shared.metrics import Predictions
 from ..shared.settings import JobSettings
 
@@ -13,10 +12,7 @@ POINTS = 50  # keeps the evaluation under 10 KB, far from the 256 KiB that a Ste
 
 
 def profile(labels: Floats, answers: Predictions, settings: JobSettings) -> Profile:
-    """Return the rows by predicted class, the distribution of scores, and their histogram by the true label.
-
-    For regression the histogram is of the errors.
-    """
+    """Return the rows by predicted class, and the scores' distribution and histogram (regression: the errors')."""
     document: Profile = {}
     if answers.classes is not None:
         called = answers.classes

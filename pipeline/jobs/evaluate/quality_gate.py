@@ -1,7 +1,4 @@
-"""The quality gate: thresholds of metrics, and the comparison with the champion by the bootstrap (Efron, 1979).
-
-The workflow's state QualityGate applies the same rule.
-"""
+"""The quality gate: thresholds of metrics, and the comparison with the champion by the bootstrap (Efron, 1979)."""
 
 from dataclasses import dataclass
 
@@ -76,7 +73,7 @@ def compare(
 
 
 def decide(gate: GateSettings, estimates: dict[str, Estimate], compared: Comparison | None) -> Decision:
-    """Return the decision: every threshold passed, and the challenger not worse than the champion by more than margin.
+    """Return the decision, as the state QualityGate makes it: every threshold passed, and no worse than by the margin.
 
     The second is a non-inferiority test: the interval of the paired difference must end above minus the margin.
     """

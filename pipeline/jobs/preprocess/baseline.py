@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, Mask
-from ..shared.distributions import distribution
-from ..shared.documents import Baseline, Distribution
+from ..shared.documents import Baseline, Distribution, distribution
 from ..shared.settings import JobSettings
 from .records import Records
 

@@ -21,7 +21,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, Mask
-from ..shared.errors import DataFileError, place
+from ..shared.errors import JobError, place
 from ..shared.settings import JobSettings
 from .validation import BadRow, Rows, check_columns, check_header, check_numbers, check_texts, first_fault, is_text
 
@@ -35,7 +35,7 @@ def read_csv(file: Path, name: str, size: int, settings: JobSettings, known: set
 
     `known` are wrong values that were found before; reading adds to it.
 
-    Raises DataFileError: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
+    Raises JobError: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
     """
     table: CsvTable | None = None
     for block in blocks(file, name, size):
@@ -50,7 +50,7 @@ def read_csv(file: Path, name: str, size: int, settings: JobSettings, known: set
         if rows.text.strip(b"\r\n"):
             yield partial(table.read, rows)
     if table is None:
-        raise DataFileError(f"{name}: the file is empty: it needs a header and rows")
+        raise JobError(f"{name}: the file is empty: it needs a header and rows")
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,7 @@ class Block:
 
 
 def blocks(file: Path, name: str, size: int) -> Iterator[Block]:
-    """Yield a file's text, unpacked if its name ends in .gz, `size` bytes at a time and up to the end of a record.
-
-    Raises DataFileError: it is not gzip or cut short, or a quote is left open.
-    """
+    """Yield a file's text, unpacked if .gz, `size` bytes at a time and up to a record's end. Raises JobError."""
     line, rest = 1, b""
     try:
         with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb", buffering=0) as stream:
@@ -88,12 +85,12 @@ def blocks(file: Path, name: str, size: int) -> Iterator[Block]:
                 rest = text[end:]
                 if len(rest) > max(LONGEST_RECORD, 2 * size):
                     found = f"a record of more than {len(rest)} bytes"
-                    raise DataFileError(f"{place(name, line)}: {found}: is a quote left open?")
+                    raise JobError(f"{place(name, line)}: {found}: is a quote left open?")
                 if end:
                     yield Block(text[:end], line)
                     line += line_ends(text[:end])
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataFileError(f"{name}: {error}: pack the file again") from error
+        raise JobError(f"{name}: {error}: pack the file again") from error
     if rest:
         # pyarrow closes a quote left open at the end of the file, and swallows the rows after it.
         if rest.count(b'"') % 2:
@@ -103,12 +100,12 @@ def blocks(file: Path, name: str, size: int) -> Iterator[Block]:
 
 
 def values_of(record: bytes, name: str, line: int) -> list[str]:
-    """Return the values of one record. Raises DataFileError: a quote is left open or misplaced."""
+    """Return the values of one record. Raises JobError: a quote is left open or misplaced."""
     text = record.decode("utf-8-sig" if line == 1 else "utf-8", "surrogateescape")
     try:
         return next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
     except csv.Error as error:
-        raise DataFileError(f"{place(name, line)}: {error}: close the quote, double a quote in a value") from error
+        raise JobError(f"{place(name, line)}: {error}: close the quote, double a quote in a value") from error
 
 
 def line_ends(text: bytes) -> int:
@@ -140,7 +137,7 @@ class CsvTable:
     known: set[str]
 
     def read(self, block: Block) -> Rows:
-        """Return the rows of a block. Raises DataFileError: the text is not CSV."""
+        """Return the rows of a block. Raises JobError: the text is not CSV."""
         try:
             batch = self._parsed(block.text)
         except pa.ArrowInvalid:
@@ -179,7 +176,7 @@ class CsvTable:
                     break
             if batch is None or batch.num_rows != len(whole):
                 fault = "a value has quotes in it that are not doubled"
-                raise DataFileError(f"{self.name}: {fault}: see from row {block.line} on")
+                raise JobError(f"{self.name}: {fault}: see from row {block.line} on")
             columns, labels[whole], doubtful[whole] = check_columns(batch, self.settings, check)
             features[:, whole] = columns
         return self._resolved(records, features, labels, doubtful)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ..shared.errors import DataFileError
+from ..shared.errors import JobError
 from ..shared.settings import BadRowLimit, JobSettings
 from .csv_reader import read_csv
 from .parquet_reader import read_parquet
@@ -36,7 +36,7 @@ class Quarantine:
         self.first: list[str] = []  # the faults of the first bad rows
 
     def add(self, bad: list[BadRow]) -> None:
-        """Append rows. Raises DataFileError: they are more than the limit, whatever the number of all rows."""
+        """Append rows. Raises JobError: they are more than the limit, whatever the number of all rows."""
         if not bad:
             return
         self.count += len(bad)
@@ -49,16 +49,13 @@ class Quarantine:
 
 
 def check_limit(bad: int, first: list[str], read: int | None, limit: BadRowLimit) -> None:
-    """Check that no more rows are bad than the limit allows of the rows read, if their number is known.
-
-    Raises DataFileError: naming the first of them.
-    """
+    """Raise JobError, with the first bad rows, when more are bad than the limit allows of those read, if known."""
     if bad <= max(limit.count, limit.share * (read or 0)):
         return
     if not limit.count and not limit.share:
-        raise DataFileError(first[0])
+        raise JobError(first[0])
     rows = f"{bad} of {read} rows are" if read else f"at least {bad} rows are"
-    raise DataFileError(f"{rows} wrong, more than data.bad_rows allows: {'; '.join(first)}")
+    raise JobError(f"{rows} wrong, more than data.bad_rows allows: {'; '.join(first)}")
 
 
 class DataFiles:
@@ -71,11 +68,7 @@ class DataFiles:
         self.rows = [0] * len(self.files)  # rows read of each file so far, bad ones too
 
     def records(self, quarantine: Quarantine) -> Iterator[Records]:
-        """Yield the rows of every file, in order.
-
-        Raises DataFileError: a file that is empty or unreadable, a column missing or unknown, or more bad rows than the
-        limit: a value that is not a finite number, an unknown label, too many or too few values.
-        """
+        """Yield the rows of every file, in order. Raises JobError: an unusable file, or too many bad rows."""
         for number, rows, records in parallel_map(self._read, self._blocks()):
             self.rows[number] += len(rows.labels) + len(rows.bad)
             quarantine.add(rows.bad)
@@ -83,7 +76,7 @@ class DataFiles:
                 yield records
         for name, count in zip(self.names, self.rows, strict=True):
             if not count:
-                raise DataFileError(f"{name}: a header and no rows: add rows or remove the file")
+                raise JobError(f"{name}: a header and no rows: add rows or remove the file")
 
     def _read(self, block: tuple[int, Callable[[], Rows]]) -> tuple[int, Rows, Records]:
         number, read = block

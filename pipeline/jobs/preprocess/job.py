@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..shared.errors import DataFileError
+from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from .baseline import Moments, in_sample
 from .data_files import NO_FILE, DataFiles, Quarantine, check_limit, parallel_map
@@ -45,14 +45,11 @@ def preprocess(settings: Path, input_: Path, output: Path, resources: Path | Non
         elif files.files:
             write_parts(files, output, "").finish(output, wanted)
         else:
-            raise DataFileError(f"{input_}: {NO_FILE}")
+            raise JobError(f"{input_}: {NO_FILE}")
 
 
 def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
-    """Read the rows, write those of the parts and of the quarantine, and return a summary of them.
-
-    Raises DataFileError: the data are not usable.
-    """
+    """Read the rows, write those of the parts and of the quarantine, and return a summary. Raises JobError."""
     settings = files.settings
     ending = f"-{host}" if host else ""
     quarantine = Quarantine(output / "quarantine" / f"quarantine{ending}.jsonl", settings.bad_rows)
@@ -79,7 +76,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
 
 
 def _blocks(sort: ExternalSort, summary: Summary, index: BinaryIO | None, settings: JobSettings) -> Iterator[Block]:
-    """Yield every row to keep, some of a part at a time; raise DataFileError at the end if labels conflict."""
+    """Yield every row to keep, some of a part at a time; raise JobError at the end if labels conflict."""
     conflicts, pair = 0, Records(np.empty((0, 3)))
     for group in sort.groups():
         rows, count, first = distinct(group, settings)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..shared.arrow import Floats
-from ..shared.errors import DataFileError
+from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from . import recordio
 from .baseline import Moments, in_sample
@@ -40,7 +40,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
         summaries = [Summary.load(file) for file in sorted(shards.glob("*.json"))]
         total = reduce(add, summaries)
         if not total.files:
-            raise DataFileError(NO_FILE)
+            raise JobError(NO_FILE)
         check_limit(total.refused, total.faults, total.read, wanted.bad_rows)
         for summary, rows in zip(summaries, _dropped(summaries, shards, wanted), strict=True):
             for part, lost in _rewrite(summary, rows, run, output, wanted):
@@ -53,10 +53,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
 
 
 def _dropped(summaries: list[Summary], shards: Path, settings: JobSettings) -> list[Numbers]:
-    """Return, for each instance, the numbers of the rows that another one keeps.
-
-    Raises DataFileError: labels conflict.
-    """
+    """Return each instance's numbers of the rows that another one keeps. Raises JobError: labels conflict."""
     found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in summaries]
     conflicts = 0
     pair: list[tuple[str, float]] = []

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..shared.errors import DataFileError, place
+from ..shared.errors import JobError, place
 from ..shared.settings import JobSettings
 from .validation import BadRow, Rows, check_columns, check_header, check_numbers, first_fault
 
@@ -17,7 +17,7 @@ from .validation import BadRow, Rows, check_columns, check_header, check_numbers
 def read_parquet(file: Path, name: str, size: int, settings: JobSettings) -> Iterator[Callable[[], Rows]]:
     """Yield a function per batch of about `size` bytes of the file called `name`, which reads its rows in any thread.
 
-    Raises DataFileError: not a Parquet file, a column missing or unknown, or of a type for neither numbers nor labels.
+    Raises JobError: not a Parquet file, a column missing or unknown, or of a type for neither numbers nor labels.
     """
     # Not at the top: it is slow to import, and most data is CSV.
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -31,13 +31,13 @@ def read_parquet(file: Path, name: str, size: int, settings: JobSettings) -> Ite
                 kind = schema.field(column).type
                 if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
                     where = f'{name}, column "{column}"'
-                    raise DataFileError(f"{where}: {kind} is not a type of numbers: write it as double")
+                    raise JobError(f"{where}: {kind} is not a type of numbers: write it as double")
             rows, wanted = max(1, size // (8 * len(settings.columns))), [*settings.features, settings.target]
             for batch in table.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
                 yield partial(_read_batch, number, batch, name, settings)
                 number += batch.num_rows
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise DataFileError(f"{name}: {error}") from error
+        raise JobError(f"{name}: {error}") from error
 
 
 def _read_batch(number: int, batch: pa.RecordBatch, name: str, settings: JobSettings) -> Rows:
@@ -47,7 +47,7 @@ def _read_batch(number: int, batch: pa.RecordBatch, name: str, settings: JobSett
         try:
             columns[settings.target] = pc.fill_null(pc.cast(columns[settings.target], pa.string()), "")
         except pa.ArrowNotImplementedError as error:
-            raise DataFileError(f"{place(name, number, settings.target)}: {error}: write labels as text") from error
+            raise JobError(f"{place(name, number, settings.target)}: {error}: write labels as text") from error
     features, labels, wrong = check_columns(pa.RecordBatch.from_pydict(columns), settings, check_numbers)
     rows = np.arange(number, number + batch.num_rows)
     bad = [_bad_row(row, int(rows[row]), batch, name, settings) for row in np.flatnonzero(wrong).tolist()]

@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from ..shared.arrow import to_arrow
-from ..shared.errors import DataFileError, JobError
+from ..shared.errors import JobError
 from ..shared.settings import JobSettings
 from . import recordio
 from .records import Records
@@ -48,26 +48,23 @@ def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]
 
 
 def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: JobSettings) -> None:
-    """Check that there are enough rows, given the distinct ones of each part by class; `source` describes the data.
-
-    Raises DataFileError: a class has fewer rows than the settings require, or a part lacks rows.
-    """
+    """Check that classes and parts have enough distinct rows; `source` describes the data. Raises JobError."""
     names = settings.classes or (settings.target,)
     least = settings.minimum_rows_per_class
     for name, count in zip(names, np.sum(list(counts.values()), axis=0).tolist(), strict=True):
         if count < least:
             advice = f"at least {least} are wanted: add rows, or lower data.minimum_rows_per_class"
-            raise DataFileError(f'{source}: {count} different rows for "{name}", {advice}')
+            raise JobError(f'{source}: {count} different rows for "{name}", {advice}')
     # A class without rows in a part makes every later metric meaningless; R2 needs two values.
     least = 1 if settings.classes else 2
     for part, of_part in counts.items():
         for name, count in zip(names, of_part.tolist(), strict=True):
             if count < least:
                 advice = f"add rows, enlarge data.split.{part} or change data.split.salt"
-                raise DataFileError(f'{part} has {count} rows for "{name}", at least {least} are wanted: {advice}')
+                raise JobError(f'{part} has {count} rows for "{name}", at least {least} are wanted: {advice}')
     if (rows := counts["train"].sum()) < settings.mini_batch_size:
         advice = "add rows, or make training.hyperparameters.mini_batch_size smaller"
-        raise DataFileError(f"train has {rows} rows, less than one mini-batch of {settings.mini_batch_size}: {advice}")
+        raise JobError(f"train has {rows} rows, less than one mini-batch of {settings.mini_batch_size}: {advice}")
 
 
 @contextmanager

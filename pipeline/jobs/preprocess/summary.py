@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats
-from ..shared.errors import DataFileError
+from ..shared.errors import JobError
 from ..shared.settings import JobSettings
 from .baseline import Moments, baseline
 from .records import Records
@@ -54,10 +54,7 @@ class Summary:
         return Summary(**document)
 
     def finish(self, output: Path, settings: JobSettings) -> None:
-        """Write baseline/baseline.json, and print the counts of rows.
-
-        Raises DataFileError: there are too few rows in a class or a part.
-        """
+        """Write baseline/baseline.json, and print the counts of rows. Raises JobError: there are too few."""
         read = f"{self.read} rows in {len(self.files)} file(s)"
         check_enough(self.counts, f"{read}, first {min(self.files)}", settings)
         sizes = {part: int(count.sum()) for part, count in self.counts.items()}
@@ -87,8 +84,8 @@ def count_labels(labels: Floats, settings: JobSettings) -> NDArray[np.int64]:
     return np.bincount(labels.astype(np.int64), minlength=len(settings.classes))
 
 
-def label_conflict(pair: list[tuple[str, float]], count: int, settings: JobSettings) -> DataFileError:
+def label_conflict(pair: list[tuple[str, float]], count: int, settings: JobSettings) -> JobError:
     """Return the error for two rows, given their places and labels, with the same features and different labels."""
     (one, label), (other, other_label) = ((place, settings.classes[int(label)]) for place, label in pair)
     fault = f'the same features are labelled "{label}" and "{other_label}"'
-    return DataFileError(f"{one} and {other}: {fault}: correct one or remove both ({count} such in all)")
+    return JobError(f"{one} and {other}: {fault}: correct one or remove both ({count} such in all)")

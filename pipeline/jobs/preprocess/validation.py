@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, Mask, to_numpy
-from ..shared.errors import DataFileError, place, shortened
+from ..shared.errors import JobError, place, shortened
 from ..shared.settings import JobSettings
 
 FORM = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
@@ -47,13 +47,10 @@ class Rows:
 
 
 def check_header(header: list[str], where: str, settings: JobSettings) -> None:
-    """Check that a header has every column of the settings once, in any order, and no other.
-
-    Raises DataFileError: naming the columns, and what to do.
-    """
+    """Check that a header has every column once, in any order, and no other. Raises JobError: what to do."""
     for column in header:
         if not is_text(column):
-            raise DataFileError(f"{where}: {NOT_TEXT % shortened(column)}")
+            raise JobError(f"{where}: {NOT_TEXT % shortened(column)}")
     unknown = [column for column in header if column not in settings.columns]
     missing = []
     for column in settings.columns:
@@ -62,13 +59,13 @@ def check_header(header: list[str], where: str, settings: JobSettings) -> None:
             missing.append(f'"{column}"' + (f" (is it {shortened(near[0])}?)" if near else ""))
     if missing:
         hint = ": is the separator a comma?" if len(header) == 1 else ": add it to the file or correct the header"
-        raise DataFileError(f"{where}: missing column {_some(missing)}{hint}")
+        raise JobError(f"{where}: missing column {_some(missing)}{hint}")
     if unknown:
         names = _some([shortened(column) for column in unknown])
-        raise DataFileError(f"{where}: unknown column {names}: remove it, or name it in data.id_columns")
+        raise JobError(f"{where}: unknown column {names}: remove it, or name it in data.id_columns")
     if len(header) != len(set(header)):
         twice = sorted({column for column in header if header.count(column) > 1})
-        raise DataFileError(f'{where}, column "{twice[0]}": is in the header more than once: remove one')
+        raise JobError(f'{where}, column "{twice[0]}": is in the header more than once: remove one')
 
 
 def check_columns(

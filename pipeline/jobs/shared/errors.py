@@ -7,14 +7,6 @@ class JobError(Exception):
     """The job cannot continue; the message is what the execution's failure shows."""
 
 
-class DataFileError(JobError):
-    """The data cannot be used: a file is missing or cannot be read, or a value in it is wrong."""
-
-
-class PredictionsError(JobError):
-    """The predictions or labels cannot be read, or do not belong together."""
-
-
 def place(file: str, row: int, column: str | None = None) -> str:
     """Return where a value is; `row` is the line number that an editor shows."""
     return f"{file}, row {row}" + (f', column "{column}"' if column is not None else "")

@@ -48,10 +48,7 @@ def random_groups(rows: int) -> Groups:
 
 
 def measure_of(predictor_type: str, labels: Numbers, predictions: Predictions, groups: Groups = None) -> Measure:
-    """Return the function that measures these predictions by row, or by group (shape (rows,): the row's group).
-
-    log_loss is left out when the scores are not probabilities (a hinge loss's are margins).
-    """
+    """Return what measures the predictions by row or by group; no log_loss unless the scores are probabilities."""
     size = _summed(np.ones(len(labels), np.int8), groups)
     if predictor_type == "regressor":
         return _regression(labels, predictions.scores, groups, size)

@@ -83,10 +83,7 @@ class JobSettings:
 
 
 def read_settings(path: Path) -> JobSettings:
-    """Return the settings from a JSON file, or from the one JSON file in a directory.
-
-    Raises JobError: not exactly one file, or not a settings document.
-    """
+    """Return the settings from a JSON file, or from the one JSON file in a directory. Raises JobError."""
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if len(files) != 1:
         raise JobError(f"{path}: {len(files)} JSON files, want exactly one: the pipeline's settings")

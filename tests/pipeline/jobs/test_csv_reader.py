@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.records import place_of
-from pipeline.jobs.shared.errors import DataFileError
+from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import read_rows
 
 HEADER = "customer,age,visits,bought\n"
@@ -66,20 +66,20 @@ WRONG = tomllib.loads(Path(__file__).with_name("wrong_csv.toml").read_text("utf-
 
 @pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
 def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(folder, settings, case):
-    with pytest.raises(DataFileError) as error:
+    with pytest.raises(JobError) as error:
         read(folder, settings, case["content"].encode(case.get("encoding", "utf-8")))
     assert str(error.value) == "shop.csv" + case["message"]
 
 
 def test_a_wrong_regression_target_is_named(folder, regression):
     message = r'^shop\.csv, row 2, column "bought": "high" is not a finite number: correct it'
-    with pytest.raises(DataFileError, match=message):
+    with pytest.raises(JobError, match=message):
         read(folder, regression, HEADER + "a,1,1,high\n")
 
 
 def test_no_csv_at_all_is_an_error(folder, settings_file, tmp_path):
     (folder / "data.txt").write_text(GOOD)
-    with pytest.raises(DataFileError, match=r"raw: no file whose name ends in \.csv"):
+    with pytest.raises(JobError, match=r"raw: no file whose name ends in \.csv"):
         preprocess(settings_file, folder, tmp_path / "out")
 
 
@@ -94,7 +94,7 @@ def test_any_text_is_read_or_refused_with_the_file_named(settings, text, encodin
         content = (HEADER + "a,40,1.5,yes\n" + text).encode(encoding, "replace")
         try:
             rows, names = read(Path(name), settings, content)
-        except DataFileError as error:
+        except JobError as error:
             assert str(error).startswith("shop.csv")
         else:
             assert np.isfinite(rows.features).all()

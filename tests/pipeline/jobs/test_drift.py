@@ -11,7 +11,7 @@ import pytest
 from pipeline.jobs.drift.data_capture import CapturedRows, read_data_capture, row_key
 from pipeline.jobs.drift.job import compare, count, drift, summary
 from pipeline.jobs.drift.psi import histogram, ks, ks_limit, psi, psi_limit
-from pipeline.jobs.shared.distributions import distribution
+from pipeline.jobs.shared.documents import distribution
 
 WDBC = Path(__file__).parents[3] / "examples/breast_cancer/wdbc.csv"
 WINDOWS = 100

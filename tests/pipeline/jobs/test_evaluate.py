@@ -11,8 +11,8 @@ from pipeline.jobs.evaluate.job import evaluate
 from pipeline.jobs.evaluate.predictions import read_labels, read_predictions
 from pipeline.jobs.evaluate.profile import curves, profile
 from pipeline.jobs.evaluate.quality_gate import Estimate, compare, decide
-from pipeline.jobs.shared.distributions import distribution
-from pipeline.jobs.shared.errors import JobError, PredictionsError
+from pipeline.jobs.shared.documents import distribution
+from pipeline.jobs.shared.errors import JobError
 from pipeline.jobs.shared.metrics import Predictions
 from pipeline.jobs.shared.settings import GateSettings
 
@@ -104,7 +104,7 @@ def test_many_shards_are_one(answered, settings_file):
 def test_shards_that_do_not_go_together_are_named(answered, settings_file, case):
     sharded(answered, "new", "holdout-{}.jsonl.out", case["answers"])
     sharded(answered, "labels", "labels-{}.jsonl", case["labels"])
-    with pytest.raises(PredictionsError) as error:
+    with pytest.raises(JobError) as error:
         evaluated(answered, settings_file)
     assert str(error.value) == f"{answered / 'predictions/challenger'}: {case['message']}"
     assert not (answered / "out").exists()
@@ -131,26 +131,26 @@ def test_curves_follow_scikit_learn_and_end_in_the_corner():
 def test_predictions_that_cannot_be_read_are_refused_with_the_place(tmp_path, settings, monkeypatch, case):
     monkeypatch.setattr("pipeline.jobs.shared.json_lines.BLOCK_BYTES", 100)
     (tmp_path / "x.out").write_bytes(case["content"].encode(case.get("encoding", "utf-8")))
-    with pytest.raises(PredictionsError) as error:
+    with pytest.raises(JobError) as error:
         read_predictions(tmp_path, settings)
     assert str(error.value) == f"x.out, {case['message']}"
 
 
 def test_a_single_score_is_no_multiclass_answer(tmp_path, multiclass):
     lines(tmp_path / "x.out", [{"score": 0.5, "predicted_label": 1}])
-    with pytest.raises(PredictionsError) as error:
+    with pytest.raises(JobError) as error:
         read_predictions(tmp_path, multiclass)
     assert str(error.value) == "x.out, row 1: score must be a list of 3 numbers: is it this model's answer?"
 
 
 def test_labels_of_one_class_cannot_be_measured(tmp_path, settings):
     lines(tmp_path / "labels.jsonl", [{"row": "", "label": 1}] * 3)
-    with pytest.raises(PredictionsError, match="every one of the 3 labels is the same: nothing to measure"):
+    with pytest.raises(JobError, match="every one of the 3 labels is the same: nothing to measure"):
         read_labels(tmp_path, settings)
 
 
 def test_no_predictions_at_all_are_refused(tmp_path, settings):
-    with pytest.raises(PredictionsError, match=r"no file whose name ends in \.out: did the job before this one end\?"):
+    with pytest.raises(JobError, match=r"no file whose name ends in \.out: did the job before this one end\?"):
         read_predictions(tmp_path, settings)
 
 

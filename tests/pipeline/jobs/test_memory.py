@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.jobs.shared.distributions import distribution
+from pipeline.jobs.shared.documents import distribution
 from tests.pipeline.jobs.test_drift import record, write_inputs
 
 pytestmark = pytest.mark.full

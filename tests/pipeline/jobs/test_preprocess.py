@@ -17,7 +17,7 @@ from pipeline.jobs.preprocess.job import preprocess, write_parts
 from pipeline.jobs.preprocess.records import row_keys
 from pipeline.jobs.preprocess.split import distinct
 from pipeline.jobs.preprocess.validation import LARGEST
-from pipeline.jobs.shared.errors import DataFileError
+from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import read_rows, write_settings
 
 
@@ -132,7 +132,7 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
 
 def refused(settings, folder, lines):
     (folder / "shop.csv").write_text("\n".join(lines))
-    with pytest.raises(DataFileError) as error, tempfile.TemporaryDirectory() as out:
+    with pytest.raises(JobError) as error, tempfile.TemporaryDirectory() as out:
         write_parts(DataFiles(folder, settings), Path(out), "").finish(Path(out), settings)
     return str(error.value)
 

@@ -21,7 +21,7 @@ from local_aws.linear_learner import recordio as local_recordio
 from pipeline.jobs.preprocess import recordio
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.merge import merge
-from pipeline.jobs.shared.errors import DataFileError, JobError
+from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import HEADER, write_settings
 
 TINY = 0.004
@@ -122,7 +122,7 @@ def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
         (folder / shard / shard).mkdir(parents=True)
         (folder / shard / shard / f"{shard}.csv").write_text("\n".join([HEADER, *some]))
     settings = write_settings(tmp_path, bad_rows={"count": count, "share": 0})
-    with pytest.raises(DataFileError, match="^" + re.escape(message)):
+    with pytest.raises(JobError, match="^" + re.escape(message)):
         on_instances(settings, shards, tmp_path / "run", tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
@@ -204,14 +204,14 @@ def test_other_formats_of_the_same_rows_give_the_same_result(shop, tmp_path, kin
 def test_a_wrong_parquet_file_is_refused_with_the_place(folder, tmp_path, change, message):
     right = {"customer": ["a", "b", "c"], "age": [1, 2, 3], "visits": [1.0, 2.0, 3.0], "bought": ["no", "yes", "no"]}
     pq.write_table(pa.table({**right, **change}), folder / "shop.parquet")
-    with pytest.raises(DataFileError, match="^" + re.escape(message)):
+    with pytest.raises(JobError, match="^" + re.escape(message)):
         preprocess(write_settings(tmp_path), folder, tmp_path / "out")
 
 
 @pytest.mark.parametrize(("name", "content"), [("shop.csv.gz", b"not gzip"), ("shop.parquet", b"not parquet")])
 def test_a_file_that_is_not_what_its_name_says_is_named(folder, tmp_path, name, content):
     (folder / name).write_bytes(content)
-    with pytest.raises(DataFileError, match=f"^{name}: "):
+    with pytest.raises(JobError, match=f"^{name}: "):
         preprocess(write_settings(tmp_path), folder, tmp_path / "out")
 
 
