@@ -149,7 +149,7 @@ def _least_disturbed(job: str, taken: list[Point]) -> Point:
 
 
 def _newest(deployment: Deployment, job: str) -> str:
-    """The name of a job of the newest run; it contains the MD5 of the run's name (pipeline/resource_names.py)."""
+    """The name of a job of the newest run; it contains the MD5 of the run's name (pipeline/states/building.py)."""
     machine = deployment.outputs["StateMachine"]
     newest = deployment.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"][0]
     run = hashlib.md5(newest["name"].encode(), usedforsecurity=False).hexdigest()

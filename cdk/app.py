@@ -32,10 +32,7 @@ def build(
     stack: Callable[..., aws_cdk.Stack] = PipelineStack,
     suffix: str = "",
 ) -> aws_cdk.App:
-    """Return an app with one stack, `{project}{suffix}`, which cdk-nag checks when it is synthesised.
-
-    Raises ValueError when the region lacks a resource type of the stack or an instance type of the settings.
-    """
+    """Return an app with the stack `{project}{suffix}`, checked by cdk-nag. Raises ValueError as `check_region`."""
     app = aws_cdk.App(context=FLAGS, outdir=str(out) if out else None, analytics_reporting=False)
     project, environment = settings.project.name, aws_cdk.Environment(account=account, region=region)
     made = stack(app, f"{project}{suffix}", settings, env=environment)

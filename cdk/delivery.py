@@ -1,7 +1,4 @@
-"""Delivery: a push is tested, deployed to dev, retrained, approved and deployed to prod; pull requests are tested.
-
-It is an app and a stack of its own. `make delivery` deploys it once, manually, because it cannot deploy itself.
-"""
+"""Delivery, an app of its own: pull requests are tested; a push goes to dev, is retrained, approved, goes to prod."""
 
 import re
 from typing import Any, cast

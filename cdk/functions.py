@@ -28,10 +28,7 @@ def function(
     code: lambda_.Code | None = None,
     concurrency: int | None = None,
 ) -> lambda_.Function:
-    """Return the function `handler` of a package of lambdas/, which may do what `allowed` says.
-
-    `concurrency` is reserved for it in the account. `timeout` is 30 seconds by default.
-    """
+    """Return a function of lambdas/ that may do what `allowed` says; `concurrency` is reserved for it."""
     group = log_group(scope, f"{construct_id}Log")
     role = iam.Role(scope, f"{construct_id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     # Lambda's managed policy would let it write to every log group of the account.

@@ -78,10 +78,7 @@ def images_of(region: str) -> dict[str, str]:
 
 
 def write_jobs(target: Path) -> Path:
-    """Write the content of jobs.zip to the folder `target`, and return it; containers run `python3 jobs.zip COMMAND`.
-
-    It is the package `jobs` and a __main__.py.
-    """
+    """Write the content of jobs.zip, the package `jobs` and a __main__.py, into the folder `target`, and return it."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(JOBS, target / "jobs", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     (target / "__main__.py").write_text(MAIN, encoding="utf-8")

@@ -1,24 +1,20 @@
 """The live endpoint, which deployments make at run time: its alarms, and the Lambdas that wait for it and clean up."""
 
+from typing import Any
+
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from cdk.functions import function
 from cdk.permissions import allow, granted
-from pipeline.states.autoscaling import VARIANT
+from pipeline.states.endpoint import VARIANT
 
 SLOW_MICROSECONDS = 1_000_000
 """One second per row is a fault of a linear model; ModelLatency is in microseconds (CloudWatch metrics)."""
 
 
-Label = tuple[str | None, str | None]
-"""An alarm's name and description."""
-
-
-def alarm(
-    scope: Construct, name: str, metric: cloudwatch.IMetric, threshold: int = 1, labelled: Label = (None, None)
-) -> cloudwatch.Alarm:
+def alarm(scope: Construct, name: str, metric: cloudwatch.Metric, threshold: int = 1, **named: Any) -> cloudwatch.Alarm:
     """Return the alarm whose construct has this name; without a label, CloudFormation makes the alarm's name."""
     return cloudwatch.Alarm(
         scope,
@@ -27,14 +23,13 @@ def alarm(
         threshold=threshold,
         evaluation_periods=1,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarm_name=labelled[0],
-        alarm_description=labelled[1],
+        **named,
     )
 
 
-def label(project: str, name: str, meaning: str) -> Label:
-    """Return the label of a project's alarm; the description names the section of the runbook."""
-    return f"{project}-{name}", f"{meaning}: docs/runbook.md#{name}"
+def label(project: str, name: str, meaning: str) -> dict[str, str]:
+    """Return the name and the description of a project's alarm, which names the section of the runbook."""
+    return {"alarm_name": f"{project}-{name}", "alarm_description": f"{meaning}: docs/runbook.md#{name}"}
 
 
 def endpoint_metric(
@@ -48,10 +43,7 @@ def endpoint_metric(
 
 
 class LiveEndpoint(Construct):
-    """The alarms roll a deployment back; `function` is FindChampion and WaitForEndpoint, `cleanup` is Cleanup.
-
-    The endpoint has the project's name.
-    """
+    """The alarms roll a deployment back; `function` is FindChampion and WaitForEndpoint, `cleanup` is Cleanup."""
 
     def __init__(self, scope: Construct, project: str) -> None:
         super().__init__(scope, "LiveEndpoint")
@@ -60,8 +52,8 @@ class LiveEndpoint(Construct):
         latency = endpoint_metric(project, "ModelLatency", "p99", period=minute)
         failing = label(project, "5xx", "Invocation5XXErrors of the live model")
         slow = label(project, "latency", "ModelLatency of the live model")
-        self.error_alarm = alarm(self, "Errors", errors, 1, failing)
-        self.latency_alarm = alarm(self, "Latency", latency, SLOW_MICROSECONDS, slow)
+        self.error_alarm = alarm(self, "Errors", errors, 1, **failing)
+        self.latency_alarm = alarm(self, "Latency", latency, SLOW_MICROSECONDS, **slow)
         self.alarms = [self.error_alarm.alarm_arn, self.latency_alarm.alarm_arn]
         # After a rollback, the Lambda names the alarm that caused it.
         allowed = [*granted(self, "endpoint", project), allow("cloudwatch:DescribeAlarms", *self.alarms)]

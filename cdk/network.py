@@ -46,20 +46,13 @@ class Network(Construct):
         """The values that the state machines' requests need."""
 
     def allow_s3(self, role: iam.IRole, statement: iam.PolicyStatement) -> None:
-        """Add a statement of the role to the S3 endpoint's policy, if it is about S3.
-
-        Such a policy names principals only by condition (AWS PrivateLink Guide, "Endpoint policies for gateway
-        endpoints").
-        """
+        """Add a statement about S3 to the S3 endpoint's policy; a condition names the role (AWS PrivateLink Guide)."""
         if all(action.startswith("s3:") for action in statement.actions):
             conditions = {**statement.conditions, "ArnEquals": {"aws:PrincipalArn": role.role_arn}}
             self._s3.add_to_policy(statement.copy(principals=[iam.AnyPrincipal()], conditions=conditions))
 
     def interface_statements(self) -> list[iam.PolicyStatement]:
-        """Return the permissions by which SageMaker manages network interfaces in these subnets for the jobs' role.
-
-        (SageMaker Developer Guide, "How to use SageMaker AI execution roles", private VPC.)
-        """
+        """Return what SageMaker needs to manage network interfaces here (Developer Guide, execution role, VPC)."""
         subnets = [arn(self, "ec2:subnet", self.ports[port]) for port in ("Subnet1", "Subnet2")]
         group = arn(self, "ec2:security-group", self.ports["SecurityGroup"])
         interfaces = arn(self, "ec2:network-interface", "*")  # EC2 generates their ids

@@ -45,17 +45,17 @@ class Observability(Construct):
             "drift-failed": (drift.metric_failed(), 1, "A drift check failed"),
         }
         alarms = {
-            name: alarm(self, name.title().replace("-", ""), metric, threshold, label(project, name, meaning))
+            name: alarm(self, name.title().replace("-", ""), metric, threshold, **label(project, name, meaning))
             for name, (metric, threshold, meaning) in watched.items()
         }
         failing = (live.error_alarm, alarms["api-5xx"], alarms["lambda-errors"])
         states = [cloudwatch.AlarmRule.from_alarm(each, cloudwatch.AlarmState.ALARM) for each in failing]
-        name, description = label(project, "predictions-failing", "Predictions are failing")
+        described = label(project, "predictions-failing", "Predictions are failing")
         composite = cloudwatch.CompositeAlarm(
             self,
             "Failing",
-            composite_alarm_name=name,
-            alarm_description=description,
+            composite_alarm_name=described["alarm_name"],
+            alarm_description=described["alarm_description"],
             alarm_rule=cloudwatch.AlarmRule.any_of(*states),
         )
         notify = actions.SnsAction(parts.topic)

@@ -22,10 +22,8 @@ from cdk.functions import function, log_group
 from cdk.jobs import Jobs
 from cdk.live_endpoint import LiveEndpoint
 from cdk.permissions import allow, granted, invoke, pass_role, run_jobs
-from pipeline import deploy, drift, retrain
+from pipeline.__main__ import MACHINES
 from pipeline.config import Settings
-
-DEFINITIONS = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
 
 
 @dataclass(frozen=True)
@@ -65,12 +63,9 @@ class Parts:
 def state_machine(
     scope: Construct, name: str, parts: Parts, ports: Mapping[str, str], allowed: Iterable[iam.PolicyStatement]
 ) -> sfn.StateMachine:
-    """Return the machine `{project}-{name}`, logged and traced, with the ports that its definition names.
-
-    `ports` are the values of its own ports, besides those of `parts`.
-    """
+    """Return the machine `{project}-{name}`, logged and traced; `ports` are its own, besides those of `parts`."""
     partition = RegionInfo.get(Stack.of(scope).region).partition or "aws"
-    text = json.dumps(DEFINITIONS[name](parts.settings, partition), indent=1)
+    text = json.dumps(MACHINES[name](parts.settings, partition), indent=1)
     values = {**parts.ports, **ports}
     # A resource policy of limited size lists the log groups of other names (Step Functions Developer Guide, "Logging").
     group = log_group(scope, "Log", f"/aws/vendedlogs/states/{parts.project}-{name}")

@@ -4,8 +4,10 @@ Every module that builds a state imports the SDK's names from here. The SDK sets
 imported, and warns of its own age; this module reverts the first and hides the second.
 """
 
+import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +23,9 @@ with warnings.catch_warnings():
     from stepfunctions.steps.sagemaker import ProcessingStep, TrainingStep, TransformStep
     from stepfunctions.steps.states import State
 logging.getLogger().setLevel(_level)
+
+Definition = dict[str, Any]
+"""A state machine in Amazon States Language."""
 
 # Transient errors. The optimised integrations wrap what they do not model in the first name; the aws-sdk ones, named
 # after the Java SDK's classes, in the second. Lambda's are from its "Error handling" example.
@@ -83,3 +88,9 @@ def choice(state_id: str, rule: ChoiceRule, then: State, otherwise: State | None
     state.add_choice(rule, then)
     state.default_choice(otherwise)
     return state
+
+
+def rendered(states: list[State], comment: str, timeout_seconds: int, partition: str) -> Definition:
+    """Return the machine in Amazon States Language; the SDK takes the partition from the ambient region."""
+    text = Graph(Chain(states), comment=comment, timeout_seconds=timeout_seconds).to_json()
+    return dict(json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', text)))

@@ -106,8 +106,7 @@ class Settings(tables.Table):
 def load(path: Path | str = "pipeline.toml", stage: str | None = None) -> Settings:
     """Return the settings of the TOML file at `path` for `stage`, by default $STAGE, or else `dev`.
 
-    Raises:
-        ConfigError: the file is missing or not TOML, the stage is unknown, or keys or values are wrong: all are named.
+    Raises ConfigError: the file is missing or not TOML, the stage is unknown, or keys or values are wrong (all named).
     """
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))

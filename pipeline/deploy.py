@@ -1,18 +1,12 @@
-"""The deploy machine, top to bottom as its diagram reads: a registered model package goes behind the live endpoint.
-
-A retrain execution starts it for its new package, `ops rollback` for an earlier one. Its role alone may change the
-endpoint.
-"""
+"""The deploy machine, top to bottom as its diagram reads: a registered model package goes behind the live endpoint."""
 
 from typing import Any
 
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, State, Task, choice, format_
+from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, State, choice, format_, rendered
 from pipeline.config import Settings
-from pipeline.states.autoscaling import autoscaling
-from pipeline.states.building import Building, Definition, rendered
-from pipeline.states.endpoint import create_endpoint_config, create_or_update, delete_failed, find_champion, smoke_test
-from pipeline.states.finish import fail, finish
-from pipeline.states.lease import DEADLINE_HOURS, acquire_lease
+from pipeline.states import endpoint
+from pipeline.states.building import Building
+from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
 from pipeline.states.model_registry import create_model, set_approval
 
 DEFAULTS = {"package": "", "reason": "manual", "parent": ""}
@@ -29,20 +23,24 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     build = Building(settings, on_error=failed)
     finished, done = finish("deploy", failed)
     taken_back = _reject_new_package(build)
-    champion = find_champion(build)
+    champion = endpoint.find_champion(build)
     seconds = DEADLINE_HOURS * 3600
     container = {name: Intrinsic(f"$.package.container.{name}") for name in ("Image", "ModelDataUrl")}
+    # A failure leaves the model live.
+    live: dict[str, Any] = {"on_error": finished, "error_path": "$.cleanup_error", "result_path": None}
+    keep = {"keep": settings.release.keep}
+    cleanup = build.function("Cleanup", "CleanupFunction", keep, timeout_seconds=300, **live)
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds),
         *_find_package(build),
         champion,
-        delete_failed(build, champion),
+        endpoint.delete_failed(build, champion),
         create_model(build, container),
-        create_endpoint_config(build),
-        *create_or_update(build, taken_back=taken_back),
-        smoke_test(build, taken_back=taken_back),
-        *autoscaling(build),
-        _cleanup(build, finished),
+        endpoint.create_endpoint_config(build),
+        *endpoint.create_or_update(build, taken_back=taken_back),
+        endpoint.smoke_test(build, taken_back=taken_back),
+        *endpoint.autoscaling(build),
+        cleanup,
         finished,
         done,
     ]
@@ -64,18 +62,8 @@ def _find_package(build: Building) -> list[State]:
 
 
 def _reject_new_package(build: Building) -> Choice:
-    """IsNewPackage: a new package whose deployment failed is Rejected, so that no rollback brings it back.
-
-    An earlier package, which a rollback deploys, has served before and stays Approved.
-    """
+    """IsNewPackage: a new package whose deployment failed is Rejected; one that a rollback deploys stays Approved."""
     why = "Taken back from the endpoint by the deployment"
     reject = set_approval(build, "RejectPackage", "Rejected", why, error_path="$.reject_error")
     reject.next(build.on_error)
     return choice("IsNewPackage", ChoiceRule.StringEquals("$.request.parent", ""), build.on_error, reject)
-
-
-def _cleanup(build: Building, then: State) -> Task:
-    """Cleanup: deletes old endpoint configs and models; a failure leaves the model live."""
-    request = {"keep": build.settings.release.keep}
-    fields: dict[str, Any] = {"on_error": then, "error_path": "$.cleanup_error", "result_path": None}
-    return build.function("Cleanup", "CleanupFunction", request, timeout_seconds=300, **fields)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.states.building import Definition
+from pipeline.asl import Definition
 
 SHAPES = {"Choice": ("{", "}"), "Parallel": ("[[", "]]"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
 HIDDEN = ("FinishFailed", "Failed")

@@ -1,10 +1,11 @@
 """The drift machine, top to bottom as its diagram reads: a window of live traffic against the live model's baseline."""
 
-from pipeline.asl import ChoiceRule, Intrinsic, Pass, State, choice, format_
+from typing import Any
+
+from pipeline.asl import ChoiceRule, Definition, Intrinsic, Pass, State, choice, format_, rendered
 from pipeline.config import Settings
-from pipeline.resource_names import EXECUTION, folder
-from pipeline.states.building import OPT, Building, Definition, rendered
-from pipeline.states.finish import fail, finish
+from pipeline.states.building import EXECUTION, Building, folder
+from pipeline.states.executions import fail, finish
 
 NO_TRAFFIC = {"verdict": "not enough data", "drifted": False, "reason": "no request was captured, or nothing is live"}
 DEADLINE_HOURS = 6
@@ -19,11 +20,14 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     failed = fail("drift")
     build = Building(settings, on_error=failed)
     finished, done = finish("drift", failed)
+    # Which files, against which run.
+    kept: dict[str, Any] = {"timeout_seconds": 300, "result_path": "$.window", "results": ["files", "run"]}
+    window = build.function("CollectWindow", "DriftWindowFunction", {"execution": Intrinsic(EXECUTION)}, **kept)
     no_traffic = Pass("NoTraffic", result={"document": NO_TRAFFIC}, result_path="$.drift")
     no_traffic.next(finished)
     metrics = {"Namespace": f"{build.project}/drift", "MetricData": Intrinsic("$.drift.document.metrics")}
     states = [
-        _collect_window(build),
+        window,
         choice("HasTraffic", ChoiceRule.NumericEquals("$.window.files", 0), no_traffic),
         _measure(build),
         build.read_json("ReadDrift", "drift/summary.json", "$.drift"),
@@ -34,14 +38,6 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     return rendered(states, f"Checks {build.project} for drift", DEADLINE_HOURS * 3600, partition)
 
 
-def _collect_window(build: Building) -> State:
-    """CollectWindow: which files, against which run: `$.window` = {files, run}."""
-    request, results = {"execution": Intrinsic(EXECUTION)}, ["files", "run"]
-    return build.function(
-        "CollectWindow", "DriftWindowFunction", request, timeout_seconds=300, result_path="$.window", results=results
-    )
-
-
 def _measure(build: Building) -> State:
     """MeasureDrift: the window's captured requests against the baseline and the evaluation of the live model's run."""
     inputs = {
@@ -50,9 +46,7 @@ def _measure(build: Building) -> State:
         "baseline": format_("s3://${DataBucket}/runs/{}/baseline", "$.window.run"),
         "evaluation": format_("s3://${DataBucket}/runs/{}/evaluation", "$.window.run"),
     }
-    given = [part for name in inputs for part in (f"--{name}", f"{OPT}/input/{name}")]
-    arguments = ["drift", *given, "--output", f"{OPT}/output/drift"]
-    step = build.processing("MeasureDrift", arguments, inputs=inputs, outputs=["drift"])
+    step = build.processing("MeasureDrift", "drift", inputs=inputs, outputs=["drift"])
     for source in step.fields["parameters"]["ProcessingInputs"]:
         if source["InputName"] == "data-capture":
             source["S3Input"]["S3DataType"] = "ManifestFile"

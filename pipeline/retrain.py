@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from pipeline.asl import Intrinsic, State, format_
+from pipeline.asl import Definition, Intrinsic, State, format_, rendered
 from pipeline.config import Settings
-from pipeline.resource_names import EXECUTION_ARN, HASH
-from pipeline.states.building import Building, Definition, rendered
+from pipeline.states.building import EXECUTION_ARN, HASH, Building
 from pipeline.states.endpoint import find_champion
 from pipeline.states.evaluate import evaluate
-from pipeline.states.finish import fail, finish
-from pipeline.states.lease import DEADLINE_HOURS, acquire_lease
+from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
 from pipeline.states.model_registry import TRAINED, approval, create_model, register
 from pipeline.states.preprocess import preprocess
 from pipeline.states.train import train

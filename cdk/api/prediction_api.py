@@ -18,10 +18,7 @@ LOGGED = ("http_method", "ip", "protocol", "request_time", "resource_path", "res
 
 
 class PredictionApi(Construct):
-    """The authorised, throttled and logged routes of the OpenAPI document.
-
-    `function` answers the calls. `key_id` is the id of the API key that counts them, or None without metering.
-    """
+    """The API: `function` answers the calls; `key_id` is the id of the key that counts them, None without metering."""
 
     def __init__(self, scope: Construct, settings: Settings) -> None:
         super().__init__(scope, "Serving")

@@ -1,9 +1,8 @@
-"""The parts that all states share: ports, sizes, job definitions, and the calls of Lambda functions and APIs.
+"""The parts that all states share: names, ports, sizes, job definitions, and the calls of Lambda functions and APIs.
 
 A port, `${Name}`, is a placeholder that the stack fills: the definition names no ARN, account, region or bucket.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,25 +14,40 @@ from sagemaker.network import NetworkConfig
 from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 from sagemaker.session import Session
 
-from pipeline.asl import Chain, Graph, Intrinsic, Pass, ProcessingStep, Retry, State, Task, caught, retried, with_fields
+from pipeline.asl import Intrinsic, Pass, ProcessingStep, Retry, State, Task, caught, format_, retried, with_fields
 from pipeline.config import Settings
-from pipeline.resource_names import EXECUTION, folder, job_name
 
+EXECUTION = "$$.Execution.Name"
+EXECUTION_ARN = Intrinsic("$$.Execution.Id")
+HASH = f"States.Hash({EXECUTION}, 'MD5')"
+"""Of an execution: its own name may have 80 characters, and signs that SageMaker refuses. A job's name,
+`{project}-{kind}-{hash}-{attempt}`, is never used twice and has at most 63 (CreateTrainingJob, TrainingJobName), as a
+project's has at most 16 and a kind at most 10."""
 KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
 OPT = "/opt/ml/processing"
 LOCAL_STORAGE = r"ml\.([a-z]+[0-9]+[a-z]*d|g[5-9]|p[5-9]|trn|i[0-9])"
 START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
-Definition = dict[str, Any]
-"""A state machine in Amazon States Language."""
+
+
+def resource(project: str) -> Intrinsic:
+    """The name of the model and the endpoint config that this execution makes."""
+    return format_(f"{project}-{{}}", HASH)
+
+
+def job_name(project: str, kind: str) -> Intrinsic:
+    """A job's name; each attempt of the state has its own."""
+    return format_(f"{project}-{kind}-{{}}-{{}}", HASH, "$$.State.RetryCount")
+
+
+def folder(name: str) -> Intrinsic:
+    """The S3 URI of one of this execution's folders."""
+    return format_(f"s3://${{DataBucket}}/runs/{{}}/{name}", EXECUTION)
 
 
 def volume_key(instance_type: str) -> str | None:
-    """Return the key of an instance's volumes, None for local storage, for which SageMaker refuses VolumeKmsKeyId.
-
-    (SageMaker API reference, ResourceConfig. Local storage has a hardware key.)
-    """
+    """Return the key of an instance's volumes; None for local storage, which has a hardware key (ResourceConfig)."""
     return None if re.match(LOCAL_STORAGE, instance_type) else KEY
 
 
@@ -107,17 +121,18 @@ class Building:
     def processing(
         self,
         state_id: str,
-        arguments: list[str],
+        command: str,
         *,
         inputs: Mapping[str, str | Intrinsic],
         outputs: list[str],
+        arguments: Sequence[str] = (),
         instances: int = 1,
     ) -> ProcessingStep:
         """Return a processing job that runs one command of the jobs' zip; several instances share each input's objects.
 
-        The job's name has the command, the first of `arguments`. `inputs` are S3 URIs by folder name under
-        /opt/ml/processing/input; each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's
-        folder of that name.
+        `inputs` are S3 URIs by folder name under /opt/ml/processing/input; each of `outputs`, a folder under
+        /opt/ml/processing/output, goes to the execution's folder of that name. `arguments` are by default the inputs'
+        folders, each by its name, and the first output's.
         """
         size = self.settings.processing
         processor = Processor(
@@ -134,13 +149,16 @@ class Building:
         )
         assets = {"code": "s3://${AssetBucket}/${JobsFile}", "settings": "s3://${AssetBucket}/${SettingsFile}"}
         sources = {**assets, **inputs}
+        if not arguments:
+            given = [part for name in inputs for part in (f"--{name}", f"{OPT}/input/{name}")]
+            arguments = [*given, "--output", f"{OPT}/output/{outputs[0]}"]
         common = ["--settings", f"{OPT}/input/settings", "--message", "/opt/ml/output/message"]
         step = ProcessingStep(
             state_id,
             processor=processor,
-            job_name=job_name(self.project, arguments[0]),
+            job_name=job_name(self.project, command),
             container_entrypoint=["python3", f"{OPT}/input/code/${{JobsFile}}"],
-            container_arguments=[*arguments, *common],
+            container_arguments=[command, *arguments, *common],
             inputs=[ProcessingInput("s3://filled-below", f"{OPT}/input/{name}", name) for name in sources],
             outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://filled-below", name) for name in outputs],
             kms_key_id=KEY,
@@ -157,9 +175,3 @@ class Building:
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
             request["S3Output"]["S3Uri"] = folder(request["OutputName"])
         return caught(retried(step), self.on_error)
-
-
-def rendered(states: list[State], comment: str, timeout_seconds: int, partition: str) -> Definition:
-    """Return the machine in Amazon States Language; the SDK takes the partition from the ambient region."""
-    text = Graph(Chain(states), comment=comment, timeout_seconds=timeout_seconds).to_json()
-    return dict(json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', text)))

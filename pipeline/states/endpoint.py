@@ -3,11 +3,9 @@
 import math
 from typing import Any
 
-from pipeline import resource_names
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Retry, State, Task, caught, choice, retry
-from pipeline.states.autoscaling import BUSY, VARIANT
-from pipeline.states.building import KEY, Building, volume_key
-from pipeline.states.lease import DEADLINE_HOURS
+from pipeline.asl import Choice, ChoiceRule, Intrinsic, Retry, State, Task, caught, choice, format_, retry
+from pipeline.states.building import KEY, Building, resource, volume_key
+from pipeline.states.executions import DEADLINE_HOURS
 
 POLL_SECONDS = 60
 """An update takes AWS five to eight minutes."""
@@ -19,6 +17,21 @@ NONE = "none"
 NO_CHAMPION = ChoiceRule.StringEquals("$.champion.config", NONE)
 ENDPOINT = {"EndpointName": "${EndpointName}"}
 ALARMS = ["${ErrorAlarm}", "${LatencyAlarm}"]
+VARIANT = "AllTraffic"
+SCALING_TARGET = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": f"endpoint/${{EndpointName}}/variant/{VARIANT}",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+COOLDOWN_SECONDS = 300
+"""SageMaker's default in both directions, and the time that a new instance takes to answer."""
+BUSY = "SageMaker.SageMakerException"
+"""The error while an endpoint is being scaled, among others: UpdateEndpoint has no error of its own for it."""
+SCALING_TRANSIENT = [
+    f"ApplicationAutoScaling.{name}Exception"
+    for name in ("ApplicationAutoScaling", "ConcurrentUpdate", "InternalService", "Validation")
+]
+"""The first is throttling's, too; the last comes while the new service-linked role is not visible yet."""
 CHANGING = "EndpointChanging"
 """The error of lambdas/endpoint while the endpoint is being changed."""
 
@@ -46,7 +59,7 @@ def delete_failed(build: Building, again: State) -> Choice:
 def create_endpoint_config(build: Building) -> Task:
     """CreateEndpointConfig, as a plain Task: the SDK's EndpointConfigStep drops `parameters`."""
     size = build.settings.endpoint
-    name = resource_names.resource(build.project)
+    name = resource(build.project)
     variant = {
         "VariantName": VARIANT,
         "ModelName": name,
@@ -73,12 +86,8 @@ def create_endpoint_config(build: Building) -> Task:
 
 
 def create_or_update(build: Building, *, taken_back: State) -> list[State]:
-    """HasEndpoint to WaitForEndpoint, which goes to `taken_back` when the endpoint does not serve the new config.
-
-    A failed or rolled back update ends InService too, with the old config and a FailureReason. lambdas/endpoint
-    compares the config with the wanted one, so this does not read as success.
-    """
-    wanted = resource_names.resource(build.project)
+    """HasEndpoint to WaitForEndpoint, which goes to `taken_back` when the endpoint does not serve the new config."""
+    wanted = resource(build.project)
     wait = _wait(build, "WaitForEndpoint", wanted, "$.endpoint")
     caught(wait, taken_back, errors=["RolledBack", "EndpointFailed"])
     create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": wanted})
@@ -88,10 +97,7 @@ def create_or_update(build: Building, *, taken_back: State) -> list[State]:
 
 
 def smoke_test(build: Building, *, taken_back: State) -> Task:
-    """SmokeTest: the golden rows through the invoke Lambda; a failure takes the new model back.
-
-    A missing answer is retried. A wrong answer is not: a wrong model serves meanwhile.
-    """
+    """SmokeTest: the golden rows through the invoke Lambda. A wrong answer is not retried: a wrong model serves."""
     step = build.function(
         "SmokeTest",
         "PredictFunction",
@@ -104,6 +110,37 @@ def smoke_test(build: Building, *, taken_back: State) -> Task:
     )
     step.add_retry(retry("States.ALL", seconds=2, attempts=2))
     return step
+
+
+def autoscaling(build: Building) -> list[State]:
+    """RegisterAutoscaling and PutAutoscalingPolicy, if the settings have it; their failure leaves the model live.
+
+    The scalable target is the variant by its name, which never changes, and UpdateEndpoint retains the instance count
+    that autoscaling left. Registering again changes the limits and nothing else.
+    """
+    endpoint = build.settings.endpoint
+    if not endpoint.autoscaled:
+        return []
+    cause = format_("The new model is live, but autoscaling was not set: {}", "$.error.Cause")
+    failed = build.failure("AutoscalingFailed", cause)
+    tracking = {
+        "TargetValue": endpoint.calls_per_minute,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+        "ScaleOutCooldown": COOLDOWN_SECONDS,
+        "ScaleInCooldown": COOLDOWN_SECONDS,
+    }
+    policy = {
+        "PolicyName": "calls-per-instance",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": tracking,
+    }
+    limits = {"MinCapacity": endpoint.instance_count, "MaxCapacity": endpoint.max_instances}
+    retries = [retry(SCALING_TRANSIENT, seconds=5, attempts=5)]
+    fields: dict[str, Any] = {"service": "applicationautoscaling", "on_error": failed, "retries": retries}
+    return [
+        build.call("RegisterAutoscaling", "registerScalableTarget", SCALING_TARGET | limits, **fields),
+        build.call("PutAutoscalingPolicy", "putScalingPolicy", SCALING_TARGET | policy, **fields),
+    ]
 
 
 def _way_back(build: Building, taken_back: State) -> Choice:

@@ -4,20 +4,14 @@ from sagemaker.transformer import Transformer
 
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, Pass, State, TransformStep, caught, choice, retried
 from pipeline.jobs.shared.metric_names import SECTIONS
-from pipeline.resource_names import folder, job_name, resource
-from pipeline.states.building import KEY, OPT, START_UP_SECONDS, Building, session, volume_key
+from pipeline.states.building import KEY, START_UP_SECONDS, Building, folder, job_name, resource, session, volume_key
 from pipeline.states.endpoint import NONE
 
 
 def evaluate(build: Building, *, rejected: State) -> list[State]:
-    """ScoreHoldout to QualityGate, which leaves for `rejected` when a threshold is missed.
-
-    `$.evaluation.document` is evaluation.json.
-    """
+    """ScoreHoldout to QualityGate, which leaves for `rejected`; `$.evaluation.document` is evaluation.json."""
     inputs = {name: folder(name) for name in ("predictions", "labels")}
-    given = [part for name in inputs for part in (f"--{name}", f"{OPT}/input/{name}")]
-    arguments = ["evaluate", *given, "--output", f"{OPT}/output/evaluation"]
-    measure = build.processing("Evaluate", arguments, inputs=inputs, outputs=["evaluation"])
+    measure = build.processing("Evaluate", "evaluate", inputs=inputs, outputs=["evaluation"])
     read = build.read_json("ReadEvaluation", "evaluation/evaluation.json", "$.evaluation")
     return [_score_holdout(build), measure, read, _quality_gate(build, rejected)]
 
@@ -65,11 +59,7 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> Trans
 
 
 def _quality_gate(build: Building, rejected: State) -> Choice:
-    """Every threshold of the settings' gate, in the Choice itself: the console shows each.
-
-    The challenger is not worse than the champion when the paired difference's interval, in which larger is better for
-    the challenger, ends above minus the margin: a non-inferiority test at the gate's confidence.
-    """
+    """Every threshold of the settings' gate, in the Choice itself: the console shows each. See jobs/evaluate."""
     gate, document = build.settings.gate, "$.evaluation.document"
     section = f"{document}.{SECTIONS[build.settings.data.predictor_type]}"
     low = f"{document}.comparison.interval[0]"

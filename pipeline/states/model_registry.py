@@ -3,8 +3,7 @@
 from typing import Any
 
 from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
-from pipeline.resource_names import EXECUTION, EXECUTION_ARN, folder, resource
-from pipeline.states.building import ROLE, Building
+from pipeline.states.building import EXECUTION, EXECUTION_ARN, ROLE, Building, folder, resource
 
 ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", EXECUTION, "$.train.job")
 """The trained model; the SDK's ModelStep renders it without regard to where the training result was put."""
@@ -61,11 +60,7 @@ def set_approval(build: Building, state_id: str, status: Intrinsic | str, why: s
 
 
 def approval(build: Building, *, rejected: State) -> list[State]:
-    """By the settings: RegisterApproved, or RegisterPending and a wait for `ops approve` or `ops reject`.
-
-    lambdas/finish keeps the task token in the lease's item and notifies. The answer is {"status": "Approved"} or
-    {"status": "Rejected"}; without one until release.approval_hours, the execution fails.
-    """
+    """By the settings: RegisterApproved, or RegisterPending and a wait for the {"status"} that `ops approve` sends."""
     release = build.settings.release
     if release.approval == "automatic":
         return [register(build, "Approved")]

@@ -1,8 +1,7 @@
 """Preprocess: check and split the data."""
 
 from pipeline.asl import State
-from pipeline.resource_names import folder
-from pipeline.states.building import OPT, Building
+from pipeline.states.building import OPT, Building, folder
 
 
 def preprocess(build: Building) -> list[State]:
@@ -17,12 +16,14 @@ def preprocess(build: Building) -> list[State]:
     quarantine = ["quarantine"] if data.bad_rows.count or data.bad_rows.share else []
     step = build.processing(
         "Preprocess",
-        ["preprocess", "--input", f"{OPT}/input/data", *output, *resources],
+        "preprocess",
+        arguments=["--input", f"{OPT}/input/data", *output, *resources],
         inputs={"data": f"s3://${{DataBucket}}/{data.prefix}"},
         outputs=[*parts, "shards" if instances > 1 else "baseline", *quarantine],
         instances=instances,
     )
     if instances == 1:
         return [step]
-    arguments = ["merge", "--run", f"{OPT}/input/run", *output]
-    return [step, build.processing("Merge", arguments, inputs={"run": folder("")}, outputs=[*parts, "baseline"])]
+    inputs, arguments = {"run": folder("")}, ["--run", f"{OPT}/input/run", *output]
+    merge = build.processing("Merge", "merge", inputs=inputs, outputs=[*parts, "baseline"], arguments=arguments)
+    return [step, merge]

@@ -4,8 +4,7 @@ from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 
 from pipeline.asl import ChoiceRule, State, TrainingStep, caught, choice, retried, with_fields
-from pipeline.resource_names import folder, job_name
-from pipeline.states.building import KEY, ROLE, START_UP_SECONDS, Building, session, volume_key
+from pipeline.states.building import KEY, ROLE, START_UP_SECONDS, Building, folder, job_name, session, volume_key
 
 
 def train(build: Building) -> list[State]:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from pipeline import deploy, diagram, drift, retrain
 from pipeline.__main__ import MACHINES as DEFINITIONS
+from pipeline.asl import Definition
 from pipeline.config import Settings, load
 from pipeline.settings import BadRows
-from pipeline.states.building import Definition
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
