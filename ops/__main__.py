@@ -20,8 +20,7 @@ from ops.jobs import logs
 from ops.output import Exit, wants_json
 from ops.predict import predict, url
 from ops.report.page import report
-from ops.retrain import approve, reject, retrain, upload, watch
-from ops.rollback import rollback
+from ops.retrain import approve, reject, retrain, rollback, upload, watch
 from ops.runs import runs
 from ops.status import status
 from pipeline.config import ConfigError

@@ -80,10 +80,7 @@ def feedback(
 
 
 def check(file: Path, classes: tuple[str, ...]) -> int:
-    """The number of rows of a ground truth CSV. Raises OpsError with the line of the first fault.
-
-    The column `row`, counted from 1, is for requests of many rows and may be missing.
-    """
+    """The number of rows of a ground truth CSV, whose column `row` may be missing. Raises OpsError with the line."""
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines)

@@ -66,10 +66,7 @@ def golden_row(account: Account) -> str:
 
 
 def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
-    """The rows of a CSV as the API takes them; the columns are picked by name when it has a header.
-
-    Raises OpsError when a header lacks a feature or there is no row.
-    """
+    """The rows of a CSV as the API takes them, columns by name if it has a header. Raises OpsError for a fault."""
     rows = [row for row in csv.reader(lines) if row]
     header = rows[0] if rows else []
     if set(header) & set(features):
@@ -83,10 +80,7 @@ def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
 
 
 def predict_all(account: Account, rows: list[str]) -> Iterator[Answer]:
-    """An answer per row, in order, in as few requests as the API's limits allow, with a progress bar.
-
-    Raises Refused with the rows' numbers as they stand in `rows`, from 1.
-    """
+    """An answer per row, in order, in as few requests as possible. Raises Refused with the rows' numbers, from 1."""
     api, done = account.settings.api, 0
     address = account.api_url.removesuffix(api.path) + "/predictions"
     with progress_bar() as bar:

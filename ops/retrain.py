@@ -1,4 +1,4 @@
-"""Start a run, follow it state by state to its outcome or error, and answer it when it waits for approval."""
+"""Start a run or a rollback, follow it to its outcome or error, and answer it when it waits for approval."""
 
 import json
 import time
@@ -11,6 +11,7 @@ import typer
 from ops.account import Account, NothingToDo, OpsError
 from ops.output import Exit, Result, command, console, progress_bar
 from ops.runs import NoRun, Run, describe, latest, steps
+from ops.status import endpoint
 
 START_WITHIN_SECONDS = 120
 """The time that an upload may take to start a run, without the trigger's delay."""
@@ -98,6 +99,30 @@ def follow(account: Account, run: Run) -> Result:
     lines = [f"{run.status.lower()}: {run.outcome}{why}", *(f"warning: {warning}" for warning in run.warnings)]
     code = Exit.OK if run.outcome in ("accepted", "done") else Exit.REJECTED
     return Result(run, lines, code if run.status == "SUCCEEDED" else Exit.FAILED)
+
+
+@command
+def rollback(account: Account) -> Result:
+    """Deploy the previous approved model again, without training, and follow the deployment."""
+    return follow(account, describe(account, start_rollback(account)))
+
+
+def start_rollback(account: Account) -> str:
+    """The execution that deploys the newest approved package that is older than the live one. Raises NothingToDo."""
+    live = endpoint(account)
+    if live.status == "none":
+        raise NothingToDo("no model has been deployed yet: `ops upload FILE` starts the first run")
+    group = account.outputs["ModelPackageGroup"]
+    pages = account.sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
+    )
+    approved = pages.search("ModelPackageSummaryList[].ModelPackageArn")
+    older = next((next(approved, None) for arn in approved if arn == live.package), None)
+    if older is None:
+        raise NothingToDo("no approved model package is older than the live one: `ops upload FILE` trains another")
+    return account.states.start_execution(
+        stateMachineArn=account.outputs["DeployMachine"], input=json.dumps({"package": older, "reason": "rollback"})
+    )["executionArn"]
 
 
 @command

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops import rollback, runs
+from ops import retrain, runs
 from tests import iam_report
 from tests.conftest import ROOT, WDBC, Deployed, wait_for
 from tests.deployments.world import World
@@ -51,7 +51,7 @@ def observed(live: Deployed, number: int) -> list[str]:
     both = [world.by_hand(), world.by_hand()]
     return [
         *(wrong for arn in both for wrong in ended(live, arn)),
-        *ended(live, rollback.start(live.account)),
+        *ended(live, retrain.start_rollback(live.account)),
         *aborted(world),
     ]
 

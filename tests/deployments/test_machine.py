@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from local_aws.cloud import running
 
-from ops import rollback, runs
+from ops import retrain, runs
 from ops.account import NothingToDo
 from tests.conftest import wait_for
 from tests.deployments import small_jobs
@@ -155,7 +155,7 @@ class Promotion(RuleBasedStateMachine):
 
     def roll_back(self, _: None) -> None:
         try:
-            self.started.append(rollback.start(self.account))
+            self.started.append(retrain.start_rollback(self.account))
         except NothingToDo:
             event("nothing to roll back to")
 

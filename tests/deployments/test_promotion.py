@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops import predict, rollback
+from ops import predict, retrain
 from tests.deployments.cases import ALWAYS, NEW
 from tests.deployments.table import Row, check
 from tests.deployments.world import HEADER, ROWS, Traffic, World, data, entries, relabelled
@@ -101,7 +101,7 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     first, second = shipped.run(), shipped.run(data(ROWS[1:]))
     assert (first.outcome, second.outcome) == ("accepted", "accepted")
     started = time.monotonic()
-    run = shipped.ended(rollback.start(shipped.account))
+    run = shipped.ended(retrain.start_rollback(shipped.account))
     print(f"rollback: {time.monotonic() - started:.1f} s")
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
     assert f"/runs/{first.name}/" in shipped.model()
@@ -118,7 +118,7 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
     assert shipped.package(bad.arn) == "Rejected"
     newest = shipped.run(data(ROWS[2:]))
     assert newest.outcome == "accepted"
-    assert shipped.ended(rollback.start(shipped.account)).outcome == "accepted"
+    assert shipped.ended(retrain.start_rollback(shipped.account)).outcome == "accepted"
     assert f"/runs/{good.name}/" in shipped.model()
 
 
@@ -149,7 +149,7 @@ def test_two_runs_and_a_rollback_take_turns(shipped: World) -> None:
     assert shipped.run().outcome == "accepted"
     old = shipped.live()
     with Traffic(shipped.deployed) as traffic:
-        deployment = rollback.start(shipped.account)
+        deployment = retrain.start_rollback(shipped.account)
         both = [shipped.ended(execution) for execution in [shipped.by_hand(), shipped.by_hand()]]
     assert [run.outcome for run in (*both, shipped.ended(deployment))] == ["accepted"] * 3
     turns = sorted(turn(shipped, execution) for execution in (deployment, *(run.arn for run in both)))
