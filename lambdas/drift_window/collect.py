@@ -33,8 +33,7 @@ class Window:
         manifest.json lists the captured files for the processing job (S3DataSource, ManifestFile), window.json has the
         period, and ground_truth.csv the rows of the last `ground_truth_days`, whose requests are listed, too.
 
-        Raises:
-            UnknownModel: no run trained the live model.
+        Raises UnknownModel: no run trained the live model.
         """
         if (run := self._live_run()) is None:
             return {"files": 0, "run": "none"}

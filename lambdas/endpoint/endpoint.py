@@ -28,9 +28,7 @@ def find_champion(sagemaker: Any, endpoint: str) -> dict[str, str]:
 
     An endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
 
-    Raises:
-        EndpointChanging: the endpoint is being changed, or the call was throttled.
-        ClientError: DescribeEndpoint failed otherwise, so whether there is an endpoint is not known.
+    Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
     """
     found = _describe(sagemaker, endpoint)
     status = found.get("EndpointStatus", NONE)
@@ -49,10 +47,7 @@ def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms
     A failed or rolled back update ends InService too, with the old config and a FailureReason, so the status alone
     reads as success. How AWS words the reason of a rollback is not documented, so the error names the alarms in ALARM.
 
-    Raises:
-        EndpointChanging: not InService yet.
-        EndpointFailed: it cannot serve.
-        RolledBack: InService with another config.
+    Raises EndpointChanging (not InService yet), EndpointFailed, or RolledBack (InService with another config).
     """
     found = _describe(sagemaker, endpoint)
     status, reason = found.get("EndpointStatus", "missing"), found.get("FailureReason", "")

@@ -20,12 +20,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Finish:
-    """The project's parts, and the clients to reach them with."""
+    """The project's parts, each text the environment variable of that name, and the clients to reach them with."""
 
     project: str
-    bucket: str
-    table: str
-    endpoint: str
+    data_bucket: str
+    lease_table: str
+    endpoint_name: str
     topic: str
     dynamodb: Any
     sns: Any
@@ -41,8 +41,8 @@ class Finish:
     def _update_own(self, change: str, values: dict[str, str]) -> None:
         """Change the lease's item, if its owner is the execution in `values`."""
         self.dynamodb.update_item(
-            TableName=self.table,
-            Key={"endpoint": {"S": self.endpoint}},
+            TableName=self.lease_table,
+            Key={"endpoint": {"S": self.endpoint_name}},
             UpdateExpression=change,
             ConditionExpression="#owner = :owner",
             ExpressionAttributeNames={"#owner": "owner"},
@@ -50,10 +50,7 @@ class Finish:
         )
 
     def notify(self, document: Document, source: str = "pipeline", event: str = "Run ended") -> list[str]:
-        """Publish to the topic and to EventBridge; return a sentence for each that failed.
-
-        An execution whose notification failed has still ended as it did.
-        """
+        """Publish to the topic and to EventBridge; return a sentence for each that failed, which changes no outcome."""
         text = json.dumps(document)
         entry = {"Source": f"{self.project}.{source}", "DetailType": event, "Detail": text, "EventBusName": "default"}
         subject = f"{self.project}: {document['outcome']}"[:SUBJECT_LENGTH]
@@ -93,17 +90,14 @@ class Finish:
             "metrics": state.get("evaluation", {}).get("document", {}),
             "links": {
                 "run": f"https://{console}/states/home?region={region}#/v2/executions/details/{execution}",
-                "files": f"s3://{self.bucket}/runs/{name}/",
+                "files": f"s3://{self.data_bucket}/runs/{name}/",
             },
             **({"error": ended.error} if ended.error else {}),
         }
 
 
 def finish(parts: Finish, machine: str, execution: str, state: outcome.State, *, failed: bool) -> Document:
-    """End an execution from its own last state; return its notification's document, and "warnings".
-
-    A deployment under the lease of a retrain execution leaves lease and notification to that execution.
-    """
+    """End an execution from its own last state; return its notification's document, and "warnings"."""
     if failed:
         ended = outcome.of_failure(state, execution)
     elif machine == "drift":
@@ -130,10 +124,9 @@ def _finish_drift(parts: Finish, execution: str, state: outcome.State) -> Docume
 
 
 def aborted(parts: Finish, detail: Document) -> Document:
-    """End an execution by EventBridge's status change event: one that was aborted, timed out, or failed.
+    """End an execution by EventBridge's status change event, which may come twice: aborted, timed out, or failed.
 
-    One that failed has usually called `finish` itself, which freed the lease; then nothing is left to do. Raises no
-    error for an event that comes twice.
+    One that failed has usually called `finish` itself, which freed the lease; then nothing is left to do.
     """
     execution, status = detail["executionArn"], detail["status"]
     given = json.loads(detail.get("input") or "{}")  # absent when it is too long for the event

@@ -1,6 +1,7 @@
 """Finish and FinishFailed of the state machines, and the end of executions that could not call them."""
 
 import os
+from dataclasses import fields
 from typing import Any
 
 import boto3
@@ -8,11 +9,7 @@ import boto3
 from .finish import Finish, aborted, finish
 
 _FINISH = Finish(
-    project=os.environ["PROJECT"],
-    bucket=os.environ["DATA_BUCKET"],
-    table=os.environ["LEASE_TABLE"],
-    endpoint=os.environ["ENDPOINT_NAME"],
-    topic=os.environ["TOPIC"],
+    **{field.name: os.environ[field.name.upper()] for field in fields(Finish) if field.type is str},
     dynamodb=boto3.client("dynamodb"),
     sns=boto3.client("sns"),
     events=boto3.client("events"),
@@ -20,10 +17,7 @@ _FINISH = Finish(
 
 
 def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Take {"machine", "execution", "state", "failed"}, or EventBridge's status change event; return the document.
-
-    AWS delivers the event at best effort, so the machines' own last states do not rely on it.
-    """
+    """Take {"machine", "execution", "state", "failed"}, or EventBridge's status change event; return the document."""
     if "detail" in event:
         return aborted(_FINISH, event["detail"])
     return finish(_FINISH, event["machine"], event["execution"], event["state"], failed=event["failed"])

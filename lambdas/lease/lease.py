@@ -37,9 +37,8 @@ def acquire(lease: Lease, execution: str, request: dict[str, Any], *, now: int, 
 
     A deployment that a retrain execution started works under the lease of that execution, its request's `parent`.
 
-    Raises:
-        LeaseHeld: another running execution owns the lease, or the parent does not.
-        Superseded: the request is for data, and another run's data is newer.
+    Raises LeaseHeld: another running execution owns the lease, or the parent does not.
+    Raises Superseded: the request is for data, and another run's data is newer.
     """
     held = _plain(lease.dynamodb.get_item(**lease.item, ConsistentRead=True).get("Item", {}))
     _check_newest(request, execution, held)

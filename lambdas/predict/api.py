@@ -1,8 +1,8 @@
-"""The routes of the API, which the OpenAPI document describes: a request in, a response out."""
+"""The routes of the API, which the OpenAPI document describes: a request in, a response out; and their smoke test."""
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,7 @@ class Api:
         return [self._prediction(answer) for answer in answers], {**self.endpoint.model(), "variant": variant}
 
     def _prediction(self, answer: Answer) -> dict[str, Any]:
-        """Return the linear learner's answer for one row, with the name of its class as the label.
-
-        A regressor's has only `score`, a multiclass model's a list of one score per class.
-        """
+        """Return the linear learner's answer for one row, with its label; a multiclass model's has a list of scores."""
         try:
             score = answer["score"]
             if not all(map(math.isfinite, score if isinstance(score, list) else [score])):
@@ -152,3 +149,32 @@ def _scores(value: object, rows_: int, model: Model) -> Response:
         raise Problem("too-large", "The answer is larger than the API can return; send fewer rows in one call")
     headers = {"Content-Type": "application/json", "X-Model-Version": model["name"] or "unknown"}
     return Response(body, headers=headers, facts={"rows": rows_, "model": model["name"], "variant": model["variant"]})
+
+
+class SmokeTestFailed(Exception):
+    """A golden row got another answer than pipeline.toml expects. Do not retry: a wrong model serves meanwhile."""
+
+
+class SmokeTestUnanswered(Exception):
+    """A golden row got a problem instead of an answer. The state machine retries it."""
+
+
+def smoke_test(golden: Sequence[Mapping[str, Any]], api: Api) -> dict[str, int]:
+    """Return `{"ok": true, "checked": n}` when each of the n rows has its label, or its value within the tolerance.
+
+    Raises SmokeTestFailed, SmokeTestUnanswered: with the row's position and both answers, not its values.
+    """
+    for position, expected in enumerate(golden, 1):
+        try:
+            got, _ = api.label([float(number) for number in expected["row"]])
+        except Problem as problem:
+            message = f"golden row {position} got no answer: {problem.kind}: {problem.detail}"
+            raise SmokeTestUnanswered(message) from problem
+        if "label" in expected:
+            right, wanted = got == expected["label"], expected["label"]
+        else:
+            right = math.isclose(float(got), expected["value"], rel_tol=0, abs_tol=expected["tolerance"])
+            wanted = f"{expected['value']} within {expected['tolerance']}"
+        if not right:
+            raise SmokeTestFailed(f"golden row {position}: expected {wanted}, got {got}")
+    return {"ok": True, "checked": len(golden)}

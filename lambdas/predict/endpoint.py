@@ -42,13 +42,10 @@ class Endpoint:
     cached: Model | None = None
 
     def score(self, rows: list[Row], inference_id: str = "") -> tuple[list[Answer], str]:
-        """Return one answer per row and the production variant that served the last part.
+        """Return one answer per row and the production variant that served the last part. Raises Problem.
 
         Data capture stores the rows under `inference_id`, by which ground truth is joined later. Of a batch in several
         parts it stores only the first part under that id.
-
-        Raises:
-            Problem: model-error, not-deployed, busy, timeout or internal.
         """
         last_start = self.clock() + SECONDS - CONNECT_SECONDS - READ_SECONDS
         answers: list[Answer] = []

@@ -17,10 +17,7 @@ _FOLDER = str(Path(__file__).parent)
 
 
 def respond(event: dict[str, Any], api: Api) -> dict[str, Any]:
-    """Return the response to a call and log the call; raises nothing.
-
-    Both have the form of a REST API's Lambda proxy integration (API Gateway Developer Guide, "Input format").
-    """
+    """Return the response to a call (API Gateway Developer Guide, "Input format") and log the call; raises nothing."""
     started = time.perf_counter()
     request_id = str((event.get("requestContext") or {}).get("requestId", ""))
     reason: dict[str, str] = {}

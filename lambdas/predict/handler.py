@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import smoke
-from .api import Api
+from .api import Api, smoke_test
 from .gateway import respond
 
 _API = Api.of(Path(__file__).parent, os.environ)
@@ -13,7 +12,7 @@ _API = Api.of(Path(__file__).parent, os.environ)
 
 
 def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Return API Gateway's proxy response, or the result of `smoke.check` when the event has `golden` rows."""
+    """Return API Gateway's proxy response, or the result of `smoke_test` when the event has `golden` rows."""
     if "golden" in event:
-        return smoke.check(event["golden"], _API)
+        return smoke_test(event["golden"], _API)
     return respond(event, _API)

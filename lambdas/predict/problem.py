@@ -12,10 +12,7 @@ Fault = dict[str, int | str]
 
 
 class Problem(Exception):
-    """An error that the API answers with a problem document.
-
-    `detail` says what to do; `errors` lists faults by row and column and quotes no value.
-    """
+    """An error that the API answers with; `detail` says what to do, `errors` lists faults and quotes no value."""
 
     def __init__(
         self, kind: str, detail: str, *, headers: dict[str, str] | None = None, errors: list[Fault] | None = None

@@ -20,8 +20,7 @@ _PIPELINE = Pipeline(
 def handle(event: dict[str, Any], context: Any) -> dict[str, str] | dict[str, list[dict[str, str]]]:
     """Start at most one run for one request, or for SQS's records, of which a bad one fails alone. Raises BadRequest.
 
-    Returns:
-        `Pipeline.start`'s result, or SQS's partial batch response (Lambda Developer Guide).
+    Return `Pipeline.start`'s result, or SQS's partial batch response (Lambda Developer Guide).
     """
     if "Records" not in event:
         return _log(_PIPELINE.start([Request.parse(event, context.aws_request_id)]))

@@ -67,8 +67,7 @@ class Pipeline:
         another request wrote since this one read the item's version, the write fails and the data is listed again: the
         latest name has the latest data, without a comparison of times, which go back when an object is deleted.
 
-        Raises:
-            Overtaken: other requests were faster, ATTEMPTS times.
+        Raises Overtaken: other requests were faster, ATTEMPTS times.
         """
         request = next((request for request in requests if request.force), requests[0])
         suffix = f"-{request.id.replace('-', '')[:8]}" if request.force else ""

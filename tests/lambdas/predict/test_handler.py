@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from cdk.api.openapi import write_package
-from lambdas.predict import smoke
-from lambdas.predict.api import Api
-from lambdas.predict.smoke import SmokeTestFailed, SmokeTestUnanswered
+from lambdas.predict.api import Api, SmokeTestFailed, SmokeTestUnanswered, smoke_test
 from pipeline.config import Settings
 
 RUN = """
@@ -40,9 +38,9 @@ def test_the_packaged_handler_answers_calls_and_golden_rows(
         text=True,
         check=True,
     )
-    log, answer, smoke_test = map(json.loads, ran.stdout.splitlines())
+    log, answer, checked = map(json.loads, ran.stdout.splitlines())
     assert (log["status"], answer["statusCode"], answer["body"]) == (200, 200, '"B"')
-    assert smoke_test == {"ok": True, "checked": 2}
+    assert checked == {"ok": True, "checked": 2}
 
 
 def test_the_same_settings_give_the_same_package(settings: Settings, package: Path, tmp_path: Path) -> None:
@@ -59,11 +57,11 @@ def test_every_golden_row_is_checked_and_a_wrong_one_is_named_by_its_position(
     api: Api, sagemaker: Any, wrong: int
 ) -> None:
     golden = [BENIGN] * 3
-    assert smoke.check(golden, api) == {"ok": True, "checked": 3}
+    assert smoke_test(golden, api) == {"ok": True, "checked": 3}
     assert len(sagemaker.rows) == 3
     golden[wrong - 1] = {**BENIGN, "label": "M"}
     with pytest.raises(SmokeTestFailed) as failed:
-        smoke.check(golden, api)
+        smoke_test(golden, api)
     assert str(failed.value) == f"golden row {wrong}: expected M, got B"
 
 
@@ -71,15 +69,15 @@ def test_a_regressors_golden_value_has_a_tolerance(api: Api, sagemaker: Any) -> 
     regressor = replace(api, settings=replace(api.settings, predictor_type="regressor", classes=[]))
     sagemaker.answer = b'{"predictions": [{"score": 151.5}]}'
     golden = {"row": [1.0], "value": 150.0, "tolerance": 1.5}
-    assert smoke.check([golden], regressor) == {"ok": True, "checked": 1}
+    assert smoke_test([golden], regressor) == {"ok": True, "checked": 1}
     with pytest.raises(SmokeTestFailed, match=r"^golden row 1: expected 150.0 within 1.4, got 151.5$"):
-        smoke.check([{**golden, "tolerance": 1.4}], regressor)
+        smoke_test([{**golden, "tolerance": 1.4}], regressor)
 
 
 def test_a_problem_instead_of_an_answer_is_another_error_than_a_wrong_answer(api: Api, sagemaker: Any) -> None:
     sagemaker.refusal = (424, "ModelError", {"Message": "13.37"})
     with pytest.raises(SmokeTestUnanswered) as failed:
-        smoke.check([{"row": [13.37] * 30, "label": "B"}], api)
+        smoke_test([{"row": [13.37] * 30, "label": "B"}], api)
     assert not isinstance(failed.value, SmokeTestFailed)
     assert str(failed.value).startswith("golden row 1 got no answer: model-error: ")
     assert "13.37" not in str(failed.value)
