@@ -33,8 +33,8 @@ def statements(template: Template, role: str) -> list[Any]:
     return next(item["PolicyDocument"]["Statement"] for item in policies if item["PolicyName"].startswith(role))
 
 
-def synthesise(settings: Settings, out: Path, account: str | None = None) -> Path:
-    build(settings, region="us-east-1", account=account, out=out).synth()
+def synthesise(settings: Settings, out: Path) -> Path:
+    build(settings, region="us-east-1", out=out).synth()
     return out / f"{settings.project.name}.template.json"
 
 

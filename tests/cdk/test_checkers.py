@@ -18,10 +18,10 @@ import pytest
 
 from cdk.app import build
 from cdk.regions import KINDS, SCHEMAS, has_type
-from pipeline import deploy, drift, retrain
+from pipeline.__main__ import MACHINES
 from pipeline.config import Settings, load
-from tests.cdk.conftest import Template, as_list, synthesise
-from tests.cdk.test_delivery import delivered
+from tests.cdk.conftest import Template, as_list, of_type, synthesise
+from tests.cdk.test_delivery import connection, delivered
 from tests.conftest import ROOT
 from tests.pipeline.asl import filled
 
@@ -29,34 +29,21 @@ pytestmark = [pytest.mark.checkers, pytest.mark.timeout(300)]
 CHECKOV = ROOT / "build" / "checks-venv" / "bin" / "checkov"
 DEV, PROD = (load(ROOT / "pipeline.toml", stage) for stage in ("dev", "prod"))
 PSEUDO = {"Partition": "aws", "AccountId": "123456789012", "Region": "us-east-1", "URLSuffix": "amazonaws.com"}
-ARNS = {
-    "AWS::CloudWatch::Alarm": "cloudwatch:us-east-1:123456789012:alarm:",
-    "AWS::CodeBuild::Project": "codebuild:us-east-1:123456789012:project/",
-    "AWS::DynamoDB::Table": "dynamodb:us-east-1:123456789012:table/",
-    "AWS::IAM::Role": "iam::123456789012:role/",
-    "AWS::KMS::Key": "kms:us-east-1:123456789012:key/",
-    "AWS::Lambda::Alias": "lambda:us-east-1:123456789012:function:",
-    "AWS::Lambda::Function": "lambda:us-east-1:123456789012:function:",
-    "AWS::Logs::LogGroup": "logs:us-east-1:123456789012:log-group:",
-    "AWS::S3::Bucket": "s3:::",
-    "AWS::SNS::Topic": "sns:us-east-1:123456789012:",
-    "AWS::SQS::Queue": "sqs:us-east-1:123456789012:",
-    "AWS::StepFunctions::StateMachine": "states:us-east-1:123456789012:stateMachine:",
-}
-"""The form of what Fn::GetAtt of `Arn` returns, without the resource's name."""
+TABLES = tomllib.loads(Path(__file__).with_name("checker_tables.toml").read_text())
+ARNS: dict[str, str] = TABLES["arns"]
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The templates: each stage, the delivery, and a stage in a region without budgets."""
+    """The templates: each stage, the delivery, and a metered stage in a region without budgets."""
     out = tmp_path_factory.mktemp("checked")
     patched = pytest.MonkeyPatch()
     patched.setenv("CODEBUILD_RESOLVED_SOURCE_VERSION", "a commit")  # checkov takes some hashes for secrets
     size = {"instance_type": "ml.m5.xlarge"}
     changes = {name: getattr(DEV, name).model_copy(update=size) for name in KINDS}
+    changes["api"] = DEV.api.model_copy(update={"metering": True, "calls_per_day": 1000})
     build(DEV.model_copy(update=changes), region="eu-north-1", out=out / "elsewhere").synth()
-    connection = "arn:aws:codeconnections:us-east-1:123456789012:connection/x"
-    delivered(out / "delivery", repository="team/pipeline", connection=connection)
+    delivered(out / "delivery", repository="team/pipeline", connection=connection("codeconnections"))
     made = {
         "dev": synthesise(DEV, out / "dev"),
         "prod": synthesise(PROD, out / "prod"),
@@ -102,46 +89,27 @@ def test_checkov_finds_only_what_was_reviewed(paths: dict[str, Path]) -> None:
     files = [option for path in paths.values() for option in ("-f", str(path))]
     done = subprocess.run([CHECKOV, *files, *options], capture_output=True, text=True, check=False)
     failed = json.loads(done.stdout)["results"]["failed_checks"]
-    assert unexpected("checkov", {(each["check_id"], each["resource"].partition(".")[2]) for each in failed}) == [
-        [],
-        [],
-    ]
+    findings = {(each["check_id"], each["resource"].partition(".")[2]) for each in failed}
+    assert unexpected("checkov", findings) == [[], []]
 
 
 def test_every_action_of_every_role_exists_takes_its_resources_and_has_its_conditions(
     templates: dict[str, Template],
 ) -> None:
-    findings = set()
-    for template in templates.values():
-        for name, item in template["Resources"].items():
-            if item["Type"] == "AWS::IAM::Policy":
-                for statement in as_list(concrete(template, item["Properties"]["PolicyDocument"]["Statement"])):
-                    findings |= {(what, name) for what in problems(statement)}
+    findings = {
+        (what, name)
+        for template in templates.values()
+        for name, policy in of_type(template, "AWS::IAM::Policy").items()
+        for statement in concrete(template, policy["PolicyDocument"]["Statement"])
+        for what in problems(statement)
+    }
     assert unexpected("policies", findings) == [[], []]
 
 
-BUCKET, KEY = "arn:aws:s3:::bucket", "arn:aws:kms:us-east-1:123456789012:key/1"
-
-
-@pytest.mark.parametrize(
-    ("statement", "found"),
-    [
-        ({"Action": "s3:GetObject", "Resource": f"{BUCKET}/runs/*"}, []),
-        ({"Action": "s3:GetObjekt", "Resource": "*"}, ["s3:GetObjekt does not exist"]),
-        (
-            {"Action": "s3:GetObject", "Resource": BUCKET},
-            ["s3:GetObject needs a resource of type accesspointobject or object", f"no action takes {BUCKET}"],
-        ),
-        ({"Action": "s3:GetObject", "Resource": "*"}, ["s3:GetObject takes a resource"]),
-        ({"Action": "xray:PutTraceSegments", "Resource": KEY}, [f"no action takes {KEY}"]),
-        (
-            {"Action": "kms:Decrypt", "Resource": KEY, "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}}},
-            ["kms:Decrypt has no condition kms:GrantIsForAWSResource"],
-        ),
-    ],
-)
-def test_the_check_of_policies_finds_what_iam_would_never_allow(statement: dict[str, Any], found: list[str]) -> None:
-    assert list(problems(statement)) == found
+@pytest.mark.parametrize("case", TABLES["statement"])
+def test_the_check_of_policies_finds_what_iam_would_never_allow(case: dict[str, Any]) -> None:
+    found = case.pop("found")
+    assert list(problems(case)) == found
 
 
 def concrete(template: Template, value: Any) -> Any:
@@ -217,11 +185,10 @@ def overlap(one: str, other: str) -> bool:
 
 @pytest.mark.parametrize("settings", [DEV, PROD], ids=["dev", "prod"])
 def test_asl_validator_finds_nothing(settings: Settings, tmp_path: Path) -> None:
-    files = []
-    for machine in (retrain, deploy, drift):
-        files.append(tmp_path / f"{machine.__name__}.json")
-        files[-1].write_text(json.dumps(filled(machine.definition(settings))))
-    paths = [option for path in files for option in ("--json-path", str(path))]
+    paths: list[str] = []
+    for name, definition in MACHINES.items():
+        (tmp_path / name).write_text(json.dumps(filled(definition(settings))))
+        paths += ["--json-path", str(tmp_path / name)]
     command = ["node", str(ROOT / "node_modules/.bin/asl-validator"), *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.count("is valid")) == (0, 3), done.stdout + done.stderr

@@ -18,8 +18,6 @@ from tests.cdk.conftest import Template
 from tests.conftest import ROOT
 
 REGISTRIES = image_uris.config_for_framework("linear-learner")["versions"]["1"]["registries"]
-
-
 NO_REGISTRY = {"ap-south-2", "ap-southeast-4", "us-gov-east-1", "cn-north-1", "cn-northwest-1"}
 """Regions whose CloudFormation has no model package groups."""
 SHIPPED = load(ROOT / "pipeline.toml")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import deploy, drift, retrain
+from cdk.api.protection import MANAGED
+from pipeline.__main__ import MACHINES
 from pipeline.config import load
 from tests.cdk.conftest import Template, as_list, of_type, statements
 from tests.cdk.test_delivery import connection, delivered
@@ -17,7 +18,7 @@ from tests.pipeline.asl import tasks
 
 KEY = {"Fn::GetAtt": ["DataKey5F086070", "Arn"]}
 CLOSED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
-MACHINES = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
+OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput", "DataCaptureConfig")
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,6 @@ def test_every_job_writes_with_the_key_and_every_volume_has_it(requests: dict[st
     assert requests["CreateEndpointConfig"]["KmsKeyId"] == "${DataKey}"
 
 
-OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput", "DataCaptureConfig")
-
-
 def test_the_data_is_encrypted_private_reached_by_tls_and_its_key_rotates(template: Template) -> None:
     (key,) = of_type(template, "AWS::KMS::Key").values()
     assert key["EnableKeyRotation"] is True
@@ -60,10 +58,8 @@ def test_the_data_is_encrypted_private_reached_by_tls_and_its_key_rotates(templa
     data = next(bucket for name, bucket in buckets.items() if name.startswith("DataBucket"))
     (rule,) = data["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
-    assert (data["VersioningConfiguration"], set(data["LoggingConfiguration"])) == (
-        {"Status": "Enabled"},
-        {"DestinationBucketName", "LogFilePrefix"},
-    )
+    assert data["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(data["LoggingConfiguration"]) == {"DestinationBucketName", "LogFilePrefix"}
     assert all(bucket["LifecycleConfiguration"]["Rules"] for bucket in buckets.values())
     plain = {"Bool": {"aws:SecureTransport": "false"}}
     for kind, count in (("AWS::S3::BucketPolicy", 2), ("AWS::SNS::TopicPolicy", 1)):
@@ -88,10 +84,10 @@ def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
 
 def test_the_api_may_only_ask_the_model_and_cannot_start_a_run(template: Template) -> None:
     actions = {each for item in statements(template, "ServingPredictRole") for each in as_list(item["Action"])}
-    sagemaker = {"InvokeEndpoint", "DescribeEndpoint", "ListTags", "DescribeModelPackage"}
-    assert {each for each in actions if each.split(":")[0] not in ("logs", "xray")} == {
-        f"sagemaker:{name}" for name in sagemaker
+    sagemaker = {
+        f"sagemaker:{name}" for name in ("InvokeEndpoint", "DescribeEndpoint", "ListTags", "DescribeModelPackage")
     }
+    assert {each for each in actions if each.split(":")[0] not in ("logs", "xray")} == sagemaker
 
 
 def test_executions_calls_and_functions_are_logged_and_traced_without_bodies(template: Template) -> None:
@@ -103,16 +99,39 @@ def test_executions_calls_and_functions_are_logged_and_traced_without_bodies(tem
     (stage,) = of_type(template, "AWS::ApiGateway::Stage").values()
     (method,) = stage["MethodSettings"]
     assert (stage["TracingEnabled"], method["DataTraceEnabled"], "LoggingLevel" in method) == (True, False, False)
-    assert ("CacheClusterEnabled" in stage, "$context.requestId" in stage["AccessLogSetting"]["Format"]) == (
-        False,
-        True,
-    )
+    assert ("CacheClusterEnabled" in stage, "requestId" in stage["AccessLogSetting"]["Format"]) == (False, True)
+
+
+def test_waf_has_managed_rules_and_limits_the_calls_of_an_address(protected: Template) -> None:
+    (acl,) = of_type(protected, "AWS::WAFv2::WebACL").values()
+    rate, *managed = acl["Rules"]
+    limit = {"AggregateKeyType": "IP", "EvaluationWindowSec": 300, "Limit": 300}
+    assert (rate["Action"], rate["Statement"]["RateBasedStatement"]) == ({"Block": {}}, limit)
+    groups = [rule["Statement"]["ManagedRuleGroupStatement"] for rule in managed]
+    assert [group["Name"] for group in groups] == MANAGED
+    counted = [(group["Name"], rule) for group in groups for rule in group.get("RuleActionOverrides", [])]
+    batch = {"ActionToUse": {"Count": {}}, "Name": "SizeRestrictions_BODY"}
+    assert counted == [("AWSManagedRulesCommonRuleSet", batch)]
+    assert not any(rule["VisibilityConfig"]["SampledRequestsEnabled"] for rule in acl["Rules"])
+    (association,) = of_type(protected, "AWS::WAFv2::WebACLAssociation").values()
+    (stage,) = of_type(protected, "AWS::ApiGateway::Stage")
+    assert {"Ref": stage} in association["ResourceArn"]["Fn::Join"][1]
+
+
+def test_a_usage_plan_counts_calls_by_key_with_a_daily_quota_and_concurrency_is_reserved(protected: Template) -> None:
+    functions = of_type(protected, "AWS::Lambda::Function").values()
+    assert [item.get("ReservedConcurrentExecutions") for item in functions].count(20) == 1
+    (plan,) = of_type(protected, "AWS::ApiGateway::UsagePlan").values()
+    limits = {"Limit": 1000, "Period": "DAY"}, {"BurstLimit": 100, "RateLimit": 50}
+    assert (plan["Quota"], plan["Throttle"]) == limits
+    assert len(of_type(protected, "AWS::ApiGateway::UsagePlanKey")) == 1
+    (api,) = of_type(protected, "AWS::ApiGateway::RestApi").values()
+    assert api["Body"]["paths"]["/predictions"]["post"]["security"] == [{"caller": [], "key": []}]
 
 
 def test_only_aws_services_of_this_account_may_invoke_a_function(template: Template) -> None:
     permissions = of_type(template, "AWS::Lambda::Permission").values()
-    principals = {"apigateway.amazonaws.com", "events.amazonaws.com"}
-    assert {item["Principal"] for item in permissions} == principals
+    assert {item["Principal"] for item in permissions} == {"apigateway.amazonaws.com", "events.amazonaws.com"}
     assert all("SourceArn" in item for item in permissions)
 
 

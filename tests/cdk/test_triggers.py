@@ -30,19 +30,6 @@ def test_the_queue_waits_retries_and_gives_up_into_another(scheduled: Template) 
     assert the(scheduled, "AWS::SQS::Queue", "TriggersDeadLetters") == kept
 
 
-def test_both_queues_are_reached_by_tls_only_and_filled_by_the_rules_only(scheduled: Template) -> None:
-    policies = list(of_type(scheduled, "AWS::SQS::QueuePolicy").values())
-    counts = []
-    for policy in policies:
-        denied, *allowed = policy["PolicyDocument"]["Statement"]
-        assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
-        counts.append(len(allowed))
-        for statement in allowed:
-            assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-            assert set(statement["Condition"]) == {"ArnEquals"}
-    assert sorted(counts) == [3, 5]  # the dead letters are also those of Finish and of the drift check
-
-
 def test_uploads_drift_and_the_schedule_become_requests(scheduled: Template) -> None:
     rules = [rule for name, rule in of_type(scheduled, "AWS::Events::Rule").items() if name.startswith("Triggers")]
     requests = {}
