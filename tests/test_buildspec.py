@@ -4,9 +4,11 @@ The schema is written from the CodeBuild User Guide, "Build specification refere
 buildspec.yml could have and does not are left out.
 """
 
+import json
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +17,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
-
-
-def object_of(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
-
-
-PHASE = {"commands": TEXTS, "finally": TEXTS, "on-failure": {"pattern": "^(ABORT|CONTINUE|RETRY.*)$"}}
-RUNTIMES = {"python": {"enum": [3.11, 3.12, 3.13]}, "nodejs": {"enum": [20, 22, 24]}}
-FORMATS = ["JUNITXML", "CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV"]
-REPORT = object_of({"files": TEXTS, "file-format": {"enum": FORMATS}, "base-directory": {"type": "string"}}, "files")
+SCHEMA = json.loads(Path(__file__).with_name("buildspec.schema.json").read_text("utf-8"))
 PHASES = ("install", "pre_build", "build", "post_build")
-SCHEMA = object_of(
-    {
-        "version": {"const": 0.2},
-        "env": object_of({"variables": {"type": "object", "additionalProperties": {"type": "string"}}}),
-        "phases": object_of(
-            {
-                **{phase: object_of(PHASE, "commands") for phase in PHASES},
-                "install": object_of({**PHASE, "runtime-versions": object_of(RUNTIMES)}),
-            }
-        ),
-        "reports": {"type": "object", "additionalProperties": REPORT},
-        "artifacts": object_of({"files": TEXTS, "discard-paths": {"type": "boolean"}}, "files"),
-        "cache": object_of({"paths": TEXTS, "key": {"type": "string"}}, "paths"),
-    },
-    "version",
-    "phases",
-)
 INSTALLERS = ("PIP_", "UV_", "npm_config_", "NPM_", "SSL_CERT_", "NODE_EXTRA_CA_CERTS")
 """Where the installers look for packages, and whom they trust."""
 
@@ -122,19 +97,7 @@ def test_its_phases_pass_in_a_clean_clone_and_leave_what_it_promises(buildspec: 
     assert [path for path in [*buildspec["artifacts"]["files"], *reports] if not list(build.folder.glob(path))] == []
 
 
-BROKEN = "\n\ndef test_broken() -> None:\n    assert max([1]) == 2\n"
-BREAKS = {
-    "a lint error": ("ops/runs.py", "\nimport os, sys\n", "pre_build", "E401"),
-    "a nag finding": (
-        "cdk/stack.py",
-        "\n\n_build = PipelineStack.__init__\n\n\ndef _open(self, *arguments, **options):  # type: ignore[no-untyped-def]\n"
-        '    """Adds a finding."""\n    _build(self, *arguments, **options)\n    sns.Topic(self, "Open")\n\n\n'
-        "PipelineStack.__init__ = _open  # type: ignore[method-assign]\n",
-        "pre_build",
-        "AwsSolutions-SNS3",
-    ),
-    "a broken test": ("tests/test_architecture.py", BROKEN, "build", "test_broken"),
-}
+BREAKS = tomllib.loads(Path(__file__).with_name("broken_builds.toml").read_text("utf-8"))
 
 
 @pytest.mark.full
@@ -142,13 +105,13 @@ BREAKS = {
 @pytest.mark.parametrize("fault", BREAKS)
 def test_what_is_broken_stops_it_at_its_phase(buildspec: Any, tmp_path: Path, fault: str) -> None:
     """With the installed packages at hand, and of the tests those alone that a broken one is among."""
-    place, text, phase, named = BREAKS[fault]
+    broken = BREAKS[fault]
     build = Build(tmp_path / "clone")
     for installed in (".venv", "node_modules"):
         (build.folder / installed).symlink_to(ROOT / installed)
         (build.folder / installed / ".installed").touch()
-    with (build.folder / place).open("a") as file:
-        file.write(text)
+    with (build.folder / broken["file"]).open("a") as file:
+        file.write(broken["text"])
     few = "make tested PYTEST='.venv/bin/python -m pytest tests/test_architecture.py'"
     stopped, output = build.run(buildspec, only={"make tested": few})
-    assert (stopped, named in output) == (phase, True), output[-3000:]
+    assert (stopped, broken["word"] in output) == (broken["phase"], True), output[-3000:]

@@ -1,32 +1,15 @@
 """Reading a rendered definition in tests: filling its ports and placeholders, and reaching every task."""
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pipeline.diagram import all_states
 
-ACCOUNT = "123456789012"
-FUNCTIONS = ("Approval", "Cleanup", "DriftWindow", "Endpoint", "Finish", "Lease", "Predict")
-PORTS = {
-    "AssetBucket": f"cdk-hnb659fds-assets-{ACCOUNT}-us-east-1",
-    "DataBucket": "breast-cancer-databucket-abc123",
-    "DataKey": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555",
-    "DeployMachine": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:breast-cancer-deploy",
-    "EndpointName": "breast-cancer",
-    "ErrorAlarm": "breast-cancer-5xx",
-    "JobsFile": "0" * 64 + ".zip",
-    "LatencyAlarm": "breast-cancer-latency",
-    "ModelPackageGroup": "breast-cancer",
-    "ProcessingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3",
-    "SageMakerRole": f"arn:aws:iam::{ACCOUNT}:role/jobs",
-    "SecurityGroup": "sg-0123456789abcdef0",
-    "SettingsFile": "1" * 64 + ".json",
-    "Subnet1": "subnet-0123456789abcdef0",
-    "Subnet2": "subnet-0123456789abcdef1",
-    "TrainingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1",
-    **{f"{name}Function": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{name.lower()}" for name in FUNCTIONS},
-}
+PORTS: dict[str, str] = json.loads(Path(__file__).with_name("ports.json").read_text("utf-8"))
+"""A value of the right form for each port of a definition."""
 HASH = "d41d8cd98f00b204e9800998ecf8427e"
 
 
