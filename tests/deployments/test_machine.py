@@ -7,6 +7,7 @@ nothing starts that the test did not ask for.
 
 import io
 import json
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -27,28 +28,9 @@ from tests.deployments.world import World, edited, entries, settings_file, world
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600), pytest.mark.xdist_group("machine")]
 
-GOOD = {"quality": 0.99, "wrong": False}
-DATA = [
-    GOOD,
-    {"quality": 0.995, "wrong": False},
-    {"quality": 0.982, "wrong": False},
-    {"quality": 0.5, "wrong": False},
-    {"quality": 0.999, "wrong": True},
-]
-FAULTS = [
-    ("CreateTrainingJob", "ResourceLimitExceeded", 2),
-    ("CreateTrainingJob", "ResourceLimitExceeded", 9),
-    ("CreateModelPackage", "ThrottlingException", 1),
-    ("UpdateEndpoint", "ThrottlingException", 2),
-    ("ProcessingJob", "Kill", 1),
-    ("TrainingJob", "Exit", 1),
-    ("TrainingJob", "NoOutput", 1),
-    ("TransformJob", "Kill", 1),
-    ("Endpoint", "CapacityError", 1),
-    ("Endpoint", "NeverReady", 1),
-    ("Endpoint", "Answers500", 1),
-]
-MOMENTS = ["AcquireLease", "Train", "ScoreHoldout", "UpdateEndpoint", "WaitForEndpoint", "SmokeTest"]
+CHOICES = tomllib.loads(Path(__file__).with_name("choices.toml").read_text("utf-8"))
+DATA, FAULTS, MOMENTS = (CHOICES[name] for name in ("data", "faults", "moments"))
+GOOD = DATA[0]
 UPLOAD = st.tuples(st.just("upload"), st.sampled_from(DATA))
 STEPS = st.one_of(
     UPLOAD,

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import boto3
@@ -17,26 +18,8 @@ from tests.conftest import ROOT, WDBC, Deployed
 from tests.ops.typing import HEADER, ROWS, ran, typed
 
 pytestmark = pytest.mark.cloud
-DELETED = {
-    ("upload", str(WDBC)): (1, "The specified bucket does not exist"),
-    ("retrain",): (1, "function:gone"),
-    ("watch",): (1, "The specified bucket does not exist"),
-    ("predict",): (1, "404"),
-    ("runs",): (4, "no run yet"),
-    ("status",): (0, "endpoint gone: no model has been deployed yet"),
-    ("logs",): (4, "no run yet"),
-    ("diff", "a", "b"): (4, "no run's name begins with a"),
-    ("approve",): (1, "Requested resource not found"),
-    ("reject",): (1, "Requested resource not found"),
-    ("rollback",): (4, "no model has been deployed yet"),
-    ("report",): (4, "no run yet"),
-    ("drift",): (4, "no check has run yet"),
-    ("feedback", str(WDBC)): (1, "no column inference_id, label: the header is inference_id,row,label"),
-}
-"""The answer of each command for a stack whose resources are deleted.
-
-The local AWS lists no runs of a deleted state machine; AWS answers StateMachineDoesNotExist (exit code 1).
-"""
+_TEXT = Path(__file__).with_name("deleted.toml").read_text("utf-8").format(wdbc=WDBC)
+DELETED = {tuple(command.split()): answer for command, answer in tomllib.loads(_TEXT).items()}
 
 
 @pytest.mark.parametrize("command", [*DELETED, ("url",)], ids=lambda command: command[0])
@@ -67,11 +50,11 @@ def fixes() -> dict[str, str]:
     return {name: check["fix"] for name, check in checks().items() if check["fix"]}
 
 
-def test_the_fix_for_a_stack_whose_resources_are_deleted_is_to_deploy(broken: Cloud) -> None:
-    assert set(fixes()) == {"bootstrap", "API logs", "stack", "settings", "endpoint"}
-
-
-def test_the_doctor_of_an_empty_account_names_each_fix(empty: Cloud) -> None:
+@pytest.mark.parametrize("account", ["empty", "broken"])
+def test_the_doctor_of_an_account_without_the_stack_or_its_resources_names_each_fix(
+    request: pytest.FixtureRequest, account: str
+) -> None:
+    request.getfixturevalue(account)
     found = fixes()
     assert typed("doctor").code == 1
     assert set(found) == {"bootstrap", "API logs", "stack", "settings", "endpoint"}

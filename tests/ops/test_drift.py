@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.conftest import SHIPPED, WDBC, Deployed, deploy, subscribed, wait_for
 from tests.lambdas.predict.signed import Consumer
 from tests.ops.typing import typed
 
+WRONG = tomllib.loads(Path(__file__).with_name("wrong_feedback.toml").read_text("utf-8"))["wrong"]
 STAGE = """
 [stage.own.drift]
 retrain = "always"
@@ -25,22 +27,13 @@ schedule = ""
 """
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("inference_id,label\n", ": a header and no rows"),
-        ("id,label\nx,B\n", ": no column inference_id: the header is inference_id,row,label"),
-        ("inference_id,label\n,B\n", ", line 2: no inference_id: it is the answer's header X-Inference-Id"),
-        ("inference_id,label\nx,B\ny,C\n", ", line 3: label is 'C': give one of B, M"),
-        ("inference_id,row,label\nx,first,B\n", ", line 2: row is 'first': count the request's rows from 1"),
-    ],
-)
-def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+@pytest.mark.parametrize("case", WRONG, ids=[case["message"] for case in WRONG])
+def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, case: dict[str, str]) -> None:
     file = tmp_path / "ground_truth.csv"
-    file.write_text(text)
+    file.write_text(case["text"])
     with pytest.raises(OpsError) as refused:
         check(file, ("B", "M"))
-    assert str(refused.value) == f"{file}{message}"
+    assert str(refused.value) == f"{file}{case['message']}"
 
 
 def give_feedback(folder: Path, labels: list[tuple[str, int, str]]) -> None:

@@ -12,6 +12,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -33,6 +34,7 @@ from tests.pipeline.asl import filled, tasks
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 ROLE = "arn:aws:iam::123456789012:role/machine"
+PATHS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("paths.toml").read_text("utf-8"))
 FIRST = {"0-9": {"Return": {"Payload": {"model": "none", "config": "none", "status": "none"}}}}
 """FindChampion's answer when nothing is live."""
 
@@ -224,21 +226,11 @@ def test_both_interpreters_agree(opinions: tuple[dict[str, Any], dict[str, Any]]
     assert apart == {}
 
 
-@pytest.mark.parametrize(
-    ("case", "last"),
-    [
-        ("retrain-ends", ["RegisterApproved", "Deploy", "Finish", "Done"]),
-        ("retrain-rejected", ["QualityGate", "RegisterRejected", "Finish", "Done"]),
-        ("retrain-superseded", ["AcquireLease", "Finish", "Done"]),
-        ("deploy-ends", ["SmokeTest", "Cleanup", "Finish", "Done"]),
-        ("deploy-rolled-back", ["WaitForEndpoint", "IsNewPackage", "RejectPackage", "FinishFailed"]),
-        ("deploy-wrong-answer", ["WaitForChampion", "IsNewPackage", "RejectPackage", "FinishFailed"]),
-        ("deploy-first-wrong-answer", ["DeleteEndpoint", "IsNewPackage", "RejectPackage", "FinishFailed"]),
-    ],
-)
+@pytest.mark.parametrize("case", PATHS)
 def test_the_paths_that_runs_take_end_as_they_should(
-    opinions: tuple[dict[str, Any], dict[str, Any]], case: str, last: list[str]
+    opinions: tuple[dict[str, Any], dict[str, Any]], case: str
 ) -> None:
+    last = PATHS[case]
     for opinion in opinions:
         assert opinion[case]["status"] == ("FAILED" if last[-1] == "FinishFailed" else "SUCCEEDED")
         assert [name for name, _ in opinion[case]["steps"]][-len(last) :] == last

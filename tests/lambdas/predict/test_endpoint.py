@@ -2,6 +2,7 @@
 
 import json
 import threading
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,35 +15,20 @@ from lambdas.predict.api import Api
 from lambdas.predict.problem import Problem
 
 PATH, BODY = "/predictbreastcancer", {"data": ",".join(["1.5"] * 30)}
-SECRET = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/x"
-NOT_FOUND = "Endpoint breast-cancer of account 123456789012 not found."
-INVALID = f"1 validation error detected: {SECRET}"
-MODEL_ERROR = {"OriginalStatusCode": 400, "OriginalMessage": "unable to evaluate payload", "LogStreamArn": SECRET}
+REFUSALS = tomllib.loads(Path(__file__).with_name("refusals.toml").read_text("utf-8"))["refusal"]
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "answer", "expected"),
-    [
-        (400, "ValidationError", {"Message": NOT_FOUND}, (503, "not-deployed", "60")),
-        (400, "ValidationError", {"Message": INVALID}, (500, "internal", None)),
-        (403, "AccessDeniedException", {"Message": f"not authorized on {SECRET}"}, (500, "internal", None)),
-        (424, "ModelError", {"Message": "Received client error (400)", **MODEL_ERROR}, (502, "model-error", None)),
-        (429, "ModelNotReadyException", {"Message": SECRET}, (503, "busy", "5")),
-        (400, "ThrottlingException", {"Message": "Rate exceeded"}, (503, "busy", "5")),
-        (500, "InternalFailure", {"Message": SECRET}, (503, "busy", "5")),
-        (503, "ServiceUnavailable", {"Message": SECRET}, (503, "busy", "5")),
-        (530, "InternalDependencyException", {"Message": SECRET}, (503, "busy", "5")),
-    ],
-)
+@pytest.mark.parametrize("case", REFUSALS, ids=[case["code"] for case in REFUSALS])
 def test_a_refusal_of_sagemaker_is_a_problem_without_its_message(
-    call: Any, sagemaker: Any, capsys: pytest.CaptureFixture[str], *, status: int, code: str, answer: Any, expected: Any
+    call: Any, sagemaker: Any, capsys: pytest.CaptureFixture[str], case: dict[str, Any]
 ) -> None:
-    sagemaker.refusal = (status, code, answer)
+    sagemaker.refusal = (case["status"], case["code"], case["answer"])
     problem = call.post(PATH, BODY)
-    assert (call.status, problem["type"].rpartition(":")[2], call.headers.get("Retry-After")) == expected
+    answered = [call.status, problem["type"].rpartition(":")[2], call.headers.get("Retry-After", "")]
+    assert answered == case["expected"]
     assert len(sagemaker.rows) == 1
     log = capsys.readouterr().out
-    assert json.loads(log)["error"] == code
+    assert json.loads(log)["error"] == case["code"]
     assert "arn:" not in json.dumps(problem) + log
     assert problem["type"] != "urn:problem-type:not-deployed" or problem["title"] == "No model has been deployed yet"
 

@@ -113,9 +113,7 @@ def test_recordio_holds_the_rows_of_csv_and_rows_that_instances_share_are_kept_o
     ],
     ids=["labels clash", "over the limit"],
 )
-def test_what_is_wrong_over_all_instances_is_refused_when_they_are_merged(
-    folder, table, tmp_path, *, rows, count, message
-):
+def test_what_is_wrong_over_all_instances_is_refused_when_merged(folder, table, tmp_path, *, rows, count, message):
     shards = []
     for shard, some in (("a", [*table[1:31], rows[0]]), ("b", [*table[31:], rows[1]])):
         shards.append(folder / shard)
