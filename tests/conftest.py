@@ -75,14 +75,11 @@ class Deployed:
         for item in self.account.s3.list_objects_v2(Bucket=bucket, Prefix="raw/").get("Contents", []):
             self.account.s3.delete_object(Bucket=bucket, Key=item["Key"])
 
-    def run(self, name: str, body: bytes, *, during: Callable[[], None] | None = None) -> runs.Run:
+    def run(self, name: str, body: bytes) -> runs.Run:
         """Uploads, and returns the run that this started once it has ended."""
         before = self.executions()
         self.put(name, body)
-        started = self.started(before)
-        if during is not None:
-            during()
-        return self.ended(started)
+        return self.ended(self.started(before))
 
     def executions(self) -> set[str]:
         """The ARNs of every run so far."""

@@ -65,17 +65,3 @@ def test_one_instance_evaluates_a_hold_out_that_stops_growing(sample: Measuremen
     assert large == larger
     assert large.instances == 1
     assert large.hours == pytest.approx(11.2, rel=0.01)
-
-
-def test_the_document_has_a_row_per_load_and_per_job_of_each_size(sample: Measurements) -> None:
-    text = scale_page.markdown(sample)
-    assert text == scale_page.markdown(sample)
-    lines = text.splitlines()
-    for rows in scale_page.RATES:
-        for many in (1, 100):
-            assert sum(line.startswith(f"| {rows:,} | {many} |") for line in lines) == 1
-    for size in scale_page.SIZES:
-        jobs = [line.split(" | ")[1] for line in lines if line.startswith(f"| {size} | ") and line.count("|") == 8]
-        assert jobs == ["preprocess", "train"]
-    (tightest,) = (line for line in lines if line.startswith("| 100,000 | 1 |"))
-    assert "API Gateway 10,000 calls/s, Lambda concurrency 1,000" in tightest

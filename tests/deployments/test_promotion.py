@@ -130,16 +130,6 @@ def test_a_run_stays_small_and_short(shipped: World) -> None:
     assert max(sizes) < 20_000
 
 
-def test_an_aborted_run_gives_its_lease_back_and_is_notified(shipped: World) -> None:
-    held = shipped.by_hand()
-    shipped.in_state(held, "Preprocess")
-    assert shipped.lease()["owner"] == {"S": held}
-    shipped.stop(held)
-    notification = shipped.notification(held)
-    assert (notification["outcome"], notification["why"]) == ("aborted", "the execution ended as ABORTED")
-    assert "owner" not in shipped.lease()
-
-
 def turn(world: World, execution: str) -> tuple[Any, Any]:
     at = dict(entries(world.deployed.history(execution)))
     return at["DescribePackage" if "DescribePackage" in at else "FindChampion"], at["Finish"]

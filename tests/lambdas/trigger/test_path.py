@@ -67,19 +67,6 @@ def path(deployed: Deployed) -> Iterator[Path]:
     path.settle(0)
 
 
-def test_ten_uploads_within_a_second_are_one_or_two_runs_and_the_last_has_all(path: Path) -> None:
-    path.put(*(f"{number}.csv" for number in range(10)))
-    started = path.settle()
-    assert len(started) in {1, 2}
-    assert (started[0]["reason"], started[0]["data"]["objects"]) == ("upload", 10)
-
-
-def test_the_same_event_three_times_is_one_run(path: Path) -> None:
-    path.put("once.csv")
-    path.send(*2 * [json.dumps({"reason": "upload", "key": "raw/once.csv"})])
-    assert [run["data"]["objects"] for run in path.settle()] == [1]
-
-
 def test_drift_starts_a_run_when_there_is_new_data(path: Path) -> None:
     path.put("a.csv", "b.csv")
     assert [run["reason"] for run in path.settle()] == ["upload"]
