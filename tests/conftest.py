@@ -94,6 +94,13 @@ class Deployed:
     def ended(self, execution: str, seconds: float = 60) -> runs.Run:
         return wait_for(lambda: None if (run := runs.describe(self.account, execution)).running else run, seconds)
 
+    def waiting(self) -> int:
+        """The number of messages in the trigger's queue: delayed, visible and in flight."""
+        queue = self.account.outputs["TriggerQueue"]
+        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
+        found = self.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return sum(map(int, found.values()))
+
     def history(self, execution: str) -> list[dict[str, Any]]:
         return history(self.account.states, execution)
 
@@ -225,9 +232,3 @@ def subscribed(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]
     yield messages
     deployed.client("sns").unsubscribe(SubscriptionArn=subscription)
     sqs.delete_queue(QueueUrl=queue)
-
-
-@pytest.fixture
-def notifications(deployed: Deployed) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    with subscribed(deployed) as messages:
-        yield messages

@@ -53,10 +53,6 @@ def test_every_command_is_a_make_target_in_sound_bash(buildspec: Any) -> None:
         assert target in targets
 
 
-def test_what_is_cached_is_what_the_installers_write(buildspec: Any) -> None:
-    assert buildspec["cache"]["paths"] == ["/root/.cache/uv/**/*", "/root/.npm/**/*"]
-
-
 class Build:
     """CodeBuild's way with a buildspec, in a clean clone with an environment of its own."""
 

@@ -57,13 +57,9 @@ def test_each_claim_of_the_security_document_names_tests_that_exist() -> None:
     assert (len(rows), {row: names - tests for row, names in named.items() if not names or names - tests}) == (46, {})
 
 
-def test_every_make_target_exists() -> None:
+def test_every_make_target_and_every_command_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-    named = {target for path in DOCUMENTS for target in re.findall(r"make (?:-s )?([a-z-]+)", commands(path))}
-    assert named - targets == set()
-
-
-def test_every_command_exists() -> None:
     known = set(getattr(typer.main.get_command(app), "commands", {}))
-    named = {name for path in DOCUMENTS for name in re.findall(r"(?:^|[`(& ])ops ([a-z]+)", commands(path), re.M)}
-    assert named - known == set()
+    code = "\n".join(map(commands, DOCUMENTS))
+    assert set(re.findall(r"make (?:-s )?([a-z-]+)", code)) - targets == set()
+    assert set(re.findall(r"(?:^|[`(& ])ops ([a-z]+)", code, re.M)) - known == set()

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Deployed
-from tests.deployments.world import World, settings_file, subscribed, world
+from tests.conftest import Deployed, deploy
+from tests.deployments.world import World, settings_file, subscribed
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,8 @@ def guarded(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A canary of 10 %, after its first accepted run."""
     config = settings_file(tmp_path_factory.mktemp("guarded"), "guarded", "keep = 3")
     with pytest.MonkeyPatch.context() as patched:
-        made = world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched)
+        out = tmp_path_factory.mktemp("cdk.out")
+        made = subscribed(deploy(deployed.cloud, config, out, patched, bootstrapped=True))
         run = made.run()
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
         yield made
@@ -31,4 +32,5 @@ def asking(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     release = 'approval = "manual"\napproval_hours = 1'
     config = settings_file(tmp_path_factory.mktemp("asking"), "asking", release, marker='marker = "_SUCCESS"')
     with pytest.MonkeyPatch.context() as patched:
-        yield world(deployed.cloud, config, tmp_path_factory.mktemp("cdk.out"), patched)
+        out = tmp_path_factory.mktemp("cdk.out")
+        yield subscribed(deploy(deployed.cloud, config, out, patched, bootstrapped=True))

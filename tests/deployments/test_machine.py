@@ -22,9 +22,9 @@ from local_aws.cloud import running
 
 from ops import retrain, runs
 from ops.account import NothingToDo
-from tests.conftest import wait_for
+from tests.conftest import deploy, wait_for
 from tests.deployments import small_jobs
-from tests.deployments.world import World, edited, entries, settings_file, world
+from tests.deployments.world import World, edited, entries, settings_file, subscribed
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600), pytest.mark.xdist_group("machine")]
 
@@ -59,7 +59,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     }
     with pytest.MonkeyPatch.context() as patched, running(environment=environment) as cloud:
         config = settings_file(folder, "small", "keep = 3", bake=10)
-        made = world(cloud, config, folder / "cdk.out", patched, bootstrapped=False)
+        made = subscribed(deploy(cloud, config, folder / "cdk.out", patched))
         put_small_jobs(made, program)
         bucket = made.account.outputs["DataBucket"]
         made.account.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})

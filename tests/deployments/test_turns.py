@@ -71,10 +71,7 @@ def test_a_lease_of_nobody_is_taken_over(guarded: World) -> None:
 
 def quiet(world: World) -> bool:
     """Whether the trigger's queue is empty and no run is under way."""
-    queue = world.account.outputs["TriggerQueue"]
-    names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
-    found = world.deployed.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
-    return not any(map(int, found.values())) and not any(run.running for run in world.newest_first())
+    return not world.deployed.waiting() and not any(run.running for run in world.newest_first())
 
 
 def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> None:

@@ -14,10 +14,9 @@ from typing import Any
 
 import psutil
 import requests
-from local_aws.cloud import Cloud
 
 from ops import predict, runs
-from tests.conftest import ROOT, WDBC, Deployed, deploy, queue_of_notifications, wait_for
+from tests.conftest import ROOT, WDBC, Deployed, queue_of_notifications, wait_for
 from tests.lambdas.predict.signed import Signed
 
 HEADER, *ROWS = WDBC.read_text().splitlines()
@@ -294,11 +293,6 @@ class World:
         sagemaker = self.account.sagemaker
         variant = sagemaker.describe_endpoint_config(EndpointConfigName=config or self.live())["ProductionVariants"][0]
         return str(sagemaker.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]["ModelDataUrl"])
-
-
-def world(cloud: Cloud, config: Path, out: Path, monkeypatch: Any, *, bootstrapped: bool = True) -> World:
-    """Deploys the settings beside the stacks that are there, and subscribes to the notifications."""
-    return subscribed(deploy(cloud, config, out, monkeypatch, bootstrapped=bootstrapped))
 
 
 def subscribed(made: Deployed) -> World:

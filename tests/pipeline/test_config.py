@@ -95,12 +95,6 @@ def test_settings_are_frozen(written: Write) -> None:
         load(written()).data.target = "age"
 
 
-def test_regression_needs_no_labels(written: Write) -> None:
-    settings = load(written(*REGRESSION))
-    assert settings.data.classes == ()
-    assert settings.endpoint.golden[0].value == 12.5
-
-
 @pytest.mark.parametrize("path", [ROOT / "pipeline.toml", *sorted(ROOT.glob("examples/*/pipeline.toml"))], ids=str)
 def test_every_settings_file_of_the_project_loads(path: Path) -> None:
     assert load(path).data.features
@@ -115,11 +109,6 @@ def test_wrong_settings_are_refused_with_the_key_and_the_fix(written: Write, cas
     with pytest.raises(ConfigError) as error:
         load(written(*base, *case["changes"]))
     assert str(error.value) == f"shop.toml: {case['message']}"
-
-
-def test_an_unknown_hyperparameter_gets_a_suggestion(written: Write) -> None:
-    with pytest.raises(ConfigError, match=r"hyperparameters\.mini_batch_siz .*did you mean mini_batch_size\?"):
-        load(written(("epochs = 5", "mini_batch_siz = 5")))
 
 
 def test_every_mistake_is_reported_at_once(written: Write) -> None:

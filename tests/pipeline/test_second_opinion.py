@@ -33,6 +33,7 @@ from tests.conftest import ROOT, WDBC, Deployed, history, wait_for
 from tests.pipeline.asl import filled, tasks
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
+Opinions = tuple[dict[str, Any], dict[str, Any]]
 ROLE = "arn:aws:iam::123456789012:role/machine"
 PATHS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("paths.toml").read_text("utf-8"))
 FIRST = {"0-9": {"Return": {"Payload": {"model": "none", "config": "none", "status": "none"}}}}
@@ -150,9 +151,7 @@ def ministack(mocks: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def opinions(
-    live: Deployed, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def opinions(live: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opinions]:
     """What the two interpreters made of each case."""
     settings = load(ROOT / "pipeline.toml")
     machines = {"retrain": retrain.definition(settings), "deploy": deploy.definition(settings)}
@@ -214,7 +213,7 @@ def difference(ours: Any, theirs: Any, place: str = "") -> str:
     return "" if ours == theirs else f"{place}: {str(ours)[:200]} and {str(theirs)[:200]}"
 
 
-def test_both_interpreters_agree(opinions: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_both_interpreters_agree(opinions: Opinions) -> None:
     first, second = opinions
     assert len(first) > 30
     apart = {}
@@ -227,9 +226,7 @@ def test_both_interpreters_agree(opinions: tuple[dict[str, Any], dict[str, Any]]
 
 
 @pytest.mark.parametrize("case", PATHS)
-def test_the_paths_that_runs_take_end_as_they_should(
-    opinions: tuple[dict[str, Any], dict[str, Any]], case: str
-) -> None:
+def test_the_paths_that_runs_take_end_as_they_should(opinions: Opinions, case: str) -> None:
     last = PATHS[case]
     for opinion in opinions:
         assert opinion[case]["status"] == ("FAILED" if last[-1] == "FinishFailed" else "SUCCEEDED")

@@ -9,11 +9,10 @@ from botocore.exceptions import ClientError
 from lambdas.endpoint.endpoint import EndpointChanging, EndpointFailed, RolledBack, find_champion, wait_for
 
 ALARMS = ["shop-5xx", "shop-latency"]
-MISSING = ClientError(
-    {"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "DescribeEndpoint"
+CODES = {"ValidationException": "Could not find endpoint", "ThrottlingException": "", "InternalFailure": "no answer"}
+MISSING, THROTTLED, BROKEN = (
+    ClientError({"Error": {"Code": code, "Message": text}}, "DescribeEndpoint") for code, text in CODES.items()
 )
-THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "DescribeEndpoint")
-BROKEN = ClientError({"Error": {"Code": "InternalFailure", "Message": "no answer"}}, "DescribeEndpoint")
 
 
 def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") -> Any:

@@ -41,15 +41,9 @@ class Path:
         for body in bodies:
             self.sqs.send_message(QueueUrl=self.outputs["TriggerQueue"], MessageBody=body)
 
-    def waiting(self) -> int:
-        """Return the number of messages in the queue: delayed, visible and in flight."""
-        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
-        found = self.sqs.get_queue_attributes(QueueUrl=self.outputs["TriggerQueue"], AttributeNames=names)
-        return sum(int(count) for count in found["Attributes"].values())
-
     def settle(self, runs: int = 1) -> list[dict[str, Any]]:
         """Return the inputs of the new runs once there are so many and the queue is empty."""
-        wait_for(lambda: True if len(self.started()) >= runs and self.waiting() == 0 else None)
+        wait_for(lambda: True if len(self.started()) >= runs and self.deployed.waiting() == 0 else None)
         return self.started()
 
     def dead(self) -> list[str]:
@@ -97,7 +91,7 @@ def test_junk_becomes_dead_letters_and_blocks_nothing(impatient: Path) -> None:
     impatient.send(*JUNK)
     impatient.put("good.csv")
     wait_for(lambda: impatient.started() or None)
-    assert impatient.waiting() == len(JUNK)
+    assert impatient.deployed.waiting() == len(JUNK)
     dead: list[str] = []
     while len(dead) < len(JUNK):
         dead += wait_for(lambda: impatient.dead() or None)
