@@ -70,10 +70,8 @@ def report(decisions: list[dict[str, Any]], roles: dict[str, list[dict[str, Any]
         used = any(allows(grant, decision) for decision in decisions)
         answers = {answer for answer in unused if fnmatchcase(grant.role, answer[0]) and grant.action == answer[1]}
         needed |= set() if used else answers
-        lines.append(
-            f"{'used' if used else 'reviewed' if answers else 'UNUSED':9}"
-            f"{grant.role:26}{grant.action:40}{grant.resource}"
-        )
+        state = "used" if used else "reviewed" if answers else "UNUSED"
+        lines.append(f"{state:9}{grant.role:26}{grant.action:40}{grant.resource}")
         if not used and not answers:
             wrong.add(f"{grant.role} never uses {grant.action} on {grant.resource}: take it away or review it")
         if "*" in grant.action:

@@ -161,9 +161,8 @@ def problems(statement: dict[str, Any]) -> Iterator[str]:
             allowed = {key for kind in types.values() for key in kind["condition_keys"]}
             allowed |= {key for kind in arns for key in known["resources"][kind]["condition_keys"]}
             heads = tuple(key.partition("$")[0] for key in allowed)
-            yield from (
-                f"{action} has no condition {key}" for key in keys if key[:4] != "aws:" and not key.startswith(heads)
-            )
+            unknown = [key for key in keys if key[:4] != "aws:" and not key.startswith(heads)]
+            yield from (f"{action} has no condition {key}" for key in unknown)
     yield from (f"no action takes {each}" for each in resources if each not in used and each != "*")
 
 

@@ -46,10 +46,8 @@ def evaluate() -> None:
     predictions = option("--predictions")
     quality = read(f"{predictions}/challenger")["quality"]
     section = {name: {"value": quality} for name in ("auc", "accuracy")} | {"log_loss": {"value": 1 - quality}}
-    document = {
-        "binary_classification_metrics": section,
-        "decision": {"accepted": quality > 0.97, "reason": str(quality)},
-    }
+    decision = {"accepted": quality > 0.97, "reason": str(quality)}
+    document = {"binary_classification_metrics": section, "decision": decision}
     if os.path.isdir(f"{predictions}/champion"):
         difference = quality - read(f"{predictions}/champion")["quality"]
         document["comparison"] = {"interval": [difference, difference]}
@@ -84,9 +82,8 @@ def respond(model: "dict[str, Any]", path: bytes, headers: "dict[bytes, bytes]",
     if headers.get(b"content-type") != b"text/csv":
         return "200 OK", json.dumps(model).encode() + b"\n"
     labels = [int((float(row.split(b",")[0]) > SMALL_RADIUS) != model["wrong"]) for row in body.splitlines()]
-    return "200 OK", json.dumps(
-        {"predictions": [{"score": label, "predicted_label": label} for label in labels]}
-    ).encode()
+    predictions = [{"score": label, "predicted_label": label} for label in labels]
+    return "200 OK", json.dumps({"predictions": predictions}).encode()
 
 
 if __name__ == "__main__":

@@ -195,7 +195,5 @@ def test_without_a_run_that_waits_there_is_nothing_to_answer(live: Deployed, com
 def test_the_shell_completes_commands(tmp_path: Path) -> None:
     words = {"_OPS_COMPLETE": "complete_bash", "COMP_WORDS": "ops do", "COMP_CWORD": "1"}
     program = Path(sys.executable).parent / "ops"
-    made = subprocess.run(
-        [program], env={**os.environ, **words}, cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert made.stdout.split() == ["doctor"]
+    completed = subprocess.check_output([program], env={**os.environ, **words}, cwd=tmp_path, text=True)
+    assert completed.split() == ["doctor"]

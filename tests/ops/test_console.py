@@ -84,10 +84,7 @@ def test_a_failed_run_shows_its_cause_without_a_click(live: Deployed, page: Page
     assert page.locator("#failure").is_visible()
     assert page.locator("[data-state=Preprocess]").get_attribute("aria-label") == "Preprocess, failed"
     page.locator("[data-state=Preprocess]").click()
-    page.wait_for_function(
-        "() => document.querySelector('#log mark') || document.getElementById('log').innerText.includes('wrong.csv')"
-    )
-    assert "wrong.csv, row 2" in page.locator("#log").inner_text()
+    page.locator("#log", has_text="wrong.csv, row 2").wait_for()
 
 
 @needed

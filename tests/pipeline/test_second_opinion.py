@@ -82,10 +82,8 @@ def cases(machine: str, definition: dict[str, Any], answers: dict[str, Any]) -> 
         metrics = json.loads(evaluation["Body"])
         metrics["binary_classification_metrics"]["auc"]["value"] = 0.5
         worse = {"0-9": {"Return": {**evaluation, "Body": json.dumps(metrics)}}}
-        paths |= {
-            "retrain-rejected": {"ReadEvaluation": worse},
-            "retrain-superseded": {"AcquireLease": _throw("Superseded")},
-        }
+        paths["retrain-rejected"] = {"ReadEvaluation": worse}
+        paths["retrain-superseded"] = {"AcquireLease": _throw("Superseded")}
     else:
         pending = {"0-9": {"Return": {**answers["DescribePackage"], "ModelApprovalStatus": "PendingManualApproval"}}}
         failed = {"0-9": {"Return": {"Payload": {"model": "none", "config": "none", "status": "Failed"}}}}

@@ -30,15 +30,10 @@ def test_the_packaged_handler_answers_calls_and_golden_rows(
     body = json.dumps({"data": ",".join(map(repr, golden[0]["row"]))})
     path = settings.api.path
     event = {"httpMethod": "POST", "resource": path, "path": path, "headers": None, "body": body}
-    ran = subprocess.run(
-        [sys.executable, "-c", RUN],
-        input=json.dumps([event, {"golden": golden}]),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    log, answer, checked = map(json.loads, ran.stdout.splitlines())
+    paths = {"PATH": os.environ["PATH"], "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
+    events, command = json.dumps([event, {"golden": golden}]), [sys.executable, "-c", RUN]
+    output = subprocess.check_output(command, input=events, env=paths | environment, text=True)
+    log, answer, checked = map(json.loads, output.splitlines())
     assert (log["status"], answer["statusCode"], answer["body"]) == (200, 200, '"B"')
     assert checked == {"ok": True, "checked": 2}
 

@@ -186,10 +186,9 @@ def test_a_request_has_a_reason_and_may_force() -> None:
     assert Request.parse({"reason": "manual", "force": True}, "2") == Request("manual", True, "2")
 
 
-JUNK: list[object] = [None, 3, "x", [], {}, {"reason": "x"}, {"reason": []}, {"reason": "manual", "force": 1}]
-
-
-@pytest.mark.parametrize("junk", JUNK)
+@pytest.mark.parametrize(
+    "junk", [None, 3, "x", [], {}, {"reason": "x"}, {"reason": []}, {"reason": "manual", "force": 1}]
+)
 def test_junk_is_rejected_with_the_form_of_a_request(junk: object) -> None:
     form = 'want {"reason": one of upload, schedule, drift, manual, delivery, "force": true or false}'
     with pytest.raises(BadRequest, match=f"^{re.escape(form)}$"):

@@ -100,12 +100,8 @@ def test_settings_that_the_pipeline_did_not_write_are_refused(arguments, setting
 
 def test_every_command_takes_the_arguments_of_the_state_machines(tmp_path):
     """The commands' own errors, of settings that do not exist, show that the arguments are right."""
-    inputs = {
-        "merge": ["run"],
-        "evaluate": ["predictions", "labels"],
-        "drift": ["data-capture", "window", "baseline", "evaluation"],
-    }
-    for command, names in inputs.items():
+    drift = ["data-capture", "window", "baseline", "evaluation"]
+    for command, names in {"merge": ["run"], "evaluate": ["predictions", "labels"], "drift": drift}.items():
         flags = [text for name in ("settings", "output", *names) for text in (f"--{name}", str(tmp_path / name))]
         done, message = jobs(command, *flags), f"{tmp_path / 'settings'}: not the pipeline's settings (FileNotFound"
         assert (done.returncode, done.stderr[: len(message)]) == (1, message)

@@ -24,10 +24,8 @@ finally:
 def peak(command, **folders):
     """The job's largest resident memory, bytes."""
     options = [text for name, path in folders.items() for text in (f"--{name}", str(path))]
-    ran = subprocess.run(
-        [sys.executable, "-c", MEASURED, command, *options], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    return int(ran.stdout.split()[-1]) * 1024
+    output = subprocess.check_output([sys.executable, "-c", MEASURED, command, *options], text=True, cwd=ROOT)
+    return int(output.split()[-1]) * 1024
 
 
 def holdout(root, rows):
