@@ -18,6 +18,7 @@ from tests.pipeline.asl import tasks
 
 KEY = {"Fn::GetAtt": ["DataKey5F086070", "Arn"]}
 CLOSED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+RESERVED = "ReservedConcurrentExecutions"
 OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput", "DataCaptureConfig")
 
 
@@ -84,8 +85,9 @@ def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
 
 def test_the_api_may_only_ask_the_model_and_cannot_start_a_run(template: Template) -> None:
     actions = {each for item in statements(template, "ServingPredictRole") for each in as_list(item["Action"])}
-    asked = {name for service, _, name in (each.partition(":") for each in actions) if service not in ("logs", "xray")}
-    assert asked == {"InvokeEndpoint", "DescribeEndpoint", "ListTags", "DescribeModelPackage"}
+    asked = {each for each in actions if each.split(":")[0] not in ("logs", "xray")}
+    names = ("InvokeEndpoint", "DescribeEndpoint", "ListTags", "DescribeModelPackage")
+    assert asked == {f"sagemaker:{name}" for name in names}
 
 
 def test_executions_calls_and_functions_are_logged_and_traced_without_bodies(template: Template) -> None:
@@ -97,7 +99,8 @@ def test_executions_calls_and_functions_are_logged_and_traced_without_bodies(tem
     (stage,) = of_type(template, "AWS::ApiGateway::Stage").values()
     (method,) = stage["MethodSettings"]
     assert (stage["TracingEnabled"], method["DataTraceEnabled"], "LoggingLevel" in method) == (True, False, False)
-    assert ("CacheClusterEnabled" in stage, "requestId" in stage["AccessLogSetting"]["Format"]) == (False, True)
+    assert "$context.requestId" in stage["AccessLogSetting"]["Format"]
+    assert "CacheClusterEnabled" not in stage
 
 
 def test_waf_has_managed_rules_and_limits_the_calls_of_an_address(protected: Template) -> None:
@@ -118,7 +121,8 @@ def test_waf_has_managed_rules_and_limits_the_calls_of_an_address(protected: Tem
 
 def test_a_usage_plan_counts_calls_by_key_with_a_daily_quota_and_concurrency_is_reserved(protected: Template) -> None:
     functions = of_type(protected, "AWS::Lambda::Function").values()
-    assert [item.get("ReservedConcurrentExecutions") for item in functions].count(20) == 1
+    reserved = {item["Handler"]: item[RESERVED] for item in functions if RESERVED in item}
+    assert reserved == {"predict.handler.handle": 20}
     (plan,) = of_type(protected, "AWS::ApiGateway::UsagePlan").values()
     limits = {"Limit": 1000, "Period": "DAY"}, {"BurstLimit": 100, "RateLimit": 50}
     assert (plan["Quota"], plan["Throttle"]) == limits
