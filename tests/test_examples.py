@@ -12,10 +12,8 @@ from tests.conftest import ROOT, Deployed, deploy
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 
 WINE = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss"}
-METRICS = {
-    "wine": ("multiclass_classification_metrics", WINE),
-    "diabetes": ("regression_metrics", {"rmse", "mae", "mse", "r2"}),
-}
+DIABETES = {"rmse", "mae", "mse", "r2"}
+METRICS = {"wine": ("multiclass_classification_metrics", WINE), "diabetes": ("regression_metrics", DIABETES)}
 
 
 @dataclass(frozen=True)

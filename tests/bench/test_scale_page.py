@@ -40,10 +40,8 @@ def test_the_document_shows_autoscaling_settings_that_load(sample: Measurements)
     text = scale_page.markdown(sample)
     (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     document = tomllib.loads((ROOT / "pipeline.toml").read_text())
-    endpoint = Endpoint(
-        **{**at_stage(document, "prod")["endpoint"], **tomllib.loads(shown)["stage"]["prod"]["endpoint"]}
-    )
-    assert endpoint.autoscaled
+    endpoint, scaled = at_stage(document, "prod")["endpoint"], tomllib.loads(shown)["stage"]["prod"]["endpoint"]
+    assert Endpoint(**{**endpoint, **scaled}).autoscaled
 
 
 def test_a_job_gets_instances_until_it_ends_within_the_hour(sample: Measurements) -> None:

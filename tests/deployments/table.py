@@ -46,9 +46,8 @@ def check(row: Row) -> None:
     MEASURED.mkdir(parents=True, exist_ok=True)
     (MEASURED / f"{row.name}.md").write_text(row.line() + "\n")
     if "WRITE_FAILURES" not in os.environ:
-        assert row.line() in PAGE.read_text().splitlines(), (
-            f"not in {PAGE}; see it, then `make failures`:\n{row.line()}"
-        )
+        there = row.line() in PAGE.read_text().splitlines()
+        assert there, f"not in {PAGE}; see it, then `make failures`:\n{row.line()}"
 
 
 def write() -> None:

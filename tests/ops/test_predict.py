@@ -81,9 +81,7 @@ def test_calls_keep_to_the_apis_limits_and_the_answers_to_the_rows_order(api: Ap
     assert {path for path, _, _ in api.posted} == {"/v1/predictions"}
 
 
-def test_a_call_is_signed_or_has_a_token_or_nothing_as_the_settings_say(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_is_signed_or_has_a_token_or_nothing_by_the_settings(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for auth in ("iam", "none"):
         predict.label_of(api.settings(auth=auth), ROW)
     with pytest.raises(OpsError, match="API_TOKEN"):
@@ -95,9 +93,7 @@ def test_a_call_is_signed_or_has_a_token_or_nothing_as_the_settings_say(
     assert (bare, token) == ("", "token")
 
 
-def test_a_short_retry_after_is_waited_for_and_a_long_one_is_an_error(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_short_retry_after_is_waited_for_and_a_long_one_fails(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr("ops.predict.time.sleep", waited.append)
     api.refusals = [(429, "1"), (503, "5")]

@@ -31,9 +31,8 @@ def document(live: Deployed, compared: Run) -> Contents:
 
 
 def test_the_report_has_all_that_is_known_of_a_run(live: Deployed, document: Contents) -> None:
-    assert document["run"].why.startswith(
-        "passes every threshold of the quality gate and is not worse than the champion"
-    )
+    reason = "passes every threshold of the quality gate and is not worse than the champion"
+    assert document["run"].why.startswith(reason)
     states = {step.state for step in document["steps"]}
     assert states >= {"Preprocess", "Train", "Evaluate", "Deploy", "Deploy/SmokeTest", "Done"}
     passed = {metric["name"]: metric["passed"] for metric in document["metrics"] if metric["rule"]}

@@ -55,9 +55,8 @@ def test_each_bad_row_and_column_is_named(call: Any) -> None:
     nan = "[" + ",".join(["NaN", *GOOD[1:]]) + "]"
     short, texts = json.dumps(good[:29]), json.dumps([*good[:28], "1.5", True])
     unnamed = json.dumps(dict.fromkeys(NAMES[2:], 1) | {"x": 1})
-    answer = call(
-        "POST", PATHS["many"], f'{{"instances": [{json.dumps(good)}, {nan}, {short}, {texts}, {unnamed}, 5]}}'
-    )
+    rows = ", ".join([json.dumps(good), nan, short, texts, unnamed, "5"])
+    answer = call("POST", PATHS["many"], f'{{"instances": [{rows}]}}')
     number = "must be a number from -1e+30 to 1e+30"
     assert answer["errors"] == [
         {"row": 2, "column": "radius_mean", "detail": number},

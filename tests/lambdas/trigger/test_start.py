@@ -187,7 +187,7 @@ def test_a_request_has_a_reason_and_may_force() -> None:
 
 
 @pytest.mark.parametrize(
-    "junk", [None, 3, "x", [], {}, {"reason": "x"}, {"reason": []}, {"reason": "manual", "force": 1}]
+    "junk", [None, 3, "x", [], {}, {"reason": "x"}, {"reason": []}, {"reason": "drift", "force": 1}]
 )
 def test_junk_is_rejected_with_the_form_of_a_request(junk: object) -> None:
     form = 'want {"reason": one of upload, schedule, drift, manual, delivery, "force": true or false}'
