@@ -155,6 +155,20 @@ def test_any_other_alarm_counts_by_its_state_and_a_missing_one_is_named(aws: Aws
         assert found["FailureReason"] == ROLLED_BACK.format(alarm_name) + reason
 
 
+def test_an_alarm_sees_the_points_of_its_dimensions_only(aws: Aws) -> None:
+    cloudwatch, name = aws.client("cloudwatch"), unique("alarm")
+    place = {place: [{"Name": "Place", "Value": f"{name}-{place}"}] for place in ("here", "there")}
+    watched = {"Namespace": "Shop", "MetricName": "Losses", "Statistic": "Sum", "ExtendedStatistic": None}
+    request = alarm_request(name, **watched, Dimensions=place["here"], Threshold=1, Period=60)
+    cloudwatch.put_metric_alarm(**{key: value for key, value in request.items() if value is not None})
+    states = []
+    for where in ("there", "here"):
+        point = {"MetricName": "Losses", "Value": 5, "Dimensions": place[where]}
+        cloudwatch.put_metric_data(Namespace="Shop", MetricData=[point])
+        states += [alarm["StateValue"] for alarm in cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]]
+    assert states == ["INSUFFICIENT_DATA", "ALARM"]
+
+
 def test_endpoints_publish_their_metrics(aws: Aws) -> None:
     endpoint = aws.endpoint("m")
     for body in ("1", "2", "bad", "break"):

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from local_aws import stack_types
@@ -89,8 +89,13 @@ def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: l
 
 
 def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None:
-    if alarm.get("Namespace") != monitor.NAMESPACE:
-        original(alarm)
+    """An alarm sees the points of its dimensions; ministack takes those of all."""
+    if alarm.get("Namespace") == monitor.NAMESPACE:
+        return
+    metrics, dimensions = inner(ALARMS, "_metrics"), inner(ALARMS, "_dims_from_list")(alarm.get("Dimensions") or [])
+    key = alarm.get("Namespace"), alarm.get("MetricName"), inner(ALARMS, "_dims_key")(dimensions)
+    judge = FunctionType(original.__code__, {**original.__globals__, "_metrics": {key: metrics.get(key) or []}})
+    judge(alarm)
 
 
 def _evict_old_metrics(original: Any) -> None:
