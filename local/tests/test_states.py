@@ -292,3 +292,12 @@ def test_a_nested_execution_needs_no_more_than_step_functions_documents(aws: Aws
     }
     allow = [{"Effect": "Allow", "Action": actions, "Resource": resource} for resource, actions in grants.items()]
     assert aws.outcome(nest(aws, child, role=aws.role(unique("role"), ["states"], *allow)))[0] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(("namespace", "status"), [("own", "SUCCEEDED"), ("other", "FAILED")])
+def test_a_condition_on_the_namespace_of_metrics_holds(aws: Aws, namespace: str, status: str) -> None:
+    condition = {"StringEquals": {"cloudwatch:namespace": "own"}}
+    allow = {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*", "Condition": condition}
+    metrics = {"Namespace": namespace, "MetricData": [{"MetricName": "x", "Value": 1}]}
+    role = aws.role(unique("role"), ["states"], allow)
+    assert aws.run("arn:aws:states:::aws-sdk:cloudwatch:putMetricData", metrics, role)[0] == status

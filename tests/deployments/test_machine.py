@@ -179,7 +179,7 @@ class Promotion(RuleBasedStateMachine):
         self.no_two_at_once()
         self.nothing_older_is_live()
         self.what_is_live_was_accepted()
-        wait_for(lambda: "owner" not in self.world.lease())
+        wait_for(self.world.lease_is_free)
         wait_for(lambda: self.world.processes() == {"jobs": 0, "servers": 1})
         for execution in self.started:
             event(self.world.notification(execution)["outcome"])

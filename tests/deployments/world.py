@@ -180,6 +180,11 @@ class World:
         assert {"owner", "approval", "package"}.isdisjoint(self.lease())
         assert self.processes() == {"jobs": 0, "servers": 1}
 
+    def lease_is_free(self) -> bool:
+        """Whether a run could take the lease: a Lambda at work when its run is stopped may take it for a dead owner."""
+        owner = self.lease().get("owner", {}).get("S")
+        return not owner or self.account.states.describe_execution(executionArn=owner)["status"] != "RUNNING"
+
     def lease(self) -> dict[str, Any]:
         key = {"endpoint": {"S": self.endpoint}}
         table = self.account.outputs["Lease"]

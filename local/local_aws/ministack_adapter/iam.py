@@ -9,6 +9,7 @@ import os
 import re
 import runpy
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +31,8 @@ KEYS = {
 }
 """What a call on an encrypted resource asks of KMS (each service's developer guide, "Encryption at rest")."""
 ENCRYPTED = ("AWS::S3::Bucket", "AWS::SNS::Topic", "AWS::DynamoDB::Table")
+_namespace: ContextVar[str] = ContextVar("namespace", default="")
+"""That of the metrics in this request, which ministack does not read."""
 _keys: dict[str, str] = {}
 """The key's ARN by bucket name, topic ARN or table name."""
 
@@ -103,6 +106,8 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
     resource_arn: str = "*",
     service_context: dict[str, Any] | None = None,
 ) -> Any:
+    if action == "cloudwatch:PutMetricData" and not service_context:
+        service_context = {"cloudwatch:namespace": _namespace.get()}
     principal = inner(EVALUATOR, "resolve_principal")(key or "", _account())
     role = getattr(principal, "arn", "").partition(":assumed-role/")[2].partition("/")[0]
     asked = [(action, service, resource, service_context) for resource in resource_arn.split()]
@@ -130,10 +135,12 @@ def _resource_arns(original: Any, service: str, *request: Any) -> str:
     """The ARN of what a request is for; of the alarms that DescribeAlarms names, which ministack does not read, all."""
     *_, body, query, region, account = request
     if service == "monitoring":
-        names = [value[0] for key, value in sorted(query.items()) if key.startswith("AlarmNames.member.")]
-        with suppress(ValueError, AttributeError):
-            names = names or json.loads(body).get("AlarmNames", [])
-        if names:
+        asked = {key: values[0] for key, values in query.items()}
+        with suppress(ValueError):
+            asked |= json.loads(body)
+        _namespace.set(asked.get("Namespace", ""))
+        listed = [value for key, value in sorted(asked.items()) if key.startswith("AlarmNames.member.")]
+        if names := listed or asked.get("AlarmNames"):
             return " ".join(f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" for name in names)
     return str(original(service, *request))
 
