@@ -21,15 +21,8 @@ Answer = tuple[int, dict[str, str], bytes]
 def install(stack_types: dict[str, dict[str, Any]]) -> None:
     """Wrap ministack's API Gateway; `stack_types` are CloudFormation's handlers by type."""
     inner(GATEWAY, "_OPENAPI_HTTP_METHODS").add("any")
-    wrap(
-        GATEWAY,
-        {
-            "_import_rest_api": _import_rest_api,
-            "_import_path_item": _import_path_item,
-            "_update_account": _update_account,
-            "_update_stage": _update_stage,
-        },
-    )
+    wrappers = (_import_rest_api, _import_path_item, _update_account, _update_stage)
+    wrap(GATEWAY, {wrapper.__name__: wrapper for wrapper in wrappers})
     stage = stack_types["AWS::ApiGateway::Stage"]
     stage["create"] = partial(_stack_stage, stage["create"], 1)
     stage["update"] = partial(_stack_stage, stage["update"], 2)

@@ -94,8 +94,7 @@ def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None
         return
     metrics, dimensions = inner(ALARMS, "_metrics"), inner(ALARMS, "_dims_from_list")(alarm.get("Dimensions") or [])
     key = alarm.get("Namespace"), alarm.get("MetricName"), inner(ALARMS, "_dims_key")(dimensions)
-    judge = FunctionType(original.__code__, {**original.__globals__, "_metrics": {key: metrics.get(key) or []}})
-    judge(alarm)
+    FunctionType(original.__code__, {**original.__globals__, "_metrics": {key: metrics.get(key) or []}})(alarm)
 
 
 def _evict_old_metrics(original: Any) -> None:

@@ -1,8 +1,4 @@
-"""Step Functions: moto's interpreter of the Amazon States Language behind ministack's API.
-
-executions.py runs executions, tasks.py has the integrations, interpreter.py what is changed in moto, definitions.py
-the check of a definition.
-"""
+"""Step Functions: moto's interpreter of the Amazon States Language behind ministack's API."""
 
 import sys
 from types import ModuleType, SimpleNamespace
