@@ -156,14 +156,12 @@ def test_any_other_alarm_counts_by_its_state_and_a_missing_one_is_named(aws: Aws
 
 
 def test_an_alarm_sees_the_points_of_its_dimensions_only(aws: Aws) -> None:
-    cloudwatch, name = aws.client("cloudwatch"), unique("alarm")
-    place = {place: [{"Name": "Place", "Value": f"{name}-{place}"}] for place in ("here", "there")}
-    watched = {"Namespace": "Shop", "MetricName": "Losses", "Statistic": "Sum", "ExtendedStatistic": None}
-    request = alarm_request(name, **watched, Dimensions=place["here"], Threshold=1, Period=60)
-    cloudwatch.put_metric_alarm(**{key: value for key, value in request.items() if value is not None})
-    states = []
-    for where in ("there", "here"):
-        point = {"MetricName": "Losses", "Value": 5, "Dimensions": place[where]}
+    cloudwatch, name, states = aws.client("cloudwatch"), unique("alarm"), []
+    where = {place: [{"Name": "Place", "Value": f"{name}-{place}"}] for place in ("here", "there")}
+    watched = {"Namespace": "Shop", "MetricName": "Losses", "Dimensions": where["here"], "Threshold": 1, "Period": 60}
+    cloudwatch.put_metric_alarm(**alarm_request(name, **watched))
+    for place in ("there", "here"):
+        point = {"MetricName": "Losses", "Value": 5, "Dimensions": where[place]}
         cloudwatch.put_metric_data(Namespace="Shop", MetricData=[point])
         states += [alarm["StateValue"] for alarm in cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]]
     assert states == ["INSUFFICIENT_DATA", "ALARM"]

@@ -218,8 +218,7 @@ class World:
         attempts, usual, state = Counter[str](), Counter[str](), ""
         for event in self.histories(execution):
             if "stateEnteredEventDetails" in event:
-                name = event["stateEnteredEventDetails"]["name"]
-                state = PARTS.get(name, name)
+                state = PARTS.get(name := event["stateEnteredEventDetails"]["name"], name)
                 usual[state] += name not in PARTS.values()
             attempts[state] += event["type"] == "TaskScheduled"
         counted = {name: count - usual[name] for name, count in attempts.items() if name not in POLLING}

@@ -136,11 +136,9 @@ def ministack(mocks: Path) -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         port = str(listener.getsockname()[1])
     settings = {"GATEWAY_PORT": port, "BIND_HOST": "127.0.0.1", "SFN_WAIT_SCALE": "0", "SFN_MOCK_CONFIG": str(mocks)}
-    off = {"IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "S3_PERSIST": "0", "DOCKER_HOST": "unix:///nonexistent"}
-    own = {"HOME": str(mocks.parent), "TMPDIR": str(mocks.parent), "LOG_LEVEL": "WARNING"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "ministack.app"], env={**os.environ, **settings, **off, **own}
-    ) as process:
+    settings |= {"IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "S3_PERSIST": "0", "LOG_LEVEL": "WARNING"}
+    own = {"HOME": str(mocks.parent), "TMPDIR": str(mocks.parent), "DOCKER_HOST": "unix:///nonexistent"}
+    with subprocess.Popen([sys.executable, "-m", "ministack.app"], env={**os.environ, **settings, **own}) as process:
         try:
             wait_for(lambda: listens(int(port)), 60)
             yield f"http://127.0.0.1:{port}"

@@ -56,20 +56,7 @@ class Recorder:
 def test_an_accepted_run_frees_the_lease_and_sends_one_document_twice() -> None:
     recorder = Recorder()
     output = finish(recorder.parts, "retrain", RUN, STATE, failed=False)
-    document = {
-        "outcome": "accepted",
-        "why": "passes every threshold",
-        "next": "ops predict",
-        "execution": RUN,
-        "started_by": "upload",
-        "model": "shop-live",
-        "package": "arn:package/1",
-        "metrics": DECIDED,
-        "links": {
-            "run": f"https://console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/{RUN}",
-            "files": "s3://bucket/runs/run-1/",
-        },
-    }
+    document = {**CASES["accepted"], "metrics": DECIDED}
     assert output == {**document, "warnings": []}
     assert recorder.sent == [("shop: accepted", document), ("shop.pipeline: Run ended", document)]
     assert recorder.owner == ""
