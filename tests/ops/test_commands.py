@@ -18,8 +18,8 @@ from tests.conftest import ROOT, WDBC, Deployed
 from tests.ops.typing import HEADER, ROWS, ran, typed
 
 pytestmark = pytest.mark.cloud
-_TEXT = Path(__file__).with_name("deleted.toml").read_text("utf-8").format(wdbc=WDBC)
-DELETED = {tuple(command.split()): answer for command, answer in tomllib.loads(_TEXT).items()}
+_TABLE = tomllib.loads(Path(__file__).with_name("deleted.toml").read_text("utf-8"))
+DELETED = {tuple(part.format(wdbc=WDBC) for part in key.split()): answer for key, answer in _TABLE.items()}
 
 
 @pytest.mark.parametrize("command", [*DELETED, ("url",)], ids=lambda command: command[0])

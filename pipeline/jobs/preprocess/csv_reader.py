@@ -160,7 +160,8 @@ class CsvTable:
             pa_csv.ParseOptions(newlines_in_values=True),
             pa_csv.ConvertOptions(column_types=types, null_values=[] if as_text else list(self.known)),
         )
-        return table.combine_chunks().to_batches()[0]
+        empty = pa.RecordBatch.from_pylist([], table.schema)  # of a text without a row there is no batch
+        return next(iter(table.combine_chunks().to_batches()), empty)
 
     def _read_in_two(self, block: Block) -> Rows:
         """Return the rows of a block that does not parse as it is: the whole records first, then those in doubt."""

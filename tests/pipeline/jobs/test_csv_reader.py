@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
@@ -74,6 +74,7 @@ pieces = st.sampled_from([*WORDS.split(), " ", "\n", "\r\n", "\r", "\x00", "\ufe
 
 
 @profile(max_examples=100, deadline=None)
+@example("\ufeff\r", "utf-8")
 @given(st.lists(pieces, max_size=40).map("".join), st.sampled_from(["utf-8", "latin-1", "utf-16"]))
 def test_any_text_is_read_or_refused_with_the_file_named(settings, text, encoding):
     with tempfile.TemporaryDirectory() as name:
