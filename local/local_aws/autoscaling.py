@@ -105,10 +105,7 @@ class Autoscaling:
             raise errors.ValidationException("MinCapacity and MaxCapacity must be given to register a scalable target")
         if target["MinCapacity"] > target["MaxCapacity"]:
             raise errors.ValidationException("Maximum capacity cannot be less than minimum capacity")
-        target.setdefault(
-            "ScalableTargetARN",
-            self._arn(f"scalable-target/{uuid.uuid4().hex}"),
-        )
+        target.setdefault("ScalableTargetARN", self._arn(f"scalable-target/{uuid.uuid4().hex}"))
         self._targets[request["ResourceId"]] = target
         return {"ScalableTargetARN": target["ScalableTargetARN"]}
 

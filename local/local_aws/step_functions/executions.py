@@ -53,9 +53,9 @@ class History(EventManager):
 
     def add_event(self, context: Any, event_type: Any, event_details: Any = None, *more: Any, **named: Any) -> int:
         """Add an event, unless the execution has ended; how others end it is written by them."""
-        if self._execution["status"] != "RUNNING":  # StopExecution may come before the first state
+        if ended := self._execution["status"] != "RUNNING":  # StopExecution may come before the first state
             self._env.set_stop(datetime.now(UTC), None, None)
-        if self._execution["status"] != "RUNNING" or event_type in ENDED_BY_OTHERS:
+        if ended or event_type in ENDED_BY_OTHERS:
             return int(context.last_published_event_id)
         return int(super().add_event(context, event_type, event_details, *more, **named))
 

@@ -71,8 +71,7 @@ class Tasks:
     """The integrations of one local AWS; `when_ended` calls back when an execution has ended."""
 
     def __init__(self, service: SageMaker, when_ended: Callable[[str, Callable[[], None]], None]) -> None:
-        self.service = service
-        self.when_ended = when_ended
+        self.service, self.when_ended = service, when_ended
 
     def client(self, service: str, role: str) -> Any:
         """A client in a machine's role. Raises AccessError: Step Functions cannot assume the role."""
@@ -80,8 +79,7 @@ class Tasks:
 
     def allow(self, role: str, needs: Iterator[Need]) -> None:
         """Raise AccessError for what Step Functions needs beside the call itself."""
-        access = self.service.host.access
-        access.check(access.act(role, STATES).key, needs)
+        self.service.host.access.check(self.service.host.access.act(role, STATES).key, needs)
 
     def changes(self) -> dict[str, Callable[..., Any]]:
         """What is changed in moto so that its tasks call here."""
@@ -158,13 +156,12 @@ class SageMakerTask(StateTaskServiceCallback):
         client = self.tasks.client("sagemaker", state_credentials.role_arn)
         named = {f"{noun}Name": normalised_parameters[f"{noun}Name"]}
         job = self.tasks.service.shelves[noun].get(named[f"{noun}Name"])
-        ended = _await(env, job.when_done, job.done.is_set)
+        ended = _await(env, job.when_done)
         if not ended:
             with suppress(ClientError):  # it ended in the same moment
                 getattr(client, xform_name(f"Stop{noun}"))(**named)
-        document = getattr(client, xform_name(f"Describe{noun}"))(**named)
+        document = _plain(getattr(client, xform_name(f"Describe{noun}"))(**named))
         document.pop("ResponseMetadata")
-        document = _plain(document)
         if ended and document[f"{noun}Status"] != "Completed":
             raise _failure(self, env, "States.TaskFailed", json.dumps(document))
         env.stack.append(document)
@@ -194,10 +191,7 @@ class NestedTask(StateTaskServiceSfn):
             return
         named = {"executionArn": env.stack.pop()["ExecutionArn"]}
         client = self.tasks.client("stepfunctions", state_credentials.role_arn)
-        done = threading.Event()
-
-        self.tasks.when_ended(named["executionArn"], done.set)
-        ended = _await(env, partial(self.tasks.when_ended, named["executionArn"]), done.is_set)
+        ended = _await(env, partial(self.tasks.when_ended, named["executionArn"]))
         if not ended:
             client.stop_execution(**named)
         hidden = ("ResponseMetadata", "redriveCount", "redriveStatus", "redriveStatusReason")
@@ -210,12 +204,18 @@ class NestedTask(StateTaskServiceSfn):
         env.stack.append(document)
 
 
-def _await(env: Environment, begin: Callable[[Callable[[], None]], None], ended: Callable[[], bool]) -> bool:
+def _await(env: Environment, begin: Callable[[Callable[[], None]], None]) -> bool:
     """Wait until something has ended; False when the task ends first. `begin` takes the call at the end."""
-    begin(env.program_state_event.set)
-    while not ended() and env.is_running():
+    done = threading.Event()
+
+    def end() -> None:
+        done.set()
+        env.program_state_event.set()
+
+    begin(end)
+    while not done.is_set() and env.is_running():
         env.program_state_event.wait(1.0)  # an end of the task between the two lines is seen a second later
-    return ended()
+    return done.is_set()
 
 
 def _plain(value: Any, *, text: bool = False) -> Any:
@@ -267,22 +267,25 @@ def _sdk_error(original: Any, service: str, ex: ClientError) -> str:
     return f"{service}.{code.removesuffix('Exception') if modeled else service}Exception"
 
 
-def _operation(task: StateTaskService, service: str | None, action: str | None) -> OperationModel:
-    called = action or task.resource.api_action
-    model = botocore.session.get_session().get_service_model(task._get_boto_service_name(service))
+@lru_cache(maxsize=256)
+def _operation(service: str, action: str) -> OperationModel:
+    """An operation's model; reading a service's takes as long as many a task."""
+    model = botocore.session.get_session().get_service_model(service)
     named = {name.lower().replace("_", ""): name for name in model.operation_names}
-    return model.operation_model(named[called.lower().replace("_", "")])
+    return model.operation_model(named[action.lower().replace("_", "")])
 
 
 def _to_request(original: Any, self: StateTaskService, parameters: Document, *named: Any, **more: Any) -> None:
     service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
-    self._to_boto_request(parameters, _operation(self, service, action).input_shape)
+    operation = _operation(self._get_boto_service_name(service), action or self.resource.api_action)
+    self._to_boto_request(parameters, operation.input_shape)
 
 
 def _from_response(original: Any, self: StateTaskService, response: Any, *named: Any, **more: Any) -> None:
     """Names in PascalCase and times as AWS writes them; an optimised integration adds what its HTTP answer said."""
     service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
-    if shape := _operation(self, service, action).output_shape:
+    operation = _operation(self._get_boto_service_name(service), action or self.resource.api_action)
+    if shape := operation.output_shape:
         self._from_boto_response(response, shape)
     if not isinstance(response, dict):
         return
