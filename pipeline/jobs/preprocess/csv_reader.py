@@ -160,8 +160,8 @@ class CsvTable:
             pa_csv.ParseOptions(newlines_in_values=True),
             pa_csv.ConvertOptions(column_types=types, null_values=[] if as_text else list(self.known)),
         )
-        empty = pa.RecordBatch.from_pylist([], table.schema)  # of a text without a row there is no batch
-        return next(iter(table.combine_chunks().to_batches()), empty)
+        batches = table.combine_chunks().to_batches()  # none of a text without a row
+        return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 
     def _read_in_two(self, block: Block) -> Rows:
         """Return the rows of a block that does not parse as it is: the whole records first, then those in doubt."""
