@@ -42,7 +42,9 @@ class Settings(tables.Table):
     def hyperparameters(self) -> dict[str, str]:
         """Return the HyperParameters of CreateTrainingJob: all values are strings, booleans `true` or `false`."""
         data, given = self.data, self.training.hyperparameters
-        values = {"predictor_type": data.predictor_type, "feature_dim": len(data.features), **given}
+        # How many columns an encoder makes is learnt from the data: the linear learner then counts them.
+        width = {} if data.encoded else {"feature_dim": len(data.features)}
+        values = {"predictor_type": data.predictor_type, **width, **given}
         if data.predictor_type == "multiclass_classifier":
             values["num_classes"] = len(data.classes)
         return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
@@ -87,20 +89,49 @@ class Settings(tables.Table):
         return self
 
     @model_validator(mode="after")
-    def _golden_rows_fit_the_data(self) -> Self:
-        for number, golden in enumerate(self.endpoint.golden, 1):
-            place, width = f"endpoint.golden, row {number}", len(self.data.features)
-            if len(golden.row) != width:
-                raise ValueError(f"{place} has {len(golden.row)} numbers: data.features has {width}")
-            label, numbers, classes = golden.label, (golden.value, golden.tolerance), self.data.classes
-            if self.data.predictor_type == "regressor":
-                if label is not None or None in numbers:
-                    rule = "must have value and tolerance, and no label: predictor_type is regressor"
-                    raise ValueError(f"{place} {rule}")
-            elif label not in classes or numbers != (None, None):
-                rule = f"give one of {', '.join(classes)} and no value or tolerance"
-                raise ValueError(f'{place} has label "{label}": {rule}')
+    def _an_encoder_is_learnt_on_one_instance(self) -> Self:
+        if self.data.encoded and self.processing.instance_count > 1:
+            raise ValueError(
+                "processing.instance_count is above 1, but data has categorical, boolean or imputed features: their"
+                " levels and medians are learnt on one instance, so set it to 1 and choose a larger instance_type"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _rows_fit_the_data(self) -> Self:
+        for number, golden in enumerate(self.endpoint.golden, 1):
+            place = f"endpoint.golden, row {number}"
+            self._check_row(golden.row, place)
+            given = golden.model_dump(exclude_none=True).keys() - {"row"}
+            score = given <= {"at_least", "at_most"} and self.data.predictor_type != "multiclass_classifier"
+            if self.data.predictor_type == "regressor":
+                if given != {"value", "tolerance"} and not (given and score):
+                    raise ValueError(f"{place} must have value and tolerance, or at_least or at_most, and no label")
+            elif given == {"label"}:
+                if golden.label not in self.data.classes:
+                    allowed = ", ".join(self.data.classes)
+                    raise ValueError(f'{place} has label "{golden.label}": give one of {allowed}')
+            elif not given or not score:
+                allowed = "a label" + ("" if len(self.data.classes) > 2 else ", or at_least or at_most of the score")
+                raise ValueError(f"{place} must have {allowed}, and no value or tolerance")
+        if self.api.example:
+            self._check_row(self.api.example, "api.example")
+        return self
+
+    def _check_row(self, row: tuple[tables.Cell, ...] | dict[str, tables.Cell], place: str) -> None:
+        """Raise ValueError when a row is none of the features'."""
+        data = self.data
+        if isinstance(row, dict):
+            if wrong := sorted(row.keys() ^ set(data.features)):
+                raise ValueError(f"{place} must name each of data.features once: look at {', '.join(wrong)}")
+            row = tuple(row[name] for name in data.features)
+        if len(row) != len(data.features):
+            raise ValueError(f"{place} has {len(row)} values: data.features has {len(data.features)}")
+        for name, cell in zip(data.features, row, strict=True):
+            if cell in (None, "") and not data.imputed(name):
+                raise ValueError(f'{place} has no value for "{name}": add "{name}" to data.missing.impute or give one')
+            if data.kind(name) == "numeric" and not isinstance(cell, float | int | None) and cell != "":
+                raise ValueError(f'{place}: {cell!r} is no number, which "{name}" is: or is it in data.kinds?')
 
 
 def load(path: Path | str = "pipeline.toml", stage: str | None = None) -> Settings:

@@ -1,8 +1,10 @@
 """The tables of pipeline.toml: one frozen model per table, each rule with the reason or the source of its limit."""
 
+import codecs
 import math
 import re
 from difflib import get_close_matches
+from itertools import combinations
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -71,8 +73,65 @@ class BadRows(Table):
     share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+class Missing(Table):
+    """The texts that mean "no value", beside the empty text, and the features that are then filled in ("*": all)."""
+
+    texts: Names = ()
+    impute: Names = ()
+
+
+class Levels(Table):
+    """The levels of categorical features: rarer ones become "other", more than `maximum` are wrong."""
+
+    minimum_rows: Annotated[int, Field(ge=1)] = 5
+    maximum: Annotated[int, Field(ge=2, le=10_000)] = 100
+
+
+Sign = Annotated[str, Field(max_length=1)]
+
+
+class Format(Table):
+    """How the text files are written. `names` are all columns in order, for files without a header.
+
+    `symbols` are signs that are taken off numbers, such as "%$"; `comment` starts a line that is skipped.
+    """
+
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    quote: Sign = '"'
+    decimal: Annotated[str, like("[.,]", ",")] = "."
+    thousands: Sign = ""
+    header: bool = True
+    names: Names = ()
+    encoding: Annotated[str, Field(min_length=1)] = "utf-8"
+    comment: Sign = ""
+    symbols: str = ""
+
+    @model_validator(mode="after")
+    def _is_readable(self) -> Self:
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ValueError(f"encoding {self.encoding!r} is unknown: write it like 'utf-8' or 'latin-1'") from None
+        if self.header == bool(self.names):
+            raise ValueError("names go with header = false: list every column of the file in order, or neither")
+        signs = [sign for sign in (self.separator, self.quote, self.decimal, self.thousands, self.comment) if sign]
+        if len(signs) != len(set(signs)) and self.separator + self.decimal != ",,":
+            raise ValueError("separator, quote, decimal, thousands and comment must be different signs")
+        if self.separator == self.decimal:
+            raise ValueError("separator and decimal are the same sign: which one do the files use for columns?")
+        unique("names", self.names)
+        return self
+
+
+Kind = Literal["numeric", "categorical", "boolean"]
+
+
 class Data(Table):
-    """The columns of the CSV and the labels of the target. The pipeline keeps this order of features, not the CSV's."""
+    """The columns of the files and the labels of the target. The pipeline keeps this order of features, not a file's.
+
+    `id_columns` name a row: a later upload with the same ids replaces it. `kinds` are of the features that are no
+    numbers. With `on_bad_file` "quarantine" a file that cannot be read is set aside, and the run goes on without it.
+    """
 
     prefix: Annotated[str, like("([A-Za-z0-9._-]+/)+", "raw/")] = "raw/"
     predictor_type: Literal["binary_classifier", "multiclass_classifier", "regressor"]
@@ -81,10 +140,29 @@ class Data(Table):
     negative_label: Name | None = None
     labels: Names = ()
     id_columns: Names = ()
+    ignored_columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
     features: Annotated[Names, Field(min_length=1)]
+    kinds: dict[str, Kind] = {}
+    missing: Missing = Missing()
+    levels: Levels = Levels()
+    format: Format = Format()
+    on_bad_file: Literal["fail", "quarantine"] = "fail"
     minimum_rows_per_class: Annotated[int, Field(ge=3)]
     bad_rows: BadRows = BadRows()
     split: Split
+
+    def kind(self, feature: str) -> Kind:
+        """The kind of a feature's values."""
+        return self.kinds.get(feature, "numeric")
+
+    def imputed(self, feature: str) -> bool:
+        """Whether missing values of a feature are filled in."""
+        return "*" in self.missing.impute or feature in self.missing.impute
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the model is an inference pipeline, whose first container encodes raw rows."""
+        return any(self.kind(name) != "numeric" or self.imputed(name) for name in self.features)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -95,12 +173,17 @@ class Data(Table):
 
     @model_validator(mode="after")
     def _columns_and_labels_fit(self) -> Self:
-        for role, columns in (("features", self.features), ("id_columns", self.id_columns)):
+        roles = {name: getattr(self, name) for name in ("features", "id_columns", "ignored_columns")}
+        for role, columns in roles.items():
             unique(role, columns)
             if self.target in columns:
                 raise ValueError(f'{role} lists the target "{self.target}": the model must not see it, take it out')
-        if both := sorted(set(self.features) & set(self.id_columns)):
-            raise ValueError(f"{', '.join(both)} is in features and in id_columns: a column has one role")
+        for (one, columns), (other, others) in combinations(roles.items(), 2):
+            if both := sorted(set(columns) & set(others)):
+                raise ValueError(f"{', '.join(both)} is in {one} and in {other}: a column has one role")
+        for key, named in (("kinds", [*self.kinds]), ("missing.impute", [*self.missing.impute])):
+            if unknown := sorted({*named} - {*self.features, "*"} | ({"*"} & {*self.kinds})):
+                raise ValueError(f"{key} names {', '.join(unknown)}, which is not in features")
         pair = [label for label in (self.negative_label, self.positive_label) if label is not None]
         needed, given = {
             "binary_classifier": ("positive_label and negative_label, no labels", len(pair) == 2 and not self.labels),
@@ -200,11 +283,21 @@ class Release(Table):
         return (steps + 1) * self.bake_seconds
 
 
-class Golden(Table):
-    """A row with a known prediction, which the smoke test posts. Regression: a value within a tolerance."""
+Cell = float | bool | str | None
+"""A value of a raw row; None is a missing one."""
+Row = Annotated[tuple[Cell, ...], Field(strict=False)] | dict[str, Cell]
 
-    row: Annotated[tuple[float, ...], Field(strict=False)]
+
+class Golden(Table):
+    """A row with a known prediction, which the smoke test posts; the row is in the features' order, or by name.
+
+    It demands a label, a score `at_least` or `at_most`, or for regression a value within a tolerance.
+    """
+
+    row: Row
     label: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
     value: float | None = None
     tolerance: Annotated[float, Field(gt=0)] | None = None
 
@@ -222,7 +315,8 @@ class Endpoint(Table):
     calls_per_minute: Annotated[int, Field(ge=0)] = 0
     deadline_minutes: Annotated[int, Field(ge=1, le=480)] = 30
     capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
-    golden: Annotated[tuple[Golden, ...], Field(strict=False, min_length=1)]
+    golden: Annotated[tuple[Golden, ...], Field(strict=False)] = ()
+    golden_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @property
     def autoscaled(self) -> bool:
@@ -245,6 +339,8 @@ class Endpoint(Table):
 class Api(Table):
     """The route of the API, its authentication and its limits. With `metering` each call also needs an API key.
 
+    `example` is a row by feature for the API's documents and `ops predict`; without it the first golden row is.
+
     10,000 requests/s and a burst of 5,000 are API Gateway's account quotas; a synchronous Lambda invocation takes 6 MB.
     `waf_rate` is the limit of calls per address in 5 minutes, at least 10 (AWS WAF, rate-based rules).
     """
@@ -262,6 +358,7 @@ class Api(Table):
     waf_rate: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 0
     rollout: Literal["all_at_once", "canary"] = "all_at_once"
+    example: dict[str, Cell] = {}
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

@@ -48,6 +48,29 @@ class DriftSettings:
 
 
 @dataclass(frozen=True)
+class FileFormat:
+    """How the text files are written; see `Format` in pipeline/settings.py."""
+
+    separator: str
+    quote: str
+    decimal: str
+    thousands: str
+    header: bool
+    names: tuple[str, ...]
+    encoding: str
+    comment: str
+    symbols: str
+
+
+@dataclass(frozen=True)
+class LevelLimits:
+    """Levels with fewer training rows become "other"; more than `maximum` levels are an error."""
+
+    minimum_rows: int
+    maximum: int
+
+
+@dataclass(frozen=True)
 class JobSettings:
     """The columns, the classes by number, the split, the quality gate and the limits."""
 
@@ -55,7 +78,14 @@ class JobSettings:
     target: str
     classes: tuple[str, ...]  # labels by class number; empty for regression
     id_columns: tuple[str, ...]
+    ignored_columns: tuple[str, ...]
     features: tuple[str, ...]
+    kinds: tuple[str, ...]  # of the features: numeric, categorical or boolean
+    imputed: tuple[bool, ...]  # whether a feature's missing values are filled in
+    missing_texts: tuple[str, ...]  # texts that mean "no value", the empty one among them
+    levels: LevelLimits
+    format: FileFormat
+    on_bad_file: str  # "fail" or "quarantine"
     minimum_rows_per_class: int
     shares: dict[str, float]  # train, validation and holdout, summing to 1
     salt: str
@@ -68,13 +98,19 @@ class JobSettings:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column a CSV must have: the features in their order, the target, the ids."""
+        """Every column a file must have: the features in their order, the target, the ids."""
         return (*self.features, self.target, *self.id_columns)
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """The columns that hold numbers: the features, and the target for regression."""
-        return self.features if self.classes else (*self.features, self.target)
+        """The columns that hold numbers: of the features, and the target for regression."""
+        numbers = tuple(name for name, kind in zip(self.features, self.kinds, strict=True) if kind == "numeric")
+        return numbers if self.classes else (*numbers, self.target)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the model is an inference pipeline, whose first container encodes raw rows."""
+        return any(self.imputed) or set(self.kinds) != {"numeric"}
 
     @property
     def score_width(self) -> int:
@@ -97,13 +133,21 @@ def read_settings(path: Path) -> JobSettings:
 def settings_of(document: dict[str, Any]) -> JobSettings:
     """Return the settings of a document."""
     data, split, training = document["data"], document["data"]["split"], document["training"]
+    imputed = data["missing"]["impute"]
     pair = (data["negative_label"], data["positive_label"])
     return JobSettings(
         predictor_type=data["predictor_type"],
         target=data["target"],
         classes=pair if data["predictor_type"] == "binary_classifier" else tuple(data["labels"]),
         id_columns=tuple(data["id_columns"]),
+        ignored_columns=tuple(data["ignored_columns"]),
         features=tuple(data["features"]),
+        kinds=tuple(data["kinds"].get(name, "numeric") for name in data["features"]),
+        imputed=tuple("*" in imputed or name in imputed for name in data["features"]),
+        missing_texts=tuple(dict.fromkeys(["", *data["missing"]["texts"]])),
+        levels=LevelLimits(**data["levels"]),
+        format=FileFormat(**data["format"] | {"names": tuple(data["format"]["names"])}),
+        on_bad_file=data["on_bad_file"],
         minimum_rows_per_class=data["minimum_rows_per_class"],
         shares={part: split[part] for part in ("train", "validation", "holdout")},
         salt=split["salt"],
