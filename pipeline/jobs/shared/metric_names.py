@@ -3,11 +3,21 @@
 from typing import Literal
 
 METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "binary_classifier": (("auc", "accuracy", "precision", "recall", "f1"), ("log_loss",)),
-    "multiclass_classifier": (("accuracy", "macro_precision", "macro_recall", "macro_f1"), ("log_loss",)),
+    "binary_classifier": (
+        ("auc", "pr_auc", "accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+        ("log_loss",),
+    ),
+    "multiclass_classifier": (
+        ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1"),
+        ("log_loss",),
+    ),
     "regressor": (("r2",), ("rmse", "mae", "mse")),
 }
-"""By predictor type: (larger is better, at most 1), (smaller is better, at least 0)."""
+"""By predictor type: (larger is better, at most 1), (smaller is better, at least 0).
+
+The schema below has no name for `pr_auc`, the average precision, or for `balanced_accuracy`, the mean recall of the
+classes: these are for rare classes, of which `auc` and `accuracy` say little.
+"""
 
 Section = Literal["binary_classification_metrics", "multiclass_classification_metrics", "regression_metrics"]
 SECTIONS: dict[str, Section] = {

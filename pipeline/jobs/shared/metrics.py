@@ -68,15 +68,17 @@ def _binary(labels: Numbers, predictions: Predictions, groups: Groups, size: Flo
     scores, called, positive = predictions.scores, np.asarray(predictions.classes), labels == 1
     columns = (positive * called, called, positive, called == labels)
     sums = np.stack([_summed(column, groups) for column in columns], axis=1)
-    auc = _auc(scores, positive) if groups is None else _auc_of_groups(scores, positive, groups)
+    areas = _areas(scores, positive) if groups is None else _areas_of_groups(scores, positive, groups)
 
     def measure(weights: Floats) -> dict[str, Floats]:
-        true_positive, calls, real, right = (weights @ sums).T
+        (true_positive, calls, real, right), rows = (weights @ sums).T, weights @ size
+        recall = _ratio(true_positive, real, np.nan)
         return {
-            "auc": auc(weights),
-            "accuracy": right / (weights @ size),
+            **areas(weights),
+            "accuracy": right / rows,
+            "balanced_accuracy": (recall + _ratio(right - true_positive, rows - real, np.nan)) / 2,
             "precision": _ratio(true_positive, calls, 0),
-            "recall": _ratio(true_positive, real, np.nan),
+            "recall": recall,
             "f1": _ratio(2 * true_positive, real + calls, 0),
         }
 
@@ -94,6 +96,7 @@ def _multiclass(labels: Numbers, predictions: Predictions, groups: Groups, size:
         present = np.where(real + calls > 0, 1.0, np.nan)
         return {
             "accuracy": hit.sum(axis=1) / (weights @ size),
+            "balanced_accuracy": np.nanmean(_ratio(hit, real, np.nan), axis=1),
             "macro_precision": np.nanmean(_ratio(hit, calls, 0) * present, axis=1),
             "macro_recall": np.nanmean(_ratio(hit, real, 0) * present, axis=1),
             "macro_f1": np.nanmean(_ratio(2 * hit, real + calls, 0) * present, axis=1),
@@ -130,50 +133,64 @@ def _log_loss(scores: Floats, labels: Numbers, groups: Groups) -> Floats | None:
     return _summed(loss, groups)
 
 
-def _auc(scores: Floats, positive: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
-    """Area under the ROC curve as the Mann-Whitney U statistic, ties counting a half."""
+def _areas(scores: Floats, positive: NDArray[np.bool_]) -> Measure:
+    """Area under the ROC curve as the Mann-Whitney U statistic, ties counting a half, and the average precision."""
     order = np.argsort(scores, kind="stable")
     ranked = scores[order]
     starts = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
     is_positive = positive[order].astype(np.float64)
 
-    def auc(weights: Floats) -> Floats:
+    def areas(weights: Floats) -> dict[str, Floats]:
         sorted_weights = weights[:, order]
         ups = np.add.reduceat(sorted_weights * is_positive, starts, axis=1)
         downs = np.add.reduceat(sorted_weights * (1 - is_positive), starts, axis=1)
-        below = np.cumsum(downs, axis=1) - downs / 2
-        pairs = ups.sum(axis=1) * downs.sum(axis=1)
-        return _ratio((ups * below).sum(axis=1), pairs, np.nan)
+        positives, negatives = ups.sum(axis=1), downs.sum(axis=1)
+        below = np.cumsum(downs, axis=1)
+        auc = _ratio((ups * (below - downs / 2)).sum(axis=1), positives * negatives, np.nan)
+        # Of each score as a threshold: true positives, and all positive calls.
+        hits = positives[:, None] - np.cumsum(ups, axis=1) + ups
+        precision = _ratio(hits, hits + negatives[:, None] - below + downs, 0)
+        return {"auc": auc, "pr_auc": _ratio((ups * precision).sum(axis=1), positives, np.nan)}
 
-    return auc
+    return areas
 
 
-def _auc_of_groups(scores: Floats, positive: NDArray[np.bool_], groups: Groups) -> Callable[[Floats], Floats]:
-    """Area under the ROC curve as a mean over rows, which sums by group.
+def _areas_of_groups(scores: Floats, positive: NDArray[np.bool_], groups: Groups) -> Measure:
+    """Both areas as means over rows, which sum by group.
 
-    A row's placement is the share of the other class on its right side, ties counting a half: the area is the mean of
-    either class's. Resampled, its change is that of both means (DeLong, DeLong and Clarke-Pearson, "Comparing the areas
-    under two or more correlated receiver operating characteristic curves", 1988), but for terms of 1 / rows.
+    A row's placement is the share of the other class on its right side, ties counting a half: the area under the ROC
+    curve is the mean of either class's. Resampled, its change is that of both means (DeLong, DeLong and Clarke-Pearson,
+    "Comparing the areas under two or more correlated receiver operating characteristic curves", 1988), but for terms of
+    1 / rows. The average precision's change is that of each row's influence on it, to the same order (Efron, "The
+    jackknife, the bootstrap and other resampling plans", 1982, chapter 6).
     """
     order = np.argsort(scores)
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
     repeats = np.diff(ends, prepend=-1)
     is_positive = positive[order]
-    ups = np.cumsum(is_positive)[ends]
-    placed = np.repeat(_middles(ends + 1 - ups), repeats)
-    placed[~is_positive] = 1 - np.repeat(_middles(ups), repeats)[~is_positive]
-    placement = np.empty(len(order))
-    placement[order] = placed
-    columns = (positive, placement * positive, ~positive, placement * ~positive)
+    up_to = np.cumsum(is_positive)[ends]
+    placed = np.repeat(_middles(ends + 1 - up_to), repeats)
+    placed[~is_positive] = 1 - np.repeat(_middles(up_to), repeats)[~is_positive]
+    # Of each score as a threshold: its positives, the precision, and all positive calls.
+    ups = np.diff(up_to, prepend=0)
+    calls = len(order) - ends - 1 + repeats
+    precision = (up_to[-1] - up_to + ups) / calls
+    # A row is a positive call of each threshold up to its own, where it moves the precision.
+    gain, loss = np.cumsum(ups / calls), np.cumsum(ups * precision / calls)
+    influence = is_positive * np.repeat(precision + gain, repeats) - np.repeat(loss, repeats)
+    by_row = np.empty((len(order), 2))
+    by_row[order] = np.stack([placed, influence], axis=1)
+    placement, influences = by_row.T
+    columns = (positive, placement * positive, ~positive, placement * ~positive, influences)
     sums = np.stack([_summed(column, groups) for column in columns], axis=1)
     area = sums[:, 1].sum() / sums[:, 0].sum()
 
-    def auc(weights: Floats) -> Floats:
-        up, up_placed, down, down_placed = (weights @ sums).T
-        resampled: Floats = _ratio(up_placed, up, np.nan) + _ratio(down_placed, down, np.nan) - area
-        return resampled
+    def areas(weights: Floats) -> dict[str, Floats]:
+        up, up_placed, down, down_placed, influenced = (weights @ sums).T
+        auc = _ratio(up_placed, up, np.nan) + _ratio(down_placed, down, np.nan) - area
+        return {"auc": auc, "pr_auc": _ratio(influenced, up, np.nan)}
 
-    return auc
+    return areas
 
 
 def _middles(up_to: NDArray[np.int64]) -> Floats:

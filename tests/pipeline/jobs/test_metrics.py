@@ -27,7 +27,9 @@ def binary(generator, labels, weights):
     called = (scores > 0.55).astype(float)
     return Predictions(scores, called), {
         "auc": oracle.roc_auc_score(labels, scores, sample_weight=weights),
+        "pr_auc": oracle.average_precision_score(labels, scores, sample_weight=weights),
         "accuracy": oracle.accuracy_score(labels, called, sample_weight=weights),
+        "balanced_accuracy": oracle.balanced_accuracy_score(labels, called, sample_weight=weights),
         "precision": oracle.precision_score(labels, called, sample_weight=weights, zero_division=0),
         "recall": oracle.recall_score(labels, called, sample_weight=weights),
         "f1": oracle.f1_score(labels, called, sample_weight=weights, zero_division=0),
@@ -42,6 +44,7 @@ def multiclass(generator, labels, weights):
     names = ("macro_precision", "macro_recall", "macro_f1")
     return Predictions(scores, called), {
         "accuracy": oracle.accuracy_score(labels, called, sample_weight=weights),
+        "balanced_accuracy": oracle.balanced_accuracy_score(labels, called, sample_weight=weights),
         **dict(zip(names, oracle.precision_recall_fscore_support(labels, called, **options), strict=False)),
         "log_loss": oracle.log_loss(labels, scores, sample_weight=weights),
     }
