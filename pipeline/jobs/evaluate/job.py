@@ -14,16 +14,18 @@ from ..shared.settings import read_settings
 from .predictions import read_labels, read_predictions
 from .profile import curves, profile
 from .quality_gate import Estimate, bootstrap, compare, decide
+from .smoke import smoke_rows
 
 MOST_CLASSES_IN_A_MATRIX = 20
 SHARD = re.compile(r"(^|/)(holdout|labels)|\.[a-z.]+$")
 
 
-def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> None:
+def evaluate(settings: Path, predictions: Path, labels: Path, output: Path, holdout: Path | None = None) -> None:
     """Measure the challenger's predictions against the labels; write evaluation.json and profile.json to `output`.
 
     `predictions`/challenger holds the challenger's predictions. If there are files in `predictions`/champion, the
-    champion's predictions of the same rows, the two models are compared as well.
+    champion's predictions of the same rows, the two models are compared as well. With the `holdout` that was answered,
+    smoke.json gets a few of its rows with their answers.
 
     Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
@@ -56,8 +58,11 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path) -> N
         _, old = estimated(champion)
         document["comparison"] = compare(wanted.predictor_type, estimates, old, wanted.gate.confidence)
     document["decision"] = decide(wanted.gate, estimates, document.get("comparison"))
+    written: dict[str, object] = {"evaluation": document, "profile": profile(true, answers, wanted)}
+    if holdout is not None:
+        written["smoke"] = smoke_rows(holdout, answers, wanted)
     output.mkdir(parents=True, exist_ok=True)
-    for name, content in (("evaluation", document), ("profile", profile(true, answers, wanted))):
+    for name, content in written.items():
         (output / f"{name}.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
     figures = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in estimates.items())
     print(f"{len(true)} rows: {figures}\n{document['decision']['reason']}")

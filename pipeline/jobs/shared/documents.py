@@ -67,6 +67,14 @@ class Profile(TypedDict, total=False):
     histogram: dict[str, list[float] | dict[str, list[int]]]
 
 
+class SmokeRow(TypedDict, total=False):
+    """A row of smoke.json, raw CSV text, and the model's answer to it; regression has no `label`."""
+
+    row: str
+    label: str
+    score: float | list[float]
+
+
 class Comparison(TypedDict):
     """Challenger against champion; `difference` and its `interval` are positive where the challenger is better."""
 
