@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, to_numpy, to_table
+from ..shared.encoder import BadRows, Encoder
 from ..shared.json_lines import BLOCK_BYTES, Block, read_blocks
 from ..shared.settings import JobSettings
 
@@ -27,7 +28,10 @@ Request = tuple[str, str, int]  # inference id, time and number of rows
 
 @dataclass(frozen=True)
 class CapturedRows:
-    """Rows in the order of their files; a value that was left out or is no number is NaN."""
+    """Rows in the order of their files; a value that was left out or is no number is NaN.
+
+    With an encoder, values are as it reads them: numbers, and places of levels.
+    """
 
     features: Floats  # shape (rows, features)
     scores: Floats  # shape (rows,), or (rows, classes) for multiclass
@@ -43,24 +47,27 @@ def row_key(inference: str, row: int) -> bytes:
     return f"{inference},{row}".encode("utf-8", "surrogatepass")
 
 
-def read_data_capture(directory: Path, settings: JobSettings) -> Iterator[CapturedRows]:
-    """Yield the `.jsonl` files under a directory, by path, in batches; a record that cannot be read is counted."""
+def read_data_capture(directory: Path, settings: JobSettings, encoder: Encoder | None = None) -> Iterator[CapturedRows]:
+    """Yield the `.jsonl` files under a directory, by path, in batches; a record that cannot be read is counted.
+
+    An encoder reads the raw rows of a table that has one.
+    """
     held = bytearray()
     for block in read_blocks(directory, ".jsonl"):
         held += block.text if block.text.endswith(b"\n") else block.text + b"\n"
         if len(held) >= BLOCK_BYTES:
-            yield _batch(bytes(held), settings)
+            yield _batch(bytes(held), settings, encoder)
             held.clear()
-    yield _batch(bytes(held), settings)
+    yield _batch(bytes(held), settings, encoder)
 
 
-def _batch(text: bytes, settings: JobSettings) -> CapturedRows:
+def _batch(text: bytes, settings: JobSettings, encoder: Encoder | None) -> CapturedRows:
     # Text that pyarrow cannot read as a whole is read record by record, as one may be unreadable alone.
     block = Block("", 1, text)
-    return _by_columns(block, settings) or _by_record(block, settings)
+    return _by_columns(block, settings, encoder) or _by_record(block, settings, encoder)
 
 
-def _by_columns(block: Block, settings: JobSettings) -> CapturedRows | None:
+def _by_columns(block: Block, settings: JobSettings, encoder: Encoder | None) -> CapturedRows | None:
     columns = block.columns(_RECORD)
     if columns is None:
         return None
@@ -70,7 +77,7 @@ def _by_columns(block: Block, settings: JobSettings) -> CapturedRows | None:
     if any(column.null_count for column in (inputs, outputs, event, times)) or not encodings <= {"CSV", "JSON"}:
         return None
     given, answers = inputs.to_pylist(), _answers_of_all(outputs.to_pylist(), settings)
-    features = _numbers("\n".join(given).encode(), settings)
+    features = _table("\n".join(text.removesuffix("\n") for text in given).encode(), settings, encoder)
     if answers is None or features is None:
         return None
     counts, scores, classes = answers
@@ -95,16 +102,18 @@ def _answers_of_all(texts: list[str], settings: JobSettings) -> tuple[list[int],
     return to_numpy(found[0].value_lengths()).tolist(), table, _filled(classes)
 
 
-def _numbers(text: bytes, settings: JobSettings) -> Floats | None:
+def _table(text: bytes, settings: JobSettings, encoder: Encoder | None) -> Floats | None:
     names = list(settings.features)
     try:
+        if encoder is not None:
+            return np.column_stack(encoder.read(text))
         table = pa_csv.read_csv(
             pa.BufferReader(text),
             pa_csv.ReadOptions(column_names=names),
             pa_csv.ParseOptions(quote_char=False),
             pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
         )
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, BadRows):
         return None
     return np.column_stack([_filled(pa.concat_arrays(column.chunks)) for column in table.columns])
 
@@ -113,7 +122,7 @@ def _filled(column: pa.Array) -> Floats:
     return to_numpy(pc.fill_null(column, float("nan")))
 
 
-def _by_record(block: Block, settings: JobSettings) -> CapturedRows:
+def _by_record(block: Block, settings: JobSettings, encoder: Encoder | None) -> CapturedRows:
     features: list[list[float]] = []
     scores: list[Any] = []
     classes: list[float] = []
@@ -122,8 +131,7 @@ def _by_record(block: Block, settings: JobSettings) -> CapturedRows:
     for _, _, record in block.documents():
         try:
             data = record["captureData"]
-            lines = [line for line in _text(data["endpointInput"]).splitlines() if line.strip()]
-            rows = [[_number(cell) for cell in line.split(",")] for line in lines]
+            rows = _rows(_text(data["endpointInput"]), encoder)
             answers = list(json.loads(_text(data["endpointOutput"]))["predictions"])
             if len(rows) != len(answers) or any(len(row) != len(settings.features) for row in rows):
                 raise ValueError("rows of another width, or not an answer to each")
@@ -159,6 +167,14 @@ def _captured(
 def _text(side: dict[str, Any]) -> str:
     data = side["data"]
     return base64.b64decode(data).decode("utf-8") if side["encoding"] == "BASE64" else str(data)
+
+
+def _rows(text: str, encoder: Encoder | None) -> list[list[float]]:
+    """Return the rows of a request. Raises BadRows: the encoder cannot read them."""
+    if encoder is not None:
+        rows: list[list[float]] = np.column_stack(encoder.read(text.encode())).tolist()
+        return rows
+    return [[_number(cell) for cell in line.split(",")] for line in text.splitlines() if line.strip()]
 
 
 def _number(cell: str) -> float:

@@ -5,17 +5,32 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ..shared.documents import Baseline, Distribution, Drift, DriftReport, Profile
+from ..shared.arrow import Floats
+from ..shared.documents import Baseline, Categories, Distribution, Drift, DriftReport, Profile
+from ..shared.encoder import Encoder, Feature
 from ..shared.errors import JobError
-from ..shared.settings import DriftSettings, JobSettings, read_settings
+from ..shared.settings import JobSettings, read_settings
 from .data_capture import CapturedRows, read_data_capture
 from .ground_truth import Joined, join, quality, read_ground_truth
-from .psi import Counts, Histogram, histogram, measure, psi, psi_limit
+from .psi import (
+    Counts,
+    Histogram,
+    LevelCounts,
+    histogram,
+    level_counts,
+    measure,
+    measure_levels,
+    psi,
+    psi_limit,
+    share_limit,
+)
 
+Reference = Distribution | Categories  # of a feature, in the baseline
+Counted = Histogram | LevelCounts
 WORST = 20  # features that get a CloudWatch metric of their own, each of which costs money; drift.json has all
 
 
@@ -26,7 +41,7 @@ class WindowCounts:
     rows: int
     requests: int
     unreadable: int
-    features: tuple[Histogram, ...]
+    features: tuple[Counted, ...]
     score: Histogram | None  # None where the live model's profile has no scores to compare with: multiclass
     classes: Counts  # rows by predicted class
 
@@ -49,6 +64,7 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
     wanted = read_settings(settings)
     span, reference = _read(window / "window.json"), _read(baseline / "baseline.json")
     profile = _read(evaluation / "profile.json")
+    encoder = encoder_of(reference, wanted)
     truth = read_ground_truth(window / "ground_truth.csv", wanted)
     joined: list[Joined] = []
 
@@ -56,7 +72,7 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
         joined.append(join(truth, batch))
         return count(batch, span["since"], reference, profile, wanted)
 
-    total = reduce(add, map(counted, read_data_capture(data_capture, wanted)))
+    total = reduce(add, map(counted, read_data_capture(data_capture, wanted, encoder)))
     report: DriftReport = {**span, **compare(total, reference, profile, wanted)}
     report["quality"] = quality(truth, joined, wanted, wanted.drift.minimum_rows)
     report["breaches"] += report["quality"]["breaches"]
@@ -69,6 +85,25 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
     print("\n".join(report["breaches"]))
 
 
+def encoder_of(reference: Baseline, settings: JobSettings) -> Encoder | None:
+    """Return what reads raw rows, of all levels of the training data; None for rows of numbers alone.
+
+    Raises JobError: the live model has other features.
+    """
+    known = reference["features"]
+    features = tuple(_as_encoded(name, known[name]) for name in settings.features if name in known)
+    if len(known) != len(settings.features) or tuple(feature.kind for feature in features) != settings.kinds:
+        fault = "the live model was trained with other features or kinds than the settings have"
+        raise JobError(f"{fault}: start a run with `ops retrain`, or deploy the settings of that model again")
+    return Encoder(features) if settings.encoded else None
+
+
+def _as_encoded(name: str, reference: Reference) -> Feature:
+    if "levels" in reference:
+        return Feature(name, reference["kind"], levels=tuple(reference["levels"]))
+    return Feature(name, "numeric")
+
+
 def count(
     batch: CapturedRows, since: str, reference: Baseline, profile: Profile, settings: JobSettings
 ) -> WindowCounts:
@@ -76,11 +111,15 @@ def count(
     rows = batch.times >= since
     classes = batch.classes[rows]
     columns = zip(settings.features, batch.features[rows].T, strict=True)
-    features = tuple(histogram(reference["features"][name], values) for name, values in columns)
+    features = tuple(_counted(reference["features"][name], values) for name, values in columns)
     scored = "score" in profile and batch.scores.ndim == 1
     score = histogram(profile["score"], batch.scores[rows]) if scored else None
     by_class = np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ())))
     return WindowCounts(int(rows.sum()), batch.requests, batch.unreadable, features, score, by_class)
+
+
+def _counted(reference: Reference, values: Floats) -> Counted:
+    return level_counts(reference, values) if "levels" in reference else histogram(reference, values)
 
 
 def compare(window: WindowCounts, reference: Baseline, profile: Profile, settings: JobSettings) -> DriftReport:
@@ -91,9 +130,11 @@ def compare(window: WindowCounts, reference: Baseline, profile: Profile, setting
     if window.rows < thresholds.minimum_rows:
         return {**report, "verdict": "not enough data", "wanted": thresholds.minimum_rows}
     # Bonferroni: each distance of each column is one more chance to be wrong.
-    each = thresholds.significance / (2 * len(settings.features) + 3)
-    for name, values in zip(settings.features, window.features, strict=True):
-        report["features"][name] = _feature(reference["features"][name], values, thresholds, each)
+    features = [reference["features"][name] for name in settings.features]
+    distances = sum((1 if "levels" in each else 2) + (each.get("missing", 0) > 0) for each in features)
+    each = thresholds.significance / (distances + 3)
+    for name, known, values in zip(settings.features, features, window.features, strict=True):
+        report["features"][name] = _feature(known, values, settings, each)
     if window.score:
         report["predictions"] = measure(profile["score"], window.score, thresholds, each)
     if "labels" in profile:
@@ -108,19 +149,32 @@ def compare(window: WindowCounts, reference: Baseline, profile: Profile, setting
     return report
 
 
-def _feature(reference: Distribution, values: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
+def _feature(reference: Reference, values: Counted, settings: JobSettings, significance: float) -> Drift:
     missing = 1 - values.count / values.rows
     if not values.count:
         return {"psi": 0.0, "ks": 0.0, "missing": missing, "out_of_range": 0.0, "reasons": ["every value is missing"]}
-    outside = values.outside / values.count
-    found = measure(reference, values, thresholds, significance)
-    for description, share, highest in (
-        ("missing", missing, thresholds.missing),
-        ("outside the range of the training data", outside, thresholds.out_of_range),
-    ):
-        if share > highest:
-            found["reasons"].append(f"{share:.3g} of the values are {description}, above {highest:g}")
+    thresholds, outside = settings.drift, values.outside / values.count
+    if isinstance(values, Histogram):
+        found = measure(cast(Distribution, reference), values, thresholds, significance)
+        description = "outside the range of the training data"
+    else:
+        rare = settings.levels.minimum_rows if reference.get("kind") == "categorical" else 0
+        found = measure_levels(cast(Categories, reference), values, thresholds, rare, significance)
+        description = "levels that the training data lack"
+    before = reference.get("missing", 0.0)
+    most = max(thresholds.missing, share_limit(before, _rows(reference), values.rows, significance))
+    expected = f", {before:.3g} in the training data, more than {most:.3g} apart" if before else f", above {most:g}"
+    if abs(missing - before) > most:
+        found["reasons"].append(f"{missing:.3g} of the values are missing{expected}")
+    if outside > thresholds.out_of_range:
+        found["reasons"].append(f"{outside:.3g} of the values are {description}, above {thresholds.out_of_range:g}")
     return {**found, "missing": missing, "out_of_range": outside}
+
+
+def _rows(reference: Reference) -> float:
+    """Return the rows that a reference is of, without and with a value."""
+    present = reference["count"] if "count" in reference else sum(reference["levels"].values())
+    return present / (1 - reference.get("missing", 0.0))
 
 
 def summary(report: DriftReport) -> dict[str, object]:
@@ -130,7 +184,7 @@ def summary(report: DriftReport) -> dict[str, object]:
     if features:
         figures |= {
             "LargestPSI": max(found["psi"] for found in features.values()),
-            "LargestKS": max(found["ks"] for found in features.values()),
+            "LargestKS": max(found.get("ks", 0.0) for found in features.values()),
             "LargestMissingRate": max(found["missing"] for found in features.values()),
             "LargestOutOfRangeRate": max(found["out_of_range"] for found in features.values()),
         }

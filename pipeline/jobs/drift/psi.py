@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats
-from ..shared.documents import Distribution, Drift
+from ..shared.documents import Categories, Distribution, Drift
+from ..shared.encoder import MISSING
 from ..shared.settings import DriftSettings
 
 Counts = NDArray[np.int64]
@@ -42,6 +43,27 @@ def histogram(reference: Distribution, values: Floats) -> Histogram:
         below=np.searchsorted(ordered, places),
         up_to=np.searchsorted(ordered, places, "right"),
     )
+
+
+@dataclass(frozen=True)
+class LevelCounts:
+    """Counts of a categorical or boolean feature's values, by the levels of a reference."""
+
+    rows: int
+    count: int  # rows with a value
+    outside: int  # values that no row of the reference has
+    levels: Counts  # values by the reference's levels
+
+    def __add__(self, other: "LevelCounts") -> "LevelCounts":
+        return LevelCounts(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
+
+def level_counts(reference: Categories, values: Floats) -> LevelCounts:
+    """Return the counts of values as the encoder reads them: places of levels, or 0 and 1 of a boolean feature."""
+    present = values[~(np.isnan(values) | (values == MISSING))]
+    levels = np.bincount(present[present >= 0].astype(np.int64), minlength=len(reference["levels"]))
+    known = np.array([*reference["levels"].values()]) > 0
+    return LevelCounts(len(values), len(present), len(present) - int(levels[known].sum()), levels)
 
 
 def psi(expected: Floats, actual: Floats) -> float:
@@ -80,6 +102,12 @@ def ks_limit(before: int, after: int, significance: float) -> float:
     return math.sqrt(-math.log(significance / 2) / 2 * (1 / before + 1 / after))
 
 
+def share_limit(share: float, before: float, after: int, significance: float) -> float:
+    """Return the distance of two shares that samples of these sizes of one population stay below."""
+    normal = NormalDist().inv_cdf(1 - significance / 2)
+    return normal * math.sqrt(share * (1 - share) * (1 / before + 1 / after))
+
+
 def measure(reference: Distribution, values: Histogram, thresholds: DriftSettings, significance: float) -> Drift:
     """Return {psi, ks, reasons} of values, at least one, against the reference of their histogram."""
     expected, actual = np.array(reference["bins"]["counts"], float), values.bins.astype(float)
@@ -89,3 +117,31 @@ def measure(reference: Distribution, values: Histogram, thresholds: DriftSetting
     limits = (("PSI", index, highest), ("KS", distance, farthest))
     reasons = [f"{name} {found:.3g} is above {limit:.3g}" for name, found, limit in limits if found > limit]
     return {"psi": index, "ks": distance, "reasons": reasons}
+
+
+def measure_levels(
+    reference: Categories, values: LevelCounts, thresholds: DriftSettings, rare: int, significance: float
+) -> Drift:
+    """Return {psi, counts, reasons} of values, at least one, against the reference of their counts.
+
+    Levels with fewer than `rare` rows in the reference, and unknown ones, are one place of the index, as they are one
+    column of the model; missing values are another.
+    """
+    known, missing = np.array([*reference["levels"].values()], float), reference["missing"]
+    absent = known.sum() * missing / (1 - missing)
+    unknown = values.count - values.levels.sum()
+    common = known >= rare
+    table = np.array(
+        [
+            [*known[common], known[~common].sum(), absent],
+            [*values.levels[common], values.levels[~common].sum() + unknown, values.rows - values.count],
+        ]
+    )
+    expected, actual = table[:, table.any(axis=0)]
+    index = psi(expected, actual)
+    highest = max(thresholds.psi, psi_limit(expected, actual, significance))
+    return {
+        "psi": index,
+        "counts": dict(zip(reference["levels"], values.levels.tolist(), strict=True)),
+        "reasons": [f"PSI {index:.3g} is above {highest:.3g}"] if index > highest else [],
+    }

@@ -1,6 +1,6 @@
 """The JSON documents that the jobs write and read."""
 
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, final
 
 import numpy as np
 
@@ -11,12 +11,7 @@ Metrics = dict[str, dict[str, float] | ConfusionMatrix | dict[str, list[float]]]
 """Metrics have `value` and `standard_deviation`; curves their coordinates by the model-quality schema's keys."""
 
 
-class Distribution(TypedDict):
-    """The distribution of a column's values; `percentiles` are the 99 from 1 % to 99 %.
-
-    `bins` has `edges`, and `counts` of the values up to each and above the last: one more count than edges.
-    """
-
+class _Statistics(TypedDict):
     count: int
     mean: float
     standard_deviation: float
@@ -24,6 +19,29 @@ class Distribution(TypedDict):
     maximum: float
     percentiles: list[float]
     bins: dict[str, list[float]]
+
+
+@final
+class Distribution(_Statistics, total=False):
+    """The distribution of a column's values; `percentiles` are the 99 from 1 % to 99 %.
+
+    `bins` has `edges`, and `counts` of the values up to each and above the last: one more count than edges. A feature
+    that is imputed also has the share of rows in which it is `missing`; the rest is of the other rows.
+    """
+
+    missing: float
+
+
+@final
+class Categories(TypedDict):
+    """The rows by level of a categorical or boolean feature, and the share of rows in which it is missing.
+
+    All levels of the data are there, also rare ones. Those of a boolean feature are "false" and "true", in this order.
+    """
+
+    kind: Literal["categorical", "boolean"]
+    levels: dict[str, int]
+    missing: float
 
 
 def distribution(values: Floats) -> Distribution:
@@ -51,7 +69,7 @@ class Baseline(TypedDict, total=False):
 
     rows: dict[str, int]
     quantiles: dict[str, float]
-    features: dict[str, Distribution]
+    features: dict[str, Distribution | Categories]
     labels: dict[str, int]
     target: Distribution
 
@@ -107,7 +125,8 @@ class Evaluation(TypedDict, total=False):
 class Drift(TypedDict, total=False):
     """How far a column's values moved: the population stability index, Kolmogorov-Smirnov's distance, and each breach.
 
-    Features have the shares `missing` and `out_of_range` of their values too, predicted classes their counts.
+    Features have the shares `missing` and `out_of_range` of their values too; a level is out of range that the training
+    data lack. Levels and predicted classes have `counts`, and no `ks`.
     """
 
     psi: float

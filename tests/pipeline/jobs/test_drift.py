@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from pipeline.jobs.drift.data_capture import CapturedRows, read_data_capture, row_key
-from pipeline.jobs.drift.job import compare, count, drift, summary
-from pipeline.jobs.drift.psi import histogram, ks, ks_limit, psi, psi_limit
+from pipeline.jobs.drift.job import compare, count, drift, encoder_of, summary
+from pipeline.jobs.drift.psi import histogram, ks, ks_limit, psi, psi_limit, share_limit
 from pipeline.jobs.shared.documents import distribution
+from pipeline.jobs.shared.encoder import MISSING, OTHER
+from pipeline.jobs.shared.errors import JobError
+from tests.pipeline.jobs.conftest import write_settings
 
 WDBC = Path(__file__).parents[3] / "examples/breast_cancer/wdbc.csv"
 WINDOWS = 100
@@ -157,6 +160,149 @@ def test_records_read_by_columns_are_what_they_are_one_by_one(settings, tmp_path
     batches = list(read_data_capture(tmp_path, settings))
     assert [len(batch.keys) for batch in batches] == [4, 6, 0, 0]
     np.testing.assert_array_equal(np.concatenate([batch.features for batch in batches]), whole.features)
+
+
+AGES = np.concatenate([np.linspace(20, 60, 800), np.full(200, math.nan)])
+"""The training rows' ages, of which a fifth are missing."""
+KINDS = {
+    "age": {**distribution(AGES[:800]), "missing": 0.2},
+    "port": {"kind": "categorical", "levels": {"Cherbourg": 196, "New York, NY": 3, "S": 801}, "missing": 0.0},
+    "alone": {"kind": "boolean", "levels": {"false": 450, "true": 450}, "missing": 0.1},
+}
+
+
+@pytest.fixture
+def kinds(settings):
+    """The settings of a table with a number, a category and a boolean."""
+    changes = {"kinds": ("numeric", "categorical", "boolean"), "imputed": (True, False, True)}
+    return dataclasses.replace(settings, features=tuple(KINDS), **changes)
+
+
+def window_of(folder, kinds, rows):
+    """The drift of raw rows in requests of 50, whose records are read as data capture writes them."""
+    texts = ["\n".join(rows[start : start + 50]) for start in range(0, len(rows), 50)]
+    answers = [[(0.9, 1)] * len(text.splitlines()) for text in texts]
+    records = [record([[text]], answer) for text, answer in zip(texts, answers, strict=True)]
+    folder.mkdir(exist_ok=True)
+    (folder / "a.jsonl").write_text("\n".join(records))
+    reference = {"features": KINDS}
+    (batch,) = read_data_capture(folder, kinds, encoder_of(reference, kinds))
+    return compare(count(batch, "2026", reference, {}, kinds), reference, {}, kinds)
+
+
+def raw_rows(ages, ports, alone):
+    cells = zip(ages, ports, alone, strict=True)
+    return [f"{'' if math.isnan(age) else repr(float(age))},{port},{flag}" for age, port, flag in cells]
+
+
+def test_raw_rows_are_read_by_columns_as_they_are_one_by_one(tmp_path, kinds):
+    """A record that the encoder does not read, or with a line break in a level, sends the batch the slow way."""
+    rows = ['34,"New York, NY",true', ",Oslo,FALSE", "1e1,S,"]
+    (tmp_path / "a.jsonl").write_text("\n".join([record([[row] for row in rows], [(0.9, 1)] * 3)] * 2))
+    encoder = encoder_of({"features": KINDS}, kinds)
+    (whole,) = read_data_capture(tmp_path, kinds, encoder)
+    bad = [record([[row]], [(0.5, 0)]) for row in ("34,S", "x,S,true", "1,S,perhaps", "inf,S,true")]
+    (tmp_path / "b.jsonl").write_text("\n".join([*bad, record([['7,"New\nYork, NY",on']], [(0.1, 0)])]))
+    (slow,) = read_data_capture(tmp_path, kinds, encoder)
+    known = [[34, 1, 1], [math.nan, OTHER, 0], [10, 2, math.nan]] * 2
+    np.testing.assert_array_equal(whole.features, known)
+    np.testing.assert_array_equal(slow.features, [*known, [7, 1, 1]])
+    assert (whole.requests, whole.unreadable, slow.requests, slow.unreadable) == (2, 0, 7, 4)
+
+
+def test_rows_like_the_training_data_are_no_drift_of_any_kind(tmp_path, kinds):
+    ports = ["Cherbourg"] * 196 + ['"New York, NY"'] * 3 + ["S"] * 801
+    alone = ["false"] * 450 + [""] * 100 + ["true"] * 450
+    found = window_of(tmp_path, kinds, raw_rows(AGES, ports, alone))
+    assert found == {
+        **{"rows": 1000, "requests": 20, "unreadable": 0, "verdict": "none", "breaches": [], "predictions": {}},
+        "features": {
+            "age": {
+                **{"psi": 0.0, "ks": found["features"]["age"]["ks"], "reasons": []},
+                **{"missing": pytest.approx(0.2), "out_of_range": 0.0},
+            },
+            "port": {"psi": 0.0, "counts": KINDS["port"]["levels"], "reasons": [], "missing": 0.0, "out_of_range": 0.0},
+            "alone": {
+                **{"psi": 0.0, "counts": {"false": 450, "true": 450}, "reasons": []},
+                **{"missing": pytest.approx(0.1), "out_of_range": 0.0},
+            },
+        },
+    }
+    assert found["features"]["age"]["ks"] < 0.01
+
+
+def test_levels_that_moved_or_are_new_and_other_shares_of_missing_values_are_breaches(tmp_path, kinds):
+    """New York is too rare in training for a column of its own: the index counts it with the unknown Oslo."""
+    ports = ["Cherbourg"] * 500 + ["Oslo"] * 100 + ['"New York, NY"'] * 10 + ["S"] * 390
+    alone = ["no"] * 100 + ["1"] * 900
+    found = window_of(tmp_path, kinds, raw_rows(np.full(1000, 40.0), ports, alone))
+    moved = psi(np.array([196.0, 801, 3]), np.array([500.0, 390, 110]))
+    turned = psi(np.array([450.0, 450, 100]), np.array([100.0, 900, 0]))
+    # Two distances of a number, one of levels, one more where training values are missing, and three of the answers.
+    chance = {share: share_limit(share, 1000, 1000, 0.001 / (3 + 1 + 2 + 3)) for share in (0.1, 0.2)}
+    drifted = found["features"]
+    assert drifted["port"] == {
+        "psi": pytest.approx(moved),
+        "counts": {"Cherbourg": 500, "New York, NY": 10, "S": 390},
+        "missing": 0.0,
+        "out_of_range": 0.1,
+        "reasons": [
+            f"PSI {moved:.3g} is above 0.2",
+            "0.1 of the values are levels that the training data lack, above 0.05",
+        ],
+    }
+    assert drifted["alone"] == {
+        "psi": pytest.approx(turned),
+        "counts": {"false": 100, "true": 900},
+        "missing": 0.0,
+        "out_of_range": 0.0,
+        "reasons": [
+            f"PSI {turned:.3g} is above 0.2",
+            f"0 of the values are missing, 0.1 in the training data, more than {chance[0.1]:.3g} apart",
+        ],
+    }
+    filled = f"0 of the values are missing, 0.2 in the training data, more than {chance[0.2]:.3g} apart"
+    assert filled in drifted["age"]["reasons"]
+    assert found["breaches"] == [f"{name}: {reason}" for name in KINDS for reason in drifted[name]["reasons"]]
+
+
+@pytest.mark.full
+def test_a_hundred_windows_of_levels_raise_one_false_alarm_at_most_and_a_shift_is_caught(kinds):
+    generator, alarms, caught = np.random.default_rng(8), 0, 0
+    shares = np.array([0.5, 0.3, 0.1, 0.05, 0.04, 0.008, 0.002])
+    names = ("port", "class", "line")
+    wanted = dataclasses.replace(kinds, features=names, kinds=("categorical",) * 3, imputed=(True,) * 3)
+
+    def judged(known, window):
+        levels = [dict(zip("abcdef", column[:6], strict=True)) for column in known.tolist()]
+        missing = known[:, 6] / known.sum(axis=1)
+        known_of = zip(names, levels, missing, strict=True)
+        features = {name: {"kind": "categorical", "levels": of, "missing": share} for name, of, share in known_of}
+        reference = {"features": features}
+        places = np.array([np.repeat([0, 1, 2, 3, 4, 5, MISSING], row) for row in window]).T.astype(float)
+        none, keys, times = np.full(1000, math.nan), np.full(1000, b""), np.full(1000, "2026")
+        batch = CapturedRows(places, none, none, keys, times, 1000, 0)
+        return compare(count(batch, "2026", reference, {}, wanted), reference, {}, wanted)["verdict"] == "drift"
+
+    for _ in range(WINDOWS):
+        known, window = generator.multinomial(1000, shares, 3), generator.multinomial(1000, shares, 3)
+        alarms += judged(known, window)
+        window[0] = generator.multinomial(1000, [0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02])
+        caught += judged(known, window)
+    print(f"levels: {alarms} false alarms in {WINDOWS} windows of 1000 requests, {caught} shifts caught")
+    assert alarms <= 1
+    assert caught >= 95
+
+
+def test_a_window_of_another_models_features_is_refused(tmp_path, settings):
+    folders = write_inputs(tmp_path, features=KINDS, profile={}, truth=[])
+    (tmp_path / "capture").mkdir()
+    with pytest.raises(JobError) as error:
+        drift(write_settings(tmp_path), data_capture=tmp_path / "capture", **folders, output=tmp_path / "out")
+    assert str(error.value) == (
+        "the live model was trained with other features or kinds than the settings have: start a run with `ops retrain`,"
+        " or deploy the settings of that model again"
+    )
 
 
 def write_inputs(root, *, features, profile, truth):
