@@ -46,8 +46,8 @@ def deployable(document: Json, *, integration_uri: str, settings: Settings) -> J
         schemes["caller"]["x-amazon-apigateway-authorizer"] = authorizer
     # API Gateway quotes a refused value and names no row: the Lambda checks the rows. Both forms of a row would need a
     # schema without a type, which an import may take for one of objects: rows have no schema at all.
-    for name in ("Row", "Numbers", "NamedNumbers"):
-        del schemas[name]
+    for form in schemas.pop("Row")["oneOf"]:
+        del schemas[form["$ref"].rpartition("/")[2]]
     schemas["Instances"] = {"type": "object", "required": ["instances"]}
     schemas["Data"]["properties"]["data"].pop("pattern")
     validator = {"validateRequestBody": True, "validateRequestParameters": True}

@@ -1,11 +1,11 @@
-"""The routes of the API, which the OpenAPI document describes: a request in, a response out; and their smoke test."""
+"""The routes of the API, which the OpenAPI document describes: a request in, a response out."""
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from . import rows
 from .aws import Aws
@@ -17,6 +17,18 @@ MAX_ANSWER_BYTES = 5_000_000
 """A synchronous invocation returns at most 6 MB of JSON (Lambda quotas), in which each quote takes two bytes."""
 ALLOWED_HEADERS = "Authorization, Content-Type, X-Amz-Date, X-Amz-Security-Token, X-Api-Key"
 """The headers of a signed call from a page that are not CORS-safelisted (Fetch standard)."""
+
+
+Score = float | list[float]
+"""A multiclass model has a score per class."""
+
+
+class Prediction(TypedDict):
+    """The prediction of a row; a regressor's is its score alone."""
+
+    label: NotRequired[str]
+    score: Score
+    predicted_label: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -83,28 +95,24 @@ class Api:
             headers["Access-Control-Expose-Headers"] = "Retry-After, X-Inference-Id, X-Model-Version"
         return headers
 
-    def label(self, row: rows.Row, inference_id: str = "") -> tuple[str | float, Model]:
-        """Return the label of one row, or a regressor's number, and the live model."""
-        (prediction,), model = self._scored([row], inference_id)
-        return prediction.get("label", prediction["score"]), model
+    def predict(self, given: list[rows.Row], inference_id: str = "") -> tuple[list[Prediction], Model]:
+        """Return a prediction per row, and the live model. Raises Problem."""
+        answers, variant = self.endpoint.score(given, inference_id)
+        return [self._prediction(answer) for answer in answers], {**self.endpoint.model(), "variant": variant}
 
     def _one_label(self, request: Request) -> Response:
-        (row,) = rows.from_data(self._text(request, "application/json"), self.settings)
-        label, model = self.label(row, request.id)
-        return _scores(label, 1, model)
+        row = rows.from_data(self._text(request, "application/json"), self.settings)
+        (prediction,), model = self.predict(row, request.id)
+        return _scores(prediction.get("label", prediction["score"]), 1, model)
 
     def _predictions(self, request: Request) -> Response:
         text = self._text(request, "application/json", "text/csv")
         read = rows.from_csv if _media_type(request) == "text/csv" else rows.from_instances
-        predictions, model = self._scored(read(text, self.settings), request.id)
+        predictions, model = self.predict(read(text, self.settings), request.id)
         return _scores({"predictions": predictions, "model": model}, len(predictions), model)
 
-    def _scored(self, given: list[rows.Row], inference_id: str = "") -> tuple[list[dict[str, Any]], Model]:
-        answers, variant = self.endpoint.score(given, inference_id)
-        return [self._prediction(answer) for answer in answers], {**self.endpoint.model(), "variant": variant}
-
-    def _prediction(self, answer: Answer) -> dict[str, Any]:
-        """Return the linear learner's answer for one row, with its label; a multiclass model's has a list of scores."""
+    def _prediction(self, answer: Answer) -> Prediction:
+        """Return the linear learner's answer for one row, with its label."""
         try:
             score = answer["score"]
             if not all(map(math.isfinite, score if isinstance(score, list) else [score])):
@@ -149,32 +157,3 @@ def _scores(value: object, rows_: int, model: Model) -> Response:
         raise Problem("too-large", "The answer is larger than the API can return; send fewer rows in one call")
     headers = {"Content-Type": "application/json", "X-Model-Version": model["name"] or "unknown"}
     return Response(body, headers=headers, facts={"rows": rows_, "model": model["name"], "variant": model["variant"]})
-
-
-class SmokeTestFailed(Exception):
-    """A golden row got another answer than pipeline.toml expects. Do not retry: a wrong model serves meanwhile."""
-
-
-class SmokeTestUnanswered(Exception):
-    """A golden row got a problem instead of an answer. The state machine retries it."""
-
-
-def smoke_test(golden: Sequence[Mapping[str, Any]], api: Api) -> dict[str, int]:
-    """Return `{"ok": true, "checked": n}` when each of the n rows has its label, or its value within the tolerance.
-
-    Raises SmokeTestFailed, SmokeTestUnanswered: with the row's position and both answers, not its values.
-    """
-    for position, expected in enumerate(golden, 1):
-        try:
-            got, _ = api.label([float(number) for number in expected["row"]])
-        except Problem as problem:
-            message = f"golden row {position} got no answer: {problem.kind}: {problem.detail}"
-            raise SmokeTestUnanswered(message) from problem
-        if "label" in expected:
-            right, wanted = got == expected["label"], expected["label"]
-        else:
-            right = math.isclose(float(got), expected["value"], rel_tol=0, abs_tol=expected["tolerance"])
-            wanted = f"{expected['value']} within {expected['tolerance']}"
-        if not right:
-            raise SmokeTestFailed(f"golden row {position}: expected {wanted}, got {got}")
-    return {"ok": True, "checked": len(golden)}

@@ -109,16 +109,16 @@ class Endpoint:
 
 
 def _payloads(rows: list[Row], max_bytes: int) -> Iterator[tuple[str, int]]:
-    """Yield the rows as CSV in parts of at most `max_bytes`, each with its number of rows."""
+    """Yield the rows in parts of at most `max_bytes`, each with its number of rows."""
     lines: list[str] = []
     size = 0
     for row in rows:
-        line = ",".join(map(repr, row))
-        if lines and size + len(line) > max_bytes:
+        length = len(row.encode())
+        if lines and size + length > max_bytes:
             yield "\n".join(lines), len(lines)
             lines, size = [], 0
-        lines.append(line)
-        size += len(line) + 1
+        lines.append(row)
+        size += length + 1
     yield "\n".join(lines), len(lines)
 
 

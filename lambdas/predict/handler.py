@@ -2,17 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from .api import Api, smoke_test
+from .api import Api
 from .gateway import respond
+from .smoke_test import SmokeTest, smoke_test
 
 _API = Api.of(Path(__file__).parent, os.environ)
 """One per process: its connections stay open between calls."""
 
 
 def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Return API Gateway's proxy response, or the result of `smoke_test` when the event has `golden` rows."""
-    if "golden" in event:
-        return smoke_test(event["golden"], _API)
+    """Return API Gateway's proxy response, or the result of `smoke_test` when the event has its rows."""
+    if SmokeTest.__annotations__.keys() & event.keys():
+        return smoke_test(cast(SmokeTest, event), _API)
     return respond(event, _API)

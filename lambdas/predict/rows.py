@@ -1,22 +1,35 @@
-"""Parse rows from a caller's body: finite numbers in exactly the model's columns, or a problem that names the faults.
+"""Parse rows from a caller's body into the CSV lines that the model takes, or a problem that names the faults.
 
 Python's parsers accept more than the OpenAPI document: NaN, Infinity, 1e999, true for 1.0, "1_000" and full-width
-digits. The functions here return floats and none of the caller's text.
+digits. Numbers in the lines are rebuilt from floats, and texts have no control characters.
 """
 
+import csv
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from .problem import Fault, Problem
 
 LISTED = 20  # the maximum number of faults in a problem
+LONGEST = 1000
+"""The maximum number of characters of a text."""
+EXACT = 1e15
+"""Whole numbers below it are written as a file has them: without an exponent, and no digit is lost."""
+TRUE = frozenset(["true", "t", "yes", "y", "1", "on"])
+FALSE = frozenset(["false", "f", "no", "n", "0", "off"])
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of a character
+_QUOTED = re.compile(r'[",]')
+_TYPOGRAPHIC = re.compile("[{\\[,:]\\s*[\u2018-\u201f\u00ab\u00bb]|[\u2018-\u201f\u00ab\u00bb]\\s*[:,}\\]]")
 
-Row = list[float]
+Row = str
+"""A raw row: CSV without a line break, "" where a value is missing."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,8 @@ class ApiSettings:
 
     `classes` are the labels by class number; a regressor has none. `max_bytes` limits the body of a call. `largest` is
     the largest absolute value of a number. Pages of the origin `cors_origin` may call; when empty, no other origin may.
+    `kinds` are of the features that are no numbers, "categorical" or "boolean". A value of a feature in `imputed` may
+    be missing, which `missing_texts` say too.
     """
 
     path: str
@@ -35,42 +50,113 @@ class ApiSettings:
     max_bytes: int
     largest: float
     cors_origin: str = ""
+    kinds: dict[str, str] = field(default_factory=dict)
+    imputed: list[str] = field(default_factory=list)
+    missing_texts: list[str] = field(default_factory=list)
+
+    @cached_property
+    def encoded(self) -> bool:
+        """Whether rows may have texts or gaps, which the model's first container encodes."""
+        return bool(self.kinds or self.imputed)
+
+    @cached_property
+    def columns(self) -> list[tuple[str, bool]]:
+        """Kind, and whether a value may be missing, per feature."""
+        imputed = frozenset(self.imputed)
+        return [(self.kinds.get(name, "numeric"), name in imputed) for name in self.features]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The features."""
+        return frozenset(self.features)
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """The features that an object must have."""
+        return self.names - frozenset(self.imputed)
+
+    @cached_property
+    def missing(self) -> frozenset[str]:
+        """The texts that mean "no value"."""
+        return frozenset(["", *self.missing_texts])
+
+    @cached_property
+    def number(self) -> Callable[[str], float | None]:
+        """The parser of JSON numbers. An integer is a float too: an int of a million digits takes quadratic time."""
+        missing = self.missing
+        if not self.encoded or not any(map(_NUMBER.fullmatch, missing)):
+            return float
+        return lambda text: None if text in missing else float(text)
+
+
+def level_of(text: str) -> str:
+    """Return a category as the model's encoder knows it: one space between words, and "3.0" is "3"."""
+    text = " ".join(text.split())
+    whole = _WHOLE.fullmatch(text)
+    return text[: whole.start(1)] if whole else text
+
+
+def boolean_of(text: str) -> bool | None:
+    """Return what a word means, in any case; None for a word that is neither true nor false."""
+    word = level_of(text).lower()
+    return True if word in TRUE else False if word in FALSE else None
 
 
 def from_data(text: str, settings: ApiSettings) -> list[Row]:
-    """Return the one row of `{"data": "<numbers, separated by commas>"}`."""
-    data = _object(text, "data")["data"]
+    """Return the one row of `{"data": "<values, separated by commas>"}`."""
+    data = _object(text, "data", settings)["data"]
     if not isinstance(data, str):
-        raise Problem("bad-body", '"data" must be a string: the numbers of one row, separated by commas')
-    return _checked([_cells(data.strip("\r\n"))], settings)
+        values = "values" if settings.encoded else "numbers"
+        raise Problem("bad-body", f'"data" must be a string: the {values} of one row, separated by commas')
+    return _checked([_cells(data.strip("\r\n"), settings)], settings)
 
 
 def from_instances(text: str, settings: ApiSettings) -> list[Row]:
     """Return the rows of `{"instances": [...]}`: arrays in the columns' order, or objects by column name."""
-    instances = _object(text, "instances")["instances"]
+    instances = _object(text, "instances", settings)["instances"]
     if not isinstance(instances, list):
         raise Problem("bad-body", '"instances" must be an array of rows')
     return _checked(instances, settings)
 
 
 def from_csv(text: str, settings: ApiSettings) -> list[Row]:
-    """Return the rows of `text/csv`: one per line, no header, no quotes; a byte order mark is skipped."""
+    """Return the rows of `text/csv`: one per line, no header; a byte order mark is skipped.
+
+    Only values of a table with texts or gaps may be quoted, and no line break is within quotes.
+    """
     lines = text.removeprefix("\ufeff").strip("\r\n")
-    return _checked([_cells(line.removesuffix("\r")) for line in lines.split("\n")] if lines else [], settings)
+    rows = [_cells(line.removesuffix("\r"), settings) for line in lines.split("\n")] if lines else []
+    return _checked(rows, settings)
 
 
-def _cells(line: str) -> list[Any]:
-    """Return the cells of a line: floats where the text is a number, else the text."""
-    cells = [cell.strip(" \t") for cell in line.split(",")]
-    return [float(cell) if _NUMBER.fullmatch(cell) else cell for cell in cells]
-
-
-def _object(text: str, key: str) -> dict[str, Any]:
-    """Return the JSON object in `text`, whose one member is `key`."""
+def _cells(line: str, settings: ApiSettings) -> list[Any] | csv.Error:
+    """Return the cells of a line: floats where the text is a number (of a number's column), else the text."""
+    if not settings.encoded:
+        cells = [cell.strip(" \t") for cell in line.split(",")]
+        return [float(cell) if _NUMBER.fullmatch(cell) else cell for cell in cells]
     try:
-        # Integers are parsed as floats: an int of a million digits takes quadratic time.
-        body = json.loads(text, parse_int=float, parse_constant=lambda _: None, object_pairs_hook=_no_duplicates)
+        cells = [cell.strip(" \t") for cell in next(csv.reader([line], strict=True), None) or [""]]
+    except csv.Error as error:
+        return error
+    if len(cells) != len(settings.features):
+        return cells
+    return [
+        float(cell) if kind == "numeric" and cell not in settings.missing and _NUMBER.fullmatch(cell) else cell
+        for cell, (kind, _) in zip(cells, settings.columns, strict=True)
+    ]
+
+
+def _object(text: str, key: str, settings: ApiSettings) -> dict[str, Any]:
+    """Return the JSON object in `text`, whose one member is `key`."""
+    number = settings.number
+    try:
+        # NaN and Infinity are no JSON: a tuple is no value either.
+        body = json.loads(
+            text, parse_int=number, parse_float=number, parse_constant=lambda _: (), object_pairs_hook=_no_duplicates
+        )
     except (ValueError, RecursionError):
+        if _TYPOGRAPHIC.search(text):
+            raise Problem("bad-json", 'the body has typographic quotes: use "') from None
         raise Problem("bad-json", "Send one JSON object, UTF-8, without duplicate names") from None
     if not isinstance(body, dict) or body.keys() != {key}:
         raise Problem("bad-body", f'Send an object with the one member "{key}"')
@@ -89,7 +175,7 @@ def _checked(given: list[Any], settings: ApiSettings) -> list[Row]:
         raise Problem("bad-body", "The body has no rows; send at least one")
     if len(given) > settings.max_rows:
         raise Problem("too-large", f"Send at most {settings.max_rows} rows in one call; this one has {len(given)}")
-    rows = [_numbers(cells, settings) for cells in given]
+    rows = [_row(cells, settings) for cells in given]
     refused = (number for number, row in enumerate(rows, 1) if row is None)
     faults = ({"row": number, **fault} for number in refused for fault in _faults(given[number - 1], settings))
     if errors := list(islice(faults, LISTED)):
@@ -98,35 +184,78 @@ def _checked(given: list[Any], settings: ApiSettings) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def _numbers(cells: Any, settings: ApiSettings) -> Row | None:
-    """Return the row, or None when it has a fault."""
-    if isinstance(cells, dict) and cells.keys() == set(settings.features):
-        cells = [cells[name] for name in settings.features]
-    if isinstance(cells, list) and len(cells) == len(settings.features) and _are_numbers(cells, settings.largest):
-        return cells
-    return None
+def _row(cells: Any, settings: ApiSettings) -> Row | None:
+    """Return the row as CSV, or None when it has a fault."""
+    if isinstance(cells, dict) and settings.required <= cells.keys() <= settings.names:
+        cells = [cells.get(name) for name in settings.features]
+    if not isinstance(cells, list) or len(cells) != len(settings.features):
+        return None
+    if not settings.encoded:
+        return ",".join(map(repr, cells)) if _are_numbers(cells, settings.largest) else None
+    try:
+        values = [
+            _value(cell, kind, imputed, settings) for cell, (kind, imputed) in zip(cells, settings.columns, strict=True)
+        ]
+    except ValueError:
+        return None
+    # An empty line is no row.
+    return ",".join(values) or '""'
 
 
 def _are_numbers(cells: list[Any], largest: float) -> bool:
-    """Return whether all cells are floats within the limit; NaN was parsed as None."""
+    """Return whether all cells are floats within the limit; NaN was parsed as a tuple."""
     return set(map(type, cells)) == {float} and -largest <= min(cells) and max(cells) <= largest
 
 
+def _value(cell: Any, kind: str, imputed: bool, settings: ApiSettings) -> str:
+    """Return a value as a raw row has it. Raises ValueError: what is wrong with it."""
+    if cell is None or (isinstance(cell, str) and cell.strip() in settings.missing):
+        if imputed:
+            return ""
+        raise ValueError("has no value")
+    if kind == "numeric":
+        if isinstance(cell, float) and -settings.largest <= cell <= settings.largest:
+            return repr(cell)
+        raise ValueError(f"must be a number from {-settings.largest:g} to {settings.largest:g}")
+    if kind == "boolean":
+        means = boolean_of(str(cell) if isinstance(cell, bool) else _text(cell) or "")
+        if means is None:
+            raise ValueError("must be true or false")
+        return "true" if means else "false"
+    text = _text(cell)
+    if text is None:
+        raise ValueError(f"must be text: at most {LONGEST} characters, no control characters")
+    level = level_of(text)
+    return '"' + level.replace('"', '""') + '"' if _QUOTED.search(level) else level
+
+
+def _text(cell: Any) -> str | None:
+    """Return a text or a number as text; None for another value, and for a text or a number that is none of a file."""
+    if isinstance(cell, float):
+        return repr(cell) if -EXACT < cell < EXACT else None
+    return cell if isinstance(cell, str) and len(cell) <= LONGEST and not _CONTROL.search(cell) else None
+
+
 def _faults(cells: Any, settings: ApiSettings) -> Iterator[Fault]:
-    """Yield the faults of a row that `_numbers` refused."""
+    """Yield the faults of a row that `_row` refused."""
     columns = settings.features
     if isinstance(cells, dict):
         for name in columns:
-            if name not in cells:
+            if name not in cells and name in settings.required:
                 yield {"column": name, "detail": "is missing"}
-        if unknown := len(cells.keys() - set(columns)):
+        if unknown := len(cells.keys() - settings.names):
             yield {"detail": f"has {unknown} name(s) that the model does not know"}
         cells = [cells.get(name, 0.0) for name in columns]
-    if not isinstance(cells, list):
-        yield {"detail": f"must be an array of {len(columns)} numbers, or an object of numbers by column name"}
+    if isinstance(cells, csv.Error):
+        yield {"detail": 'is not CSV: quote a value as a whole, within one line, and write a quote in it as ""'}
+    elif not isinstance(cells, list):
+        values = "values" if settings.encoded else "numbers"
+        yield {"detail": f"must be an array of {len(columns)} {values}, or an object of {values} by column name"}
     elif len(cells) != len(columns):
         yield {"detail": f"has {len(cells)} value(s); the model takes {len(columns)}"}
     else:
-        for name, cell in zip(columns, cells, strict=True):
-            if not _are_numbers([cell], settings.largest):
-                yield {"column": name, "detail": f"must be a number from {-settings.largest:g} to {settings.largest:g}"}
+        for name, cell, (kind, imputed) in zip(columns, cells, settings.columns, strict=True):
+            try:
+                _value(cell, kind, imputed, settings)
+            except ValueError as error:
+                yield {"column": name, "detail": str(error)}

@@ -10,7 +10,8 @@ from jsonschema import Draft4Validator  # type: ignore[import-untyped]
 
 from cdk.api import gateway, openapi, postman
 from cdk.api.openapi import Json
-from pipeline.config import Settings, load
+from pipeline import settings as tables
+from pipeline.config import ConfigError, Settings, load
 from tests.conftest import ROOT
 
 URI = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/f/invocations"
@@ -18,6 +19,8 @@ ORIGIN = "https://example.org"
 ALLOW = "gatewayresponse.header.Access-Control-Allow-Origin"
 CONFIGS = {"binary": "pipeline.toml", "multiclass": "examples/wine/pipeline.toml"}
 CONFIGS["regression"] = "examples/diabetes/pipeline.toml"
+CONFIGS["encoded"] = "tests/lambdas/predict/passengers.toml"
+numeric = pytest.mark.parametrize("settings", [CONFIGS[name] for name in CONFIGS if name != "encoded"], indirect=True)
 
 
 @pytest.fixture(params=list(CONFIGS.values()), ids=list(CONFIGS))
@@ -26,13 +29,30 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.fixture
+def passengers() -> Settings:
+    """A table with categories, booleans and gaps, and without golden rows."""
+    return load(ROOT / CONFIGS["encoded"])
+
+
+@pytest.fixture
 def document(settings: Settings) -> Json:
     return openapi.document(settings)
 
 
 def valid(document: Json, schema: Json, value: Any) -> bool:
-    """OpenAPI 3.0's schemas are JSON Schema draft 4 (Wright 00) except for `nullable`, which no body uses."""
-    return bool(Draft4Validator({**schema, "components": document["components"]}).is_valid(value))
+    """OpenAPI 3.0's schemas are JSON Schema draft 4 (Wright 00) except for `nullable`."""
+    components = with_null({**schema, "components": document["components"]})
+    return bool(Draft4Validator(components).is_valid(value))
+
+
+def with_null(part: Any) -> Any:
+    """A part of a document in JSON Schema."""
+    if isinstance(part, list):
+        return [with_null(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    schema = {name: with_null(value) for name, value in part.items() if name != "nullable"}
+    return {"anyOf": [schema, {"type": "null"}]} if part.get("nullable") is True else schema
 
 
 def changed(settings: Settings, **changes: Any) -> Settings:
@@ -43,21 +63,103 @@ def deployed(settings: Settings) -> Json:
     return gateway.deployable(openapi.document(settings), integration_uri=URI, settings=settings)
 
 
-def test_the_examples_are_the_golden_rows_and_fit_their_schemas(settings: Settings, document: Json) -> None:
-    golden = [list(row.row) for row in settings.endpoint.golden]
-    text = [",".join(map(repr, row)) for row in golden]
+def examples(document: Json) -> tuple[Any, Any, str]:
+    """The examples of one row, of instances and of CSV, which fit their schemas."""
     schemas = document["components"]["schemas"]
-    assert schemas["Data"]["example"] == {"data": text[0]}
-    assert schemas["Instances"]["example"] == {"instances": golden}
-    assert valid(document, schemas["Data"], {"data": text[0]})
-    named = dict(zip(settings.data.features, golden[0], strict=True))
-    for instances in (golden, [named]):
-        assert valid(document, schemas["Instances"], {"instances": instances})
     csv = document["paths"]["/predictions"]["post"]["requestBody"]["content"]["text/csv"]
-    assert csv["example"] == "\n".join(text)
+    assert valid(document, schemas["Data"], schemas["Data"]["example"])
+    assert valid(document, schemas["Instances"], schemas["Instances"]["example"])
     assert valid(document, csv["schema"], csv["example"])
+    return schemas["Data"]["example"]["data"], schemas["Instances"]["example"]["instances"], csv["example"]
 
 
+@numeric
+def test_the_examples_of_numbers_are_the_golden_rows(settings: Settings, document: Json) -> None:
+    golden: list[Any] = [list(row.row) for row in settings.endpoint.golden]
+    text = [",".join(map(repr, row)) for row in golden]
+    assert examples(document) == (text[0], golden, "\n".join(text))
+    named = dict(zip(settings.data.features, golden[0], strict=True))
+    assert valid(document, document["components"]["schemas"]["Instances"], {"instances": [named]})
+
+
+NAMED = {"age": 22.0, "class": "3", "sex": "male", "port": "Southampton, UK", "alone": False, "fare": 7.25}
+LINE = '22.0,3,male,"Southampton, UK",false,7.25'
+
+
+def test_the_example_of_the_settings_comes_before_golden_rows_and_those_before_a_made_one(passengers: Settings) -> None:
+    golden = tables.Golden(row=(30.0, 1.0, "female", "?", None, 80.0), label="yes")
+    endpoint = passengers.endpoint.model_copy(update={"golden": (golden,)})
+    without = changed(passengers, example={})
+    by_golden = {"age": 30.0, "class": "1", "sex": "female", "port": None, "alone": None, "fare": 80.0}
+    made = {"age": 0.0, "class": "text", "sex": "text", "port": "text", "alone": True, "fare": 0.0}
+    for settings, line, row, label in (
+        (passengers.model_copy(update={"endpoint": endpoint}), LINE, NAMED, "yes"),
+        (without.model_copy(update={"endpoint": endpoint}), "30.0,1,female,,,80.0", by_golden, "yes"),
+        (without, "0.0,text,text,text,true,0.0", made, "no"),
+    ):
+        document = openapi.document(settings)
+        assert examples(document) == (line, [row], line)
+        answer = document["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"]
+        assert answer == {"schema": {"$ref": "#/components/schemas/Label"}, "example": label}
+
+
+def test_an_example_that_the_api_would_refuse_is_an_error_of_the_settings(passengers: Settings) -> None:
+    wrong = changed(passengers, example=dict(passengers.api.example) | {"alone": "maybe", "class": True})
+    with pytest.raises(ConfigError) as refused:
+        openapi.document(wrong)
+    class_ = "class must be text: at most 1000 characters, no control characters"
+    assert str(refused.value) == f"api.example: {class_}; alone must be true or false"
+
+
+TEXT = {"type": "string", "maxLength": 1000, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
+NUMBER = {"type": "number", "minimum": -1e30, "maximum": 1e30}
+
+
+def test_a_value_has_the_schema_of_its_kind_and_may_be_null_where_gaps_are_filled_in(passengers: Settings) -> None:
+    schemas = openapi.document(passengers)["components"]["schemas"]
+    missing = {"nullable": True}
+    named = {
+        **{"age": NUMBER | missing, "class": TEXT, "sex": TEXT, "port": TEXT | missing},
+        **{"alone": {"type": "boolean"} | missing, "fare": NUMBER},
+    }
+    assert schemas["NamedValues"]["properties"] == named
+    assert schemas["NamedValues"]["required"] == ["class", "sex", "fare"]
+    kinds = [NUMBER | missing, TEXT, TEXT | missing, {"type": "boolean"} | missing, NUMBER]
+    assert schemas["Values"]["items"] == {"anyOf": kinds}
+    assert schemas["Row"] == {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Values", "NamedValues")]}
+    everything = passengers.data.model_copy(update={"missing": tables.Missing(impute=("*",))})
+    all_filled = openapi.document(passengers.model_copy(update={"data": everything}))["components"]["schemas"]
+    assert "required" not in all_filled["NamedValues"]
+
+
+@pytest.mark.parametrize(
+    ("row", "fits"),
+    [
+        (NAMED, True),
+        ({**NAMED, "age": None, "port": None, "alone": None}, True),
+        ({"class": "3", "sex": "f", "fare": 1}, True),
+        ([None, "3", "male", None, True, 7.25], True),
+        ({**NAMED, "class": None}, False),
+        ({**NAMED, "sex": "a\tb"}, False),
+        ({**NAMED, "alone": "maybe"}, False),
+        ({**NAMED, "fare": "7.25"}, False),
+        ({"age": 1.0}, False),
+        ([1, 2], False),
+    ],
+)
+def test_a_row_with_texts_and_gaps_fits_when_the_api_takes_it(passengers: Settings, row: Any, fits: bool) -> None:
+    document = openapi.document(passengers)
+    assert valid(document, document["components"]["schemas"]["Instances"], {"instances": [row]}) is fits
+
+
+def test_a_line_with_quotes_fits(passengers: Settings) -> None:
+    csv = openapi.document(passengers)["paths"]["/predictions"]["post"]["requestBody"]["content"]["text/csv"]
+    good = f',3,"a ""b""",,,1\n{LINE}'
+    for text, fits in ((good, True), (f"{good},", False), (f'{good}\n,"3,,,,', False)):
+        assert valid({"components": {}}, csv["schema"], text) is fits
+
+
+@numeric
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -70,7 +172,7 @@ def test_the_examples_are_the_golden_rows_and_fit_their_schemas(settings: Settin
     ],
 )
 def test_a_row_that_the_api_refuses_does_not_fit(
-    settings: Settings, document: Json, spoil: Callable[[list[float]], Any]
+    settings: Settings, document: Json, spoil: Callable[[list[Any]], Any]
 ) -> None:
     row = list(settings.endpoint.golden[0].row)
     assert not valid(document, document["components"]["schemas"]["Instances"], {"instances": [spoil(row)]})
@@ -78,8 +180,9 @@ def test_a_row_that_the_api_refuses_does_not_fit(
 
 def test_limits_and_names_come_from_the_settings(settings: Settings, document: Json) -> None:
     schemas = document["components"]["schemas"]
-    assert list(schemas["NamedNumbers"]["properties"]) == list(settings.data.features)
-    assert schemas["Numbers"]["maxItems"] == len(settings.data.features)
+    named, array = ("NamedValues", "Values") if settings.data.encoded else ("NamedNumbers", "Numbers")
+    assert list(schemas[named]["properties"]) == list(settings.data.features)
+    assert schemas[array]["maxItems"] == len(settings.data.features)
     assert schemas["Instances"]["properties"]["instances"]["maxItems"] == settings.api.max_rows
     assert schemas.get("Label", {}).get("enum", []) == list(settings.data.classes)
     assert list(document["paths"]) == [settings.api.path, "/predictions", "/health", "/openapi.json", "/docs"]

@@ -105,7 +105,7 @@ class SageMaker:
 
 def _scored(line: str) -> dict[str, Any]:
     """The score of a fake model: a radius from 15 is malignant, and the score grows with it."""
-    radius = float(line.partition(",")[0])
+    radius = float(line.partition(",")[0] or 0)
     return {"score": max(0.0, min(1.0, radius / 30)), "predicted_label": int(radius >= 15)}
 
 
@@ -115,8 +115,14 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def rows(settings: Settings) -> list[list[float]]:
+def rows(settings: Settings) -> list[list[Any]]:
     return [list(golden.row) for golden in settings.endpoint.golden]
+
+
+@pytest.fixture(scope="session")
+def passengers() -> Settings:
+    """Settings of a table with categories, booleans and gaps."""
+    return load(Path(__file__).with_name("passengers.toml"))
 
 
 @pytest.fixture
@@ -145,6 +151,12 @@ def environment(sagemaker: SageMaker) -> dict[str, str]:
 @pytest.fixture
 def api(environment: dict[str, str], package: Path) -> Api:
     return Api.of(package / "predict", environment)
+
+
+@pytest.fixture
+def encoded(environment: dict[str, str], passengers: Settings, tmp_path: Path) -> Api:
+    """The API of `passengers`."""
+    return Api.of(write_package(passengers, tmp_path / "encoded") / "predict", environment)
 
 
 @dataclass

@@ -86,7 +86,7 @@ def test_the_address_is_the_regions_in_every_partition(environment: dict[str, st
         api = Api.of(package / "predict", {**environment, **changes})
         api.endpoint.aws._http = Recorded()  # type: ignore[assignment]
         with pytest.raises(Problem, match="timeout"):
-            api.endpoint.score([[1.0]])
+            api.endpoint.score(["1.0"])
     assert Recorded.urls == [
         "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/breast-cancer/invocations",
         "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/endpoints/breast-cancer/invocations",
@@ -95,7 +95,7 @@ def test_the_address_is_the_regions_in_every_partition(environment: dict[str, st
 
 def test_a_batch_larger_than_one_invocation_goes_in_parts_and_keeps_its_order(api: Api, sagemaker: Any) -> None:
     endpoint = replace(api.endpoint, max_bytes=20)
-    answers, variant = endpoint.score([[float(radius), 0.5] for radius in range(9, 21)])
+    answers, variant = endpoint.score([f"{radius}.0,0.5" for radius in range(9, 21)])
     assert [answer["predicted_label"] for answer in answers] == [0] * 6 + [1] * 6
     assert variant == "AllTraffic"
     assert sagemaker.rows[0] == "9.0,0.5\n10.0,0.5"
@@ -103,11 +103,16 @@ def test_a_batch_larger_than_one_invocation_goes_in_parts_and_keeps_its_order(ap
     assert "\n".join(sagemaker.rows).count("\n") == 11
 
 
+def test_a_part_is_measured_in_bytes(api: Api, sagemaker: Any) -> None:
+    replace(api.endpoint, max_bytes=8).score(["1,é", "2,é"])
+    assert sagemaker.rows == ["1,é", "2,é"]
+
+
 def test_no_part_is_sent_that_could_end_after_api_gateway_gave_up(api: Api, sagemaker: Any) -> None:
     ticks = iter([0.0, 0.0, 14.9, 15.1])
     endpoint = replace(api.endpoint, max_bytes=5, clock=lambda: next(ticks))
     with pytest.raises(Problem, match="timeout"):
-        endpoint.score([[1.0], [2.0], [3.0]])
+        endpoint.score(["1.0", "2.0", "3.0"])
     assert sagemaker.rows == ["1.0", "2.0"]
 
 
@@ -142,5 +147,5 @@ def test_an_answer_larger_than_lambda_gives_is_413(call: Any, monkeypatch: pytes
 
 def test_calls_at_once_share_the_client(api: Api) -> None:
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: api.endpoint.score([[1.0]])[0], range(8)))
+        results = list(pool.map(lambda _: api.endpoint.score(["1.0"])[0], range(8)))
     assert results == [[{"score": 1 / 30, "predicted_label": 0}]] * 8

@@ -1,0 +1,114 @@
+"""The smoke test: after a deployment the API must answer rows with known answers."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, NotRequired, Required, TypedDict
+
+from . import rows
+from .api import Api, Prediction, Score
+from .problem import Problem
+
+TOLERANCE = 1e-6
+"""Of the largest score: sums of float32 differ by less, in whatever order the model adds."""
+
+
+class Golden(TypedDict, total=False):
+    """A row, in the columns' order or by name, and what it demands: a label, bounds of the score, or a value."""
+
+    row: Required[list[Any] | dict[str, Any]]
+    label: str
+    at_least: float
+    at_most: float
+    value: float
+    tolerance: float
+
+
+class Scored(TypedDict):
+    """A raw row of the hold-out, and the answer that batch transform gave."""
+
+    row: str
+    label: NotRequired[str]
+    score: Score
+
+
+class SmokeTest(TypedDict, total=False):
+    """The rows of a smoke test; of the golden ones at least `golden_share` must hold, by default all."""
+
+    golden: list[Golden] | None
+    golden_share: float
+    smoke: list[Scored] | None
+
+
+class SmokeTestFailed(Exception):
+    """A row got another answer than it must. Do not retry: a wrong model serves meanwhile."""
+
+
+class SmokeTestUnanswered(Exception):
+    """A row got a problem instead of an answer. The state machine retries it."""
+
+
+def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
+    """Return `{"ok": true, "checked": n}` when the API answers the n rows as it must.
+
+    A smoke row must get the label that batch transform gave, and the score within TOLERANCE.
+    Raises SmokeTestFailed, SmokeTestUnanswered: with the row's position and both answers, not its values.
+    """
+    golden, smoke = event.get("golden") or [], event.get("smoke") or []
+    wrong = []
+    for position, expected in enumerate(golden, 1):
+        place = f"golden row {position}"
+        got = _predicted(place, rows.from_instances, {"instances": [expected["row"]]}, api)
+        right, wanted = _judged(expected, got)
+        if not right:
+            wrong.append(f"{place}: expected {wanted}, got {got['label'] if 'label' in expected else got['score']}")
+    if wrong and (len(golden) - len(wrong)) / len(golden) < event.get("golden_share", 1):
+        raise SmokeTestFailed("; ".join(wrong))
+    largest = max((abs(number) for row in smoke for number in _numbers(row["score"])), default=0.0)
+    for position, scored in enumerate(smoke, 1):
+        place = f"smoke row {position}"
+        got = _predicted(place, rows.from_data, {"data": scored["row"]}, api)
+        ours, theirs = _numbers(got["score"]), _numbers(scored["score"])
+        same = len(ours) == len(theirs) and all(
+            math.isclose(*pair, rel_tol=0, abs_tol=TOLERANCE * largest) for pair in zip(ours, theirs, strict=True)
+        )
+        if not same or got.get("label") != scored.get("label"):
+            raise SmokeTestFailed(f"{place}: batch transform gave {_answer(scored)}, the API gives {_answer(got)}")
+    return {"ok": True, "checked": len(golden) + len(smoke)}
+
+
+Reader = Callable[[str, rows.ApiSettings], list[rows.Row]]
+
+
+def _predicted(place: str, read: Reader, body: dict[str, Any], api: Api) -> Prediction:
+    try:
+        (prediction,), _ = api.predict(read(json.dumps(body), api.settings))
+    except Problem as problem:
+        faults = [f" {fault.get('column', 'the row')} {fault['detail']}" for fault in problem.errors or []]
+        message = f"{place} got no answer: {problem.kind}: {problem.detail}{':' if faults else ''}{','.join(faults)}"
+        raise SmokeTestUnanswered(message) from problem
+    return prediction
+
+
+def _judged(expected: Golden, got: Prediction) -> tuple[bool, str]:
+    """Return whether a golden row's demand holds, and the demand in words."""
+    if "label" in expected:
+        return got.get("label") == expected["label"], expected["label"]
+    score = got["score"]
+    if isinstance(score, list):
+        return False, "one score"
+    if "value" in expected:
+        value, tolerance = expected["value"], expected["tolerance"]
+        return math.isclose(score, value, rel_tol=0, abs_tol=tolerance), f"{value} within {tolerance}"
+    low, high = expected.get("at_least", -math.inf), expected.get("at_most", math.inf)
+    words = {"at_least": f"at least {low}", "at_most": f"at most {high}"}
+    return low <= score <= high, "a score of " + " and ".join(words[bound] for bound in words if bound in expected)
+
+
+def _numbers(score: Score) -> list[float]:
+    return score if isinstance(score, list) else [score]
+
+
+def _answer(prediction: Prediction | Scored) -> str:
+    label, score = prediction.get("label"), prediction["score"]
+    return f"{score}" if label is None else f"{label} with score {score}"
