@@ -35,7 +35,7 @@ def drift(
     if found is None:
         return Result(None, "no check has run yet: `ops drift --now` runs one", Exit.NOTHING)
     details = file_of(account, found["check"], "drift/drift.json")
-    return Result({**found, "details": details}, _text(found, details), CODES.get(found["verdict"], Exit.FAILED))
+    return Result({**found, "details": details}, described(found, details), CODES.get(found["verdict"], Exit.FAILED))
 
 
 def latest_check(account: Account) -> Check | None:
@@ -56,15 +56,18 @@ def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[st
     return sorted(details.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:count]
 
 
-def _text(found: Check, details: dict[str, Any]) -> Iterator[str | Table]:
+def described(found: Check, details: dict[str, Any]) -> Iterator[str | Table]:
+    """A check and its drift.json as text: the verdict, live quality, and a table of the features that moved most."""
     yield f"{found['when']:%F %T} {found['verdict']}: {found['reason']}"
     if (quality := details.get("quality", {})).get("joined"):
         figures = ", ".join(f"{name} {value:.4g}" for name, value in quality["metrics"].items())
         yield f"live quality of {quality['joined']} rows with ground truth: {figures or 'only one label so far'}"
     if worst := most_drifted(details, 10):
         keys = ("psi", "ks", "missing", "out_of_range")
-        rows = ((name, *(each[key] for key in keys)) for name, each in worst)
+        rows = ((name, *(each.get(key) for key in keys)) for name, each in worst)
         yield table(("feature", "PSI", "KS", "missing", "out of range"), rows)
+        if any("counts" in each for _, each in worst):
+            yield "a level that the training data lack is out of range; categories have no KS"
 
 
 @command

@@ -4,8 +4,10 @@ const run = JSON.parse(document.getElementById("run").textContent);
 const [first, second, faint] = ["var(--first)", "var(--second)", "var(--faint)"];
 const measured = Object.entries(run.evaluation).find(([key]) => key.endsWith("_metrics"))?.[1] ?? {};
 const start = Date.parse(run.run.started);
+const MOST_LEVELS = 8; // of a feature, in a chart
 const seconds = (time) => (Date.parse(time) - start) / 1000;
 const plot = (options) => Plot.plot({ marginBottom: 46, ...options });
+const short = (name) => (name.length > 26 ? `${name.slice(0, 25)}…` : name);
 const left = (names) => Math.min(190, 16 + 7 * Math.max(...names.map((name) => name.length)));
 
 const charts = {
@@ -108,13 +110,47 @@ const charts = {
     const lines = run.coefficients.slice(0, 15).map((line) => ({ ...line, name: several ? `${line.feature}, ${run.classes[line.output]}` : line.feature }));
     return plot({
       width, height: 60 + 20 * lines.length, marginLeft: left(lines.map((line) => line.name)),
-      x: { grid: true, label: several || !run.classes.length ? "effect" : `effect; above 0 raises the score of ${run.classes[1]}` }, y: { domain: lines.map((line) => line.name), label: null },
+      x: { grid: true, label: several || !run.classes.length ? "effect" : `effect; above 0 raises the score of ${run.classes[1]}` }, y: { domain: lines.map((line) => line.name), label: null, tickFormat: short },
       marks: [Plot.barX(lines, { x: "effect", y: "name", fill: (line) => (line.effect > 0 ? second : first), tip: true }), Plot.ruleX([0])],
+    });
+  },
+  levels(width) {
+    const champion = run.champion_baseline.features ?? {};
+    const live = run.drift.features ?? {};
+    const bars = Object.entries(run.baseline.features).filter(([, own]) => own.levels).flatMap(([name, own]) => {
+      const [shares, others, now] = [sharesOf(own), sharesOf(champion[name]), sharesOf(live[name])];
+      const shown = [...shares.keys()].sort((one, other) => shares.get(other) - shares.get(one)).slice(0, MOST_LEVELS);
+      return shown.map((level) => ({ name: `${name}: ${level}`, share: shares.get(level), champion: others?.get(level) ?? (others && 0), live: now?.get(level) ?? (now && 0) }));
+    });
+    const tip = (bar) => [bar.name, `share ${shown(bar.share)}`, ...["champion", "live"].filter((key) => bar[key] != null).map((key) => `${key} ${shown(bar[key])}`)].join("\n");
+    const marked = (key) => bars.filter((bar) => bar[key] != null);
+    return plot({
+      width, height: 60 + 18 * bars.length, marginLeft: left(bars.map((bar) => bar.name)),
+      x: { grid: true, label: "share of the rows" }, y: { domain: bars.map((bar) => bar.name), label: null, tickFormat: short },
+      marks: [
+        Plot.barX(bars, { x: "share", y: "name", fill: first, tip: true, title: tip }),
+        Plot.tickX(marked("champion"), { x: "champion", y: "name", stroke: second, strokeWidth: 3 }),
+        Plot.dot(marked("live"), { x: "live", y: "name", stroke: "currentColor", fill: "var(--paper)", r: 4 }),
+        Plot.ruleX([0]),
+      ],
+    });
+  },
+  drift(width) {
+    const moved = Object.entries(run.drift.features).map(([name, found]) => ({ name, ...found })).sort((one, other) => other.psi - one.psi).slice(0, 15);
+    return plot({
+      width, height: 60 + 20 * moved.length, marginLeft: left(moved.map((each) => each.name)),
+      x: { grid: true, label: "PSI; the line is the limit" }, y: { domain: moved.map((each) => each.name), label: null, tickFormat: short },
+      marks: [
+        Plot.barX(moved, { x: "psi", y: "name", fill: (each) => (each.reasons.length ? second : first), tip: true, title: (each) => [`${each.name} ${shown(each.psi)}`, ...each.reasons].join("\n") }),
+        Plot.ruleX([run.psi], { stroke: second, strokeDasharray: "4 3", strokeWidth: 2 }),
+        Plot.ruleX([0]),
+      ],
     });
   },
   features(width) {
     const other = run.champion_baseline.features ?? run.baseline.features;
-    const named = Object.entries(run.baseline.features).filter(([name]) => name in other);
+    const named = Object.entries(run.baseline.features).filter(([name, own]) => own.percentiles && other[name]?.percentiles);
+    if (!named.length) return null;
     const ranges = named.flatMap(([name, own]) => [["this run", own], ["champion", other[name]]].map(([whose, values]) => {
       const scale = (value) => (value - other[name].mean) / (other[name].standard_deviation || 1);
       return { name, whose, low: scale(values.percentiles[9]), middle: scale(values.percentiles[49]), high: scale(values.percentiles[89]) };
@@ -132,6 +168,15 @@ const charts = {
     });
   },
 };
+
+// The share of the rows by level, of a feature in a baseline or in a drift check; nothing if it has no levels.
+function sharesOf(feature) {
+  const levels = feature?.levels ?? feature?.counts;
+  if (!levels) return null;
+  const { missing = 0, out_of_range: unknown = 0 } = feature;
+  const rest = (1 - missing) * (1 - unknown) / (d3.sum(Object.values(levels)) || 1);
+  return new Map([...Object.entries(levels).map(([level, rows]) => [level, rows * rest]), ...(missing ? [["(missing)", missing]] : [])]);
+}
 
 function unit(width, points, x, y, marks) {
   const line = marks.some((mark) => mark.r !== undefined) ? [] : [Plot.line(points, { x: "x", y: "y", stroke: first, strokeWidth: 2, tip: true })];

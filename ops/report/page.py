@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from ops.account import Account, OpsError
+from ops.drift import latest_check
 from ops.jobs import cost, jobs_of, training_job
 from ops.output import Result, RunName, command, plain, wants_json
-from ops.report.coefficients import coefficients
+from ops.report.coefficients import coefficients, encoded_columns, spreads
 from ops.runs import Run, file_of, find, measured, of_deployment, steps
 from pipeline.config import Settings
 from pipeline.jobs.shared.metric_names import METRICS
@@ -51,8 +52,10 @@ def contents(account: Account, run: Run) -> Contents:
     metadata = package.get("CustomerMetadataProperties", {})
     own = metadata.get("execution") == run.arn
     champion = of_deployment(account, metadata.get("parent", "")) if own else None
-    artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] if package else ""
-    spread = {name: each["standard_deviation"] for name, each in baseline.get("features", {}).items()}
+    # Of an inference pipeline the first container encodes, and the last one is the linear learner.
+    artifacts = [each["ModelDataUrl"] for each in package["InferenceSpecification"]["Containers"]] if package else [""]
+    encoder, artifact = (artifacts[0] if len(artifacts) > 1 else ""), artifacts[-1]
+    columns = encoded_columns(account, encoder) if encoder else settings.data.features
     return {
         "project": settings.project.name,
         "classes": settings.data.classes,
@@ -65,7 +68,9 @@ def contents(account: Account, run: Run) -> Contents:
         "baseline": baseline,
         "champion": champion.name if champion else "",
         "champion_baseline": file_of(account, champion.name, "baseline/baseline.json") if champion else {},
-        "coefficients": coefficients(account, artifact, settings.data.features, spread) if artifact else [],
+        "coefficients": coefficients(account, artifact, columns, spreads(columns, baseline)) if artifact else [],
+        "drift": _drift(account, run),
+        "psi": settings.drift.psi,
         "cost": cost(account, jobs),
         "package": package,
         "artifact": artifact,
@@ -87,6 +92,13 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
     packages: Iterator[dict[str, Any]] = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
     own = (each for each in packages if each.get("CustomerMetadataProperties", {}).get("execution") == run.arn)
     return next(own, {})
+
+
+def _drift(account: Account, run: Run) -> dict[str, Any]:
+    """The drift.json of the newest check if it is of this run's model, else empty."""
+    check = latest_check(account)
+    found = file_of(account, check["check"], "drift/drift.json") if check else {}
+    return found if found.get("run") == run.name else {}
 
 
 def _metrics(evaluation: dict[str, Any], settings: Settings) -> Iterator[dict[str, object]]:

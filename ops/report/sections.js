@@ -65,21 +65,56 @@ function quality() {
     },
     ...(run.evaluation.comparison ? [comparison(run.evaluation.comparison)] : []),
     ...answers(),
-    ...(run.coefficients.length ? [{ title: "Largest coefficients", parts: [{ figure: "coefficients", caption: "Effect of one standard deviation of a feature" }] }] : []),
+    ...(run.coefficients.length ? [{ title: "Largest coefficients", parts: [{ figure: "coefficients", caption: "Effect of one standard deviation of a feature, or of a column that it is encoded as" }] }] : []),
   ];
 }
 
+const COUNTED = { repeated: "in another file too", replaced: "replaced by a later upload", contradicting: "contradicting another's label" };
+
 function data() {
-  const counts = Object.entries(baseline.rows).map(([name, count]) => [name.replaceAll("_", " "), count]);
-  const labels = Object.entries(baseline.labels ?? {}).map(([name, count]) => [`labelled ${name}`, count]);
+  const features = Object.entries(baseline.features);
+  const counts = Object.entries(baseline.rows).map(([name, count]) => [COUNTED[name] ?? name.replaceAll("_", " "), count]);
+  const parts = Object.keys(baseline.parts ?? {});
+  const classes = parts.length && baseline.labels ? Object.keys(baseline.labels) : [];
+  const labels = classes.length ? [] : Object.entries(baseline.labels ?? {}).map(([name, count]) => [`labelled ${name}`, count]);
+  const byClass = { caption: "Rows by class and part", headings: ["class", ...parts, "all"],
+    rows: classes.map((name) => [name, ...parts.map((part) => baseline.parts[part][name]), baseline.labels[name]]) };
+  const missing = features.some(([, each]) => each.levels || each.missing);
+  const kinds = { caption: "Features", headings: ["feature", "missing", "values"], rows: features.map(described) };
+  const levels = { figure: "levels", caption: "Levels: the share of rows, of each feature's most frequent; the tick is the champion's, the circle live traffic's" };
   const against = run.champion_baseline.features ? "the champion's data" : "its own mean and spread";
   return {
     title: "Data",
     note: "A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine.",
     parts: [
       { caption: "Rows", headings: ["what", "rows"], rows: [...counts, ...labels] },
+      ...(classes.length ? [byClass] : []),
+      ...(missing ? [kinds] : []),
       { figure: "features", caption: `Features: the middle 80 % of the values, against ${against}` },
+      ...(features.some(([, each]) => each.levels) ? [levels] : []),
     ],
+  };
+}
+
+function described([name, each]) {
+  const share = each.missing ? `${shown(100 * each.missing)} %` : "none";
+  if (!each.levels) return [name, share, range(each.minimum, each.maximum)];
+  const frequent = Object.entries(each.levels).sort(([, one], [, other]) => other - one);
+  const named = frequent.slice(0, 5).map(([level, rows]) => `${level} ${rows}`).join(", ");
+  return [name, share, frequent.length > 5 ? `${named} and ${frequent.length - 5} more` : named];
+}
+
+function traffic() {
+  const { since, until, verdict, breaches, features, rows } = run.drift;
+  const found = Object.entries(features).sort(([, one], [, other]) => other.psi - one.psi);
+  return {
+    title: "Live traffic",
+    note: `${rows} rows from ${since} to ${until}: ${breaches.join("; ") || `drift: ${verdict}`}. A level that the training data lack is out of range.`,
+    parts: found.length ? [
+      { figure: "drift", caption: "Drift: the features that moved most from the training data" },
+      { caption: "Drift by feature", headings: ["feature", "PSI", "KS", "missing", "out of range"],
+        rows: found.map(([name, each]) => [name, each.psi, each.ks, each.missing, each.out_of_range]) },
+    ] : [],
   };
 }
 
@@ -107,6 +142,7 @@ const sections = [
   { title: "States", parts: [{ figure: "timeline", caption: "Duration of each state" }, ...errors()] },
   ...(run.metrics.length ? quality() : []),
   ...(baseline.rows ? [data()] : []),
+  ...(run.drift.features ? [traffic()] : []),
   lineage(),
   { title: "Cost", note: "US dollars by the AWS Price List, on demand; a dash means that the list did not answer.",
     parts: [{ caption: "Instance seconds", headings: ["job", "instances", "seconds", "dollars"], rows: run.cost }] },

@@ -4,6 +4,7 @@ import csv
 import json
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from local_aws.cloud import running
 
 from ops.account import OpsError
-from ops.drift import check
+from ops.drift import check, described
+from ops.output import show
 from ops.predict import golden_row
 from ops.runs import describe, find
 from tests.conftest import SHIPPED, WDBC, Deployed, deploy, subscribed, wait_for
@@ -34,6 +36,21 @@ def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path,
     with pytest.raises(OpsError) as refused:
         check(file, ("B", "M"))
     assert str(refused.value) == f"{file}{case['message']}"
+
+
+def test_categories_have_no_ks_and_their_unknown_levels_are_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
+    details = json.loads(Path(__file__).with_name("kinds.json").read_text("utf-8"))["drift"]
+    when = datetime(2026, 7, 31, tzinfo=UTC)
+    show(described({"verdict": "drift", "reason": details["breaches"][0], "when": when}, details))
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "2026-07-31 00:00:00 drift: sex: PSI 0.31 is above 0.2",
+        "feature  PSI   KS    missing  out of range",
+        "sex      0.31  -     0        0.04",
+        "deck     0.02  -     0.776    0",
+        "age      0.01  0.02  0.19     0",
+        "alone    0     -     0        0",
+        "a level that the training data lack is out of range; categories have no KS",
+    ]
 
 
 def give_feedback(folder: Path, labels: list[tuple[str, int, str]]) -> None:

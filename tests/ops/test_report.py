@@ -1,20 +1,27 @@
 """The run report: complete, self-contained, and without faults in a browser."""
 
+import io
 import json
 import math
 import re
+import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from local_aws.cloud import Cloud
 
-from ops.report.coefficients import coefficients
+from ops.account import Account
+from ops.report.coefficients import coefficients, encoded_columns, spreads
 from ops.report.page import Contents, contents, page
 from ops.runs import Run
-from tests.conftest import Deployed
+from tests.conftest import SHIPPED, Deployed
 from tests.ops.browser import faults_of, needed
 from tests.ops.typing import ROWS, ran, typed
 
 pytestmark = pytest.mark.cloud
+KINDS: dict[str, Any] = json.loads(Path(__file__).with_name("kinds.json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +100,89 @@ def test_the_report_has_no_faults_in_a_browser(document: Contents, tmp_path: Pat
     count = "figure svg[role=img]"
     assert faults_of(path.as_uri(), "report", lambda tab: charts.append(tab.locator(count).count())) == []
     assert charts == [10] * 4
+
+
+@pytest.fixture
+def kinds() -> Contents:
+    """The contents of the report of a run on a table with categories and missing values."""
+    at = datetime(2026, 7, 31, tzinfo=UTC)
+    run = Run("arn:r", "r", "SUCCEEDED", "upload", at, at, "accepted", "", "m", "", [], {})
+    return {
+        **{"steps": [], "profile": {}, "package": {}, "training": {}},
+        **KINDS,
+        **{"project": "titanic", "run": run, "classes": ("died", "survived"), "margin": 0.01, "psi": 0.2},
+        **{"champion": "c", "artifact": "", "cost": []},
+    }
+
+
+TABLES = """[...document.querySelectorAll("table")].map((table) =>
+  [table.caption.textContent, ...[...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent).join(" | "))])"""
+FIGURES = '[...document.querySelectorAll("figure:has(svg)")].map((figure) => figure.dataset.chart)'
+
+
+@needed
+def test_the_report_of_a_table_with_categories_has_its_rows_levels_and_drift(kinds: Contents, tmp_path: Path) -> None:
+    path, shown = tmp_path / "kinds.html", []
+    path.write_text(page(kinds), encoding="utf-8")
+    assert (
+        faults_of(path.as_uri(), "report-kinds", lambda tab: shown.append(tab.evaluate(f"[{TABLES}, {FIGURES}]"))) == []
+    )
+    assert shown == [shown[0]] * 4
+    tables, figures = shown[0]
+    assert figures == ["timeline", "metrics", "coefficients", "features", "levels", "drift"]
+    assert {caption: rows for caption, *rows in tables} == {
+        "Metrics": ["metric | value | interval | gate | passed", "pr_auc | 0.8 | 0.7 to 0.9 | at least 0.5 | yes"],
+        "Rows": [
+            *("what | rows", "read | 905", "refused | 1", "in another file too | 10", "replaced by a later upload | 3"),
+            *("contradicting another's label | 7", "train | 620", "validation | 135", "holdout | 136"),
+        ],
+        "Rows by class and part": [
+            "class | train | validation | holdout | all",
+            "died | 380 | 85 | 84 | 549",
+            "survived | 240 | 50 | 52 | 342",
+        ],
+        "Features": [
+            "feature | missing | values",
+            "age | 20 % | 0.42 to 80",
+            "sex | none | male 577, female 314",
+            "deck | 77.22 % | C 59, B 47, D 33, E 32, A 15 and 2 more",
+            "alone | none | true 537, false 354",
+        ],
+        "Drift by feature": [
+            "feature | PSI | KS | missing | out of range",
+            "sex | 0.31 | - | 0 | 0.04",
+            "deck | 0.02 | - | 0.776 | 0",
+            "age | 0.01 | 0.02 | 0.19 | 0",
+            "alone | 0 | - | 0 | 0",
+        ],
+        "Origin of the model": ["what | value", "execution | arn:r", "started by | upload", "endpoint config | m"],
+        "Instance seconds": ["job | instances | seconds | dollars"],
+    }
+
+
+def test_columns_are_named_by_the_encoder_of_the_model(empty: Cloud) -> None:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz") as archive:
+        text = json.dumps({"features": [], "columns": ["age", "sex=female", "age=missing"]}).encode()
+        entry = tarfile.TarInfo("encoder.json")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
+    account = Account.of(str(SHIPPED))
+    account.s3.create_bucket(Bucket="encoders")
+    account.s3.put_object(Bucket="encoders", Key="runs/r/encoder/model.tar.gz", Body=body.getvalue())
+    names = encoded_columns(account, "s3://encoders/runs/r/encoder/model.tar.gz")
+    assert names == ["age", "sex=female", "age=missing"]
+
+
+def test_the_spread_of_a_column_of_a_level_is_that_of_its_share() -> None:
+    names = ["age", "age=missing", "sex=female", "sex=male", "deck=B", "deck=other", "deck=missing", "alone"]
+    found = spreads(names, KINDS["baseline"])
+    shares = {
+        **{"age=missing": 0.2, "sex=female": 314 / 891, "sex=male": 577 / 891, "alone": 537 / 891},
+        **{"deck=B": 47 / 891, "deck=other": 156 / 891, "deck=missing": 0.772166},
+    }
+    expected = {"age": 14.5, **{name: math.sqrt(share * (1 - share)) for name, share in shares.items()}}
+    assert {name: found[name] for name in names} == pytest.approx(expected, rel=1e-5)
 
 
 @needed
