@@ -34,7 +34,9 @@ def measure(folder: Path, deployment: Deployment, rows: int, repeats: int) -> It
         data.write_lines(file, rows // FILES, seed=number)
         s3.upload_file(str(file), bucket, f"{PREFIX}/holdout/{file.name}")
     name = sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending")["Models"][0]["ModelName"]
-    model, out = _download(sagemaker.describe_model(ModelName=name), s3, folder), folder / "scores.jsonl"
+    package = sagemaker.describe_model(ModelName=name)["Containers"][0]["ModelPackageName"]
+    described = sagemaker.describe_model_package(ModelPackageName=package)["InferenceSpecification"]
+    model, out = _download(described["Containers"][0], s3, folder), folder / "scores.jsonl"
     baseline = ("bench.baselines.transform_scikit_learn", str(model), str(out), *map(str, files))
     cores = os.sched_getaffinity(0) if sys.platform == "linux" else set()
     written = []
@@ -88,8 +90,8 @@ def _written(s3: Any, bucket: str) -> dict[str, str]:
     return {item["Key"]: item["ETag"] for item in found}
 
 
-def _download(model: dict[str, Any], s3: Any, folder: Path) -> Path:
-    bucket, _, key = model["PrimaryContainer"]["ModelDataUrl"].removeprefix("s3://").partition("/")
+def _download(container: dict[str, Any], s3: Any, folder: Path) -> Path:
+    bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
     packed = io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     with tarfile.open(fileobj=packed) as archive:
         archive.extractall(folder / "model", filter="data")

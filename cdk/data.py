@@ -54,6 +54,11 @@ class DataStore(Construct):
         """Allow to list the objects under these prefixes."""
         return allow("s3:ListBucket", self.bucket.bucket_arn, where={"StringLike": {"s3:prefix": list(prefixes)}})
 
+    def list_versions(self, prefix: str) -> iam.PolicyStatement:
+        """Allow to list the versions of the objects under a prefix."""
+        within = {"StringEquals": {"s3:prefix": prefix}}
+        return allow("s3:ListBucketVersions", self.bucket.bucket_arn, where=within)
+
     def encrypt_volumes(self) -> iam.PolicyStatement:
         """Allow EBS to use the key (SageMaker Developer Guide, execution roles: "volume KMS key")."""
         return allow("kms:CreateGrant", self.key.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}})

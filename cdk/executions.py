@@ -56,7 +56,9 @@ class Finish(Construct):
             "ENDPOINT_NAME": project,
             "TOPIC": topic.topic_arn,
         }
-        handlers = {"Finish": "handle", **({"Approval": "ask"} if settings.release.approval == "manual" else {})}
+        handlers = {"Finish": "handler.handle"}
+        if settings.release.approval == "manual":
+            handlers["Approval"] = "handler.ask"
         self.functions: dict[str, lambda_.Function] = {}
         for name, handler in handlers.items():
             allowed = [

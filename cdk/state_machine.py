@@ -25,6 +25,9 @@ from cdk.permissions import allow, granted, invoke, pass_role, run_jobs
 from pipeline.__main__ import MACHINES
 from pipeline.config import Settings
 
+LISTING_TIMEOUT = Duration.seconds(30)
+"""Enough for some 250 pages of 1,000 object versions."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -85,7 +88,7 @@ def state_machine(
 
 def deploy_machine(scope: Construct, parts: Parts) -> sfn.StateMachine:
     """Return the state machine that `pipeline.deploy` defines; its role alone may change the endpoint."""
-    scope, live = Construct(scope, "Deploy"), parts.live
+    scope, live, data = Construct(scope, "Deploy"), parts.live, parts.data
     allowed = [
         *granted(scope, "change_endpoint", parts.project),
         *(granted(scope, "autoscale", parts.project) if parts.settings.endpoint.autoscaled else []),
@@ -93,9 +96,13 @@ def deploy_machine(scope: Construct, parts: Parts) -> sfn.StateMachine:
         pass_role(parts.jobs.role),
         invoke(parts.lease.function, live.function, live.cleanup, parts.serving.function),
         invoke(*parts.finish.functions.values()),
+        allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/evaluation/smoke.json")),
+        # Without it, S3 answers 403 for an object that is not there; a condition on the prefix would not hold then.
+        allow("s3:ListBucket", data.bucket.bucket_arn),
+        data.use_key("s3", write=False),
         # The endpoint's volumes: CreateEndpointConfig uses the key in its caller's name.
-        allow("kms:DescribeKey", parts.data.key.key_arn),
-        parts.data.encrypt_volumes(),
+        allow("kms:DescribeKey", data.key.key_arn),
+        data.encrypt_volumes(),
     ]
     return state_machine(scope, "deploy", parts, {}, allowed)
 
@@ -104,8 +111,26 @@ def retrain_machine(
     scope: Construct, parts: Parts, registry: sagemaker.CfnModelPackageGroup, deployment: sfn.StateMachine
 ) -> sfn.StateMachine:
     """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
-    scope, data, project = Construct(scope, "Retrain"), parts.data, parts.project
-    manual = parts.settings.release.approval == "manual"
+    scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
+    manual = settings.release.approval == "manual"
+    through = {"StringEquals": {"kms:ViaService": data.service("s3")}}
+    listing = function(
+        scope,
+        "ListData",
+        "trigger",
+        handler="listing.handle",
+        environment={
+            "DATA_BUCKET": data.bucket.bucket_name,
+            "DATA_PREFIX": settings.data.prefix,
+            "DATA_MARKER": settings.trigger.marker,
+        },
+        timeout=LISTING_TIMEOUT,
+        allowed=[
+            data.list_versions(settings.data.prefix),
+            allow("s3:PutObject", data.bucket.arn_for_objects("runs/*/listing/*")),
+            allow("kms:GenerateDataKey", data.key.key_arn, where=through),
+        ],
+    )
     allowed = [
         *run_jobs(scope, project, "Processing", "Training", "Transform"),
         *granted(scope, "retrain", project),
@@ -113,12 +138,16 @@ def retrain_machine(
         pass_role(parts.jobs.role),
         allow("states:StartExecution", deployment.state_machine_arn),
         *granted(scope, "nested", project),
-        invoke(parts.lease.function, parts.live.function),
+        invoke(parts.lease.function, parts.live.function, listing),
         invoke(*parts.finish.functions.values()),
         allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/evaluation/evaluation.json")),
         data.use_key("s3", write=False),
     ]
-    ports = {"DeployMachine": deployment.state_machine_arn, "ModelPackageGroup": registry.ref}
+    ports = {
+        "DeployMachine": deployment.state_machine_arn,
+        "ListDataFunction": listing.function_arn,
+        "ModelPackageGroup": registry.ref,
+    }
     return state_machine(scope, "retrain", parts, ports, allowed)
 
 

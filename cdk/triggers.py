@@ -16,11 +16,9 @@ from constructs import Construct
 
 from cdk.functions import function
 from cdk.permissions import allow, arn
-from cdk.state_machine import Parts
+from cdk.state_machine import LISTING_TIMEOUT, Parts
 
 ROOT = Path(__file__).parent.parent
-TIMEOUT = Duration.seconds(30)
-"""Enough for some 250 pages of 1,000 object versions."""
 
 
 class Triggers(Construct):
@@ -35,10 +33,9 @@ class Triggers(Construct):
             "Queue",
             delivery_delay=Duration.seconds(settings.trigger.delay_seconds),
             # Six times the function's timeout (Lambda Developer Guide, "Using Lambda with Amazon SQS").
-            visibility_timeout=Duration.seconds(6 * TIMEOUT.to_seconds()),
+            visibility_timeout=Duration.seconds(6 * LISTING_TIMEOUT.to_seconds()),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=5),
         )
-        within = {"StringEquals": {"s3:prefix": settings.data.prefix}}
         through = {"StringEquals": {"kms:ViaService": data.service("dynamodb")}}
         self.function = function(
             self,
@@ -54,9 +51,9 @@ class Triggers(Construct):
                 "LEASE_TABLE": lease.table_name,
                 "ENDPOINT_NAME": settings.project.name,
             },
-            timeout=TIMEOUT,
+            timeout=LISTING_TIMEOUT,
             allowed=[
-                allow("s3:ListBucketVersions", data.bucket.bucket_arn, where=within),
+                data.list_versions(settings.data.prefix),
                 allow("states:StartExecution", machine.state_machine_arn),
                 # Any execution may have had the same data.
                 allow("states:DescribeExecution", arn(self, "states:execution", f"{machine.state_machine_name}:*")),

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
     from sagemaker import image_uris
     from stepfunctions.inputs import Placeholder
-    from stepfunctions.steps import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Parallel, Pass, Retry, Succeed, Task
+    from stepfunctions.steps import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Parallel, Pass, Retry, Task
     from stepfunctions.steps.sagemaker import ProcessingStep, TrainingStep, TransformStep
     from stepfunctions.steps.states import State
 logging.getLogger().setLevel(_level)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, State, choice, format_, rendered
+from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, State, caught, choice, format_, rendered
 from pipeline.config import Settings
 from pipeline.states import endpoint
 from pipeline.states.building import Building
@@ -16,49 +16,53 @@ DEFAULTS = {"package": "", "reason": "manual", "parent": ""}
 def definition(settings: Settings, partition: str = "aws") -> Definition:
     """The state machine in Amazon States Language, with `${Ports}` where the stack fills in names.
 
-    An execution ends Succeeded when the endpoint serves the package and answers the golden rows. Otherwise it fails:
+    An execution ends Succeeded when the endpoint serves the package and answers the smoke test. Otherwise it fails:
     as RolledBack when the champion serves again, else with the error that stopped it.
     """
     failed = fail("deploy")
     build = Building(settings, on_error=failed)
-    finished, done = finish("deploy", failed)
+    finished = finish("deploy", failed)
     taken_back = _reject_new_package(build)
     champion = endpoint.find_champion(build)
     seconds = DEADLINE_HOURS * 3600
-    container = {name: Intrinsic(f"$.package.container.{name}") for name in ("Image", "ModelDataUrl")}
     # A failure leaves the model live.
     live: dict[str, Any] = {"on_error": finished, "error_path": "$.cleanup_error", "result_path": None}
     keep = {"keep": settings.release.keep}
     cleanup = build.function("Cleanup", "CleanupFunction", keep, timeout_seconds=300, **live)
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds),
-        *_find_package(build),
+        *_find_package(build, champion),
         champion,
         endpoint.delete_failed(build, champion),
-        create_model(build, container),
+        create_model(build, [{"ModelPackageName": Intrinsic("$.package.arn")}]),
         endpoint.create_endpoint_config(build),
         *endpoint.create_or_update(build, taken_back=taken_back),
         endpoint.smoke_test(build, taken_back=taken_back),
         *endpoint.autoscaling(build),
         cleanup,
         finished,
-        done,
     ]
     return rendered(states, f"Deploys a model package of {build.project}", seconds, partition)
 
 
-def _find_package(build: Building) -> list[State]:
-    """DescribePackage and PackageApproved: `$.package` = {arn, status, container}."""
+def _find_package(build: Building, then: State) -> list[State]:
+    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, run, smoke}, with the rows that its run kept.
+
+    A run of an older version kept none: `smoke.document` is then empty.
+    """
     request = {"ModelPackageName": Intrinsic("$.request.package")}
     select = {
         "arn.$": "$.ModelPackageArn",
         "status.$": "$.ModelApprovalStatus",
-        "container.$": "$.InferenceSpecification.Containers[0]",
+        "run.$": "States.ArrayGetItem(States.StringSplit($.CustomerMetadataProperties.execution, ':'), 7)",
+        "smoke": {"document": []},
     }
     describe = build.call("DescribePackage", "describeModelPackage", request, result_path="$.package", select=select)
     cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
     pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
-    return [describe, choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))]
+    approved = choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))
+    read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", "$.package.run")
+    return [describe, approved, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
 
 
 def _reject_new_package(build: Building) -> Choice:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.asl import Definition
 
-SHAPES = {"Choice": ("{", "}"), "Parallel": ("[[", "]]"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
+SHAPES = {"Choice": ("{", "}"), "Parallel": ("[[", "]]"), "Fail": ("([", "])")}
 HIDDEN = ("FinishFailed", "Failed")
 """The Catch of every task goes to one of these, so the diagram leaves these transitions out."""
 
@@ -20,7 +20,7 @@ def mermaid(definition: Definition) -> str:
 
 def _lines(machine: Definition, indent: str) -> Iterator[str]:
     for name, state in machine["States"].items():
-        left, right = SHAPES.get(state["Type"], ("[", "]"))
+        left, right = SHAPES.get("Fail" if state.get("End") else state["Type"], ("[", "]"))
         branches = state.get("Branches", [])
         yield f"{indent}subgraph {name}" if branches else f"{indent}{name}{left}{name}{right}"
         for branch in branches:

@@ -19,7 +19,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     """
     failed = fail("drift")
     build = Building(settings, on_error=failed)
-    finished, done = finish("drift", failed)
+    finished = finish("drift", failed)
     # Which files, against which run.
     kept: dict[str, Any] = {"timeout_seconds": 300, "result_path": "$.window", "results": ["files", "run"]}
     window = build.function("CollectWindow", "DriftWindowFunction", {"execution": Intrinsic(EXECUTION)}, **kept)
@@ -33,7 +33,6 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
         build.read_json("ReadDrift", "drift/summary.json", "$.drift"),
         build.call("PutMetrics", "putMetricData", metrics, service="cloudwatch"),
         finished,
-        done,
     ]
     return rendered(states, f"Checks {build.project} for drift", DEADLINE_HOURS * 3600, partition)
 

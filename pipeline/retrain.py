@@ -4,11 +4,11 @@ from typing import Any
 
 from pipeline.asl import Definition, Intrinsic, State, format_, rendered
 from pipeline.config import Settings
-from pipeline.states.building import EXECUTION_ARN, HASH, Building
+from pipeline.states.building import EXECUTION, EXECUTION_ARN, HASH, Building
 from pipeline.states.endpoint import find_champion
 from pipeline.states.evaluate import evaluate
 from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
-from pipeline.states.model_registry import TRAINED, approval, create_model, register
+from pipeline.states.model_registry import approval, create_model, features, register, trained
 from pipeline.states.preprocess import preprocess
 from pipeline.states.train import train
 
@@ -29,22 +29,22 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     """
     failed = fail("retrain")
     build = Building(settings, on_error=failed)
-    finished, done = finish("retrain", failed)
+    finished = finish("retrain", failed)
     rejected = register(build, "Rejected")
     rejected.next(finished)
     waits = settings.release.approval_hours if settings.release.approval == "manual" else 0
     seconds = (DEADLINE_HOURS + waits) * 3600
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
-        find_champion(build),
+        find_champion(build, features(build.settings.data)),
+        build.function("ListData", "ListDataFunction", {"execution": Intrinsic(EXECUTION)}, result_path=None),
         *preprocess(build),
         *train(build),
-        create_model(build, TRAINED),
+        create_model(build, trained(build)),
         *evaluate(build, rejected=rejected),
         *approval(build, rejected=finished),
         _deploy(build),
         finished,
-        done,
     ]
     return rendered(states, f"Retrains {build.project}", seconds, partition)
 

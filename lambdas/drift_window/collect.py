@@ -56,20 +56,19 @@ class Window:
         return {"files": len(names), "run": run}
 
     def _live_run(self) -> str | None:
-        """Return the run that trained the live model: its artifact is in runs/{run}/model/, also after a rollback."""
+        """Return the run that trained the live model, also after a rollback: its package in the registry names it."""
         try:
             config = self.sagemaker.describe_endpoint(EndpointName=self.endpoint)["EndpointConfigName"]
         except self.sagemaker.exceptions.ClientError as error:
             if "Could not find" in str(error):
                 return None
             raise
-        variants = self.sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-        model = self.sagemaker.describe_model(ModelName=variants[0]["ModelName"])
-        artifact: str = model["PrimaryContainer"]["ModelDataUrl"]
-        folder = f"s3://{self.bucket}/runs/"
-        if not artifact.startswith(folder):
-            raise UnknownModel(f"{artifact} is not under {folder}: deploy a model by a run first")
-        return artifact.removeprefix(folder).partition("/")[0]
+        arn = self.sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
+        tags = {tag["Key"]: tag["Value"] for tag in self.sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+        if "model-package" not in tags:
+            raise UnknownModel(f"{config} names no model package: deploy a model by a run first")
+        package = self.sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
+        return str(package["CustomerMetadataProperties"]["execution"]).rpartition(":")[2]
 
     def _ground_truth(self, since: datetime) -> Iterator[tuple[str, str, str]]:
         """Yield the rows of the ground truth files, by the day of their upload: ground-truth/yyyy-mm-dd/."""

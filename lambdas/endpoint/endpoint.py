@@ -23,10 +23,11 @@ class RolledBack(Exception):
     """The endpoint serves another config than the one that was asked for."""
 
 
-def find_champion(sagemaker: Any, endpoint: str) -> dict[str, str]:
-    """Return {"model", "config", "status"} of what is live; model and config are "none" when nothing is.
+def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str, str | bool]:
+    """Return {"model", "config", "status", "comparable"} of what is live; model and config are "none" when nothing is.
 
-    An endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
+    It is comparable if its package in the registry has these `features`. An endpoint whose creation Failed serves
+    nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
     """
@@ -35,10 +36,23 @@ def find_champion(sagemaker: Any, endpoint: str) -> dict[str, str]:
     if status in CHANGING:
         raise EndpointChanging(f"the endpoint {endpoint} is {status}")
     if status in (NONE, "Failed"):
-        return {"model": NONE, "config": NONE, "status": status}
-    config = found["EndpointConfigName"]
-    variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    return {"model": variants[0]["ModelName"], "config": config, "status": status}
+        return {"model": NONE, "config": NONE, "status": status, "comparable": False}
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    return {
+        "model": config["ProductionVariants"][0]["ModelName"],
+        "config": found["EndpointConfigName"],
+        "status": status,
+        "comparable": bool(features) and _features(sagemaker, config["EndpointConfigArn"]) == features,
+    }
+
+
+def _features(sagemaker: Any, config: str) -> str:
+    """The features of the package that a config's tag names; "" when nothing says them."""
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=config)["Tags"]}
+    if "model-package" not in tags:
+        return ""
+    package = sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
+    return str(package.get("CustomerMetadataProperties", {}).get("features", ""))
 
 
 def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms: list[str]) -> dict[str, str]:

@@ -69,8 +69,7 @@ class Finish:
         """Keep the task token in the lease's item, and notify that the run waits for a person."""
         values = {":token": token, ":package": state["package"]["arn"], ":owner": execution}
         self._update_own("SET approval = :token, package = :package", values)
-        reason = state["evaluation"]["document"]["decision"]["reason"]
-        document = self.document(Outcome("waiting for approval", reason), execution, state)
+        document = self.document(Outcome("waiting for approval", outcome.decision(state)), execution, state)
         self.notify(document, event="Run waits for approval")
         return document
 
@@ -103,7 +102,7 @@ def finish(parts: Finish, machine: str, execution: str, state: outcome.State, *,
     elif machine == "drift":
         return _finish_drift(parts, execution, state)
     elif machine == "deploy":
-        ended = Outcome("accepted", f"{state['package']['arn']} serves and answers the golden rows")
+        ended = Outcome("accepted", f"{state['package']['arn']} serves and passes the smoke test")
     else:
         ended = outcome.of_retrain(state)
     document, warnings = parts.document(ended, execution, state), outcome.warnings(state)

@@ -45,7 +45,7 @@ def of_failure(state: State, execution: str) -> Outcome:
 
 
 def _of_smoke_test(state: State, why: str) -> Outcome:
-    """The deployed model did not answer the golden rows: the result of the restore decides."""
+    """The deployed model did not pass the smoke test: the result of the restore decides."""
     error, sentence = _error(state["smoke_test"])
     if "restored" in state:
         return Outcome("rolled back", f"{sentence} The previous config serves again.", "RolledBack")
@@ -60,13 +60,18 @@ def of_retrain(state: State) -> Outcome:
     if "error" in state:
         return Outcome("superseded", _error(state["error"])[1])
     if "deployment" in state:
-        return Outcome("accepted", _decision(state))
+        return Outcome("accepted", decision(state))
     by_person = state.get("approval", {}).get("status") == "Rejected"
-    return Outcome("rejected", "rejected by a person (ops reject)" if by_person else _decision(state))
+    return Outcome("rejected", "rejected by a person (ops reject)" if by_person else decision(state))
 
 
-def _decision(state: State) -> str:
-    return str(state["evaluation"]["document"]["decision"]["reason"])
+def decision(state: State) -> str:
+    """The quality gate's reason."""
+    reason, champion = str(state["evaluation"]["document"]["decision"]["reason"]), state.get("champion", {})
+    if champion.get("model", "none") == "none" or champion.get("comparable", True):
+        return reason
+    # The evaluation saw no champion, as the live model could not score the hold-out's rows.
+    return reason.replace("there is no champion", "not comparable: the live model has other features")
 
 
 def _error(error: dict[str, str]) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
+from .listing import list_objects
+
 REASONS = ("upload", "schedule", "drift", "manual", "delivery")
 ATTEMPTS = 10  # by one call, before SQS retries the message
 
@@ -93,17 +95,12 @@ class Pipeline:
         A multipart upload has the time of its start (S3 User Guide, "Working with object metadata"): a marker that is
         put last is never older than the data.
         """
-        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.data_bucket, Prefix=self.data_prefix)
-        current = [item for page in pages for item in page.get("Versions", []) if item["IsLatest"]]
-        marker = self.data_prefix + self.data_marker
-        marked = next((item["LastModified"] for item in current if item["Key"] == marker), None)
-        items = [item for item in current if item["Key"] != marker and not item["Key"].endswith("/")]
-        objects = sorted((item["Key"], item["VersionId"], item["Size"]) for item in items)
-        newest = max((item["LastModified"] for item in items), default=None)
+        listed, marked = list_objects(self.s3, self.data_bucket, self.data_prefix, self.data_marker)
+        objects = [(item["key"], item["version"], item["size"]) for item in listed]
         digest, total = hashlib.sha256(json.dumps(objects).encode()).hexdigest(), sum(size for *_, size in objects)
-        time = newest.isoformat() if newest else ""
-        data = Data(fingerprint=digest, objects=len(objects), bytes=total, newest=time)
-        return data, not self.data_marker or newest is None or (marked is not None and marked >= newest)
+        newest = max((item["modified"] for item in listed), default="")
+        data = Data(fingerprint=digest, objects=len(objects), bytes=total, newest=newest)
+        return data, not self.data_marker or marked >= newest
 
     def _read_latest(self) -> tuple[str, int]:
         """Return the latest wanted run and the version of the item."""

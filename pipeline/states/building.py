@@ -112,9 +112,9 @@ class Building:
         parameters = {"FunctionName": f"${{{port}}}", "Payload": payload}
         return self.task(state_id, "lambda:invoke", parameters, select=select, **fields)
 
-    def read_json(self, state_id: str, file: str, result_path: str) -> Task:
-        """Return the read of a JSON file of the execution's folder to `document` at `result_path`; Body is a string."""
-        request = {"Bucket": "${DataBucket}", "Key": Intrinsic(f"States.Format('runs/{{}}/{file}', {EXECUTION})")}
+    def read_json(self, state_id: str, file: str, result_path: str, run: str = EXECUTION) -> Task:
+        """Return the read of a JSON file of a run's folder to `document` at `result_path`; Body is a string."""
+        request = {"Bucket": "${DataBucket}", "Key": format_(f"runs/{{}}/{file}", run)}
         select = {"document.$": "States.StringToJson($.Body)"}
         return self.call(state_id, "getObject", request, service="s3", result_path=result_path, select=select)
 
@@ -128,9 +128,10 @@ class Building:
         arguments: Sequence[str] = (),
         instances: int = 1,
     ) -> ProcessingStep:
-        """Return a processing job that runs one command of the jobs' zip; several instances share each input's objects.
+        """Return a processing job that runs one command of the jobs' zip.
 
-        `inputs` are S3 URIs by folder name under /opt/ml/processing/input; each of `outputs`, a folder under
+        `inputs` are S3 URIs by folder name under /opt/ml/processing/input; several instances share the objects of the
+        one called `data`, and each has those of all others. Each of `outputs`, a folder under
         /opt/ml/processing/output, goes to the execution's folder of that name. `arguments` are by default the inputs'
         folders, each by its name, and the first output's.
         """
@@ -170,7 +171,7 @@ class Building:
         parameters["NetworkConfig"] |= self.vpc
         for request in parameters["ProcessingInputs"]:
             request["S3Input"]["S3Uri"] = sources[request["InputName"]]
-            if instances > 1 and request["InputName"] in inputs:
+            if instances > 1 and request["InputName"] == "data":
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
             request["S3Output"]["S3Uri"] = folder(request["OutputName"])

@@ -36,14 +36,17 @@ CHANGING = "EndpointChanging"
 """The error of lambdas/endpoint while the endpoint is being changed."""
 
 
-def find_champion(build: Building) -> Task:
+def find_champion(build: Building, features: str = "") -> Task:
     """FindChampion: `$.champion` = {model, config, status} once the endpoint is not being changed.
 
-    Model and config are "none" when nothing is live; status is then "none", or "Failed" after a failed creation.
+    Model and config are "none" when nothing is live; status is then "none", or "Failed" after a failed creation. With
+    `features`, `comparable` is whether the champion takes rows of the same ones (see model_registry.features).
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
     changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
     request, results = {"wait_for": "champion"}, ["model", "config", "status"]
+    if features:
+        request, results = {**request, "features": features}, [*results, "comparable"]
     return build.function(
         "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results
     )
@@ -97,11 +100,19 @@ def create_or_update(build: Building, *, taken_back: State) -> list[State]:
 
 
 def smoke_test(build: Building, *, taken_back: State) -> Task:
-    """SmokeTest: the golden rows through the invoke Lambda. A wrong answer is not retried: a wrong model serves."""
+    """SmokeTest: hold-out rows of the package's run, and golden rows, through the predict Lambda.
+
+    A wrong answer is not retried: a wrong model serves.
+    """
+    endpoint, names = build.settings.endpoint, build.settings.data.features
+    rows = [[row[name] for name in names] if isinstance(row := golden.row, dict) else row for golden in endpoint.golden]
+    expected = [golden.model_dump(exclude={"row"}, exclude_none=True) for golden in endpoint.golden]
+    golden = [{"row": row, **wanted} for row, wanted in zip(rows, expected, strict=True)]
+    smoke = Intrinsic("$.package.smoke.document")
     step = build.function(
         "SmokeTest",
         "PredictFunction",
-        {"golden": [row.model_dump(exclude_none=True) for row in build.settings.endpoint.golden]},
+        {"golden": golden, "golden_share": endpoint.golden_share, "smoke": smoke},
         retries=[Retry(error_equals=["SmokeTestFailed"], max_attempts=0)],
         on_error=_way_back(build, taken_back),
         error_path="$.smoke_test",

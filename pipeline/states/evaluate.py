@@ -5,30 +5,29 @@ from sagemaker.transformer import Transformer
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, Pass, State, TransformStep, caught, choice, retried
 from pipeline.jobs.shared.metric_names import SECTIONS
 from pipeline.states.building import KEY, START_UP_SECONDS, Building, folder, job_name, resource, session, volume_key
-from pipeline.states.endpoint import NONE
 
 
 def evaluate(build: Building, *, rejected: State) -> list[State]:
     """ScoreHoldout to QualityGate, which leaves for `rejected`; `$.evaluation.document` is evaluation.json."""
-    inputs = {name: folder(name) for name in ("predictions", "labels")}
+    inputs = {name: folder(name) for name in ("predictions", "labels", "holdout")}
     measure = build.processing("Evaluate", "evaluate", inputs=inputs, outputs=["evaluation"])
     read = build.read_json("ReadEvaluation", "evaluation/evaluation.json", "$.evaluation")
     return [_score_holdout(build), measure, read, _quality_gate(build, rejected)]
 
 
 def _score_holdout(build: Building) -> Parallel:
-    """ScoreHoldout: the challenger and, if there is one, the champion score the same rows at the same time."""
+    """ScoreHoldout: the challenger and, if there is a comparable one, the champion score the same rows at once."""
     both = Parallel("ScoreHoldout", result_path=None)
     # Their Catch is the Parallel's; a Retry of the Parallel's own would use its jobs' names again.
     both.add_branch(retried(_score(build, "ScoreChallenger", "score", resource(build.project))))
     champion = retried(_score(build, "ScoreChampion", "champion", Intrinsic("$.champion.model")))
-    nothing = ChoiceRule.StringEquals("$.champion.model", NONE)
+    nothing = ChoiceRule.BooleanEquals("$.champion.comparable", False)
     both.add_branch(choice("HasChampion", nothing, Pass("NoChampion"), champion))
     return caught(both, build.on_error)
 
 
 def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> TransformStep:
-    """JSON Lines in and out: the linear learner has no CSV answers."""
+    """JSON Lines out, as the linear learner has no CSV answers; raw rows in if there is an encoder, else numbers."""
     size = build.settings.transform
     transformer = Transformer(
         model_name="filled-by-the-step",
@@ -48,7 +47,7 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> Trans
         job_name=job_name(build.project, kind),
         model_name=model,
         data="s3://${DataBucket}",
-        content_type="application/jsonlines",
+        content_type="text/csv" if build.settings.data.encoded else "application/jsonlines",
         split_type="Line",
         timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
         parameters={

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from pipeline.asl import Fail, Intrinsic, State, Succeed, Task, caught, retried, retry, with_fields
+from pipeline.asl import Fail, Intrinsic, State, Task, caught, retried, retry, with_fields
 from pipeline.states.building import EXECUTION_ARN, Building
 
 DEADLINE_HOURS = 24
@@ -35,10 +35,10 @@ def fail(machine: str) -> State:
     return caught(step, failed, "$.finish_error")
 
 
-def finish(machine: str, finish_failed: State) -> list[State]:
-    """Finish and Done: the execution's output is the document that the notification has."""
+def finish(machine: str, finish_failed: State) -> State:
+    """Finish: the execution's output is the document that the notification has."""
     step = _call("Finish", machine, failed=False, output_path="$.Payload")
-    return [caught(step, finish_failed.next_step), Succeed("Done")]
+    return caught(step, finish_failed.next_step)
 
 
 def _call(state_id: str, machine: str, *, failed: bool, **fields: Any) -> Task:

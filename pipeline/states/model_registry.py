@@ -1,24 +1,46 @@
 """Model registry: a model package for every run that trained, with its lineage and its evaluation."""
 
+import hashlib
+import json
 from typing import Any
 
 from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
+from pipeline.settings import Data
 from pipeline.states.building import EXECUTION, EXECUTION_ARN, ROLE, Building, folder, resource
 
-ARTIFACT = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", EXECUTION, "$.train.job")
-"""The trained model; the SDK's ModelStep renders it without regard to where the training result was put."""
-TRAINED = {"Image": "${TrainingImage}", "ModelDataUrl": ARTIFACT}
-"""The container of the model that this run trained."""
+JSON = ["application/json", "application/jsonlines"]
+ENCODER = {
+    "ContainerHostname": "encoder",
+    "Image": "${ProcessingImage}",
+    "ModelDataUrl": folder("encoder/model.tar.gz"),
+    # The module's path within the artifact (SageMaker Python SDK, "Using Scikit-learn").
+    "Environment": {"SAGEMAKER_PROGRAM": "encoder.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"},
+}
+"""The container that encodes raw rows for the linear learner."""
 
 
-def create_model(build: Building, container: dict[str, Any]) -> Task:
+def trained(build: Building) -> list[dict[str, Any]]:
+    """The containers of the model that this run trained; with an encoder it is an inference pipeline."""
+    # The SDK's ModelStep renders the artifact without regard to where the training result was put.
+    artifact = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", EXECUTION, "$.train.job")
+    learner = {"Image": "${TrainingImage}", "ModelDataUrl": artifact}
+    return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
+
+
+def features(data: Data) -> str:
+    """SHA-256 of all that decides which rows a model takes and what its answers mean: equal ones can be compared."""
+    columns = [(name, data.kind(name), data.imputed(name)) for name in data.features]
+    return hashlib.sha256(json.dumps([data.predictor_type, data.classes, columns]).encode()).hexdigest()
+
+
+def create_model(build: Building, containers: list[dict[str, Any]]) -> Task:
     """CreateModel: a model named after the execution."""
     request = {
         "ModelName": resource(build.project),
         "ExecutionRoleArn": ROLE,
         "EnableNetworkIsolation": True,
         **build.vpc,
-        "PrimaryContainer": container,
+        "Containers": containers,
     }
     return build.call("CreateModel", "createModel", request)
 
@@ -31,9 +53,9 @@ def register(build: Building, status: str) -> Task:
         "ModelPackageDescription": format_("Run {}, started by {}", EXECUTION, "$.request.reason"),
         "ModelApprovalStatus": status,
         "InferenceSpecification": {
-            "Containers": [TRAINED],
-            "SupportedContentTypes": ["text/csv", "application/json", "application/jsonlines"],
-            "SupportedResponseMIMETypes": ["application/json", "application/jsonlines"],
+            "Containers": trained(build),
+            "SupportedContentTypes": ["text/csv", *([] if build.settings.data.encoded else JSON)],
+            "SupportedResponseMIMETypes": JSON,
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
         "CustomerMetadataProperties": {
@@ -41,6 +63,7 @@ def register(build: Building, status: str) -> Task:
             "model": resource(build.project),
             "data": Intrinsic("$.request.data.fingerprint"),
             "settings": Intrinsic("$.request.settings"),
+            "features": features(build.settings.data),
             "commit": Intrinsic("$.request.commit"),
             "parent": Intrinsic("$.champion.model"),
             "job": Intrinsic("$.train.job"),

@@ -39,7 +39,7 @@ def within(value: Any, name: str) -> Iterator[Any]:
 
 def test_every_job_and_model_is_isolated_from_the_network(requests: dict[str, dict[str, Any]]) -> None:
     isolated = {name for name, request in requests.items() if True in within(request, "EnableNetworkIsolation")}
-    members = ("ProcessingJobName.$", "TrainingJobName.$", "PrimaryContainer")
+    members = ("ProcessingJobName.$", "TrainingJobName.$", "ExecutionRoleArn")
     running = {name for name, request in requests.items() if any(member in request for member in members)}
     assert isolated == running == {"Preprocess", "Train", "CreateModel", "Evaluate", "MeasureDrift"}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ops import predict, retrain
+from pipeline.states.model_registry import features
 from tests.deployments.cases import ALWAYS, NEW
 from tests.deployments.table import Row, check
 from tests.deployments.world import HEADER, ROWS, Traffic, World, data, entries, relabelled
@@ -90,6 +91,7 @@ def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World) -
         "data": request["data"]["fingerprint"],
         "settings": request["settings"],
         "commit": request["commit"],
+        "features": features(shipped.account.settings.data),
         "parent": parent,
         **settings,
     }
@@ -104,7 +106,7 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     run = shipped.ended(retrain.start_rollback(shipped.account))
     print(f"rollback: {time.monotonic() - started:.1f} s")
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
-    assert f"/runs/{first.name}/" in shipped.model()
+    assert shipped.live_run() == first.arn
     assert "Train" not in shipped.entered(run.arn)
     assert predict.label_of(shipped.account, predict.golden_row(shipped.account)) == "B"
 
@@ -119,7 +121,7 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
     newest = shipped.run(data(ROWS[2:]))
     assert newest.outcome == "accepted"
     assert shipped.ended(retrain.start_rollback(shipped.account)).outcome == "accepted"
-    assert f"/runs/{good.name}/" in shipped.model()
+    assert shipped.live_run() == good.arn
 
 
 def test_a_run_stays_small_and_short(shipped: World) -> None:

@@ -87,7 +87,7 @@ def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> No
     new = [run for run in guarded.newest_first() if run.arn not in before]
     assert len(new) in {1, 2}
     assert new[0].outcome == "accepted"
-    assert f"/runs/{new[0].name}/" in guarded.model()
+    assert guarded.live_run() == new[0].arn
     assert len(guarded.lines(new[0], "train", "validation", "labels")) == len(ROWS)
     assert traffic.failed == []
     guarded.at_rest()

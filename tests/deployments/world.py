@@ -24,7 +24,7 @@ CANARY = 0.1
 POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
 """States whose retries are how they wait."""
 WAY_BACK = {"HasChampion", "RestoreChampion", "WaitForChampion", "DeleteEndpoint", "IsNewPackage", "RejectPackage"}
-AFTERWARDS = WAY_BACK | {"Deploy", "FinishFailed", "Failed", "Finish", "Done"}
+AFTERWARDS = WAY_BACK | {"Deploy", "FinishFailed", "Failed", "Finish"}
 """States that follow the one that failed."""
 PARTS = {"ScoreChallenger": "ScoreHoldout", "ScoreChampion": "ScoreHoldout"}
 """The states inside a parallel state."""
@@ -230,7 +230,7 @@ class World:
         return any(failure.get("error") == "LeaseHeld" for failure in failures)
 
     def package(self, key: str) -> str:
-        """The approval status of the package of this model's artifact or this execution; nothing when there is none."""
+        """The approval status of a package, by its ARN or that of its execution; nothing when there is none."""
         sagemaker = self.account.sagemaker
         if key not in self.packages:
             pages = sagemaker.get_paginator("list_model_packages").paginate(
@@ -240,8 +240,7 @@ class World:
                 if arn in self.packages.values():
                     break
                 found = sagemaker.describe_model_package(ModelPackageName=arn)
-                artifact = found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-                self.packages.update({artifact: arn, found["CustomerMetadataProperties"]["execution"]: arn})
+                self.packages.update({arn: arn, found["CustomerMetadataProperties"]["execution"]: arn})
         if key not in self.packages:
             return ""
         return str(sagemaker.describe_model_package(ModelPackageName=self.packages[key])["ModelApprovalStatus"])
@@ -293,10 +292,16 @@ class World:
         return found
 
     def model(self, config: str = "") -> str:
-        """The S3 URI of a config's model, the live one's by default."""
+        """The ARN of the package of a config's model, the live one's by default."""
         sagemaker = self.account.sagemaker
         variant = sagemaker.describe_endpoint_config(EndpointConfigName=config or self.live())["ProductionVariants"][0]
-        return str(sagemaker.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]["ModelDataUrl"])
+        (container,) = sagemaker.describe_model(ModelName=variant["ModelName"])["Containers"]
+        return str(container["ModelPackageName"])
+
+    def live_run(self) -> str:
+        """The ARN of the execution that trained what is live."""
+        package = self.account.sagemaker.describe_model_package(ModelPackageName=self.model())
+        return str(package["CustomerMetadataProperties"]["execution"])
 
 
 def subscribed(made: Deployed) -> World:

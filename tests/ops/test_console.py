@@ -68,7 +68,7 @@ def test_the_graph_turns_state_by_state_during_a_run(live: Deployed, page: Page)
     page.evaluate(WATCH)
     run = ran(live, "seen.csv", *ROWS[1:], ROWS[0])
     assert run.outcome == "accepted", run
-    page.wait_for_function("() => document.querySelector('[data-state=Done]').dataset.how === 'done'")
+    page.wait_for_function("() => document.querySelector('[data-state=Finish]').dataset.how === 'done'")
     turned = [tuple(each) for each in page.evaluate("window.turned")]
     assert [state for state, how in turned if how == "done" and state in JOBS] == JOBS
     # A job of 0.2 s may end between two snapshots; those that were seen running were done after it.

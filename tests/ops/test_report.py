@@ -41,7 +41,7 @@ def test_the_report_has_all_that_is_known_of_a_run(live: Deployed, document: Con
     reason = "passes every threshold of the quality gate and is not worse than the champion"
     assert document["run"].why.startswith(reason)
     states = {step.state for step in document["steps"]}
-    assert states >= {"Preprocess", "Train", "Evaluate", "Deploy", "Deploy/SmokeTest", "Done"}
+    assert states >= {"Preprocess", "Train", "Evaluate", "Deploy", "Deploy/SmokeTest", "Finish"}
     passed = {metric["name"]: metric["passed"] for metric in document["metrics"] if metric["rule"]}
     assert passed == {"auc": "yes", "accuracy": "yes", "log_loss": "yes"}
     assert document["champion"] not in ("", document["run"].name)

@@ -19,7 +19,7 @@ from pipeline import deploy, diagram, drift, retrain
 from pipeline.__main__ import MACHINES as DEFINITIONS
 from pipeline.asl import Definition
 from pipeline.config import Settings, load
-from pipeline.settings import BadRows
+from pipeline.settings import BadRows, Golden, Missing
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,11 +40,13 @@ def changed(**tables: dict[str, Any]) -> Settings:
 
 SEVERAL = changed(processing={"instance_count": 2}, data={"bad_rows": BadRows(share=0.01)})
 SIZE = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
+ENCODED = changed(data={"kinds": {"radius_mean": "categorical"}})
 MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
 MACHINES = {
     **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
     "retrain, several instances": retrain.definition(SEVERAL),
     "retrain, manual approval": retrain.definition(MANUAL),
+    "retrain, encoded": retrain.definition(ENCODED),
     "deploy, autoscaled": deploy.definition(changed(endpoint=SIZE)),
     **{f"{name}, vpc": definition(changed(network={"vpc": True})) for name, definition in DEFINITIONS.items()},
 }
@@ -174,11 +176,112 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
     asked = states["Preprocess"]["Parameters"]
     inputs = {part["InputName"]: part["S3Input"] for part in asked["ProcessingInputs"]}
     distribution = {name: part.get("S3DataDistributionType", "FullyReplicated") for name, part in inputs.items()}
-    assert distribution == {"code": "FullyReplicated", "settings": "FullyReplicated", "data": "ShardedByS3Key"}
+    all_of_it = dict.fromkeys(("code", "settings", "listing"), "FullyReplicated")
+    assert distribution == {**all_of_it, "data": "ShardedByS3Key"}
     jobs = [states[name]["Parameters"]["ProcessingResources"] for name in ("Preprocess", "Merge", "Evaluate")]
     assert [job["ClusterConfig"]["InstanceCount"] for job in jobs] == [2, 1, 1]
     outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
     assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
+
+
+def test_a_run_notes_its_data_before_it_reads_it() -> None:
+    states = MACHINES["retrain"]["States"]
+    assert [states[name]["Next"] for name in ("FindChampion", "ListData")] == ["ListData", "Preprocess"]
+    assert states["ListData"]["Parameters"]["Payload"] == {"execution.$": "$$.Execution.Name"}
+    asked = states["Preprocess"]["Parameters"]
+    (listing,) = [part["S3Input"] for part in asked["ProcessingInputs"] if part["InputName"] == "listing"]
+    assert listing["S3Uri.$"] == "States.Format('s3://${DataBucket}/runs/{}/listing', $$.Execution.Name)"
+    arguments = asked["AppSpecification"]["ContainerArguments"]
+    assert arguments[arguments.index("--listing") + 1] == listing["LocalPath"] == "/opt/ml/processing/input/listing"
+
+
+def test_numbers_alone_are_scored_by_one_container() -> None:
+    states = dict(diagram.all_states(MACHINES["retrain"]))
+    (learner,) = states["CreateModel"]["Parameters"]["Containers"]
+    assert learner == {"Image": "${TrainingImage}", "ModelDataUrl.$": learner["ModelDataUrl.$"]}
+    inference = states["RegisterApproved"]["Parameters"]["InferenceSpecification"]
+    assert inference["Containers"] == [learner]
+    assert inference["SupportedContentTypes"] == ["text/csv", "application/json", "application/jsonlines"]
+    transform = states["ScoreChallenger"]["Parameters"]["TransformInput"]
+    assert transform["ContentType"] == "application/jsonlines"
+
+
+def test_other_kinds_are_encoded_by_a_first_container_that_takes_raw_rows() -> None:
+    states, plain = (dict(diagram.all_states(MACHINES[name])) for name in ("retrain, encoded", "retrain"))
+    assert states.keys() == plain.keys()
+    encoder, learner = states["CreateModel"]["Parameters"]["Containers"]
+    assert encoder == {
+        "ContainerHostname": "encoder",
+        "Image": "${ProcessingImage}",
+        "ModelDataUrl.$": "States.Format('s3://${DataBucket}/runs/{}/encoder/model.tar.gz', $$.Execution.Name)",
+        "Environment": {"SAGEMAKER_PROGRAM": "encoder.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"},
+    }
+    (alone,) = plain["CreateModel"]["Parameters"]["Containers"]
+    assert learner == {"ContainerHostname": "linear-learner", **alone}
+    outputs = states["Preprocess"]["Parameters"]["ProcessingOutputConfig"]["Outputs"]
+    assert [part["OutputName"] for part in outputs if part["OutputName"] == "encoder"] == ["encoder"]
+    for name in ("RegisterApproved", "RegisterRejected"):
+        inference = states[name]["Parameters"]["InferenceSpecification"]
+        assert inference["Containers"] == [encoder, learner]
+        assert inference["SupportedContentTypes"] == ["text/csv"]
+    for name in ("ScoreChallenger", "ScoreChampion"):
+        asked = states[name]["Parameters"]
+        raw = (asked["TransformInput"]["ContentType"], asked["TransformInput"]["SplitType"])
+        assert (raw, asked["TransformOutput"]["Accept"]) == (("text/csv", "Line"), "application/jsonlines")
+    assert "feature_dim" not in states["Train"]["Parameters"]["HyperParameters"]
+
+
+FEATURES = SHIPPED.data.features
+OTHERS: list[dict[str, Any]] = [
+    {"features": FEATURES[1:]},
+    {"features": FEATURES[::-1]},
+    {"kinds": {"radius_mean": "boolean"}},
+    {"missing": Missing(impute=("*",))},
+    {"positive_label": "B", "negative_label": "M"},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_champion_is_compared_only_if_it_takes_the_same_rows_and_answers_the_same(other: dict[str, Any]) -> None:
+    def asked(settings: Settings) -> tuple[Any, ...]:
+        states = retrain.definition(settings)["States"]
+        register = states["RegisterApproved"]["Parameters"]["CustomerMetadataProperties"]
+        return states["FindChampion"]["Parameters"]["Payload"]["features"], register["features"]
+
+    known, registered = asked(SHIPPED)
+    assert known == registered
+    assert asked(changed(data={"split": SHIPPED.data.split, "id_columns": ()})) == (known, known)
+    assert known not in asked(changed(data=other))
+    _, champion = MACHINES["retrain"]["States"]["ScoreHoldout"]["Branches"]
+    (choice,) = champion["States"]["HasChampion"]["Choices"]
+    assert choice == {"Variable": "$.champion.comparable", "BooleanEquals": False, "Next": "NoChampion"}
+
+
+def test_a_package_is_deployed_whatever_its_containers() -> None:
+    asked = MACHINES["deploy"]["States"]["CreateModel"]["Parameters"]
+    assert asked["Containers"] == [{"ModelPackageName.$": "$.package.arn"}]
+    assert deploy.definition(ENCODED) == MACHINES["deploy"]
+
+
+def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows() -> None:
+    rows: list[Any] = [dict.fromkeys(reversed(FEATURES)) | {"radius_mean": 1.5}, (*[2.0] * 29, None)]
+    golden = tuple(Golden(row=row, label="M") for row in rows)
+    definition = deploy.definition(changed(endpoint={"golden": golden, "golden_share": 0.5}))
+    states = definition["States"]
+    assert states["SmokeTest"]["Parameters"]["Payload"] == {
+        "golden": [{"row": [1.5, *[None] * 29], "label": "M"}, {"row": [*[2.0] * 29, None], "label": "M"}],
+        "golden_share": 0.5,
+        "smoke.$": "$.package.smoke.document",
+    }
+    assert states["DescribePackage"]["ResultSelector"]["smoke"] == {"document": []}
+    read = states["ReadSmokeRows"]
+    key = "States.Format('runs/{}/evaluation/smoke.json', $.package.run)"
+    assert read["Parameters"] == {"Bucket": "${DataBucket}", "Key.$": key}
+    assert read["Catch"][0] == {
+        "ErrorEquals": ["S3.NoSuchKeyException"],
+        "ResultPath": "$.no_smoke_rows",
+        "Next": read["Next"],
+    }
 
 
 def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings_say_so() -> None:

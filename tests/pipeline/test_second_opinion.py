@@ -36,7 +36,8 @@ pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 Opinions = tuple[dict[str, Any], dict[str, Any]]
 ROLE = "arn:aws:iam::123456789012:role/machine"
 PATHS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("paths.toml").read_text("utf-8"))
-FIRST = {"0-9": {"Return": {"Payload": {"model": "none", "config": "none", "status": "none"}}}}
+NOTHING = {"model": "none", "config": "none", "status": "none", "comparable": False}
+FIRST = {"0-9": {"Return": {"Payload": NOTHING}}}
 """FindChampion's answer when nothing is live."""
 
 
@@ -86,9 +87,10 @@ def cases(machine: str, definition: dict[str, Any], answers: dict[str, Any]) -> 
         paths["retrain-superseded"] = {"AcquireLease": _throw("Superseded")}
     else:
         pending = {"0-9": {"Return": {**answers["DescribePackage"], "ModelApprovalStatus": "PendingManualApproval"}}}
-        failed = {"0-9": {"Return": {"Payload": {"model": "none", "config": "none", "status": "Failed"}}}}
+        failed = {"0-9": {"Return": {"Payload": {**NOTHING, "status": "Failed"}}}}
         paths |= {
             "deploy-pending": {"DescribePackage": pending},
+            "deploy-no-smoke-rows": {"ReadSmokeRows": _throw("S3.NoSuchKeyException")},
             "deploy-failed-endpoint": {"FindChampion": failed, "DeleteFailedEndpoint": _throw("Boom")},
             "deploy-rolled-back": {"WaitForEndpoint": _throw("RolledBack")},
             "deploy-late": {"WaitForEndpoint": _throw("EndpointChanging")},

@@ -22,7 +22,9 @@ ROWS_AT_A_TIME = 8192
 Block = tuple[str, Records]  # a part, and some of its rows
 
 
-def preprocess(settings: Path, input_: Path, output: Path, resources: Path | None = None) -> None:
+def preprocess(
+    settings: Path, input_: Path, output: Path, resources: Path | None = None, listing: Path | None = None
+) -> None:
     """Check every .csv, .csv.gz and .parquet file under `input_`, and write the parts and the baseline to `output`.
 
     Two passes: the first reads and checks all rows, the second takes them in the order of their keys

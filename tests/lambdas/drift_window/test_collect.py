@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,5 +72,7 @@ def test_without_an_endpoint_there_are_no_files(window: Window) -> None:
 
 
 def test_a_model_that_no_run_trained_cannot_be_compared(window: Window) -> None:
-    with pytest.raises(UnknownModel, match=r"is not under s3://elsewhere/runs/: deploy a model by a run first"):
-        replace(window, bucket="elsewhere").collect("check", NOW)
+    calls = {name: getattr(window.sagemaker, name) for name in ("describe_endpoint", "describe_endpoint_config")}
+    untagged = SimpleNamespace(**calls, list_tags=lambda **_: {"Tags": []})
+    with pytest.raises(UnknownModel, match=r"names no model package: deploy a model by a run first"):
+        replace(window, sagemaker=untagged).collect("check", NOW)

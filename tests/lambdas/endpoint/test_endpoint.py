@@ -24,10 +24,13 @@ def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") 
             raise status
         return {"EndpointStatus": status, "EndpointConfigName": config, **({"FailureReason": reason} if reason else {})}
 
-    variant = {"ModelName": "model-of-new"}
+    variants, tags = [{"ModelName": f"model-of-{config}"}], [{"Key": "model-package", "Value": f"package-of-{config}"}]
+    features = {"package-of-new": {"features": "abc"}, "package-of-old": {}}
     return SimpleNamespace(
         describe_endpoint=describe_endpoint,
-        describe_endpoint_config=lambda EndpointConfigName: {"ProductionVariants": [variant]},  # noqa: N803
+        describe_endpoint_config=lambda **_: {"ProductionVariants": variants, "EndpointConfigArn": f"arn:{config}"},
+        list_tags=lambda ResourceArn: {"Tags": tags if ResourceArn != "arn:by-hand" else []},  # noqa: N803
+        describe_model_package=lambda **asked: {"CustomerMetadataProperties": features[asked["ModelPackageName"]]},
     )
 
 
@@ -49,7 +52,17 @@ def cloudwatch(*in_alarm: str) -> Any:
     ],
 )
 def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> None:
-    assert find_champion(sagemaker(status), "shop") == found
+    assert find_champion(sagemaker(status), "shop") == {**found, "comparable": False}
+
+
+@pytest.mark.parametrize(
+    ("config", "features", "comparable"),
+    [("new", "abc", True), ("new", "abd", False), ("old", "abc", False), ("by-hand", "abc", False)],
+)
+def test_a_champion_is_comparable_if_its_package_has_the_same_features(
+    config: str, features: str, comparable: bool
+) -> None:
+    assert find_champion(sagemaker("InService", config), "shop", features)["comparable"] is comparable
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", THROTTLED])

@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from lambdas.trigger import listing
 from lambdas.trigger.start import BadRequest, Overtaken, Pipeline, Request
 from tests.lambdas.conftest import table_and_machine
 
@@ -127,6 +129,30 @@ def test_nothing_starts_without_data_or_without_a_newer_marker(place: Place) -> 
     place.put("raw/_SUCCESS")
     assert pipeline.start([UPLOAD])["detail"].endswith(", 2 objects")
     assert len(place.runs()) == 2
+
+
+@pytest.mark.cloud
+def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, s3 = place.pipeline.data_bucket, place.pipeline.s3
+    for key in ("raw/b.csv", "raw/a.csv", "raw/folder/", "raw/gone.csv", "raw/_SUCCESS", "other/c.csv"):
+        place.put(key)
+    place.put("raw/a.csv", body=b"345")
+    place.delete("raw/gone.csv")
+    heads = {key: s3.head_object(Bucket=bucket, Key=key) for key in ("raw/a.csv", "raw/b.csv")}
+    for name, value in {"DATA_BUCKET": bucket, "DATA_PREFIX": "raw/", "DATA_MARKER": "_SUCCESS"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(listing.boto3, "client", lambda service: {"s3": s3}[service])
+    assert listing.handle({"execution": "run-1"}, None) == {"objects": 2}
+    written = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/listing.json")["Body"])
+    assert [
+        {**item, "modified": datetime.fromisoformat(item["modified"]).replace(microsecond=0)} for item in written
+    ] == [
+        {"key": key, "modified": head["LastModified"], "size": head["ContentLength"], "version": head["VersionId"]}
+        for key, head in heads.items()
+    ]
+    assert [item["size"] for item in written] == [3, 1]
 
 
 @pytest.mark.cloud
