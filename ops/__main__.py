@@ -6,32 +6,37 @@ do or to show. `--json` prints one JSON document, also for an error. `--install-
 
 import json
 import sys
+from collections.abc import Callable
 
 import typer
 
 from ops.account import FAILURES, NothingToDo, OpsError
 from ops.bootstrap import bootstrap
+from ops.check import check
 from ops.console.server import console
+from ops.data import data, upload
 from ops.destroy import destroy
 from ops.diff import diff
 from ops.doctor import doctor
 from ops.drift import drift, feedback
+from ops.init.command import init
 from ops.jobs import logs
 from ops.output import Exit, wants_json
 from ops.predict import predict, url
 from ops.report.page import report
-from ops.retrain import approve, reject, retrain, rollback, upload, watch
+from ops.retrain import approve, reject, retrain, rollback, watch
 from ops.runs import runs
 from ops.status import status
 from pipeline.config import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-COMMANDS = [
-    *(upload, watch, retrain, status, runs, logs, report, diff, console, predict, url),
+COMMANDS: list[Callable[..., None]] = [
+    *(init, check, upload, watch, retrain, status, runs, logs, report, diff, console, predict, url),
     *(approve, reject, rollback, drift, feedback, doctor, bootstrap, destroy),
 ]
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

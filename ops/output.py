@@ -51,12 +51,7 @@ def command(function: Callable[..., Result]) -> Callable[..., None]:
     """The typer command of a function that takes an account and returns a Result: adds --config and --json."""
 
     def run(config: str, as_json: bool, **arguments: object) -> None:
-        result = function(Account.of(config), **arguments)
-        if as_json:
-            print(json.dumps(result.document, default=plain, indent=2))
-        else:
-            show(result.text)
-        raise typer.Exit(result.exit)
+        printed(function(Account.of(config), **arguments), as_json)
 
     _, *own = signature(function).parameters.values()
     parameters = [*(each.replace(kind=Parameter.KEYWORD_ONLY) for each in own), *OPTIONS]
@@ -64,6 +59,15 @@ def command(function: Callable[..., Result]) -> Callable[..., None]:
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     vars(run)["__signature__"] = Signature(parameters)
     return run
+
+
+def printed(result: Result, as_json: bool) -> None:
+    """Print a result and end with its exit code."""
+    if as_json:
+        print(json.dumps(result.document, default=plain, indent=2))
+    else:
+        show(result.text)
+    raise typer.Exit(result.exit)
 
 
 def wants_json() -> bool:

@@ -1,5 +1,6 @@
 """Post rows to the API as a consumer does: authorised, through API Gateway, with retries."""
 
+import codecs
 import csv
 import io
 import json
@@ -8,8 +9,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +21,7 @@ from botocore.awsrequest import AWSRequest
 
 from ops.account import Account, OpsError
 from ops.output import Result, command, progress_bar
+from pipeline.settings import Data
 
 SECONDS = 30
 """API Gateway answers within 29 s (API Gateway quotas, integration timeout)."""
@@ -34,17 +37,19 @@ class Refused(OpsError):
 @command
 def predict(
     account: Account,
-    row: Annotated[str | None, typer.Argument(help="Numbers with commas. Default: the first golden row.")] = None,
-    file: Annotated[str, typer.Option("--file", help="A CSV of rows, with or without a header; - is stdin.")] = "",
+    row: Annotated[str | None, typer.Argument(help="Values with commas. Default: api.example or a golden row.")] = None,
+    file: Annotated[str, typer.Option("--file", help="Rows as in the data's files; - is standard input.")] = "",
 ) -> Result:
     """Post a row through API Gateway and print the label; with --file, post many rows and print a CSV."""
     if not file:
-        label = label_of(account, row or golden_row(account))
+        label = label_of(account, row or example_row(account))
         return Result({"prediction": label}, f"prediction: {label}")
+    own = account.settings.data.format.encoding
+    encoding = "utf-8-sig" if codecs.lookup(own).name == "utf-8" else own
     try:
-        with nullcontext(sys.stdin) if file == "-" else Path(file).open(newline="", encoding="utf-8-sig") as lines:
-            rows = rows_of(lines, account.settings.data.features)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        with nullcontext(sys.stdin) if file == "-" else Path(file).open(newline="", encoding=encoding) as lines:
+            rows = rows_of(lines, account.settings.data)
+    except (OSError, UnicodeError, csv.Error) as error:
         raise OpsError(f"{file}: {error}") from error
     return Result(predict_all(account, rows), _csv(predict_all(account, rows), account.settings.data.classes))
 
@@ -60,23 +65,68 @@ def label_of(account: Account, row: str) -> str:
     return str(_post(account, account.api_url, json.dumps({"data": row}), "application/json"))
 
 
-def golden_row(account: Account) -> str:
-    """The first golden row of the settings, as CSV."""
-    return ",".join(map(repr, account.settings.endpoint.golden[0].row))
+def example_row(account: Account) -> str:
+    """The example of the settings, or else the first golden row, as the API takes a row of CSV. Raises OpsError."""
+    settings = account.settings
+    rows = [settings.api.example] if settings.api.example else [golden.row for golden in settings.endpoint.golden]
+    if not rows:
+        raise OpsError("the settings have no row: give one, or set api.example")
+    cells = [rows[0][name] for name in settings.data.features] if isinstance(rows[0], dict) else rows[0]
+    return _line("" if cell is None else str(cell).lower() if isinstance(cell, bool) else str(cell) for cell in cells)
 
 
-def rows_of(lines: Iterable[str], features: tuple[str, ...]) -> list[str]:
-    """The rows of a CSV as the API takes them, columns by name if it has a header. Raises OpsError for a fault."""
-    rows = [row for row in csv.reader(lines) if row]
-    header = rows[0] if rows else []
-    if set(header) & set(features):
-        if missing := [name for name in features if name not in header]:
+def rows_of(lines: Iterable[str], data: Data) -> list[str]:
+    """The rows of a file as the API takes them: the features' columns, by name if there is a header or are names.
+
+    Raises OpsError: a column is missing, or there is no row.
+    """
+    form, features = data.format, data.features
+    kept = (line for line in lines if not (form.comment and line.lstrip().startswith(form.comment)))
+    spaced = (" ".join(line.split()) + "\n" for line in kept) if form.separator == " " else kept
+    read = csv.reader(
+        spaced,
+        delimiter=form.separator,
+        quotechar=form.quote or None,
+        quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE,
+        skipinitialspace=True,
+    )
+    rows = [[cell.strip() for cell in row] for row in read if row and not row[0].lower().startswith("sep=")]
+    names: Sequence[str] = rows[0] if rows else []
+    if not form.header and rows and set(names).isdisjoint(features):
+        # A row to predict has no target, or all columns.
+        without = tuple(name for name in form.names if name != data.target)
+        names = next((each for each in (form.names, without) if len(each) == len(rows[0])), ())
+    elif set(names) & set(features):
+        rows = rows[1:]
+    else:
+        names = ()
+    if names:
+        if missing := [name for name in features if name not in names]:
             raise OpsError(f"the header lacks {', '.join(missing)}")
-        places = [header.index(name) for name in features]
-        rows = [[row[place] if place < len(row) else "" for place in places] for row in rows[1:]]
+        places = [names.index(name) for name in features]
+        rows = [[row[place] if place < len(row) else "" for place in places] for row in rows]
     if not rows:
         raise OpsError("there is no row to predict")
-    return [",".join(row) for row in rows]
+    numeric = [data.kind(name) == "numeric" for name in features]
+    cells = ([_cell(cell, data, number) for cell, number in zip_longest(row, numeric)] for row in rows)
+    return [_line(row) for row in cells]
+
+
+def _cell(text: str, data: Data, numeric: bool | None) -> str:
+    """A cell of a file as the API takes it: nothing for no value, a number with a point and no other signs."""
+    if text is None or text in data.missing.texts:
+        return ""
+    if numeric:
+        for sign in (*data.format.symbols, data.format.thousands):
+            text = text.replace(sign, "") if sign else text
+        text = text.strip() if data.format.decimal == "." else text.strip().replace(data.format.decimal, ".")
+    return text
+
+
+def _line(cells: Iterable[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
 
 
 def predict_all(account: Account, rows: list[str]) -> Iterator[Answer]:

@@ -114,11 +114,10 @@ class Format(Table):
             raise ValueError(f"encoding {self.encoding!r} is unknown: write it like 'utf-8' or 'latin-1'") from None
         if self.header == bool(self.names):
             raise ValueError("names go with header = false: list every column of the file in order, or neither")
-        signs = [sign for sign in (self.separator, self.quote, self.decimal, self.thousands, self.comment) if sign]
-        if len(signs) != len(set(signs)) and self.separator + self.decimal != ",,":
-            raise ValueError("separator, quote, decimal, thousands and comment must be different signs")
-        if self.separator == self.decimal:
-            raise ValueError("separator and decimal are the same sign: which one do the files use for columns?")
+        # A number in quotes may have the separator in it: "1,234.50".
+        for signs in ((self.separator, self.quote, self.comment), (self.decimal, self.thousands)):
+            if len(given := [sign for sign in signs if sign]) != len(set(given)):
+                raise ValueError("separator, quote and comment, and decimal and thousands, must be different signs")
         unique("names", self.names)
         return self
 

@@ -40,9 +40,14 @@ def test_a_folder_imports_only_what_is_allowed(folder: str) -> None:
     assert wrong == set()
 
 
-def test_ops_knows_of_the_pipeline_only_its_settings_and_metrics() -> None:
+def test_ops_knows_of_the_pipeline_only_its_settings_its_metrics_and_how_values_are_written() -> None:
     names = {name for path in modules("ops") for name in imported(path) if name.split(".")[0] == "pipeline"}
-    known = ("pipeline.config", "pipeline.jobs.shared.metric_names")
+    known = (
+        "pipeline.config",
+        "pipeline.settings",
+        "pipeline.jobs.shared.metric_names",
+        "pipeline.jobs.shared.encoder",
+    )
     assert {name for name in names if not name.startswith(known)} == set()
 
 

@@ -16,7 +16,7 @@ from ops.account import FAILURES, Account
 from ops.drift import most_drifted
 from ops.jobs import jobs_of, log_of, of_state
 from ops.output import CONFIG, Config, plain
-from ops.predict import golden_row, label_of
+from ops.predict import example_row, label_of
 from ops.report.page import contents, page
 from ops.runs import file_of, find, steps
 from ops.status import status_of
@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         run, file = query.get("run", ""), parts.path.removeprefix("/") or "page.html"
         routes: dict[str, Callable[[], object]] = {
             "definitions": lambda: _definitions(account),
-            "golden": lambda: golden_row(account),
+            "golden": lambda: example_row(account),
             "logs": lambda: _logs(account, run, query.get("state", "")),
             "report": lambda: page(contents(account, find(account, run))),
         }

@@ -108,7 +108,7 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
     assert shipped.live_run() == first.arn
     assert "Train" not in shipped.entered(run.arn)
-    assert predict.label_of(shipped.account, predict.golden_row(shipped.account)) == "B"
+    assert predict.label_of(shipped.account, predict.example_row(shipped.account)) == "B"
 
 
 def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> None:

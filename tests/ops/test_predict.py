@@ -17,6 +17,7 @@ import pytest
 from ops import predict
 from ops.account import Account, OpsError
 from pipeline.config import load
+from pipeline.settings import Data, Format, Missing
 from tests.conftest import ROOT, WDBC, Deployed
 from tests.lambdas.predict.conftest import Answer, served
 from tests.ops.typing import typed
@@ -61,17 +62,64 @@ def labels(account: Account, rows: list[str]) -> list[str]:
     return [answer["label"] for answer in predict.predict_all(account, rows)]
 
 
+def data(**changes: Any) -> Data:
+    return load(ROOT / "pipeline.toml").data.model_copy(update={"features": ("a", "b"), "target": "y", **changes})
+
+
+def rows(text: str, **changes: Any) -> list[str]:
+    return predict.rows_of(text.splitlines(keepends=True), data(**changes))
+
+
 def test_a_header_picks_the_columns_by_name_and_leaves_the_rest() -> None:
-    assert predict.rows_of(["id,b,a\n", "7,2,1\n", "\n", "8,4\n"], ("a", "b")) == ["1,2", ",4"]
-    assert predict.rows_of(["1,2\n", "3,4\n"], ("a", "b")) == ["1,2", "3,4"]
+    assert rows("id,b,a\n7,2,1\n\n8,4\n") == ["1,2", ",4"]
+    assert rows("1,2\n3,4\n") == ["1,2", "3,4"]
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"), [([], "there is no row"), (["a\n"], "the header lacks b"), (["a,b\n"], "no row")]
-)
-def test_a_file_without_rows_or_columns_says_so(lines: list[str], message: str) -> None:
+def test_a_file_is_read_as_the_settings_say_and_sent_with_commas_and_points() -> None:
+    european = Format(separator=";", decimal=",", thousands=".", symbols="€", comment="#")
+    text = "sep=;\n# prices\na;y;b\n1.234,5 €;no;New York, NY\n?;;NA\n"
+    kinds, missing = {"b": "categorical"}, Missing(texts=("?", "NA"), impute=("*",))
+    assert rows(text, format=european, kinds=kinds, missing=missing) == ['1234.5,"New York, NY"', ","]
+
+
+def test_a_file_without_a_header_has_the_columns_of_the_settings_with_or_without_the_target() -> None:
+    form = Format(header=False, names=("b", "y", "a"))
+    assert rows("1,yes,2\n", format=form) == ["2,1"]
+    assert rows("1,2\n", format=form) == ["2,1"]
+    spaced = Format(separator=" ", header=False, names=("b", "y", "a"))
+    assert rows("  1   yes   2\n", format=spaced) == ["2,1"]
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "no row"), ("a\n", "the header lacks b"), ("a,b\n", "no row")])
+def test_a_file_without_rows_or_columns_says_so(text: str, message: str) -> None:
     with pytest.raises(OpsError, match=message):
-        predict.rows_of(lines, ("a", "b"))
+        rows(text)
+
+
+def test_the_default_row_is_the_example_of_the_settings_or_else_the_first_golden_row(api: Api) -> None:
+    golden = api.account.settings.endpoint.golden[0].row
+    assert predict.example_row(api.account) == ",".join(map(repr, golden))
+    kinds = {
+        "features": ("n", "sex", "ok", "city"),
+        "kinds": {"sex": "categorical", "ok": "boolean", "city": "categorical"},
+    }
+    example = {"ok": True, "n": 1.5, "city": "Köln, Süd", "sex": ""}
+    settings = api.account.settings
+    settings = settings.model_copy(
+        update={
+            "data": settings.data.model_copy(update=kinds),
+            "api": settings.api.model_copy(update={"example": example}),
+        }
+    )
+    assert predict.example_row(Account(settings, api.account.session)) == '1.5,,true,"Köln, Süd"'
+    bare = settings.model_copy(
+        update={
+            "api": settings.api.model_copy(update={"example": {}}),
+            "endpoint": settings.endpoint.model_copy(update={"golden": ()}),
+        }
+    )
+    with pytest.raises(OpsError, match=r"set api\.example"):
+        predict.example_row(Account(bare, api.account.session))
 
 
 def test_calls_keep_to_the_apis_limits_and_the_answers_to_the_rows_order(api: Api) -> None:
@@ -125,7 +173,7 @@ def test_a_file_becomes_a_csv_of_labels_and_scores(live: Deployed) -> None:
 @pytest.mark.cloud
 def test_a_bad_row_is_named_by_its_place_in_the_file(live: Deployed, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
-    golden = predict.golden_row(live.account)
+    golden = predict.example_row(live.account)
     file.write_text("\n".join([golden] * 1001 + ["1,2", golden]))
     failed = typed("predict", "--file", str(file))
     assert failed.code == 1
