@@ -64,7 +64,7 @@ run: install ## the whole pipeline on the local AWS: deploy, upload, retrain, pr
 	@trap '$(PY) -m local_aws stop --home $(LOCAL_HOME) >/dev/null' EXIT; \
 	$(MAKE) --no-print-directory cloud; \
 	export $(LOCAL); \
-	$(PY) -m ops upload $(DATA); \
+	$(PY) -m ops upload "$(DATA)"; \
 	$(PY) -m ops watch; \
 	$(PY) -m ops predict
 

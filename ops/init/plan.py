@@ -135,7 +135,9 @@ def _cell(column: Column, value: float) -> Cell:
         return ""
     if column.kind == "categorical":
         return column.levels[int(value)]
-    return bool(value) if column.kind == "boolean" else value
+    if column.kind == "boolean":
+        return bool(value)
+    return int(value) if value == int(value) else value
 
 
 def _hints(plan: Plan, cells: Cells) -> Iterable[str]:
