@@ -1,223 +1,218 @@
 """CSV files: text in blocks of whole records, parsed by pyarrow and checked by whole columns.
 
-Wrong values are mostly the same few: those found before are parsed as missing, and only rows in doubt are read value by
-value. A block that does not parse even so is read as text, to separate its bad rows from the valid ones.
+A column that pyarrow cannot read as its kind in some block is read as text from then on. A block that does not parse
+even so has rows with too many or too few values, which are separated from the others.
 """
 
-import csv
-import gzip
-import io
 import re
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from ..shared.arrow import Floats, Mask
-from ..shared.errors import JobError, place
+from ..shared.errors import BadFile, place
 from ..shared.settings import JobSettings
-from .validation import BadRow, Rows, check_columns, check_header, check_numbers, check_texts, first_fault, is_text
+from .columns import texts_of, to_mask
+from .hints import check_header, header_is_data, likely_separator
+from .levels import Levels
+from .text_file import Block, Dialect, inner_name, line_ends
+from .validation import BadRow, Cells, Columns, Rows
 
-LONGEST_RECORD = 64 << 20  # bytes after which a quote that is still open is taken for one that was never closed
-MOST_KNOWN = 1000  # wrong values that are remembered
-QUOTED = re.compile(rb'(?:\A|(?<=[,\r\n]))"[^"]*(?:""[^"]*)*(?:"|\Z)')
+TRAILING = "\0trailing"
+"""The name of the empty column after a separator at each line's end."""
+CONVERSION = re.compile(r"In CSV column #([0-9]+): .*CSV conversion error", re.DOTALL)
+CODED = {False: pa.dictionary(pa.int32(), pa.string()), True: pa.dictionary(pa.int32(), pa.binary())}
 
 
-def read_csv(file: Path, name: str, size: int, settings: JobSettings, known: set[str]) -> Iterator[Callable[[], Rows]]:
+def read_csv(
+    file: Path, name: str, size: int, settings: JobSettings, levels: Levels, *, as_text: set[str]
+) -> Iterator[Callable[[], Rows]]:
     """Yield a function per block of about `size` bytes of the file called `name`, which reads its rows in any thread.
 
-    `known` are wrong values that were found before; reading adds to it.
+    A .tsv file has tabs unless the settings have a separator other than the comma. `as_text` are the columns to read as
+    text; reading adds to it.
 
-    Raises JobError: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
+    Raises BadFile: the file is empty or unreadable, a column is missing or unknown, or the text is not CSV.
     """
-    table: CsvTable | None = None
-    for block in blocks(file, name, size):
-        rows = block
-        if table is None:
-            line, record = next(iter(block.records()), (1, b""))
-            header = values_of(record, name, line)
-            check_header(header, place(name, line), settings)
-            table = CsvTable(name, header, settings, known)
-            text = block.text[block.text.index(record) + len(record) :].lstrip(b"\r\n")
-            rows = Block(text, 1 + line_ends(block.text.removesuffix(text)))
-        if rows.text.strip(b"\r\n"):
-            yield partial(table.read, rows)
-    if table is None:
-        raise JobError(f"{name}: the file is empty: it needs a header and rows")
+    if settings.format.separator == "," and inner_name(file, name).endswith(".tsv"):
+        settings = replace(settings, format=replace(settings.format, separator="\t"))
+    dialect = Dialect(settings.format)
+    blocks = dialect.blocks(file, name, size)
+    start = Block(b"", 1)
+    records: list[tuple[int, bytes]] = []
+    for block in blocks:
+        start = Block(start.text + block.text, 1)
+        records = [record for record, _ in zip(dialect.records(dialect.cleaned(start, name)), range(2), strict=False)]
+        if len(records) == 2:
+            break
+    if not records:
+        raise BadFile(f"{name}: the file is empty: it needs {'a header and ' if settings.format.header else ''}rows")
+    columns = _columns(records, name, dialect, settings)
+    table = CsvTable(name, dialect, columns, settings, levels, as_text)
+    yield partial(table.read, start, start=True)
+    for block in blocks:
+        yield partial(table.read, block)
 
 
-@dataclass(frozen=True)
-class Block:
-    """Whole records of one file."""
-
-    text: bytes
-    line: int  # the number of its first line, from 1
-
-    def records(self) -> list[tuple[int, bytes]]:
-        """Return line number and text of each record that is not blank."""
-        if b'"' not in self.text:
-            return [(line, record) for line, record in enumerate(self.text.splitlines(), self.line) if record]
-        found, at, line = [], 0, self.line
-        for piece in mask(self.text).splitlines(keepends=True):
-            text = self.text[at : at + len(piece)]
-            at += len(piece)
-            if record := text.rstrip(b"\r\n"):
-                found.append((line, record))
-            line += line_ends(text)
-        return found
-
-
-def blocks(file: Path, name: str, size: int) -> Iterator[Block]:
-    """Yield a file's text, unpacked if .gz, `size` bytes at a time and up to a record's end. Raises JobError."""
-    line, rest = 1, b""
-    try:
-        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb", buffering=0) as stream:
-            while chunk := stream.read(size):
-                text = rest + chunk
-                end = _end(text)
-                rest = text[end:]
-                if len(rest) > max(LONGEST_RECORD, 2 * size):
-                    found = f"a record of more than {len(rest)} bytes"
-                    raise JobError(f"{place(name, line)}: {found}: is a quote left open?")
-                if end:
-                    yield Block(text[:end], line)
-                    line += line_ends(text[:end])
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise JobError(f"{name}: {error}: pack the file again") from error
-    if rest:
-        # pyarrow closes a quote left open at the end of the file, and swallows the rows after it.
-        if rest.count(b'"') % 2:
-            for at, record in Block(rest, line).records():
-                values_of(record, name, at)
-        yield Block(rest, line)
-
-
-def values_of(record: bytes, name: str, line: int) -> list[str]:
-    """Return the values of one record. Raises JobError: a quote is left open or misplaced."""
-    text = record.decode("utf-8-sig" if line == 1 else "utf-8", "surrogateescape")
-    try:
-        return next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
-    except csv.Error as error:
-        raise JobError(f"{place(name, line)}: {error}: close the quote, double a quote in a value") from error
-
-
-def line_ends(text: bytes) -> int:
-    """Return how many lines end in a text: by LF, CR LF or CR."""
-    ends = text.count(b"\n")
-    return ends if b"\r" not in text else ends + text.count(b"\r") - text.count(b"\r\n")
-
-
-def mask(text: bytes) -> bytes:
-    """Return a text of the same length with each quoted value replaced by x."""
-    return QUOTED.sub(lambda quoted: b"x" * len(quoted[0]), text) if b'"' in text else text
-
-
-def _end(text: bytes) -> int:
-    """Return where the last whole record ends; a CR at the very end may be half of a CR LF."""
-    end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
-    # With an even number of quotes before it, a line end is not within quotes.
-    masked = mask(text) if text.count(b'"', 0, end) % 2 else text
-    return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, -1)) + 1
+def _columns(records: list[tuple[int, bytes]], name: str, dialect: Dialect, settings: JobSettings) -> list[str]:
+    """Return the name of each column, given a file's first records. Raises BadFile: they are not those wanted."""
+    line, record = records[0]
+    text = record.decode("utf-8", "surrogateescape")
+    values = dialect.values(record, name, line)
+    columns = values if settings.format.header else list(settings.format.names)
+    row = dialect.values(records[-1][1], name, records[-1][0])
+    if not settings.format.header:
+        if [value.casefold() for value in values] == [column.strip().casefold() for column in columns]:
+            raise header_is_data(name)
+    elif len(records) == 2 and columns[-1] == "" and len(row) == len(columns) - 1:
+        columns = columns[:-1]
+    if len(row) == len(columns) + 1 and not row[-1]:
+        columns = [*columns, TRAILING]
+    elif len(columns) > 1 and columns[-1] == "" and not row[-1]:
+        columns = [*columns[:-1], TRAILING]
+    named = [column for column in columns if column != TRAILING]
+    if settings.format.header:
+        check_header(named, place(name, line), settings, text)
+        return columns
+    check_header(named, f"{name}, data.format.names", settings)
+    if len(row) != len(columns):
+        fault = f"{len(values)} values, data.format.names has {len(named)}: correct the names"
+        if sign := likely_separator(text, len(values), settings):
+            fault = f"one value: the separator looks like {sign}: set data.format.separator = {sign}"
+        raise BadFile(f"{place(name, line)}: {fault}")
+    return columns
 
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A file's name and header, and how to read its blocks."""
+    """A file's name and columns, and how to read its blocks."""
 
     name: str
-    header: list[str]
+    dialect: Dialect
+    columns: list[str]
     settings: JobSettings
-    known: set[str]
+    levels: Levels
+    as_text: set[str]
 
-    def read(self, block: Block) -> Rows:
-        """Return the rows of a block. Raises JobError: the text is not CSV."""
-        try:
-            batch = self._parsed(block.text)
-        except pa.ArrowInvalid:
-            return self._read_in_two(block)
-        features, labels, doubtful = check_columns(batch, self.settings, check_numbers)
-        if not doubtful.any():
-            return Rows(features, labels, _lines(block, len(labels)))
-        records = block.records()
-        if len(records) != len(labels):
-            return self._read_in_two(block)
-        return self._resolved(records, np.array(features), np.array(labels), doubtful)
+    def read(self, block: Block, start: bool = False) -> Rows:
+        """Return the rows of a block; `start` is the first one of a file. Raises BadFile: the text is not CSV."""
+        block = self.dialect.cleaned(block, self.name)
+        if start and self.settings.format.header:
+            block = self._without_header(block)
+        batch = self._parsed(block.text)
+        lines = None if batch is None else self._lines(block, batch.num_rows)
+        if batch is None or lines is None:
+            return self._read_in_two(block, start)
+        found = self._checked(batch)
+        records: list[tuple[int, bytes]] = list(self.dialect.records(block)) if found.wrong else []
+        if found.wrong and len(records) != batch.num_rows:
+            return self._read_in_two(block, start)
+        return found.rows(self.name, lines, lambda row: self._cells(*records[row]), self.settings, start)
 
-    def _parsed(self, text: bytes, as_text: bool = False) -> pa.RecordBatch:
-        """Return all rows; numbers written like a known wrong value are missing."""
-        numeric = () if as_text else self.settings.numeric
-        types = {column: pa.float64() if column in numeric else pa.string() for column in self.settings.columns}
-        table = pa_csv.read_csv(
-            pa.BufferReader(text),
-            pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=self.header),
-            pa_csv.ParseOptions(newlines_in_values=True),
-            pa_csv.ConvertOptions(column_types=types, null_values=[] if as_text else list(self.known)),
+    def _without_header(self, block: Block) -> Block:
+        _, record = next(self.dialect.records(block))
+        text = block.text[block.text.index(record) + len(record) :].lstrip(b"\r\n")
+        return Block(text, block.line + line_ends(block.text.removesuffix(text) if text else block.text))
+
+    def _parsed(self, text: bytes) -> pa.RecordBatch | None:
+        """Return all rows, or None if they have not all as many values; columns that need it become text."""
+        while True:
+            as_text = frozenset(self.as_text)
+            options = self._convert_options(as_text)
+            if not text.strip(b"\r\n"):
+                return pa.RecordBatch.from_pylist([], pa.schema(options.column_types))
+            try:
+                table = pa_csv.read_csv(
+                    pa.BufferReader(text),
+                    pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=self.columns),
+                    self._parse_options,
+                    options,
+                )
+            except pa.ArrowInvalid as error:
+                found = CONVERSION.match(str(error))
+                if not found or self.columns[int(found[1])] in as_text:
+                    return None
+                self.as_text.add(self.columns[int(found[1])])
+            else:
+                batches = table.combine_chunks().to_batches()  # none of a text without a row
+                return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
+
+    @property
+    def _parse_options(self) -> pa_csv.ParseOptions:
+        signs = self.settings.format
+        return pa_csv.ParseOptions(delimiter=signs.separator, quote_char=signs.quote or False, newlines_in_values=True)
+
+    def _convert_options(self, as_text: frozenset[str]) -> pa_csv.ConvertOptions:
+        kinds, missing = self.settings.reading, self.settings.missing_texts
+        types = {}
+        for column in self.columns:
+            kind, is_text = kinds[column][0] if column in kinds else "text", column in as_text
+            if kind == "text":
+                if column in (*self.settings.id_columns, TRAILING) or not self.settings.id_columns:
+                    types[column] = pa.binary() if is_text else pa.string()
+            elif kind == "numeric":
+                types[column] = pa.binary() if is_text else pa.float64()
+            else:
+                types[column] = CODED[is_text]
+        return pa_csv.ConvertOptions(
+            column_types=types,
+            include_columns=list(types),
+            null_values=[sign + text + end for text in missing for sign, end in (("", ""), (" ", ""), ("", " "))],
+            decimal_point=self.settings.format.decimal,
         )
-        batches = table.combine_chunks().to_batches()  # none of a text without a row
-        return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 
-    def _read_in_two(self, block: Block) -> Rows:
-        """Return the rows of a block that does not parse as it is: the whole records first, then those in doubt."""
-        records = block.records()
-        doubtful = _not_whole(block, [record for _, record in records], len(self.header))
-        whole = np.flatnonzero(~doubtful)
-        features, labels = np.zeros((len(self.settings.features), len(records))), np.zeros(len(records))
-        if len(whole):
-            text, batch = b"\n".join([records[row][1] for row in whole]), None
-            for check in (check_numbers, check_texts):
-                with suppress(pa.ArrowInvalid):
-                    batch = self._parsed(text, as_text=check is check_texts)
-                    break
-            if batch is None or batch.num_rows != len(whole):
-                fault = "a value has quotes in it that are not doubled"
-                raise JobError(f"{self.name}: {fault}: see from row {block.line} on")
-            columns, labels[whole], doubtful[whole] = check_columns(batch, self.settings, check)
-            features[:, whole] = columns
-        return self._resolved(records, features, labels, doubtful)
+    def _checked(self, batch: pa.RecordBatch) -> Columns:
+        columns, texts = {}, {}
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+            columns[name], texts[name] = texts_of(column) if pa.types.is_binary(kind) else (column, column)
+        trailing = texts.pop(TRAILING, None)
+        found = Columns.of(columns, texts, self.settings, self.levels)
+        if trailing is not None:
+            filled = to_mask(pc.greater(pc.binary_length(pc.utf8_trim_whitespace(trailing)), 0))
+            found.wrong.update({TRAILING: filled} if filled.any() else {})
+        return found
 
-    def _resolved(self, records: list[tuple[int, bytes]], features: Floats, labels: Floats, doubtful: Mask) -> Rows:
-        """Return the valid rows, after reading those in doubt value by value, and the bad ones with their reasons.
+    def _cells(self, line: int, record: bytes) -> Cells:
+        """Return what a record of this line holds. Raises BadFile."""
+        values = self.dialect.values(record, self.name, line)
+        wanted = len(self.columns) - (TRAILING in self.columns)
+        text = record.decode("utf-8", "backslashreplace")
+        if len(values) != len(self.columns) or any(values[wanted:]):
+            what = "the header has" if self.settings.format.header else "data.format.names has"
+            return Cells(text, {}, f"{len(values)} values, {what} {wanted}: correct the row")
+        return Cells(text, dict(zip(self.columns, values, strict=True)))
 
-        `records` are line number and text of each row; `features` (features, rows) and `labels` (rows,) are filled in.
-        """
-        bad, valid = [], ~doubtful
-        for row in np.flatnonzero(doubtful):
-            line, record = records[row]
-            values = values_of(record, self.name, line)
-            if found := first_fault(self.header, values, self.settings):
-                bad.append(BadRow(self.name, line, *found, record.decode("utf-8", "backslashreplace")))
-                if found[0] in self.settings.numeric and len(self.known) < MOST_KNOWN:
-                    self.known.add(values[self.header.index(found[0])])
-                continue
-            valid[row] = True
-            given = dict(zip(self.header, values, strict=True))
-            features[:, row] = [float(given[column]) for column in self.settings.features]
-            label = given[self.settings.target]
-            labels[row] = self.settings.classes.index(label) if self.settings.classes else float(label)
-        lines = np.array([line for line, _ in records], np.int64)
-        return Rows([column[valid] for column in features], labels[valid], lines[valid], bad)
+    def _read_in_two(self, block: Block, start: bool) -> Rows:
+        """Return the rows of a block that does not parse as it is: the whole records, and those that are not."""
+        records = list(self.dialect.records(block))
+        separator, width = self.dialect.separator, len(self.columns)
+        is_whole = [self.dialect.mask(record).count(separator) + 1 == width for _, record in records]
+        whole = [record for record, wanted in zip(records, is_whole, strict=True) if wanted]
+        others = [record for record, wanted in zip(records, is_whole, strict=True) if not wanted]
+        batch = self._parsed(b"\n".join(record for _, record in whole))
+        if batch is None or batch.num_rows != len(whole):
+            fault = "a value has quotes in it that are not doubled"
+            raise BadFile(f"{self.name}: {fault}: see from row {block.line} on")
+        lines = np.array([line for line, _ in whole], np.int64)
+        rows = self._checked(batch).rows(
+            self.name, lines, lambda row: self._cells(*whole[row]), self.settings, start=start
+        )
+        ragged = [(line, self._cells(line, record)) for line, record in others]
+        unclear = "a quote within a value is not doubled: correct it"
+        bad = [BadRow(self.name, line, None, cells.fault or unclear, cells.text) for line, cells in ragged]
+        return replace(rows, bad=sorted([*rows.bad, *bad], key=lambda row: row.row))
 
-
-def _lines(block: Block, rows: int) -> NDArray[np.int64]:
-    """Return each row's line; where no line is blank and no value has two, they follow one another."""
-    ends = line_ends(block.text) + (not block.text.endswith((b"\n", b"\r")))
-    if ends == rows:
-        return np.arange(block.line, block.line + ends)
-    return np.array([line for line, _ in block.records()], np.int64)
-
-
-def _not_whole(block: Block, records: list[bytes], width: int) -> Mask:
-    """Return which records have too many or too few values, or one that is not UTF-8."""
-    quoted = b'"' in block.text
-    commas = np.array([(mask(record) if quoted else record).count(b",") for record in records], np.int64)
-    wrong: Mask = commas + 1 != width
-    if not block.text.isascii():
-        wrong |= np.array([not is_text(record.decode("utf-8", "surrogateescape")) for record in records], bool)
-    return wrong
+    def _lines(self, block: Block, rows: int) -> NDArray[np.int64] | None:
+        """Return each row's line; None if the text has not as many rows."""
+        ends = line_ends(block.text) + (not block.text.endswith((b"\n", b"\r")))
+        if ends == rows:  # no line is blank, and no value has two
+            return np.arange(block.line, block.line + ends)
+        lines = np.array([line for line, _ in self.dialect.records(block)], np.int64)
+        return lines if len(lines) == rows else None

@@ -2,50 +2,76 @@
 
 import json
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ..shared.errors import JobError
+import numpy as np
+
+from ..shared.errors import BadFile, JobError
 from ..shared.settings import BadRowLimit, JobSettings
 from .csv_reader import read_csv
+from .levels import Levels
 from .parquet_reader import read_parquet
 from .records import LINE_BITS, Records
+from .text_file import SUFFIXES as TEXT_SUFFIXES
 from .validation import BadRow, Rows
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-NO_FILE = f"no file whose name ends in {', '.join(SUFFIXES)}: upload one under the data prefix"
+NO_FILE = (
+    f"no file whose name ends in {', '.join(TEXT_SUFFIXES)}, .gz, .zip or .parquet: upload one under the data prefix"
+)
 BLOCKS_IN_MEMORY = 128
 """A block of text is this part of the memory: each of those under way needs some six times its size."""
 MOST_NAMED = 5  # bad rows that a message names
 
 
 class Quarantine:
-    """A file of bad rows, one JSON object per line: {file, row, column, reason, text}. Without such a row, no file."""
+    """A file of what was left out: an object per line, {file, row, column, reason, text} or, of a file, {file, reason}.
+
+    It is written if something was left out.
+    """
 
     def __init__(self, file: Path, limit: BadRowLimit) -> None:
         self.file, self.limit = file, limit
-        self.count = 0
-        self.first: list[str] = []  # the faults of the first bad rows
+        self.counts: Counter[str] = Counter()  # bad rows by file
+        self.faults: dict[str, list[str]] = {}  # those of the first bad rows by file
 
-    def add(self, bad: list[BadRow]) -> None:
-        """Append rows. Raises JobError: they are more than the limit, whatever the number of all rows."""
-        if not bad:
-            return
-        self.count += len(bad)
-        self.first += [str(row) for row in bad[: MOST_NAMED - len(self.first)]]
-        if not self.limit.share:
-            check_limit(self.count, self.first, None, self.limit)
+    @property
+    def count(self) -> int:
+        """The number of bad rows, without those of files that were set aside."""
+        return self.counts.total()
+
+    @property
+    def first(self) -> list[str]:
+        """The faults of the first bad rows."""
+        return list(chain(*self.faults.values()))[:MOST_NAMED]
+
+    def add(self, name: str, bad: list[BadRow]) -> None:
+        """Append rows of a file."""
+        if bad:
+            self.counts[name] += len(bad)
+            faults = self.faults.setdefault(name, [])
+            faults += [str(row) for row in bad[: MOST_NAMED - len(faults)]]
+            self._write([asdict(row) for row in bad])
+
+    def set_aside(self, name: str, reason: str) -> None:
+        """Append a file as a whole."""
+        self.counts.pop(name, None)
+        self.faults.pop(name, None)
+        self._write([{"file": name, "reason": reason}])
+
+    def _write(self, left_out: list[dict[str, Any]]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in bad)
+            lines.writelines(json.dumps(document, ensure_ascii=False) + "\n" for document in left_out)
 
 
 def check_limit(bad: int, first: list[str], read: int | None, limit: BadRowLimit) -> None:
@@ -63,34 +89,95 @@ class DataFiles:
 
     def __init__(self, root: Path, settings: JobSettings) -> None:
         self.settings = settings
-        self.files = sorted(path for path in root.rglob("*") if path.name.lower().endswith(SUFFIXES) and path.is_file())
+        self.levels = Levels(settings.features, settings.levels.maximum)
+        self.files = sorted(path for path in root.rglob("*") if is_data(path.name) and path.is_file())
         self.names = [str(file.relative_to(root)) for file in self.files]
         self.rows = [0] * len(self.files)  # rows read of each file so far, bad ones too
+        self.set_aside: dict[int, str] = {}  # by number the reason of each file that the run goes on without
 
     def records(self, quarantine: Quarantine) -> Iterator[Records]:
-        """Yield the rows of every file, in order. Raises JobError: an unusable file, or too many bad rows."""
-        for number, rows, records in parallel_map(self._read, self._blocks()):
-            self.rows[number] += len(rows.labels) + len(rows.bad)
-            quarantine.add(rows.bad)
-            if len(records):
-                yield records
-        for name, count in zip(self.names, self.rows, strict=True):
-            if not count:
-                raise JobError(f"{name}: a header and no rows: add rows or remove the file")
+        """Yield the rows of every file, in order; `kept` says which are of files that were set aside later.
 
-    def _read(self, block: tuple[int, Callable[[], Rows]]) -> tuple[int, Rows, Records]:
+        Raises JobError: an unusable file, or too many bad rows.
+        """
+        for number, rows, records in parallel_map(self._read, self._blocks()):
+            if number not in self.set_aside and self._takes(number, rows, quarantine) and len(records):
+                yield records
+        for number, (name, count) in enumerate(zip(self.names, self.rows, strict=True)):
+            if not count and number not in self.set_aside:
+                header = "a header and " if self.settings.format.header else ""
+                self._refuse(number, BadFile(f"{name}: {header}no rows: add rows or remove the file"), quarantine)
+            elif self.settings.on_bad_file == "quarantine":
+                self._check(number, count, quarantine)
+
+    def kept(self, records: Records) -> Records:
+        """Return the rows that are of no file that was set aside."""
+        if not self.set_aside:
+            return records
+        return records[~np.isin(records.places >> LINE_BITS, list(self.set_aside))]
+
+    def _takes(self, number: int, rows: Rows | BadFile, quarantine: Quarantine) -> bool:
+        if isinstance(rows, BadFile):
+            self._refuse(number, rows, quarantine)
+            return False
+        self.rows[number] += len(rows.labels) + len(rows.bad)
+        if rows.bad:
+            quarantine.add(self.names[number], rows.bad)
+            if not quarantine.limit.share:
+                self._check(number, None, quarantine)
+        return number not in self.set_aside
+
+    def _check(self, number: int, read: int | None, quarantine: Quarantine) -> None:
+        """Refuse a file when too many rows are bad: of its own if files are set aside, else of all."""
+        name = self.names[number]
+        count, first = quarantine.count, quarantine.first
+        if self.settings.on_bad_file == "quarantine":
+            count, first = quarantine.counts[name], quarantine.faults.get(name, [])
+        try:
+            check_limit(count, first, read, quarantine.limit)
+        except JobError as error:
+            self._refuse(number, error, quarantine)
+
+    def _refuse(self, number: int, error: JobError, quarantine: Quarantine) -> None:
+        """Set a file aside, or raise JobError if the settings want that."""
+        name = self.names[number]
+        if self.settings.on_bad_file != "quarantine":
+            raise JobError(f"{error}; or take the file away: ops data remove {name}") from error
+        self.set_aside[number] = str(error)
+        self.rows[number] = 0
+        quarantine.set_aside(name, str(error))
+
+    def _read(self, block: tuple[int, Callable[[], Rows]]) -> tuple[int, Rows | BadFile, Records]:
         number, read = block
-        rows = read()
+        try:
+            rows = read()
+        except BadFile as error:
+            return number, error, Records(np.empty((0, 0)))
         places = rows.lines | number << LINE_BITS
         return number, rows, Records.of(rows.features, rows.labels, places, self.settings.salt)
 
     def _blocks(self) -> Iterator[tuple[int, Callable[[], Rows]]]:
-        read_text = partial(read_csv, known=set())
         size = max(1, self.settings.memory_bytes // BLOCKS_IN_MEMORY)
+        read_text = partial(read_csv, as_text=set())
         for number, (file, name) in enumerate(zip(self.files, self.names, strict=True)):
             read_file = read_parquet if file.suffix.lower() == ".parquet" else read_text
-            for read in read_file(file, name, size, self.settings):
-                yield number, read
+            try:
+                for read in read_file(file, name, size, self.settings, self.levels):
+                    if number in self.set_aside:
+                        break
+                    yield number, read
+            except BadFile as error:
+                yield number, partial(_raise, error)
+
+
+def is_data(name: str) -> bool:
+    """Return whether a file of this name is read."""
+    name = name.lower()
+    return name.endswith((".parquet", ".zip")) or name.removesuffix(".gz").endswith(TEXT_SUFFIXES)
+
+
+def _raise(error: BadFile) -> Rows:
+    raise error
 
 
 def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -7,6 +7,10 @@ class JobError(Exception):
     """The job cannot continue; the message is what the execution's failure shows."""
 
 
+class BadFile(JobError):
+    """A file of the data cannot be used, whatever the others are."""
+
+
 def place(file: str, row: int, column: str | None = None) -> str:
     """Return where a value is; `row` is the line number that an editor shows."""
     return f"{file}, row {row}" + (f', column "{column}"' if column is not None else "")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,12 @@ class JobSettings:
         """The columns that hold numbers: of the features, and the target for regression."""
         numbers = tuple(name for name, kind in zip(self.features, self.kinds, strict=True) if kind == "numeric")
         return numbers if self.classes else (*numbers, self.target)
+
+    @cached_property
+    def reading(self) -> dict[str, tuple[str, bool]]:
+        """The kind of each feature and of the target ("label" if that is a class), and whether it is imputed."""
+        features = dict(zip(self.features, zip(self.kinds, self.imputed, strict=True), strict=True))
+        return {**features, self.target: ("label" if self.classes else "numeric", False)}
 
     @property
     def encoded(self) -> bool:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+from pipeline.jobs.preprocess.columns import LARGEST
 from pipeline.jobs.preprocess.data_files import DataFiles
 from pipeline.jobs.preprocess.job import preprocess, write_parts
 from pipeline.jobs.preprocess.records import row_keys
 from pipeline.jobs.preprocess.split import distinct
-from pipeline.jobs.preprocess.validation import LARGEST
 from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import read_rows, write_settings
 

@@ -193,8 +193,9 @@ def test_other_formats_of_the_same_rows_give_the_same_result(shop, tmp_path, kin
     ("change", "message"),
     [
         ({"age": [1.5, None, 3.0]}, 'shop.parquet, row 2, column "age": empty, a finite number is wanted'),
-        ({"age": [1.5, 2.0, np.nan]}, 'shop.parquet, row 3, column "age": "nan" is not a finite number'),
-        ({"age": ["1", "2", "3"]}, 'shop.parquet, column "age": string is not a type of numbers: write it as double'),
+        ({"age": [1.5, 2.0, np.nan]}, 'shop.parquet, row 3, column "age": empty, a finite number is wanted'),
+        ({"age": [[1], [2], [3]]}, 'shop.parquet, column "age": list<'),
+        ({"age": ["1", "2", "x"]}, 'shop.parquet, row 3, column "age": "x" is not a finite number'),
         ({"bought": ["no", "maybe", "no"]}, 'shop.parquet, row 2, column "bought": "maybe" is not a label'),
         ({"colour": [1, 2, 3]}, 'shop.parquet: unknown column "colour": remove it'),
     ],

@@ -12,8 +12,8 @@ from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.records import place_of
 from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import read_rows
+from tests.pipeline.jobs.preprocess.reading import HEADER, read_values, settings_with
 
-HEADER = "customer,age,visits,bought\n"
 RIGHT, WRONG = (
     tomllib.loads(Path(__file__).with_name(name).read_text("utf-8")) for name in ("right_csv.toml", "wrong_csv.toml")
 )
@@ -25,16 +25,17 @@ def read(folder, settings, content, name="shop.csv"):
     return read_rows(folder, settings)
 
 
-@pytest.mark.parametrize("content", RIGHT.values(), ids=RIGHT)
-def test_every_way_to_write_the_same_rows_reads_alike(folder, settings, content):
-    rows, _ = read(folder, settings, content)
-    np.testing.assert_array_equal(rows.features, [[40, 1.5], [50, 2]])
-    np.testing.assert_array_equal(rows.labels, [1, 0])
+@pytest.mark.parametrize("size", [1 << 20, 8], ids=["one block", "tiny blocks"])
+@pytest.mark.parametrize("case", RIGHT.values(), ids=RIGHT)
+def test_every_way_to_write_the_same_rows_reads_alike(folder, case, size):
+    (folder / "shop.csv").write_bytes(case["content"].encode(case.get("encoding", "utf-8")))
+    rows = read_values(folder / "shop.csv", settings_with(**case.get("data", {})), size)
+    assert rows == [[40.0, 1.5, 1.0], [50.0, 2.0, 0.0]]
 
 
 def test_files_are_read_by_path_at_any_depth_and_others_left_alone(folder, settings):
     (folder / "2024").mkdir()
-    (folder / "notes.txt").write_text("not a table")
+    (folder / "notes.pdf").write_text("not a table")
     read(folder, settings, GOOD, "b.CSV")
     rows, names = read(folder, settings, HEADER + "c,60,3,no\n", "2024/a.csv")
     np.testing.assert_array_equal(rows.features[:, 0], [60, 40, 50])
@@ -51,10 +52,10 @@ def test_minus_zero_is_zero(folder, settings):
 
 
 @pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
-def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(folder, settings, case):
+def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(folder, case):
     with pytest.raises(JobError) as error:
-        read(folder, settings, case["content"].encode(case.get("encoding", "utf-8")))
-    assert str(error.value) == "shop.csv" + case["message"]
+        read(folder, settings_with(**case.get("data", {})), case["content"].encode(case.get("encoding", "utf-8")))
+    assert str(error.value) == f"shop.csv{case['message']}; or take the file away: ops data remove shop.csv"
 
 
 def test_a_wrong_regression_target_is_named(folder, regression):
@@ -64,7 +65,7 @@ def test_a_wrong_regression_target_is_named(folder, regression):
 
 
 def test_no_csv_at_all_is_an_error(folder, settings_file, tmp_path):
-    (folder / "data.txt").write_text(GOOD)
+    (folder / "data.doc").write_text(GOOD)
     with pytest.raises(JobError, match=r"raw: no file whose name ends in \.csv"):
         preprocess(settings_file, folder, tmp_path / "out")
 
