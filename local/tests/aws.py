@@ -167,12 +167,25 @@ class Aws:
 
     # Endpoints
 
+    def container(self, label: str, name: str = "", **environment: str) -> dict[str, Any]:
+        """A container of the stub, which answers each line with `label:line`."""
+        archive = packed("model.json", json.dumps({"label": label}))
+        url = self.put(f"models/{name or unique(label)}/model.tar.gz", archive)
+        return {"Image": STUB, "ModelDataUrl": url, "Environment": environment}
+
     def model(self, label: str, **environment: str) -> str:
-        """A model of the stub, which answers each line with `label:line`."""
+        """A model of the stub."""
         name = unique(label)
-        url = self.put(f"models/{name}/model.tar.gz", packed("model.json", json.dumps({"label": label})))
-        container = {"Image": STUB, "ModelDataUrl": url, "Environment": environment}
+        container = self.container(label, name, **environment)
         self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+        return name
+
+    def pipeline(self, *containers: dict[str, Any], **members: Any) -> str:
+        """A model of several containers."""
+        name = unique("pipeline")
+        self.sagemaker.create_model(
+            **{"ModelName": name, "Containers": list(containers), "ExecutionRoleArn": ROLE} | members
+        )
         return name
 
     def config(self, name: str, model: str, count: int = 1, **members: Any) -> str:

@@ -55,13 +55,14 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, str(os.getpid()).encode())
         else:
             time.sleep(float(os.environ.get("DELAY", "0")))
-            lines = [f"{self.label}:{line}".encode() for line in body.decode().splitlines()]
+            seen = f"({self.headers['Content-Type']}, {self.headers['Accept']})" if "SHOW" in os.environ else ""
+            lines = [f"{self.label}:{line}{seen}".encode() for line in body.decode().splitlines()]
             self.reply(200, b"\n".join(lines))
 
     def reply(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", self.headers.get("Accept", "text/plain"))
+        self.send_header("Content-Type", os.environ.get("TYPE", self.headers.get("Accept", "text/plain")))
         custom = self.headers.get("X-Amzn-SageMaker-Custom-Attributes")
         if custom:
             self.send_header("X-Amzn-SageMaker-Custom-Attributes", custom)

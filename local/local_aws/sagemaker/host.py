@@ -96,11 +96,13 @@ class Host:
             config=Config(**{**defaults, **config}),
         )
 
-    def act(self, role: str, image: str, group: str, keys: list[str], vpc: dict[str, list[str]] | None = None) -> Actor:
-        """What a role has, once it may do what a container of this image, log group and VPC needs. Raises JobError."""
+    def act(
+        self, role: str, images: list[str], group: str, keys: list[str], vpc: dict[str, list[str]] | None = None
+    ) -> Actor:
+        """What a role has, once it may do what containers of these images, log group and VPC need. Raises JobError."""
         try:
             credentials = self.access.act(role, permissions.SERVICE)
-            self.access.check(credentials.key, permissions.of_role(image, group, self.arn, keys, vpc))
+            self.access.check(credentials.key, permissions.of_role(images, group, self.arn, keys, vpc))
         except AccessError as error:
             raise JobError(f"ClientError: {error}") from error
         with self._lock:

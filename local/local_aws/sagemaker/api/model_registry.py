@@ -35,17 +35,15 @@ class Registry:
             "DeleteModelPackage": self._delete,
         }
 
-    def container(self, package: str) -> dict[str, Any]:
-        """The container that a model of this package (an ARN, or `<group>/<version>`) runs.
+    def containers(self, package: str) -> list[dict[str, Any]]:
+        """The containers that a model of this package (an ARN, or `<group>/<version>`) runs.
 
-        Raises ValidationException: no such package, or one of several containers.
+        Raises ValidationException: no such package.
         """
         document = self._packages.find(package).describe()
         containers = document.get("InferenceSpecification", {}).get("Containers", [])
-        if len(containers) != 1:
-            raise ValidationException(f"A local model package has one container; {package} has {len(containers)}.")
-        keep = ("Image", "ModelDataUrl", "Environment")
-        return {name: containers[0][name] for name in keep if name in containers[0]}
+        keep = ("ContainerHostname", "Image", "ModelDataUrl", "Environment")
+        return [{name: container[name] for name in keep if name in container} for container in containers]
 
     def _versions(self, group: Record) -> list[Record]:
         return [each for each in self._packages.all() if each.describe()["ModelPackageGroupName"] == group.name]

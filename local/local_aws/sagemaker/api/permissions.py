@@ -76,17 +76,18 @@ def _of_rule(rule: str) -> Iterator[Need]:
         yield Need(f"events:{action}", rule)
 
 
-def of_role(image: str, group: str, arn: Arn, keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
+def of_role(images: list[str], group: str, arn: Arn, keys: list[str], vpc: Vpc | None) -> Iterator[Need]:
     """What a role must be allowed beside its data.
 
     AWS goes on without logs and metrics that the role may not write; here the job fails, so that the gap is seen.
     `group` is the log group, `keys` are the KMS keys of volumes.
     """
-    registry, _, repository = image.partition("/")
-    account, _, _, region, _ = registry.split(".", 4)
     yield Need("ecr:GetAuthorizationToken", "*")
-    for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"):
-        yield Need(f"ecr:{action}", f"arn:aws:ecr:{region}:{account}:repository/{repository.partition(':')[0]}")
+    for image in images:
+        registry, _, repository = image.partition("/")
+        account, _, _, region, _ = registry.split(".", 4)
+        for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"):
+            yield Need(f"ecr:{action}", f"arn:aws:ecr:{region}:{account}:repository/{repository.partition(':')[0]}")
     for action in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"):
         yield Need(f"logs:{action}", arn("logs", f"log-group:{group}"))
     yield Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": group})

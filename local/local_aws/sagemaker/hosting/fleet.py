@@ -5,7 +5,6 @@ import logging
 import random
 import shutil
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,60 +14,19 @@ from local_aws.sagemaker import faults
 from local_aws.sagemaker.api.errors import JobError, ModelError, ServiceError, ServiceUnavailable, ValidationError
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.data_capture import Capture
-from local_aws.sagemaker.hosting.model_server import Answer, ModelServer, definition
+from local_aws.sagemaker.hosting.instance import RESOLVED, Instance
+from local_aws.sagemaker.hosting.model_server import Answer
 
 INVOKE_SECONDS = 60.0  # InvokeEndpoint's API page
 READY_SECONDS = 2.0  # how long a request waits for an instance that is being restarted
 DRAIN_SECONDS = 65.0
-SLOWEST_RESTART_SECONDS = 30.0
+MAX_BETWEEN = 5 << 20  # from one container of a pipeline to the next, "Troubleshoot Inference Pipelines"
 TIMED_OUT = (
-    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
-    "each container in Amazon CloudWatch, resolve the issue, and try again."
+    "Your invocation timed out while waiting for a response from container {}. Review the latency metrics for each "
+    "container in Amazon CloudWatch, resolve the issue, and try again."
 )
 
 log = logging.getLogger(__name__)
-
-
-class Instance:
-    """One instance of a variant; a process that dies is started again."""
-
-    def __init__(self, server: ModelServer, startup_seconds: float) -> None:
-        self.server = server
-        self.ready = threading.Event()
-        self._startup_seconds = startup_seconds
-        self._ended = False
-
-    def start(self) -> None:
-        """Fetch the model, start, and keep it running from then on. Raises JobError."""
-        self.server.fetch_model()
-        self.server.start(self._startup_seconds)
-        self.ready.set()
-        threading.Thread(target=self._keep_running, daemon=True).start()
-
-    def stop(self, grace_seconds: float) -> None:
-        """End it."""
-        self._ended = True
-        self.ready.clear()
-        self.server.stop(grace_seconds)
-
-    def _keep_running(self) -> None:
-        pause = 0.0
-        while True:
-            assert self.server.container is not None
-            started = time.monotonic()
-            self.server.container.ended.wait()
-            if time.monotonic() - started > SLOWEST_RESTART_SECONDS:
-                pause = 0.0
-            self.ready.clear()
-            if self._ended:
-                return
-            time.sleep(pause)
-            pause = min(SLOWEST_RESTART_SECONDS, pause * 2 or 1.0)
-            try:
-                self.server.start(self._startup_seconds)
-                self.ready.set()
-            except JobError as error:
-                log.warning("restart: %s", error)
 
 
 class Fleet:
@@ -129,6 +87,8 @@ class Fleet:
             starting = [pool.submit(instance.start) for instance in all_instances]
         for started in starting:
             started.result()
+        for instance in all_instances:
+            instance.keep_running()
 
     def enter(self) -> None:
         """A request is on its way here; call it under the lock that guards the traffic."""
@@ -151,19 +111,21 @@ class Fleet:
         return variant
 
     def invoke(self, variant: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send a request to an instance of a variant and return the container's answer.
+        """Send a request to an instance of a variant and return its answer.
 
-        Raises ServiceUnavailable when no instance is ready, or one went away twice; ModelError after 60 s.
+        Raises ServiceUnavailable when no instance is ready, or one went away twice; ModelError after 60 s, or when a
+        container sends the next too much.
         """
         for _ in range(2):
-            server = self._ready(self._variants[variant]).server
+            instance = self._ready(self._variants[variant])
             try:
-                return server.ask("POST", "/invocations", body, headers, INVOKE_SECONDS)
+                return instance.invoke(body, headers, INVOKE_SECONDS, MAX_BETWEEN)
             except TimeoutError as error:
+                text = TIMED_OUT.format(error)
                 raise ModelError(
-                    f'Received server error (0) from primary with message "{TIMED_OUT}"',
+                    f'Received server error (0) from {error} with message "{text}".',
                     OriginalStatusCode=0,
-                    OriginalMessage=TIMED_OUT,
+                    OriginalMessage=text,
                 ) from error
             except (OSError, http.client.HTTPException) as error:
                 log.warning("%s: %r", self.log_group, error)
@@ -190,9 +152,9 @@ class Fleet:
         name = variant["VariantName"]
         model = self._find_model(variant["ModelName"])
         key = self.config.get("KmsKeyId")
-        image = definition(model)["Image"]
+        images = [container["Image"] for container in model[RESOLVED]]
         role, keys = model.get("ExecutionRoleArn", ""), [key] if key else []
-        actor = self.host.act(role, image, self.log_group, keys, model.get("VpcConfig"))
+        actor = self.host.act(role, images, self.log_group, keys, model.get("VpcConfig"))
         captured = self.config.get("DataCaptureConfig") or {}
         if captured.get("EnableCapture"):
             self.capture = Capture(self.host.captures, actor.s3.client, self._endpoint, captured)
@@ -201,11 +163,12 @@ class Fleet:
             seconds *= self.host.wait_scale
         instances = []
         for number in range(variant.get("InitialInstanceCount", 1)):
-            log_stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
-            root = self._folder / name / str(number) / "ml"
-            log_to = (self.log_group, log_stream)
-            server = ModelServer(self.host, model, root, log_to, {}, actor=actor, variant=name, fault=fault)
-            instances.append(Instance(server, seconds))
+            log_to = (self.log_group, f"{name}/i-{uuid.uuid4().hex[:17]}")
+            folder = self._folder / name / str(number)
+            instance = Instance(
+                self.host, model, folder, log_to, {}, actor=actor, startup_seconds=seconds, variant=name, fault=fault
+            )
+            instances.append(instance)
         return instances
 
     def _ready(self, instances: list[Instance]) -> Instance:

@@ -2,16 +2,15 @@
 
 import re
 import time
-from typing import Any
 from urllib.parse import unquote
 
 from local_aws.sagemaker.api.errors import ModelError, UnknownOperationException, ValidationError
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.endpoint import Endpoint
+from local_aws.sagemaker.hosting.instance import OK
 
 PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")
 MAX_BODY = 6_291_456  # InvokeEndpoint's API page
-OK = range(200, 300)
 PREFIX = "x-amzn-sagemaker-"
 TO_CONTAINER = ("content-type", "accept", f"{PREFIX}custom-attributes", f"{PREFIX}inference-id")
 # In small letters: ministack rewrites "Content-Type" as the API's own.
@@ -37,12 +36,12 @@ def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes)
             "1 validation error detected: Value at 'body' failed to satisfy constraint: "
             f"Member must have length less than or equal to {MAX_BODY}"
         )
+    if f"{PREFIX}target-container-hostname" in headers:
+        raise ValidationError("TargetContainerHostname is for models of Mode Direct, which do not run locally.")
     fleet = endpoint.enter()
     if fleet is None:
         raise ValidationError(f"Endpoint {endpoint.name} of account {host.account} not found.")
     sent = {name: headers[name] for name in TO_CONTAINER if name in headers}
-    region, account = host.region, host.account
-    place: dict[str, Any] = {"LogStreamArn": f"arn:aws:logs:{region}:{account}:log-group:{fleet.log_group}"}
     try:
         variant = fleet.choose(headers.get(f"{PREFIX}target-variant"))
         asked, status = time.perf_counter(), 500
@@ -52,25 +51,25 @@ def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes)
         finally:
             seconds = time.perf_counter() - asked
             host.monitor.record(endpoint.name, variant, status, seconds, asked - arrived)
-        if fleet.capture is not None and status in OK:
+        if status not in OK:
+            text = answer.body.decode("utf-8", "replace")
+            side = "client" if status < 500 else "server"
+            raise ModelError(
+                f'Received {side} error ({status}) from {answer.container} with message "{text}".',
+                OriginalStatusCode=status,
+                OriginalMessage=text,
+            )
+        if fleet.capture is not None:
             asked_with = body, headers.get("content-type", "")
             answered_with = answer.body, answer.headers.get("content-type", "")
             fleet.capture.take(variant, headers.get(f"{PREFIX}inference-id", ""), asked_with, answered_with)
     except ModelError as error:
-        error.members.update(place)
+        region, account = host.region, host.account
+        console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logEventViewer:group="
+        error.message += f" See {console}{fleet.log_group} in account {account} for more information."
+        error.members["LogStreamArn"] = f"arn:aws:logs:{region}:{account}:log-group:{fleet.log_group}"
         raise
     finally:
         fleet.leave()
-    if answer.status not in OK:
-        text = answer.body.decode("utf-8", "replace")
-        side = "client" if answer.status < 500 else "server"
-        console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logEventViewer:group="
-        raise ModelError(
-            f'Received {side} error ({answer.status}) from primary with message "{text}". '
-            f"See {console}{fleet.log_group} in account {account} for more information.",
-            OriginalStatusCode=answer.status,
-            OriginalMessage=text,
-            **place,
-        )
     passed = {FROM_CONTAINER[name]: answer.headers[name] for name in FROM_CONTAINER if name in answer.headers}
     return {**passed, "x-Amzn-Invoked-Production-Variant": variant}, answer.body

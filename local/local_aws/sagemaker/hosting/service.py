@@ -12,10 +12,11 @@ from local_aws.sagemaker.api.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Re
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.endpoint import Endpoint, Route, Stage
 from local_aws.sagemaker.hosting.fleet import Fleet
-from local_aws.sagemaker.hosting.model_server import RESOLVED, definition
+from local_aws.sagemaker.hosting.instance import RESOLVED
 from local_aws.sagemaker.hosting.rollout import Plan, resized, retained, shift
 
-MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each is a process here
+MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each container of one is a process here
+MAX_CONTAINERS = 15  # of a model, CreateModel's API model
 
 
 class Hosting:
@@ -47,13 +48,28 @@ class Hosting:
             endpoint.kill()
 
     def _create_model(self, request: dict[str, Any]) -> dict[str, Any]:
-        given = request.get("PrimaryContainer") or (request.get("Containers") or [{}])[0]
-        if "ModelPackageName" in given:
-            # What DescribeModel shows is the package's name; what runs is what the package said now, whatever it says
-            # or whether it is there later.
-            request = {**request, RESOLVED: {**self._registry.container(given["ModelPackageName"]), **given}}
-        images.find(self._host.images, definition(request)["Image"], "serve")
-        return self._add(self._models, request)
+        primary, several = request.get("PrimaryContainer"), request.get("Containers", [])
+        if primary and several:
+            raise ValidationException("Give either PrimaryContainer or Containers, not both.")
+        if request.get("InferenceExecutionConfig", {}).get("Mode") == "Direct":
+            raise ValidationException("InferenceExecutionConfig: Mode Direct does not run locally; use Serial.")
+        containers = [each | given for given in ([primary] if primary else several) for each in self._registered(given)]
+        if not 1 <= len(containers) <= MAX_CONTAINERS or not all("Image" in each for each in containers):
+            raise ValidationException(
+                f"A local model has 1 to {MAX_CONTAINERS} containers: each an Image and, if it wants data, a "
+                "ModelDataUrl, or a ModelPackageName."
+            )
+        names = [each["ContainerHostname"] for each in containers if "ContainerHostname" in each]
+        if len(containers) > 1 and names and len(set(names)) < len(containers):
+            raise ValidationException("Give all containers of an inference pipeline a ContainerHostname, or none.")
+        for each in containers:
+            images.find(self._host.images, each["Image"], "serve")
+        return self._add(self._models, {**request, RESOLVED: containers})
+
+    def _registered(self, container: dict[str, Any]) -> list[dict[str, Any]]:
+        """What a container's package says now, whatever it says or whether it is there later; one `{}` without."""
+        name = container.get("ModelPackageName")
+        return self._registry.containers(name) if name else [{}]
 
     def _create_config(self, request: dict[str, Any]) -> dict[str, Any]:
         for member in ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig"):

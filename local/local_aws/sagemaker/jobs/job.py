@@ -16,14 +16,14 @@ from local_aws.sagemaker import faults
 from local_aws.sagemaker.api.errors import JobError, ValidationException
 from local_aws.sagemaker.api.records import Kind, Record, path
 from local_aws.sagemaker.host import Actor, Host
-from local_aws.sagemaker.hosting.model_server import ModelServer
+from local_aws.sagemaker.hosting.instance import Instance
 from local_aws.sagemaker.jobs.container import Container, cause_of_exit
 
 DEFAULT_RUNTIME_SECONDS = 86400  # StoppingCondition's default, its API page
 REASON_LENGTH = 1024  # FailureReason and ExitMessage, their API model
 
 log = logging.getLogger(__name__)
-Stoppable = Container | ModelServer
+Stoppable = Container | Instance
 
 
 class Stopped(Exception):
@@ -49,8 +49,8 @@ class Job(Record):
         self.actor: Actor
 
     @abstractmethod
-    def needs(self) -> tuple[str, str, str | None]:
-        """The role that it works in, its image, and the KMS key of its volumes."""
+    def needs(self) -> tuple[str, list[str], str | None]:
+        """The role that it works in, its images, and the KMS key of its volumes."""
 
     def vpc(self) -> dict[str, list[str]] | None:
         """Its VpcConfig. No process is put in it; the role must be allowed to."""
@@ -176,8 +176,8 @@ class Job(Record):
             self.folder.mkdir(parents=True)
             self.fault = self.host.faults.strike(self.kind.noun, self.name)
             faults.check_capacity(self.fault)
-            role, image, key = self.needs()
-            self.actor = self.host.act(role, image, self.group, [key] if key else [], self.vpc())
+            role, images, key = self.needs()
+            self.actor = self.host.act(role, images, self.group, [key] if key else [], self.vpc())
             self.work()
         except Stopped:
             log.info("%s stopped before it started", self.name)

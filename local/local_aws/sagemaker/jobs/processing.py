@@ -42,10 +42,10 @@ class ProcessingJob(Job):
             if part[member].get("S3UploadMode", "EndOfJob") != "EndOfJob":
                 raise ValidationException("S3UploadMode Continuous does not run locally; use EndOfJob.")
 
-    def needs(self) -> tuple[str, str, str | None]:
+    def needs(self) -> tuple[str, list[str], str | None]:
         """Its role, image and volume key."""
         cluster = self.request["ProcessingResources"]["ClusterConfig"]
-        return self.request["RoleArn"], self.request["AppSpecification"]["ImageUri"], cluster.get("VolumeKmsKeyId")
+        return self.request["RoleArn"], [self.request["AppSpecification"]["ImageUri"]], cluster.get("VolumeKmsKeyId")
 
     def work(self) -> None:
         """Download, run, keep the exit message, upload."""

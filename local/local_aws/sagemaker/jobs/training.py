@@ -68,10 +68,10 @@ class TrainingJob(Job):
         )
         self._phase("Starting")
 
-    def needs(self) -> tuple[str, str, str | None]:
+    def needs(self) -> tuple[str, list[str], str | None]:
         """Its role, image and volume key."""
         image = self.request["AlgorithmSpecification"]["TrainingImage"]
-        return self.request["RoleArn"], image, self.request["ResourceConfig"].get("VolumeKmsKeyId")
+        return self.request["RoleArn"], [image], self.request["ResourceConfig"].get("VolumeKmsKeyId")
 
     def work(self) -> None:
         """Download the channels, train, read the failure file, upload the model."""

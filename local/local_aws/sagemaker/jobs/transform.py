@@ -11,11 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, cast
 
-from local_aws.sagemaker import images
 from local_aws.sagemaker.api.errors import JobError, ValidationException
 from local_aws.sagemaker.api.records import TRANSFORM
 from local_aws.sagemaker.host import Host
-from local_aws.sagemaker.hosting.model_server import ModelServer, definition
+from local_aws.sagemaker.hosting.instance import RESOLVED, Instance
 from local_aws.sagemaker.jobs.job import Job, Stopped
 from local_aws.sagemaker.s3 import inside
 
@@ -30,7 +29,7 @@ STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
 
 
 class TransformJob(Job):
-    """A batch transform job: a model server for each instance, the objects dealt out among them.
+    """A batch transform job: its instances of the model, the objects dealt out among them.
 
     Raises ValidationException: the request asks for what does not run here.
     """
@@ -39,7 +38,6 @@ class TransformJob(Job):
         self, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str], model: dict[str, Any]
     ) -> None:
         super().__init__(TRANSFORM, host, arn, request, tags)
-        images.find(host.images, definition(model)["Image"], "serve")
         self._model = model
         self._source: dict[str, Any] = request["TransformInput"]
         self._target: dict[str, Any] = request["TransformOutput"]
@@ -56,70 +54,77 @@ class TransformJob(Job):
         ):
             raise ValidationException("DataProcessing: filters and joins do not run locally; join in a processing job.")
 
-    def needs(self) -> tuple[str, str, str | None]:
-        """Its model's role and image, its own volume key."""
+    def needs(self) -> tuple[str, list[str], str | None]:
+        """Its model's role and images, its own volume key."""
         key = self.request["TransformResources"].get("VolumeKmsKeyId")
-        return self._model.get("ExecutionRoleArn", ""), definition(self._model)["Image"], key
+        images = [container["Image"] for container in self._model[RESOLVED]]
+        return self._model.get("ExecutionRoleArn", ""), images, key
 
     def vpc(self) -> dict[str, list[str]] | None:
         """Its model's."""
         return self._model.get("VpcConfig")
 
     def work(self) -> None:
-        """Start the model servers, then transform all objects; a failed one fails the job, not the others."""
+        """Start the instances, then transform all objects; a failed one fails the job, not the others."""
         todo: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
         for key in self.actor.s3.keys(self._source["DataSource"]["S3DataSource"]):
             todo.put(key)
-        servers = [self._server(number + 1) for number in range(self.request["TransformResources"]["InstanceCount"])]
+        count = self.request["TransformResources"]["InstanceCount"]
+        instances = [self._instance(number + 1) for number in range(count)]
         self.begin(MAX_RUNTIME_SECONDS)
         failures: list[JobError] = []
         try:
-            with ThreadPoolExecutor(len(servers)) as pool:
-                for done in [pool.submit(self._drain, server, todo, failures) for server in servers]:
+            with ThreadPoolExecutor(len(instances)) as pool:
+                for done in [pool.submit(self._drain, instance, todo, failures) for instance in instances]:
                     done.result()
         finally:
-            for server in servers:
-                server.stop(self.host.grace_seconds)
+            for instance in instances:
+                instance.stop(self.host.grace_seconds)
         if failures:
             raise failures[0]
 
-    def _server(self, number: int) -> ModelServer:
+    def _instance(self, number: int) -> Instance:
         asked = {
             "SAGEMAKER_BATCH": "True",
             "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(self.request.get("MaxPayloadInMB", DEFAULTS["MaxPayloadInMB"])),
             "SAGEMAKER_BATCH_STRATEGY": STRATEGIES[self.request.get("BatchStrategy", DEFAULTS["BatchStrategy"])],
             "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": str(self.request.get("MaxConcurrentTransforms", 1)),
         }
-        stream = f"{self.name}/{self.stream(number)}"
+        log_to = (GROUP, f"{self.name}/{self.stream(number)}")
         environment = {**asked, **self.request.get("Environment", {})}
-        root = self.folder / f"algo-{number}" / "ml"
-        server = ModelServer(
-            self.host, self._model, root, (GROUP, stream), environment, actor=self.actor, fault=self.fault
+        instance = Instance(
+            self.host,
+            self._model,
+            self.folder / f"algo-{number}",
+            log_to,
+            environment,
+            actor=self.actor,
+            startup_seconds=self.host.startup_seconds,
+            fault=self.fault,
         )
-        self.attach(server)
-        return server
+        self.attach(instance)
+        return instance
 
     def _drain(
-        self, server: ModelServer, todo: "queue.SimpleQueue[tuple[str, str, str]]", failures: list[JobError]
+        self, instance: Instance, todo: "queue.SimpleQueue[tuple[str, str, str]]", failures: list[JobError]
     ) -> None:
-        server.fetch_model()
-        server.start(self.host.startup_seconds)
-        parameters = self._parameters(server)
+        instance.start()
+        parameters = self._parameters(instance)
         while not todo.empty() and not self.stopped_by:
             try:
                 bucket, key, path = todo.get_nowait()
             except queue.Empty:
                 return
             try:
-                self._transform(server, parameters, (bucket, key), path)
+                self._transform(instance, parameters, (bucket, key), path)
             except JobError as error:
                 self.host.logs.write(GROUP, f"{self.name}/data-log", f"[sagemaker logs]: {bucket}/{key}: {error}")
                 failures.append(error)
 
-    def _parameters(self, server: ModelServer) -> dict[str, Any]:
+    def _parameters(self, instance: Instance) -> dict[str, Any]:
         """The request's parameters, else what the container answers to /execution-parameters, else the defaults."""
         try:
-            answer = server.ask("GET", "/execution-parameters", None, {}, PARAMETERS_SECONDS)
+            answer = instance.execution_parameters(PARAMETERS_SECONDS)
         except (OSError, http.client.HTTPException) as error:
             raise JobError(f"ClientError: the model server went away after its ping: {error!r}") from error
         try:
@@ -129,7 +134,7 @@ class TransformJob(Job):
         asked = {name: self.request[name] for name in DEFAULTS if name in self.request}
         return {**DEFAULTS, **{name: own[name] for name in DEFAULTS if name in own}, **asked}
 
-    def _transform(self, server: ModelServer, parameters: dict[str, Any], source: tuple[str, str], path: str) -> None:
+    def _transform(self, instance: Instance, parameters: dict[str, Any], source: tuple[str, str], path: str) -> None:
         read, written = inside(self.folder / "in", path), inside(self.folder / "out", f"{path}.out")
         self.actor.s3.fetch(*source, read)
         written.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +148,7 @@ class TransformJob(Job):
             ThreadPoolExecutor(concurrent) as pool,
         ):
             for payload in self._payloads(file, parameters):
-                window.append(pool.submit(self._ask, server, payload))
+                window.append(pool.submit(self._ask, instance, payload))
                 if len(window) > concurrent:
                     out.write(assembled(window.popleft().result(), end))
             for answer in window:
@@ -163,17 +168,17 @@ class TransformJob(Job):
         cut = many if parameters["BatchStrategy"] in ("MultiRecord", "MULTI_RECORD") else single
         yield from cut(file, limit or 100 * MEGABYTE)
 
-    def _ask(self, server: ModelServer, payload: bytes) -> bytes:
+    def _ask(self, instance: Instance, payload: bytes) -> bytes:
         headers = {
-            **({"Content-Type": self._source["ContentType"]} if "ContentType" in self._source else {}),
-            **({"Accept": self._target["Accept"]} if "Accept" in self._target else {}),
+            **({"content-type": self._source["ContentType"]} if "ContentType" in self._source else {}),
+            **({"accept": self._target["Accept"]} if "Accept" in self._target else {}),
         }
         problem = ""
         for _ in range(1 + self._retries):
             if self.stopped_by:
                 raise Stopped
             try:
-                answer = server.ask("POST", "/invocations", payload, headers, self._timeout)
+                answer = instance.invoke(payload, headers, self._timeout)
             except (OSError, http.client.HTTPException) as error:
                 problem = f"InternalServerError: the model server did not answer: {error!r}"
                 continue
