@@ -57,14 +57,20 @@ def test_the_aws_cli_invokes_an_endpoint(aws: Aws, tmp_path: Path) -> None:
     assert name in cli(aws, "sagemaker", "list-endpoints", "--name-contains", name)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+def sdk(aws: Aws) -> tuple[Any, Any]:
+    """SageMaker's SDK and a session of it."""
     sagemaker = pytest.importorskip("sagemaker")
     boto = boto3.Session("test", "test", region_name="us-east-1")
     for method in ("client", "resource"):
         setattr(boto, method, functools.partial(getattr(boto, method), endpoint_url=aws.cloud.endpoint_url))
     config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-    session = sagemaker.Session(boto, aws.sagemaker, aws.runtime, default_bucket=aws.bucket, sagemaker_config=config)
+    options = {"default_bucket": aws.bucket, "sagemaker_config": config}
+    return sagemaker, sagemaker.Session(boto, aws.sagemaker, aws.runtime, **options)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    sagemaker, session = sdk(aws)
     features, labels = make_classification(400, 5, random_state=7)
     rows = np.column_stack([labels, features])
     for part, lines in (("train", rows[:300]), ("validation", rows[300:])):

@@ -9,6 +9,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from local_aws.sagemaker.api.errors import ValidationException
 from local_aws.sagemaker.jobs.metrics import LINEAR_LEARNER
@@ -22,7 +23,7 @@ class Image:
     """A container as commands; an empty one means that the container cannot do that.
 
     `script` runs a processing job's own entrypoint. `metrics` are names and regular expressions of the metrics that AWS
-    reads from a built-in algorithm's log.
+    reads from a built-in algorithm's log. `environment` is that of `train` and `serve`.
     """
 
     train: tuple[str, ...] = ()
@@ -39,18 +40,23 @@ class Image:
 
 def registry(further: str | None = None) -> dict[str, Image]:
     """The images known here, plus those of a JSON file. Raises OSError, ValueError or TypeError for a bad file."""
-    learner = ("{python}", "-m", "local_aws.linear_learner")
     known = {
-        "linear-learner": Image(
-            train=(*learner, "train", "--root", "{root}"),
-            serve=(*learner, "serve", "--root", "{root}", "--port", "{port}"),
-            metrics=LINEAR_LEARNER,
-            environment={"PYTHONPATH": str(SOURCE)},
-        ),
-        "sagemaker-scikit-learn": Image(script=True),
+        "linear-learner": _own("linear_learner", metrics=LINEAR_LEARNER),
+        "sagemaker-scikit-learn": _own("scikit_learn", script=True),
     }
     table = json.loads(Path(further).read_text()) if further else {}
     return known | {repository: Image(**commands) for repository, commands in table.items()}
+
+
+def _own(package: str, **more: Any) -> Image:
+    # -P: what lies in the container's folder is not to be imported.
+    program = ("{python}", "-P", "-m", f"local_aws.{package}")
+    return Image(
+        train=(*program, "train", "--root", "{root}"),
+        serve=(*program, "serve", "--root", "{root}", "--port", "{port}"),
+        environment={"PYTHONPATH": str(SOURCE)},
+        **more,
+    )
 
 
 def find(images: dict[str, Image], uri: str, action: str) -> Image:

@@ -156,9 +156,16 @@ class Client:
 
 
 @contextlib.contextmanager
-def serving(root: Path) -> Iterator[Client]:
-    command = [sys.executable, "-m", "local_aws.linear_learner", "serve", "--root", str(root), "--port", "0"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+def serving(root: Path, program: str = "linear_learner", **environment: str) -> Iterator[Client]:
+    command = [sys.executable, "-m", f"local_aws.{program}", "serve", "--root", str(root), "--port", "0"]
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as child:
         assert child.stdout is not None
         try:
             client = Client(int(child.stdout.readline().rpartition(":")[2]), child)

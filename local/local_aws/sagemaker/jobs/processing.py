@@ -24,7 +24,7 @@ class ProcessingJob(Job):
         request = {"StoppingCondition": {"MaxRuntimeInSeconds": DEFAULT_RUNTIME_SECONDS}, **request}
         super().__init__(PROCESSING, host, arn, request, tags)
         application = request["AppSpecification"]
-        self._image = images.find(host.images, application["ImageUri"], "script")
+        images.find(host.images, application["ImageUri"], "script")
         self._inputs: list[dict[str, Any]] = request.get("ProcessingInputs", [])
         self._outputs: list[dict[str, Any]] = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
         if not application.get("ContainerEntrypoint"):
@@ -82,7 +82,7 @@ class ProcessingJob(Job):
         command = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
         if command[0] in ("python", "python3"):
             command[0] = images.PYTHON
-        return self.launch(command, root, self._image.environment, self.stream(number), on_end=on_end)
+        return self.launch(command, root, {}, self.stream(number), on_end=on_end)
 
     def _keep_exit_message(self, roots: list[Path]) -> None:
         for root in roots:
