@@ -82,10 +82,10 @@ def reply(result: Any) -> Reply:
             return result
         case str() | bytes():
             return content.response(result, mimetype="text/html")
+        case dict() | list():
+            return content.response(json.dumps(result))
         case (str() | bytes() as body, str(media)):
             return content.response(body, mimetype=media)
-        case dict():
-            return content.response(json.dumps(result))
     return Reply(result.status_code, result.get_data(), result.content_type)  # of Flask or Werkzeug
 
 

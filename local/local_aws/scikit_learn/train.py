@@ -53,15 +53,9 @@ def arguments(hyperparameters: dict[str, Any]) -> list[str]:
 def environment(root: Path, given: dict[str, Any], own: dict[str, Any], config: dict[str, Any]) -> dict[str, str]:
     """The variables SM_… of the script, of which `own` are the user's among the given hyperparameters."""
     channels, resources = config["inputdataconfig"], config["resourceconfig"]
-    folders = {
-        "input_dir": "input",
-        "input_config_dir": "input/config",
-        "model_dir": "model",
-        "output_dir": "output",
-        "output_data_dir": "output/data",
-        "output_intermediate_dir": "output/intermediate",
-        **{f"channel_{name}": f"input/data/{name}" for name in channels},
-    }
+    folders = {"input_dir": "input", "input_config_dir": "input/config", "model_dir": "model", "output_dir": "output"}
+    folders |= {"output_data_dir": "output/data", "output_intermediate_dir": "output/intermediate"}
+    folders |= {f"channel_{name}": f"input/data/{name}" for name in channels}
     values = {
         **{name: str(root / folder) for name, folder in folders.items()},
         **{
