@@ -64,4 +64,6 @@ def checked(settings: Settings, files: list[Path]) -> Checked:
             check=False,
         )
         said = message.read_text(encoding="utf-8") if message.is_file() else done.stdout or done.stderr
-    return Checked(done.returncode == 0, said.replace(f"{data}: ", "").strip())
+    # The file is not uploaded yet.
+    said = said.partition("; or take the file away: ")[0].replace(f"{data}: ", "")
+    return Checked(done.returncode == 0, said.strip())

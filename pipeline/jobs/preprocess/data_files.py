@@ -107,8 +107,13 @@ class DataFiles:
             if not count and number not in self.set_aside:
                 header = "a header and " if self.settings.format.header else ""
                 self._refuse(number, BadFile(f"{name}: {header}no rows: add rows or remove the file"), quarantine)
-            elif self.settings.on_bad_file == "quarantine":
+            elif self.settings.on_bad_file == "quarantine" and number not in self.set_aside:
                 self._check(number, count, quarantine)
+
+    def check_left(self) -> None:
+        """Raise JobError, with the reasons, when every file was set aside."""
+        if self.files and len(self.set_aside) == len(self.files):
+            raise JobError(f"no file is left: {'; '.join(self.set_aside.values())}")
 
     def kept(self, records: Records) -> Records:
         """Return the rows that are of no file that was set aside."""
@@ -172,8 +177,7 @@ class DataFiles:
 
 def is_data(name: str) -> bool:
     """Return whether a file of this name is read."""
-    name = name.lower()
-    return name.endswith((".parquet", ".zip")) or name.removesuffix(".gz").endswith(TEXT_SUFFIXES)
+    return name.lower().endswith((*TEXT_SUFFIXES, ".gz", ".zip", ".parquet"))
 
 
 def _raise(error: BadFile) -> Rows:

@@ -60,6 +60,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> Summary:
         for records in files.records(quarantine):
             rows_by_key.add(records)
         if not host:
+            files.check_left()
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
         moments = Moments.of(np.empty((0, 1 + len(settings.features))))
         counts = {part: count_labels(np.empty(0), settings) for part in settings.shares}

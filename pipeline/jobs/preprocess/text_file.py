@@ -173,7 +173,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> str:
     tables = [member for member in members if member.lower().endswith(SUFFIXES)]
     found = tables or members
     if len(found) != 1:
-        several = f"{len(found)} files ({', '.join(found[:3])}, ...)" if found else "no file"
+        named = ", ".join([*found[:3], *(["..."] if len(found) > 3 else [])])
+        several = f"{len(found)} files ({named})" if found else "no file"
         raise BadFile(f"{name}: {several} in the archive, want one table: upload each by itself")
     return found[0]
 

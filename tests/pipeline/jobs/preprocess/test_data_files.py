@@ -1,0 +1,80 @@
+"""Files that cannot be used: the run fails and names the file, or goes on without it."""
+
+import json
+
+import pytest
+
+from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine
+from pipeline.jobs.shared.errors import JobError
+from tests.pipeline.jobs.preprocess.reading import HEADER, settings_with
+
+GOOD = HEADER + "a,40,1.5,yes\nb,50,2,no\n"
+BAD = {
+    "another header": ("age,visits\n1,2\n", ', row 1: missing column "bought", "customer": add it'),
+    "no table": ("%PDF-1.7\nx\n", ', row 1: missing column "age", "visits", "bought", "customer": add it'),
+    "empty": ("", ": the file is empty: it needs a header and rows"),
+    "no row": (HEADER, ": a header and no rows: add rows or remove the file"),
+    "a column of text": (HEADER + "a,m,1,yes\nb,f,2,no\n", ': every value of "age" is text'),
+    "a wrong row": (HEADER + "a,4,1,yes\nb,5O,2,no\nc,4,1,yes\n", ', row 3, column "age": "5O" is not a finite number'),
+    "an open quote": (HEADER + 'a,4,1,yes\nb,5,2,"no\n', ", row 3: unexpected end of data: close the quote"),
+    "late": (HEADER + "a,4,1,yes\n" * 50 + 'b,5,2,"no\n', ", row 52: unexpected end of data: close the quote"),
+}
+
+
+def read(folder, memory_bytes=1 << 20, **data):
+    """The first feature of each row, and what the quarantine holds."""
+    settings = settings_with(**data)
+    object.__setattr__(settings, "memory_bytes", memory_bytes)
+    files = DataFiles(folder, settings)
+    quarantine = Quarantine(folder.parent / "quarantine.jsonl", settings.bad_rows)
+    blocks = list(files.records(quarantine))
+    files.check_left()
+    rows = [value for records in blocks for value in files.kept(records).features[:, 0].tolist()]
+    lines = quarantine.file.read_text("utf-8").splitlines() if quarantine.file.exists() else []
+    return rows, [json.loads(line) for line in lines], sum(files.rows)
+
+
+@pytest.mark.parametrize("memory_bytes", [1 << 20, 4000], ids=["one block", "tiny blocks"])
+@pytest.mark.parametrize(("content", "reason"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_set_aside_as_a_whole_and_the_others_are_used(folder, content, reason, memory_bytes):
+    for name, text in (("a.csv", GOOD), ("b.csv", content), ("c.csv", GOOD)):
+        (folder / name).write_text(text)
+    rows, left_out, read_rows = read(folder, memory_bytes, on_bad_file="quarantine")
+    assert (rows, read_rows) == ([40, 50, 40, 50], 4)
+    assert left_out[-1]["file"] == "b.csv"
+    assert left_out[-1]["reason"].startswith("b.csv" + reason)
+    assert all(row["file"] == "b.csv" and "text" in row for row in left_out[:-1])
+
+
+@pytest.mark.parametrize(("content", "reason"), BAD.values(), ids=BAD)
+def test_else_the_run_fails_and_the_error_names_the_file_and_the_command_that_mends_it(folder, content, reason):
+    (folder / "deep").mkdir()
+    for name, text in (("a.csv", GOOD), ("deep/b.csv", content)):
+        (folder / name).write_text(text)
+    with pytest.raises(JobError) as error:
+        read(folder)
+    assert str(error.value).startswith("deep/b.csv" + reason)
+    assert str(error.value).endswith("; or take the file away: ops data remove deep/b.csv")
+
+
+@pytest.mark.parametrize("limit", [{"count": 1, "share": 0}, {"count": 0, "share": 0.3}])
+def test_a_file_within_the_limit_of_bad_rows_is_used_and_one_beyond_is_set_aside(folder, limit):
+    (folder / "a.csv").write_text(GOOD + "c,x,1,no\nd,70,1,no\n")
+    (folder / "b.csv").write_text(GOOD + "c,x,1,no\nd,y,1,no\n")
+    rows, left_out, read_rows = read(folder, bad_rows=limit, on_bad_file="quarantine")
+    assert (rows, read_rows) == ([40, 50, 70], 4)
+    assert [(line["file"], line.get("row")) for line in left_out] == [
+        ("a.csv", 4),
+        ("b.csv", 4),
+        ("b.csv", 5),
+        ("b.csv", None),
+    ]
+
+
+def test_when_no_file_is_left_the_error_says_why(folder):
+    (folder / "a.csv").write_text("x,y\n")
+    (folder / "b.csv").write_text("")
+    with pytest.raises(
+        JobError, match=r"^no file is left: a\.csv, row 1: missing column .*; b\.csv: the file is empty"
+    ):
+        read(folder, on_bad_file="quarantine")
