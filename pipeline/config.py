@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import tomllib
 from difflib import get_close_matches
@@ -130,6 +131,8 @@ class Settings(tables.Table):
         for name, cell in zip(data.features, row, strict=True):
             if cell in (None, "") and not data.imputed(name):
                 raise ValueError(f'{place} has no value for "{name}": add "{name}" to data.missing.impute or give one')
+            if isinstance(cell, float) and not math.isfinite(cell):
+                raise ValueError(f'{place}: "{name}" is {cell}: give a finite number')
             if data.kind(name) == "numeric" and not isinstance(cell, float | int | None) and cell != "":
                 raise ValueError(f'{place}: {cell!r} is no number, which "{name}" is: or is it in data.kinds?')
 

@@ -282,7 +282,7 @@ class Release(Table):
         return (steps + 1) * self.bake_seconds
 
 
-Cell = float | bool | str | None
+Cell = Annotated[float, Field(allow_inf_nan=True)] | bool | str | None
 """A value of a raw row; None is a missing one."""
 Row = Annotated[tuple[Cell, ...], Field(strict=False)] | dict[str, Cell]
 
