@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import zip_longest
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,13 +108,13 @@ def rows_of(lines: Iterable[str], data: Data) -> list[str]:
     if not rows:
         raise OpsError("there is no row to predict")
     numeric = [data.kind(name) == "numeric" for name in features]
-    cells = ([_cell(cell, data, number) for cell, number in zip_longest(row, numeric)] for row in rows)
+    cells = ([_cell(cell, data, number) for cell, number in zip(row, chain(numeric, repeat(False)))] for row in rows)
     return [_line(row) for row in cells]
 
 
-def _cell(text: str, data: Data, numeric: bool | None) -> str:
+def _cell(text: str, data: Data, numeric: bool) -> str:
     """A cell of a file as the API takes it: nothing for no value, a number with a point and no other signs."""
-    if text is None or text in data.missing.texts:
+    if text in data.missing.texts:
         return ""
     if numeric:
         for sign in (*data.format.symbols, data.format.thousands):

@@ -231,15 +231,13 @@ def _numeric(column: Texts, style: Style, missing: int) -> Column:
     present = values[~np.isnan(values)]
     whole, different = bool((present == np.floor(present)).all()), len(np.unique(present))
     hints = []
-    if whole and different == rows > 2:
-        ranked = np.sort(present)
-        if (np.diff(ranked) == 1).all():
-            return Column(name, "ignored", f"numbers its rows from {ranked[0]:.0f} to {ranked[-1]:.0f}", missing)
+    if whole and different == rows and different - 1 == present.max() - present.min():
+        return Column(name, "ignored", f"numbers its rows from {present.min():.0f} to {present.max():.0f}", missing)
+    if whole and different > 0.9 * rows:
         if NAMED_ID.fullmatch(name) or CAMEL_ID.fullmatch(name) or name == "column_1":
-            return Column(
-                name, "ignored", f"{different} distinct whole numbers in {rows} rows: it names the rows", missing
-            )
-        hints.append("has another whole number in each row: if it names the rows, move it to ignored_columns")
+            reason = f"{different} distinct whole numbers in {rows} rows: it names the rows"
+            return Column(name, "ignored", reason, missing)
+        hints.append("has another whole number in most rows: if it names the rows, move it to ignored_columns")
     for sentinel in (-999.0, -9999.0, -99.0, 9999.0, 99999.0, 999.0):
         share = float((present == sentinel).mean())
         if share > 0.001 and sentinel in (present.min(), present.max()) and different > 3:

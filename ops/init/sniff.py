@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from ops.account import OpsError
+from ops.init.columns import MISSING
 from pipeline.settings import Format
 
 BLOCK, BLOCKS = 1 << 20, 32
@@ -23,6 +24,7 @@ SEPARATORS = (",", ";", "\t", "|", " ", ":")
 COMMENTS = "#%!*/"
 TEXTS = (".csv", ".tsv", ".txt", ".data")
 SUFFIXES = (*TEXTS, *(f"{text}{packed}" for packed in (".gz", ".zip") for text in ("", *TEXTS)), ".parquet")
+OTHERS = re.compile(r"[,;\t|]|\S {2,}\S")  # what separates values, in a value
 NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?", re.I)
 
 
@@ -62,7 +64,9 @@ def read_text(file: Path, target: str, names: Sequence[str]) -> Cells:
     if len(top) != width:
         wrong = f"{file}: the first line has {len(top)} values and most rows have {width}"
         raise OpsError(f"{wrong}: give each column a name, and delete lines before the header")
-    header = not names and _has_header(rows[:LINES], target)
+    header = _has_header(rows[:LINES], target)
+    if names and header:
+        raise OpsError(f"{file}: its first line is a header ({', '.join(top)}): --names is for files without one")
     called = top if header else list(names) or [f"column_{number}" for number in range(1, width + 1)]
     if len(called) != width:
         raise OpsError(f"--names has {len(called)} names and the rows have {width} values: name each column")
@@ -144,13 +148,11 @@ def _encoding(text: bytes) -> str:
 
 
 def _comment(head: list[str]) -> str:
-    """Return the sign that starts comments: some lines begin with it, and not only a header as wide as rows."""
+    """Return the sign that starts comments: some lines begin with it, and they are not as wide as the others."""
     for sign in COMMENTS:
         marked = [line for line in head if line.lstrip().startswith(sign)]
-        if not marked or len(marked) > len(head) / 2:
-            continue
-        others = Counter(_widths([line for line in head if line not in marked]))
-        if len(marked) > 1 or head[0] != marked[0] or _widths(marked)[0] not in others:
+        usual = Counter(_widths([line for line in head if line not in marked])).most_common(1)
+        if marked and usual and usual[0][0] not in _widths(marked) and len(marked) < len(head) / 2:
             return sign
     return ""
 
@@ -187,7 +189,7 @@ def _separator(file: Path, head: list[str], quote: str) -> str:
         if width == 1:
             continue
         cells = [cell for row in rows for cell in row if cell]
-        clean = sum(not any(other in cell for other in ",;\t|") or bool(NUMBER.fullmatch(cell)) for cell in cells)
+        clean = sum(not OTHERS.search(cell) or bool(NUMBER.fullmatch(cell)) for cell in cells)
         share = lines / len(rows) * clean / max(1, len(cells))
         if share > best + 0.01:
             best, found = share, sign
@@ -207,7 +209,7 @@ def _has_header(rows: list[list[str]], target: str) -> bool:
         values = [row[place] for row in rest if len(row) > place and row[place]]
         numbers = sum(bool(NUMBER.fullmatch(value)) for value in values)
         if values and numbers > len(values) / 2:
-            votes += -3 if NUMBER.fullmatch(cell) else 3 if cell and not cell.startswith(("?", "N")) else 0
+            votes += -3 if NUMBER.fullmatch(cell) else 0 if cell in MISSING else 3
         elif values:
             votes += -1 if cell in values or NUMBER.fullmatch(cell) else 1
     return votes > 0

@@ -130,6 +130,14 @@ CASES = [
     ),
     Case("percent.csv", lines(A, [f"{value}%" for value in B], Y), format=Format(symbols="%")),
     Case("sep_line.csv", b"sep=;\n" + lines(A, B, Y, header="a;b;y", separator=";"), format=Format(separator=";")),
+    Case(
+        "mpg.data",
+        lines(A, B, [f'{label}\t"ford  pinto {row}"' for row, label in enumerate(Y)], header="", separator="    "),
+        target="3",
+        features=("column_1", "column_2"),
+        ignored=("column_4",),
+        format=Format(separator=" ", header=False, names=("column_1", "column_2", "column_3", "column_4")),
+    ),
     Case("comment.csv", b"# from the laboratory\n# in May\n" + PLAIN, format=Format(comment="#")),
     Case("trailing.csv", lines(A, B, [f"{label}," for label in Y])),
     Case(
@@ -148,6 +156,15 @@ CASES = [
         kinds={"n": "categorical"},
         format=Format(encoding="latin-1"),
     ),
+    Case(
+        "repeated_ids.data",
+        lines(RANDOM.integers(10**6, 10**7, 120), A, B, Y, header=""),
+        target="-1",
+        features=("column_2", "column_3"),
+        ignored=("column_1",),
+        format=Format(header=False, names=("column_1", "column_2", "column_3", "column_4")),
+    ),
+    Case("marked_header.csv", lines(A, B, Y, header="# a,b,y"), features=("# a", "b")),
     Case("constant.csv", lines(["eu"] * 120, A, B, Y, header="region,a,b,y"), ignored=("region",)),
     Case(
         "dates.csv",
@@ -276,7 +293,7 @@ def test_rows_without_a_target_and_rare_classes_are_reported_and_allowed_as_bad_
     [
         (np.where(Y, "in", "out"), "'b': it alone tells the target in 100.0% of the rows"),
         ([-999 if row % 9 == 4 else row % 31 for row in range(120)], "'b' has -999 in 10.8% of the rows"),
-        (RANDOM.permutation(9000)[:120], "'b' has another whole number in each row"),
+        (RANDOM.permutation(9000)[:120], "'b' has another whole number in most rows"),
         (["word" if row == 5 else row / 7 for row in range(120)], "'b' has no number in 1 rows"),
     ],
     ids=["leak", "sentinel", "number", "word"],
@@ -314,11 +331,25 @@ def test_the_gate_is_between_a_constant_answer_and_the_linear_model(tmp_path: Pa
         (lines(["x"] * 120, Y, header="a,y"), "y", (), "no column is left to learn from (a: 'x' in every row)"),
         (lines(A, B, [f"name {row}" for row in range(120)]), "y", (), "choose a column of fewer classes"),
         (b"some words\nand others, in a text\n" * 40, "y", (), "not a table"),
-        (PLAIN, "y", ("--type", "regressor", "--names", "a,b"), "--names has 2 names and the rows have 3 values"),
+        (lines(A, B, Y, header=""), "y", ("--names", "a,b"), "--names has 2 names and the rows have 3 values"),
+        (PLAIN, "y", ("--names", "a,b,c"), "its first line is a header (a, b, y): --names is for files without one"),
         (PLAIN, "y", ("--name", "My Model"), "'My Model' is not allowed here: write it like 'my-model'"),
         (b"my table\n" + PLAIN, "y", (), "the first line has 1 values and most rows have 3: give each column a name"),
     ],
-    ids=["name", "place", "class", "rows", "empty", "constant", "texts", "prose", "names", "project", "title"],
+    ids=[
+        "name",
+        "place",
+        "class",
+        "rows",
+        "empty",
+        "constant",
+        "texts",
+        "prose",
+        "names",
+        "header",
+        "project",
+        "title",
+    ],
 )
 def test_a_file_or_wish_that_cannot_be_is_an_error_that_says_what_to_do(
     text: bytes, target: str, options: tuple[str, ...], message: str, tmp_path: Path
