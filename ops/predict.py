@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import chain, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,9 +107,9 @@ def rows_of(lines: Iterable[str], data: Data) -> list[str]:
         rows = [[row[place] if place < len(row) else "" for place in places] for row in rows]
     if not rows:
         raise OpsError("there is no row to predict")
-    numeric = [data.kind(name) == "numeric" for name in features]
-    cells = ([_cell(cell, data, number) for cell, number in zip(row, chain(numeric, repeat(False)))] for row in rows)
-    return [_line(row) for row in cells]
+    # A row of another length stays so: the API refuses it.
+    numeric = [*(data.kind(name) == "numeric" for name in features), *repeat(False, max(map(len, rows)))]
+    return [_line(_cell(cell, data, kind) for cell, kind in zip(row, numeric, strict=False)) for row in rows]
 
 
 def _cell(text: str, data: Data, numeric: bool) -> str:
