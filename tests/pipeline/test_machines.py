@@ -91,7 +91,7 @@ def test_every_request_passes_botocores_validation(each: dict[str, Any]) -> None
         parameters = resolved(state["Parameters"])
         if service in DOCUMENTS:
             parameters[DOCUMENTS[service]] = json.dumps(parameters[DOCUMENTS[service]])
-        if operation == "PutMetricData":  # a list that the drift job writes: tests/pipeline/jobs/test_drift.py
+        if operation == "PutMetricData":  # a list that the drift job writes: tests/pipeline/jobs/drift
             parameters["MetricData"] = []
         if service == "stepfunctions":
             parameters = {key[0].lower() + key[1:]: value for key, value in parameters.items()}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.jobs.shared.documents import distribution
-from tests.pipeline.jobs.test_drift import record, write_inputs
+from tests.pipeline.jobs.drift.capture import record, write_inputs
 
 pytestmark = pytest.mark.full
 ROOT = Path(__file__).parents[3]

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.jobs.drift.data_capture import CapturedRows, read_data_capture, row_key
+from pipeline.jobs.drift.data_capture import CapturedRows, read_data_capture
 from pipeline.jobs.drift.job import compare, count, drift, encoder_of, summary
-from pipeline.jobs.drift.psi import histogram, ks, ks_limit, psi, psi_limit, share_limit
+from pipeline.jobs.drift.psi import psi, share_limit
 from pipeline.jobs.shared.documents import distribution
-from pipeline.jobs.shared.encoder import MISSING, OTHER
+from pipeline.jobs.shared.encoder import MISSING
 from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import write_settings
+from tests.pipeline.jobs.drift.capture import AGES, KINDS, raw_rows, record, write_inputs
 
-WDBC = Path(__file__).parents[3] / "examples/breast_cancer/wdbc.csv"
+WDBC = Path(__file__).parents[4] / "examples/breast_cancer/wdbc.csv"
+
 WINDOWS = 100
 
 
@@ -94,90 +96,6 @@ def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, 
     assert "f1: 0.1 of the values are outside the range of the training data, above 0.05" in breaches
 
 
-def test_the_index_of_equal_counts_is_nothing_and_of_a_known_table_what_it_must_be():
-    assert psi(np.array([100.0, 100.0]), np.array([10.0, 10.0])) == 0
-    exact = 0.25 * math.log(0.75 / 0.5) - 0.25 * math.log(0.25 / 0.5)
-    assert psi(np.array([5e8, 5e8]), np.array([7.5e8, 2.5e8])) == pytest.approx(exact)
-
-
-def test_what_chance_gives_is_what_samples_show():
-    """1 in 100 windows of one distribution is above the limit at 0.01, give or take."""
-    generator, expected = np.random.default_rng(5), np.full(10, 100.0)
-    drawn = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
-    tables = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
-    above = np.mean([psi(a, b) > psi_limit(expected, b, 0.01) for a, b in zip(drawn, tables, strict=True)])
-    assert 0.005 < above < 0.02
-
-
-def test_the_distance_of_a_step_is_the_step():
-    reference = distribution(np.repeat([0.0, 1.0], [300, 700]))
-    same, moved = (histogram(reference, np.repeat([0.0, 1.0], [zeros, 1000 - zeros])) for zeros in (300, 600))
-    assert ks(np.array(reference["percentiles"]), same) == pytest.approx(0, abs=0.01)
-    assert ks(np.array(reference["percentiles"]), moved) == pytest.approx(0.3, abs=0.011)
-    assert ks_limit(1000, 1000, 0.05) == pytest.approx(1.358 * math.sqrt(2 / 1000), rel=1e-3)
-
-
-def record(rows, answers, inference="", at="2026-07-31T10:00:00Z"):
-    predictions = [{"score": score, "predicted_label": label} for score, label in answers]
-    event = {"eventId": "e", "inferenceTime": at} | ({"inferenceId": inference} if inference else {})
-    data = {
-        "endpointInput": {"data": "\n".join(",".join(map(str, row)) for row in rows), "encoding": "CSV"},
-        "endpointOutput": {"data": json.dumps({"predictions": predictions}), "encoding": "JSON"},
-    }
-    return json.dumps({"captureData": data, "eventMetadata": event})
-
-
-def test_records_are_read_row_by_row_and_unreadable_ones_are_counted(settings, tmp_path):
-    lines = [
-        record([[30, 2], ["", 3]], [(0.9, 1), (0.2, 0)], "a"),
-        "not json",
-        record([[1]], [(0.5, 0)]),
-        record([[1, 2]], [(0.5, 0), (0.5, 0)]),
-        record([[4, 5]], [(0.7, 1)], "b", "2026-08-01T00:00:00Z"),
-    ]
-    (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    (kept,) = read_data_capture(tmp_path, settings)
-    assert (kept.requests, kept.unreadable) == (5, 3)
-    np.testing.assert_array_equal(kept.features, [[30, 2], [math.nan, 3], [4, 5]])
-    assert kept.keys.tolist() == [row_key("a", 1), row_key("a", 2), row_key("b", 1)]
-    assert kept.times.tolist() == ["2026-07-31T10:00:00Z"] * 2 + ["2026-08-01T00:00:00Z"]
-
-
-@pytest.mark.parametrize("text", ["1,2\n ,3\n", "1,2\n1_0,inf", "4,x\nnan,5"])
-def test_records_read_by_columns_are_what_they_are_one_by_one(settings, tmp_path, monkeypatch, text):
-    """A record that pyarrow does not read sends the whole batch the slow way."""
-    rows = [line.split(",") for line in text.split("\n") if line]
-    good = [record(rows, [(0.9, 1), (0.2, 0)], f"id-{number}" * (number % 2)) for number in range(5)]
-    (tmp_path / "a.jsonl").write_text("\n".join(good[:2]))
-    (tmp_path / "b.jsonl").write_text("\n".join(good[2:]) + "\n")
-    (whole,) = read_data_capture(tmp_path, settings)
-    (tmp_path / "c.jsonl").write_text("not json")
-    (slow,) = read_data_capture(tmp_path, settings)
-    assert (whole.requests, whole.unreadable, slow.requests, slow.unreadable) == (5, 0, 6, 1)
-    for name in ("features", "scores", "classes", "keys", "times"):
-        np.testing.assert_array_equal(getattr(whole, name), getattr(slow, name))
-    monkeypatch.setattr("pipeline.jobs.drift.data_capture.BLOCK_BYTES", 1)
-    batches = list(read_data_capture(tmp_path, settings))
-    assert [len(batch.keys) for batch in batches] == [4, 6, 0, 0]
-    np.testing.assert_array_equal(np.concatenate([batch.features for batch in batches]), whole.features)
-
-
-AGES = np.concatenate([np.linspace(20, 60, 800), np.full(200, math.nan)])
-"""The training rows' ages, of which a fifth are missing."""
-KINDS = {
-    "age": {**distribution(AGES[:800]), "missing": 0.2},
-    "port": {"kind": "categorical", "levels": {"Cherbourg": 196, "New York, NY": 3, "S": 801}, "missing": 0.0},
-    "alone": {"kind": "boolean", "levels": {"false": 450, "true": 450}, "missing": 0.1},
-}
-
-
-@pytest.fixture
-def kinds(settings):
-    """The settings of a table with a number, a category and a boolean."""
-    changes = {"kinds": ("numeric", "categorical", "boolean"), "imputed": (True, False, True)}
-    return dataclasses.replace(settings, features=tuple(KINDS), **changes)
-
-
 def window_of(folder, kinds, rows):
     """The drift of raw rows in requests of 50, whose records are read as data capture writes them."""
     texts = ["\n".join(rows[start : start + 50]) for start in range(0, len(rows), 50)]
@@ -188,26 +106,6 @@ def window_of(folder, kinds, rows):
     reference = {"features": KINDS}
     (batch,) = read_data_capture(folder, kinds, encoder_of(reference, kinds))
     return compare(count(batch, "2026", reference, {}, kinds), reference, {}, kinds)
-
-
-def raw_rows(ages, ports, alone):
-    cells = zip(ages, ports, alone, strict=True)
-    return [f"{'' if math.isnan(age) else repr(float(age))},{port},{flag}" for age, port, flag in cells]
-
-
-def test_raw_rows_are_read_by_columns_as_they_are_one_by_one(tmp_path, kinds):
-    """A record that the encoder does not read, or with a line break in a level, sends the batch the slow way."""
-    rows = ['34,"New York, NY",true', ",Oslo,FALSE", "1e1,S,"]
-    (tmp_path / "a.jsonl").write_text("\n".join([record([[row] for row in rows], [(0.9, 1)] * 3)] * 2))
-    encoder = encoder_of({"features": KINDS}, kinds)
-    (whole,) = read_data_capture(tmp_path, kinds, encoder)
-    bad = [record([[row]], [(0.5, 0)]) for row in ("34,S", "x,S,true", "1,S,perhaps", "inf,S,true")]
-    (tmp_path / "b.jsonl").write_text("\n".join([*bad, record([['7,"New\nYork, NY",on']], [(0.1, 0)])]))
-    (slow,) = read_data_capture(tmp_path, kinds, encoder)
-    known = [[34, 1, 1], [math.nan, OTHER, 0], [10, 2, math.nan]] * 2
-    np.testing.assert_array_equal(whole.features, known)
-    np.testing.assert_array_equal(slow.features, [*known, [7, 1, 1]])
-    assert (whole.requests, whole.unreadable, slow.requests, slow.unreadable) == (2, 0, 7, 4)
 
 
 def test_rows_like_the_training_data_are_no_drift_of_any_kind(tmp_path, kinds):
@@ -303,18 +201,6 @@ def test_a_window_of_another_models_features_is_refused(tmp_path, settings):
         "the live model was trained with other features or kinds than the settings have: start a run with `ops retrain`,"
         " or deploy the settings of that model again"
     )
-
-
-def write_inputs(root, *, features, profile, truth):
-    """Write what the job reads beside data capture, and return the folders by the job's argument."""
-    folders = {name: root / name for name in ("window", "baseline", "evaluation")}
-    for folder in folders.values():
-        folder.mkdir(exist_ok=True)
-    (root / "baseline/baseline.json").write_text(json.dumps({"features": features}))
-    (root / "evaluation/profile.json").write_text(json.dumps(profile))
-    (root / "window/window.json").write_text(json.dumps({"run": "r", "since": "2026-07-31", "until": "2026-08-01"}))
-    (root / "window/ground_truth.csv").write_text("\n".join(["inference_id,row,label", *truth]))
-    return folders
 
 
 def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):

@@ -84,29 +84,6 @@ def test_scores_that_are_no_probabilities_have_no_log_loss():
     assert found["auc"] == 1
 
 
-def test_the_bootstrap_knows_the_standard_error_of_a_share_and_repeats_itself():
-    labels = (np.arange(400) % 2).astype(float)
-    called = np.where(np.arange(400) < 320, labels, 1 - labels)
-    measure = measure_of("binary_classifier", labels, Predictions(called, called))
-    once = bootstrap(measure, 400)
-    assert once["accuracy"].value == 0.8
-    assert once["accuracy"].standard_deviation == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.1)
-    assert len(once["accuracy"].resamples) == 1000
-    np.testing.assert_array_equal(bootstrap(measure, 400)["auc"].resamples, once["auc"].resamples)
-
-
-def test_the_bootstrap_in_batches_is_bounded_and_keeps_200_resamples():
-    largest = 0
-
-    def measure(weights):
-        nonlocal largest
-        largest = max(largest, weights.size)
-        return {"rows": weights.sum(axis=1)}
-
-    found = bootstrap(measure, 150_000)["rows"]
-    assert (len(found.resamples), set(found.resamples), largest <= 4_000_000) == (200, {150_000.0}, True)
-
-
 @pytest.mark.parametrize("predictor_type", METRICS)
 def test_resamples_of_random_groups_spread_as_those_of_rows(predictor_type):
     generator = np.random.default_rng(4)

@@ -1,0 +1,30 @@
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.jobs.drift.psi import histogram, ks, ks_limit, psi, psi_limit
+from pipeline.jobs.shared.documents import distribution
+
+
+def test_the_index_of_equal_counts_is_nothing_and_of_a_known_table_what_it_must_be():
+    assert psi(np.array([100.0, 100.0]), np.array([10.0, 10.0])) == 0
+    exact = 0.25 * math.log(0.75 / 0.5) - 0.25 * math.log(0.25 / 0.5)
+    assert psi(np.array([5e8, 5e8]), np.array([7.5e8, 2.5e8])) == pytest.approx(exact)
+
+
+def test_what_chance_gives_is_what_samples_show():
+    """1 in 100 windows of one distribution is above the limit at 0.01, give or take."""
+    generator, expected = np.random.default_rng(5), np.full(10, 100.0)
+    drawn = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
+    tables = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
+    above = np.mean([psi(a, b) > psi_limit(expected, b, 0.01) for a, b in zip(drawn, tables, strict=True)])
+    assert 0.005 < above < 0.02
+
+
+def test_the_distance_of_a_step_is_the_step():
+    reference = distribution(np.repeat([0.0, 1.0], [300, 700]))
+    same, moved = (histogram(reference, np.repeat([0.0, 1.0], [zeros, 1000 - zeros])) for zeros in (300, 600))
+    assert ks(np.array(reference["percentiles"]), same) == pytest.approx(0, abs=0.01)
+    assert ks(np.array(reference["percentiles"]), moved) == pytest.approx(0.3, abs=0.011)
+    assert ks_limit(1000, 1000, 0.05) == pytest.approx(1.358 * math.sqrt(2 / 1000), rel=1e-3)

@@ -1,0 +1,121 @@
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.jobs.evaluate.job import evaluate
+from pipeline.jobs.shared.errors import JobError
+from pipeline.jobs.shared.metric_names import METRICS
+from tests.pipeline.jobs.evaluate.answers import lines
+
+WRONG = tomllib.loads(Path(__file__).with_name("wrong_answers.toml").read_text("utf-8"))
+
+SECTION = "binary_classification_metrics"
+
+
+@pytest.fixture
+def answered(tmp_path):
+    """Labels and predictions of 200 rows by a fair model, and a worse one's."""
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 200)
+    lines(tmp_path / "labels/labels.jsonl", [{"row": f"{n:016x}", "label": int(v)} for n, v in enumerate(labels)])
+    for name, noise in (("new", 0.3), ("old", 0.9)):
+        scores = np.clip(0.3 + 0.4 * labels + generator.normal(0, noise, 200), 0.01, 0.99)
+        answers = [{"score": float(score), "predicted_label": int(score > 0.5)} for score in scores]
+        lines(tmp_path / name / "holdout.jsonl.out", answers)
+    return tmp_path
+
+
+def evaluated(root, settings_file, champion=None):
+    """The evaluation of root/new, compared with the folder `champion` if one is given."""
+    predictions = root / "predictions"
+    shutil.rmtree(predictions, ignore_errors=True)
+    for name, folder in (("challenger", "new"), ("champion", champion)):
+        if folder:
+            shutil.copytree(root / folder, predictions / name)
+    evaluate(settings_file, predictions, root / "labels", root / "out")
+    return json.loads((root / "out/evaluation.json").read_text())
+
+
+def test_the_evaluation_follows_the_model_quality_schema_and_stays_small(answered, settings_file, capsys):
+    document = evaluated(answered, settings_file)
+    assert capsys.readouterr().out.startswith(f"200 rows: auc {document[SECTION]['auc']['value']:.4f}, pr_auc ")
+    metrics = document[SECTION]
+    assert document.keys() == {"rows", "binary_classification_metrics", "decision"}
+    assert document["rows"] == 200
+    for name in sum(METRICS["binary_classifier"], ()):
+        assert metrics[name].keys() == {"value", "standard_deviation"}
+        assert metrics[name]["standard_deviation"] > 0
+    matrix = metrics["confusion_matrix"]
+    assert (matrix["0"]["0"] + matrix["1"]["1"]) / 200 == metrics["accuracy"]["value"]
+    assert matrix["1"]["1"] / (matrix["1"]["1"] + matrix["1"]["0"]) == metrics["recall"]["value"]
+    assert len(metrics["receiver_operating_characteristic_curve"]["true_positive_rates"]) <= 50
+    assert (answered / "out/evaluation.json").stat().st_size < 10_000
+
+
+def test_the_comparison_is_paired_and_positive_when_the_challenger_is_better(answered, settings_file):
+    found = evaluated(answered, settings_file, "old")["comparison"]
+    assert (found["metric"], found["confidence"]) == ("auc", 0.95)
+    assert found["difference"] == pytest.approx(found["challenger"] - found["champion"])
+    assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
+
+
+def sharded(root, kind, name, sizes):
+    """A folder's one file again, as one of each size, named after the host that wrote it."""
+    (whole,) = (root / kind).iterdir()
+    rest = whole.read_text().splitlines(keepends=True)
+    whole.unlink()
+    for number, size in reversed(list(enumerate(sizes))):
+        host, shard = divmod(number, 2)
+        first = sum(sizes[:number])
+        text = "".join(rest[first : first + size])
+        (root / kind / name.format(f"algo-{host + 1}-{shard:05d}")).write_text(text)
+
+
+def test_many_shards_are_one(answered, settings_file):
+    whole = evaluated(answered, settings_file, "old")
+    for kind, name in (("new", "holdout-{}.jsonl.out"), ("old", "holdout-{}.jsonl.out"), ("labels", "labels-{}.jsonl")):
+        sharded(answered, kind, name, (70, 0, 100, 30))
+    assert evaluated(answered, settings_file, "old") == whole
+
+
+@pytest.mark.parametrize("case", WRONG["shards"].values(), ids=WRONG["shards"])
+def test_shards_that_do_not_go_together_are_named(answered, settings_file, case):
+    sharded(answered, "new", "holdout-{}.jsonl.out", case["answers"])
+    sharded(answered, "labels", "labels-{}.jsonl", case["labels"])
+    with pytest.raises(JobError) as error:
+        evaluated(answered, settings_file)
+    assert str(error.value) == f"{answered / 'predictions/challenger'}: {case['message']}"
+    assert not (answered / "out").exists()
+
+
+def test_a_gate_on_a_metric_the_scores_do_not_give_is_refused(answered, settings_file):
+    document = json.loads(settings_file.read_text())
+    document["gate"] = {"minimum": {}, "maximum": {"log_loss": 1}, "margin": 0.01, "confidence": 0.95}
+    settings_file.write_text(json.dumps(document))
+    margins = [{"score": 4 * (n % 2) - 2.0, "predicted_label": n % 2} for n in range(200)]
+    lines(answered / "new/holdout.jsonl.out", margins)
+    with pytest.raises(JobError, match="the gate asks for log_loss, which these scores do not give"):
+        evaluated(answered, settings_file)
+
+
+def test_the_evaluation_keeps_eight_rows_for_the_smoke_test_if_it_gets_the_holdout(answered, settings_file):
+    lines(answered / "holdout/holdout.jsonl", [{"features": [n, 0.5]} for n in range(200)])
+    evaluated(answered, settings_file)
+    assert not (answered / "out/smoke.json").exists()
+    evaluate(settings_file, answered / "predictions", answered / "labels", answered / "out", answered / "holdout")
+    found = json.loads((answered / "out/smoke.json").read_text())
+    answers = [json.loads(line) for line in (answered / "new/holdout.jsonl.out").read_text().splitlines()]
+    places = [int(each["row"].partition(",")[0]) for each in found]
+    assert [each["label"] for each in found].count("yes") == 4
+    assert found == [
+        {
+            "row": f"{n},0.5",
+            "label": ("no", "yes")[answers[n]["predicted_label"]],
+            "score": answers[n]["score"],
+        }
+        for n in sorted(places)
+    ]
