@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from pipeline.jobs.shared.settings import JobSettings
 from tests.pipeline.jobs.drift.capture import KINDS
 
 
