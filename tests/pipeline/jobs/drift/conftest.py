@@ -11,5 +11,5 @@ from tests.pipeline.jobs.drift.capture import KINDS
 @pytest.fixture
 def kinds(settings: JobSettings) -> JobSettings:
     """The settings of a table with a number, a category and a boolean."""
-    changes = {"kinds": ("numeric", "categorical", "boolean"), "imputed": (True, False, True)}
-    return dataclasses.replace(settings, features=tuple(KINDS), **changes)
+    imputed, of_each = (True, False, True), ("numeric", "categorical", "boolean")
+    return dataclasses.replace(settings, features=tuple(KINDS), kinds=of_each, imputed=imputed)
