@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..shared.arrow import Floats, Mask, to_numpy
+from ..shared.arrow import Floats, Mask, positions, to_numpy
 from ..shared.encoder import boolean_of, level_of
 from ..shared.labels import class_of
 from ..shared.settings import FileFormat, JobSettings
@@ -124,7 +124,7 @@ def read_column(column: pa.Array, name: str, settings: JobSettings, levels: Leve
             number = boolean_of(texts[place]) if kind == "boolean" else class_of(texts[place], settings.classes)
             if number is not None:
                 numbers[place], wrong[place] = number, False
-    rows = to_numpy(pc.fill_null(pc.cast(encoded.indices, pa.int64()), len(texts)))
+    rows = positions(encoded.indices, len(texts))
     return Values(numbers[rows], wrong[rows] if wrong[:-1].any() or encoded.indices.null_count else None)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -13,6 +14,13 @@ Mask = NDArray[np.bool_]
 def to_numpy(column: pa.Array) -> NDArray[Any]:
     """Return a column of numbers without nulls as a read-only array over the same memory."""
     return np.from_dlpack(column)
+
+
+def positions(indices: pa.Array, missing: int) -> NDArray[Any]:
+    """Return a column of whole numbers, `missing` where one is null."""
+    if not indices.null_count:
+        return to_numpy(indices)
+    return to_numpy(pc.fill_null(pc.cast(indices, pa.int64()), missing))
 
 
 def to_table(column: pa.Array, width: int) -> NDArray[Any] | None:
