@@ -4,6 +4,7 @@ import csv
 import math
 from array import array
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..shared.arrow import Floats
 from ..shared.documents import LiveQuality
+from ..shared.labels import class_of
 from ..shared.metrics import GROUPS, Predictions, measure_of, random_groups
 from ..shared.settings import JobSettings
 from .data_capture import CapturedRows, row_key
@@ -28,13 +30,18 @@ class GroundTruth:
 
 
 def read_ground_truth(file: Path, settings: JobSettings) -> GroundTruth:
-    """Return the labels of a CSV with the columns inference_id, row and label."""
-    numbers = {name: float(number) for number, name in enumerate(settings.classes)}
+    """Return the labels of a CSV with the columns inference_id, row and label, which are written as in the data."""
+
+    @cache
+    def number(label: str) -> float:
+        known = class_of(label, settings.classes) if settings.classes else label
+        return math.nan if known is None else float(known)
+
     names: list[bytes] = []
     labels, unknown = array("d"), 0
     with file.open(encoding="utf-8", newline="") as lines:
         for line in csv.DictReader(lines):
-            label = numbers.get(line["label"], math.nan) if settings.classes else float(line["label"])
+            label = number(line["label"])
             if math.isnan(label):
                 unknown += 1
             else:

@@ -211,7 +211,7 @@ def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings,
     lines = [record([row], [(0.9, 1) if number % 2 else (0.1, 0)], f"id-{number}") for number, row in enumerate(rows)]
     (tmp_path / "data_capture/a.jsonl").write_text("\n".join(lines))
     features = dict(zip(settings.features, map(distribution, np.array(rows).T), strict=True))
-    truth = [f"id-{number},1,{'yes' if number % 4 == 1 else 'no'}" for number in range(400)]
+    truth = [f"id-{number},1,{' Yes' if number % 4 == 1 else '0'}" for number in range(400)]
     truth += ["id-x,1,yes", "id-1,1,perhaps"]
     folders = write_inputs(tmp_path, features=features, profile={"labels": {"no": 50, "yes": 50}}, truth=truth)
     drift(settings_file, data_capture=tmp_path / "data_capture", **folders, output=tmp_path / "out")
