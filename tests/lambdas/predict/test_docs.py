@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from lambdas.predict.gateway import respond
 from tests.conftest import ROOT
 from tests.lambdas.predict.conftest import Answer, served
 from tests.lambdas.predict.signed import Consumer
-from tests.ops.browser import LAPTOP, SHOTS, chromium, needed
+from tests.ops.browser import LAPTOP, SHOTS, chromium, faults_of, needed
 
 PAGE = (ROOT / "lambdas" / "predict" / "docs.html").read_text("utf-8")
 SCRIPT = PAGE.partition("<script>")[2].partition("</script>")[0]
@@ -35,15 +36,23 @@ def node(script: str, *arguments: str) -> Any:
     return json.loads(ran.stdout)
 
 
-def test_the_page_posts_the_examples_and_shows_the_answers(api: Api) -> None:
-    def in_stage(request: BaseHTTPRequestHandler, body: str) -> Answer:
+@contextmanager
+def in_stage(api: Api) -> Iterator[str]:
+    """Serve the API as API Gateway does, and yield the page's URL."""
+
+    def answer(request: BaseHTTPRequestHandler, body: str) -> Answer:
         path, headers = request.path.removeprefix("/v1"), dict(request.headers)
         event = {"httpMethod": request.command, "resource": path, "headers": headers, "body": body}
         response = respond(event, api)
         return response["statusCode"], response["headers"], response["body"].encode()
 
-    with served(in_stage) as url:
-        page = node(BROWSER + SCRIPT + SEND_EACH, f"{url}/v1/docs")
+    with served(answer) as url:
+        yield f"{url}/v1/docs"
+
+
+def test_the_page_posts_the_examples_and_shows_the_answers(api: Api) -> None:
+    with in_stage(api) as url:
+        page = node(BROWSER + SCRIPT + SEND_EACH, url)
     assert (page["title"], page["hidden"]) == ("breast-cancer predictions", False)
     assert [status for status, _ in page["shown"]] == ["200 breast-cancer-1"] * 3
     one, many, csv = (json.loads(answer) for _, answer in page["shown"])
@@ -85,6 +94,47 @@ def send(page: Page) -> tuple[str, str]:
     page.get_by_role("button", name="Send").click()
     page.locator("#status", has_text=re.compile(r"\d")).wait_for()
     return page.locator("#status").inner_text(), page.locator("#answer").inner_text()
+
+
+@needed
+def test_the_form_fits_the_columns_and_fills_in_a_row(encoded: Api, sagemaker: Any, page: Page) -> None:
+    with in_stage(encoded) as url:
+        page.goto(url)
+        page.get_by_text("Fill in one row by name").click()
+        fields = page.locator("#values label").all()
+        assert [field.inner_text().split()[0] for field in fields] == ["age", "class", "sex", "port", "alone", "fare"]
+        inputs = page.locator("#values input").all()
+        kinds = [(field.get_attribute("type"), field.get_attribute("placeholder")) for field in inputs]
+        assert kinds == [("number", "missing"), *[("text", "")] * 2, ("text", "missing"), ("number", "")]
+        assert [field.input_value() for field in inputs] == ["22", "3", "male", "Southampton, UK", "7.25"]
+        alone = page.get_by_label("alone")
+        assert (alone.input_value(), alone.inner_text().split()) == ("false", ["true", "false", "missing"])
+        alone.select_option("missing")
+        page.get_by_label("age").fill("")
+        page.get_by_label("sex").fill('a "b"')
+        row = {"age": None, "class": "3", "sex": 'a "b"', "port": "Southampton, UK", "alone": None, "fare": 7.25}
+        assert json.loads(page.get_by_label("Body").input_value()) == {"instances": [row]}
+        status, answer = send(page)
+    assert (status, json.loads(answer)["predictions"][0]["label"]) == ("200 breast-cancer-1", "no")
+    assert sagemaker.rows == [',3,"a ""b""","Southampton, UK",,7.25']
+
+
+@needed
+def test_the_form_of_numbers_starts_with_the_golden_row(api: Api, sagemaker: Any, page: Page, rows: Any) -> None:
+    with in_stage(api) as url:
+        page.goto(url)
+        page.get_by_text("Fill in one row by name").click()
+        page.get_by_label("radius_mean").fill("17.5")
+        status, answer = send(page)
+    assert (status, json.loads(answer)["predictions"][0]["label"]) == ("200 breast-cancer-1", "M")
+    assert sagemaker.rows == [",".join(map(repr, [17.5, *rows[0][1:]]))]
+
+
+@needed
+def test_the_page_of_a_table_with_texts_and_gaps_has_no_faults(encoded: Api) -> None:
+    with in_stage(encoded) as url:
+        opened = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
+        assert faults_of(url, "docs-encoded", lambda page: page.evaluate(opened)) == []
 
 
 @in_browser
