@@ -23,7 +23,7 @@ Json = dict[str, Any]
 PROBLEMS: dict[str, Json] = json.loads((SOURCE / "problems.json").read_bytes())
 NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,24})?([eE]-?[0-9])?"
 VALUE = r'([^",\r\n]*|"([^"\r\n]|"")*")'
-TEXT = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+TEXT = r"^[^\u0000-\u001f\u007f]*$"
 GAPS = ". An empty value is missing. Quote a value that has a comma"
 
 

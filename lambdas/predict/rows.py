@@ -24,7 +24,7 @@ TRUE = frozenset(["true", "t", "yes", "y", "1", "on"])
 FALSE = frozenset(["false", "f", "no", "n", "0", "off"])
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of a character
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of a character
 _QUOTED = re.compile(r'[",]')
 _TYPOGRAPHIC = re.compile("[{\\[,:]\\s*[\u2018-\u201f\u00ab\u00bb]|[\u2018-\u201f\u00ab\u00bb]\\s*[:,}\\]]")
 

@@ -111,7 +111,7 @@ def test_an_example_that_the_api_would_refuse_is_an_error_of_the_settings(passen
     assert str(refused.value) == f"api.example: {class_}; alone must be true or false"
 
 
-TEXT = {"type": "string", "maxLength": 1000, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
+TEXT = {"type": "string", "maxLength": 1000, "pattern": "^[^\\u0000-\\u001f\\u007f]*$"}
 NUMBER = {"type": "number", "minimum": -1e30, "maximum": 1e30}
 
 
