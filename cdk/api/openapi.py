@@ -23,7 +23,7 @@ Json = dict[str, Any]
 PROBLEMS: dict[str, Json] = json.loads((SOURCE / "problems.json").read_bytes())
 NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,24})?([eE]-?[0-9])?"
 VALUE = r'([^",\r\n]*|"([^"\r\n]|"")*")'
-TEXT = r"^[^\u0000-\u001f\u007f]*$"
+TEXT, WORD = r"[^\u0000-\u001f\u007f]*", r"[^\s\u0000-\u001f\u007f]"
 GAPS = ". An empty value is missing. Quote a value that has a comma"
 
 
@@ -180,12 +180,14 @@ def _any_value(settings: Settings) -> Json:
 
 def _value(name: str, settings: Settings) -> Json:
     """Return the schema of a feature's value; the levels of a category are not known before a run."""
+    imputed = settings.data.imputed(name)
+    pattern = f"^{TEXT}$" if imputed else f"^{TEXT}{WORD}{TEXT}$"
     schemas: dict[str, Json] = {
         "numeric": {"type": "number", "minimum": -LARGEST, "maximum": LARGEST},
         "boolean": {"type": "boolean"},
-        "categorical": {"type": "string", "maxLength": rows.LONGEST, "pattern": TEXT},
+        "categorical": {"type": "string", "maxLength": rows.LONGEST, "pattern": pattern},
     }
-    return schemas[settings.data.kind(name)] | ({"nullable": True} if settings.data.imputed(name) else {})
+    return schemas[settings.data.kind(name)] | ({"nullable": True} if imputed else {})
 
 
 def _prediction(settings: Settings) -> Json:

@@ -111,7 +111,9 @@ def test_an_example_that_the_api_would_refuse_is_an_error_of_the_settings(passen
     assert str(refused.value) == f"api.example: {class_}; alone must be true or false"
 
 
-TEXT = {"type": "string", "maxLength": 1000, "pattern": "^[^\\u0000-\\u001f\\u007f]*$"}
+ANY = r"[^\u0000-\u001f\u007f]*"
+EMPTY = {"type": "string", "maxLength": 1000, "pattern": f"^{ANY}$"}
+TEXT = {**EMPTY, "pattern": rf"^{ANY}[^\s\u0000-\u001f\u007f]{ANY}$"}
 NUMBER = {"type": "number", "minimum": -1e30, "maximum": 1e30}
 
 
@@ -119,12 +121,12 @@ def test_a_value_has_the_schema_of_its_kind_and_may_be_null_where_gaps_are_fille
     schemas = openapi.document(passengers)["components"]["schemas"]
     missing = {"nullable": True}
     named = {
-        **{"age": NUMBER | missing, "class": TEXT, "sex": TEXT, "port": TEXT | missing},
+        **{"age": NUMBER | missing, "class": TEXT, "sex": TEXT, "port": EMPTY | missing},
         **{"alone": {"type": "boolean"} | missing, "fare": NUMBER},
     }
     assert schemas["NamedValues"]["properties"] == named
     assert schemas["NamedValues"]["required"] == ["class", "sex", "fare"]
-    kinds = [NUMBER | missing, TEXT, TEXT | missing, {"type": "boolean"} | missing, NUMBER]
+    kinds = [NUMBER | missing, TEXT, EMPTY | missing, {"type": "boolean"} | missing, NUMBER]
     assert schemas["Values"]["items"] == {"anyOf": kinds}
     assert schemas["Row"] == {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Values", "NamedValues")]}
     everything = passengers.data.model_copy(update={"missing": tables.Missing(impute=("*",))})
@@ -141,6 +143,8 @@ def test_a_value_has_the_schema_of_its_kind_and_may_be_null_where_gaps_are_fille
         ([None, "3", "male", None, True, 7.25], True),
         ({**NAMED, "class": None}, False),
         ({**NAMED, "sex": "a\tb"}, False),
+        ({**NAMED, "sex": " "}, False),
+        ({**NAMED, "port": " "}, True),
         ({**NAMED, "alone": "maybe"}, False),
         ({**NAMED, "fare": "7.25"}, False),
         ({"age": 1.0}, False),

@@ -36,7 +36,8 @@ def served(answer: Callable[[BaseHTTPRequestHandler, str], Answer | None]) -> It
         disable_nagle_algorithm = True
 
         def handle_any(self) -> None:
-            found = answer(self, self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            found = answer(self, body.decode(errors="surrogateescape"))
             if found is None:
                 self.close_connection = True
                 return
@@ -47,7 +48,7 @@ def served(answer: Callable[[BaseHTTPRequestHandler, str], Answer | None]) -> It
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = handle_any  # noqa: N815
+        do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = handle_any  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             """Nothing: the tests read what the API logs."""
@@ -61,6 +62,20 @@ def served(answer: Callable[[BaseHTTPRequestHandler, str], Answer | None]) -> It
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def in_stage(api: Api) -> Iterator[str]:
+    """Serve the API as API Gateway does, without authentication, and yield its URL."""
+
+    def answer(request: BaseHTTPRequestHandler, body: str) -> Answer:
+        path, headers = request.path.removeprefix("/v1"), dict(request.headers)
+        event = {"httpMethod": request.command, "resource": path, "headers": headers, "body": body}
+        response = respond(event, api)
+        return response["statusCode"], response["headers"], response["body"].encode()
+
+    with served(answer) as url:
+        yield f"{url}/v1"
 
 
 @dataclass

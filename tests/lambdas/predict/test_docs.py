@@ -6,8 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,8 @@ from botocore.credentials import Credentials
 from playwright.sync_api import Page
 
 from lambdas.predict.api import Api
-from lambdas.predict.gateway import respond
 from tests.conftest import ROOT
-from tests.lambdas.predict.conftest import Answer, served
+from tests.lambdas.predict.conftest import in_stage
 from tests.lambdas.predict.signed import Consumer
 from tests.ops.browser import LAPTOP, SHOTS, chromium, faults_of, needed
 
@@ -36,23 +33,9 @@ def node(script: str, *arguments: str) -> Any:
     return json.loads(ran.stdout)
 
 
-@contextmanager
-def in_stage(api: Api) -> Iterator[str]:
-    """Serve the API as API Gateway does, and yield the page's URL."""
-
-    def answer(request: BaseHTTPRequestHandler, body: str) -> Answer:
-        path, headers = request.path.removeprefix("/v1"), dict(request.headers)
-        event = {"httpMethod": request.command, "resource": path, "headers": headers, "body": body}
-        response = respond(event, api)
-        return response["statusCode"], response["headers"], response["body"].encode()
-
-    with served(answer) as url:
-        yield f"{url}/v1/docs"
-
-
 def test_the_page_posts_the_examples_and_shows_the_answers(api: Api) -> None:
     with in_stage(api) as url:
-        page = node(BROWSER + SCRIPT + SEND_EACH, url)
+        page = node(BROWSER + SCRIPT + SEND_EACH, f"{url}/docs")
     assert (page["title"], page["hidden"]) == ("breast-cancer predictions", False)
     assert [status for status, _ in page["shown"]] == ["200 breast-cancer-1"] * 3
     one, many, csv = (json.loads(answer) for _, answer in page["shown"])
@@ -99,7 +82,7 @@ def send(page: Page) -> tuple[str, str]:
 @needed
 def test_the_form_fits_the_columns_and_fills_in_a_row(encoded: Api, sagemaker: Any, page: Page) -> None:
     with in_stage(encoded) as url:
-        page.goto(url)
+        page.goto(f"{url}/docs")
         page.get_by_text("Fill in one row by name").click()
         fields = page.locator("#values label").all()
         assert [field.inner_text().split()[0] for field in fields] == ["age", "class", "sex", "port", "alone", "fare"]
@@ -122,7 +105,7 @@ def test_the_form_fits_the_columns_and_fills_in_a_row(encoded: Api, sagemaker: A
 @needed
 def test_the_form_of_numbers_starts_with_the_golden_row(api: Api, sagemaker: Any, page: Page, rows: Any) -> None:
     with in_stage(api) as url:
-        page.goto(url)
+        page.goto(f"{url}/docs")
         page.get_by_text("Fill in one row by name").click()
         page.get_by_label("radius_mean").fill("17.5")
         status, answer = send(page)
@@ -134,7 +117,7 @@ def test_the_form_of_numbers_starts_with_the_golden_row(api: Api, sagemaker: Any
 def test_the_page_of_a_table_with_texts_and_gaps_has_no_faults(encoded: Api) -> None:
     with in_stage(encoded) as url:
         opened = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
-        assert faults_of(url, "docs-encoded", lambda page: page.evaluate(opened)) == []
+        assert faults_of(f"{url}/docs", "docs-encoded", lambda page: page.evaluate(opened)) == []
 
 
 @in_browser
