@@ -1,6 +1,5 @@
 """The tables of pipeline.toml: one frozen model per table, each rule with the reason or the source of its limit."""
 
-import codecs
 import math
 import re
 from difflib import get_close_matches
@@ -109,11 +108,13 @@ class Format(Table):
     @model_validator(mode="after")
     def _is_readable(self) -> Self:
         try:
-            codecs.lookup(self.encoding)
+            "a".encode(self.encoding)  # not codecs.lookup, which also finds codecs of bytes
         except LookupError:
             raise ValueError(f"encoding {self.encoding!r} is unknown: write it like 'utf-8' or 'latin-1'") from None
         if self.header == bool(self.names):
             raise ValueError("names go with header = false: list every column of the file in order, or neither")
+        if not (self.separator + self.quote).isascii():
+            raise ValueError("separator and quote must be ASCII signs, such as a semicolon")
         # A number in quotes may have the separator in it: "1,234.50".
         for signs in ((self.separator, self.quote, self.comment), (self.decimal, self.thousands)):
             if len(given := [sign for sign in signs if sign]) != len(set(given)):
