@@ -17,6 +17,7 @@ from pipeline.settings import Cell, Format
 SHIPPED = Path(__file__).parents[2] / "pipeline.toml"
 BATCHES = (10, 20, 50, 100, 200, 500, 1000)
 STEPS = 3000  # of training, as long as that takes 15 to 100 epochs
+ENOUGH_TO_CHOOSE = 2000  # training rows, so some 700 of validation
 REPLACED = re.compile(r"(stage\.\w+\.)?data(\..*)?|endpoint\.golden|api\.example|training\.hyperparameters|project")
 VALUES_AT = 40  # the column of a line's comment
 
@@ -160,7 +161,10 @@ def _hyperparameters(plan: Plan) -> str:
     head = _head(
         "training.hyperparameters", "of SageMaker's linear learner; predictor_type and feature_dim are derived"
     )
-    return head + _line("mini_batch_size", str(batch)) + _line("epochs", str(epochs))
+    text = head + _line("mini_batch_size", str(batch)) + _line("epochs", str(epochs))
+    if rows < ENOUGH_TO_CHOOSE:
+        text += _line("num_models", "1", "not 32 in parallel: too few validation rows to choose among them")
+    return text
 
 
 def _example(plan: Plan) -> str:
