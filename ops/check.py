@@ -44,7 +44,10 @@ def check(
 
 
 def checked(settings: Settings, files: list[Path]) -> Checked:
-    """Run preprocessing on files. Raises OpsError: one of them is not there, or two have one name."""
+    """Run preprocessing on files; one that a run would set aside is refused.
+
+    Raises OpsError: a file is not there, or two have one name.
+    """
     if missing := [str(file) for file in files if not file.is_file()]:
         raise OpsError(f"{', '.join(missing)}: no such file")
     if twice := [name for name, count in Counter(file.name for file in files).items() if count > 1]:
@@ -54,7 +57,8 @@ def checked(settings: Settings, files: list[Path]) -> Checked:
         data.mkdir()
         for file in files:
             (data / file.name).symlink_to(file.resolve())
-        document.write_text(settings.to_json(), encoding="utf-8")
+        strict = settings.data.model_copy(update={"on_bad_file": "fail"})
+        document.write_text(settings.model_copy(update={"data": strict}).to_json(), encoding="utf-8")
         options = ["--settings", document, "--input", data, "--output", Path(folder) / "output", "--message", message]
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.jobs", "preprocess", *map(str, options)],

@@ -20,7 +20,7 @@ from pipeline.settings import Format
 BLOCK, BLOCKS = 1 << 20, 32
 """A larger file is read as every second, fourth, … block: settings do not need every row."""
 LINES = 400  # lines at the beginning that show how the file is written
-SEPARATORS = (",", ";", "\t", "|", " ", ":")
+SEPARATORS = (",", ";", "\t", "|", " ", ":", "^", "~")
 COMMENTS = "#%!*/"
 TEXTS = (".csv", ".tsv", ".txt", ".data")
 SUFFIXES = (*TEXTS, *(f"{text}{packed}" for packed in (".gz", ".zip") for text in ("", *TEXTS)), ".parquet")

@@ -42,6 +42,15 @@ def test_several_files_are_one_data_set(tmp_path: Path) -> None:
     assert checked(load(SHIPPED), files).message.startswith("569 rows in 2 file(s)")
 
 
+def test_a_file_that_a_run_would_set_aside_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    settings = load(SHIPPED)
+    kind = settings.data.model_copy(update={"on_bad_file": "quarantine"})
+    found = checked(settings.model_copy(update={"data": kind}), [WDBC, tmp_path / "other.csv"])
+    assert (found.accepted, found.too_few) == (False, False)
+    assert found.message.startswith("other.csv, row 1: missing column ")
+
+
 def test_rows_that_are_right_but_too_few_are_told_from_wrong_ones(tmp_path: Path) -> None:
     (tmp_path / "few.csv").write_text("\n".join([HEADER, *ROWS[:9]]))
     (tmp_path / "wrong.csv").write_text("\n".join([HEADER, WRONG]))

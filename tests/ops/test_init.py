@@ -86,6 +86,7 @@ CASES = [
     Case("packed.zip", packed(PLAIN)),
     Case("tabs.tsv", lines(A, B, Y, header="a\tb\ty", separator="\t"), format=Format(separator="\t")),
     Case("pipes.txt", lines(A, B, Y, header="a|b|y", separator="|"), format=Format(separator="|")),
+    Case("tildes.txt", lines(A, B, Y, header="a~b~y", separator="~"), format=Format(separator="~")),
     Case(
         "spaces.data",
         lines(A, B, Y, header="", separator="   "),
