@@ -11,9 +11,13 @@ from tests.conftest import ROOT, Deployed, deploy
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 
-WINE = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss"}
+WINE = {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss"}
 DIABETES = {"rmse", "mae", "mse", "r2"}
-METRICS = {"wine": ("multiclass_classification_metrics", WINE), "diabetes": ("regression_metrics", DIABETES)}
+METRICS = {
+    "penguins": ("multiclass_classification_metrics", WINE),
+    "wine": ("multiclass_classification_metrics", WINE),
+    "diabetes": ("regression_metrics", DIABETES),
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Example:
     run: runs.Run
 
 
-@pytest.fixture(scope="module", params=["wine", "diabetes"])
+@pytest.fixture(scope="module", params=["penguins", "wine", "diabetes"])
 def example(
     request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Example]:
@@ -48,6 +52,15 @@ def test_it_goes_live_and_answers_its_golden_rows(example: Example) -> None:
             assert float(answer) == pytest.approx(golden.value, abs=golden.tolerance)
         else:
             assert answer == golden.label
+
+
+def test_a_file_with_categories_and_gaps_is_predicted_as_it_is(example: Example) -> None:
+    if example.name == "penguins":
+        account, lines = example.deployed.account, csv("penguins").decode().splitlines()
+        assert predict.label_of(account, predict.example_row(account)) == "Adelie"
+        answers = predict.predict_all(account, predict.rows_of(lines, account.settings.data))
+        right = [line.split(",")[0] for line in lines[1:]]
+        assert sum(answer["label"] == label for answer, label in zip(answers, right, strict=True)) > 330
 
 
 def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:
