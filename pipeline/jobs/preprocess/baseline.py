@@ -4,12 +4,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, Mask
 from ..shared.documents import Baseline, Distribution, distribution
 from ..shared.settings import JobSettings
-from .records import Records
+from .records import Records, mixed
 
 SAMPLE_IN_MEMORY = 8  # the sample is this part of the memory, at most
 CERTAINTY = 0.99
@@ -17,9 +16,9 @@ CERTAINTY = 0.99
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean, spread and range of a table's columns, added up block by block; shape (columns,)."""
+    """Count, mean, spread and range of a table's columns without NaN, added up block by block; shape (columns,)."""
 
-    count: int
+    count: Floats
     mean: Floats
     squares: Floats  # sums of squared distances from the mean
     low: Floats
@@ -28,20 +27,24 @@ class Moments:
     @staticmethod
     def of(table: Floats) -> "Moments":
         """Return those of a table of shape (rows, columns)."""
-        mean = table.sum(axis=0) / max(1, len(table))
-        low, high = table.min(axis=0, initial=np.inf), table.max(axis=0, initial=-np.inf)
-        return Moments(len(table), mean, np.square(table - mean).sum(axis=0), low, high)
+        total, count, there = table.sum(axis=0), np.full(table.shape[1], float(len(table))), np.array(True)
+        if np.isnan(total).any():
+            there = ~np.isnan(table)
+            total, count = table.sum(axis=0, where=there), there.sum(axis=0, dtype=np.float64)
+        mean = total / np.maximum(1, count)
+        low, high = table.min(axis=0, initial=np.inf, where=there), table.max(axis=0, initial=-np.inf, where=there)
+        return Moments(count, mean, np.square(table - mean).sum(axis=0, where=there), low, high)
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return those of both tables' rows (Chan, Golub and LeVeque, "Updating formulae", 1979)."""
         count = self.count + other.count
-        share, apart = other.count / (count or 1), other.mean - self.mean
+        share, apart = other.count / np.maximum(1, count), other.mean - self.mean
         squares = self.squares + other.squares + apart**2 * (self.count * share)
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         return Moments(count, self.mean + apart * share, squares, low, high)
 
     def __neg__(self) -> "Moments":
-        """Return what takes these rows off when added to those of all, where equal ones stay: the range is the same."""
+        """Return what takes these rows off when added to those of all, but for the range, which stays."""
         return Moments(-self.count, self.mean, -self.squares, self.low, self.high)
 
 
@@ -55,31 +58,29 @@ def in_sample(rows: Records, read: int, settings: JobSettings) -> Mask:
     share = settings.memory_bytes // SAMPLE_IN_MEMORY / (8 * rows.words.shape[1] * max(1, read))
     if share >= 1:
         return np.ones(len(rows), bool)
-    return rows.hashes < np.uint64(share * 2.0**64)
+    return mixed(rows.keys) < np.uint64(share * 2.0**64)
 
 
-def baseline(
-    rows: dict[str, int], counts: NDArray[np.int64], moments: Moments, sample: Records, settings: JobSettings
-) -> Baseline:
-    """Return counts of rows and labels, and each feature's statistics over the rows kept (all parts).
+def baseline(counted: Baseline, moments: Moments, sample: Records, settings: JobSettings) -> Baseline:
+    """Return `counted`, which has rows, labels and categories, with the statistics of each column of numbers.
 
-    `counts` are kept rows by class; `moments` are of the labels and the features, in this order. Percentiles and bins
-    are of `sample`: all rows, or so many that a percentile's rank is off by no more than `rank_error` with 99 %
-    certainty (Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", 1990).
+    They are over the rows kept (all parts); `moments` are of the labels and the features, in this order. Percentiles
+    and bins are of `sample`: all rows, or so many that a percentile's rank is off by no more than `rank_error` with
+    99 % certainty (Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", 1990).
     """
-    whole = len(sample) == moments.count
+    whole = len(sample) == moments.count[0]
     error = 0.0 if whole else math.sqrt(math.log(2 / (1 - CERTAINTY)) / (2 * max(1, len(sample))))
-    document: Baseline = {
-        "rows": rows,
-        "quantiles": {"rows": len(sample), "rank_error": error},
-        "features": {
-            name: _distribution(sample.features[:, number], moments, number + 1, whole)
-            for number, name in enumerate(settings.features)
-        },
-    }
-    if settings.classes:
-        document["labels"] = dict(zip(settings.classes, counts.tolist(), strict=True))
-    else:
+    document: Baseline = {**counted, "quantiles": {"rows": len(sample), "rank_error": error}, "features": {}}
+    for number, (name, imputed) in enumerate(zip(settings.features, settings.imputed, strict=True)):
+        if name in counted["features"]:
+            document["features"][name] = counted["features"][name]
+            continue
+        values = sample.features[:, number]
+        found = _distribution(values[~np.isnan(values)] if imputed else values, moments, number + 1, whole)
+        if imputed:
+            found["missing"] = float(1 - moments.count[number + 1] / moments.count[0])
+        document["features"][name] = found
+    if not settings.classes:
         document["target"] = _distribution(sample.labels, moments, 0, whole)
     return document
 
@@ -87,9 +88,10 @@ def baseline(
 def _distribution(values: Floats, moments: Moments, column: int, whole: bool) -> Distribution:
     found = distribution(values)
     if not whole:
-        found["count"] = moments.count
+        count = moments.count[column]
+        found["count"] = int(count)
         found["mean"] = float(moments.mean[column])
-        found["standard_deviation"] = math.sqrt(moments.squares[column] / max(1, moments.count - 1))
+        found["standard_deviation"] = math.sqrt(moments.squares[column] / max(1, count - 1))
         found["minimum"] = float(moments.low[column])
         found["maximum"] = float(moments.high[column])
     return found

@@ -31,6 +31,7 @@ NO_FILE = (
 BLOCKS_IN_MEMORY = 128
 """A block of text is this part of the memory: each of those under way needs some six times its size."""
 MOST_NAMED = 5  # bad rows that a message names
+LAST = "~"  # after every time
 
 
 class Quarantine:
@@ -85,13 +86,18 @@ def check_limit(bad: int, first: list[str], read: int | None, limit: BadRowLimit
 
 
 class DataFiles:
-    """The files under a directory, sorted by path."""
+    """The files under a directory, in the order of the `times` of their uploads, then by path.
 
-    def __init__(self, root: Path, settings: JobSettings) -> None:
+    A file that `times` lacks was uploaded after they were listed.
+    """
+
+    def __init__(self, root: Path, settings: JobSettings, times: dict[str, str] | None = None) -> None:
         self.settings = settings
         self.levels = Levels(settings.features, settings.levels.maximum)
-        self.files = sorted(path for path in root.rglob("*") if is_data(path.name) and path.is_file())
-        self.names = [str(file.relative_to(root)) for file in self.files]
+        names = [str(path.relative_to(root)) for path in root.rglob("*") if is_data(path.name) and path.is_file()]
+        self.uploads = sorted((times.get(name, LAST) if times else "", name) for name in names)
+        self.names = [name for _, name in self.uploads]
+        self.files = [root / name for name in self.names]
         self.rows = [0] * len(self.files)  # rows read of each file so far, bad ones too
         self.set_aside: dict[int, str] = {}  # by number the reason of each file that the run goes on without
 
@@ -158,8 +164,8 @@ class DataFiles:
             rows = read()
         except BadFile as error:
             return number, error, Records(np.empty((0, 0)))
-        places = rows.lines | number << LINE_BITS
-        return number, rows, Records.of(rows.features, rows.labels, places, self.settings.salt)
+        lines = rows.lines if self.settings.id_columns else np.ones_like(rows.lines)
+        return number, rows, Records.of(rows.features, rows.labels, lines | number << LINE_BITS, rows.contents)
 
     def _blocks(self) -> Iterator[tuple[int, Callable[[], Rows]]]:
         size = max(1, self.settings.memory_bytes // BLOCKS_IN_MEMORY)
@@ -173,6 +179,27 @@ class DataFiles:
                     yield number, read
             except BadFile as error:
                 yield number, partial(_raise, error)
+
+
+def upload_times(listing: Path | None) -> dict[str, str]:
+    """Return when each object of a listing, listing.json or its folder, was uploaded, by every end of its key's path.
+
+    Raises JobError: it is no list of objects.
+    """
+    if listing is None:
+        return {}
+    file = listing / "listing.json" if listing.is_dir() else listing
+    try:
+        objects = {item["key"]: str(item["modified"]) for item in json.loads(file.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JobError(f"{file}: no list of objects with key and modified ({type(error).__name__}: {error})") from error
+    times: dict[str, str] = {}
+    # The shorter key first: "a.csv" is raw/a.csv rather than raw/b/a.csv.
+    for key in sorted(objects, key=len):
+        folders = key.split("/")
+        for start in range(len(folders)):
+            times.setdefault("/".join(folders[start:]), objects[key])
+    return times
 
 
 def is_data(name: str) -> bool:

@@ -1,14 +1,15 @@
 """An external distribution sort of rows by their keys: in memory while they fit, else on disk.
 
-The first pass writes runs, each divided into buckets by the highest bits of the rows' keys, the last bucket first. The
-second takes some buckets at a time off the end of every run, so what is read needs no disk any more (Knuth, "The Art of
-Computer Programming", vol. 3, section 5.4).
+Rows are written as runs, each divided into buckets by the highest bits of the rows' keys, the last bucket first. They
+are read some buckets at a time, off the end of every run: the last reading frees the disk as it goes (Knuth, "The Art
+of Computer Programming", vol. 3, section 5.4).
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,41 +22,46 @@ BUCKET_BITS = 12
 
 
 class ExternalSort(ExitStack):
-    """Rows of `width` words; holds at most `memory` bytes of them, and the last rows added."""
+    """Rows of `width` words; holds at most `memory` bytes of them, and the last rows added.
 
-    def __init__(self, folder: Path, width: int, memory: int) -> None:
+    `ordered` returns rows in the order of their keys; it may make one row of several with the same key.
+    """
+
+    def __init__(self, folder: Path, width: int, memory: int, ordered: Callable[[Records], Records]) -> None:
         super().__init__()
-        self._folder, self._width, self._memory = folder, width, memory
+        self._folder, self._width, self._memory, self._ordered = folder, width, memory, ordered
         self._held: list[Floats] = []
         self._runs: list[tuple[Path, Numbers]] = []
         """Of each run, how many rows are in the buckets before each, and in all."""
 
     def add(self, records: Records) -> None:
-        """Take rows, in any order."""
+        """Take rows, in any order, also while `groups` are read: those do not have them."""
         self._held.append(records.words)
         if sum(words.nbytes for words in self._held) > self._memory:
             self._write_run()
 
-    def groups(self) -> Iterator[Records]:
-        """Yield all rows, some buckets at a time, in the order of their keys from group to group; once."""
+    def groups(self, *, last: bool) -> Iterator[Records]:
+        """Yield all rows, some buckets at a time, each group ordered and above the one before; the last time, once."""
         if not self._runs:
-            if self._held:
-                yield self._taken()
+            if rows := self._taken():
+                self._held = [] if last else [rows.words]
+                yield rows
             return
         if self._held:
             self._write_run()
-        before = np.sum([rows for _, rows in self._runs], axis=0)
+        runs = list(self._runs)
+        before = np.sum([rows for _, rows in runs], axis=0)
         most, first = self._memory // (8 * self._width), 0
         while before[first] < before[-1]:
-            last = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
-            if rows := before[last] - before[first]:
-                yield self._loaded(first, last, rows)
-            first = last
+            end = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
+            if before[end] > before[first]:
+                yield self._ordered(_loaded(runs, first, end, self._width, last))
+            first = end
 
     def _taken(self) -> Records:
-        rows = Records(np.concatenate(self._held))
+        rows = Records(np.concatenate([np.empty((0, self._width)), *self._held]))
         self._held = []
-        return rows
+        return self._ordered(rows)
 
     @cached_property
     def _disk(self) -> Path:
@@ -64,19 +70,24 @@ class ExternalSort(ExitStack):
 
     def _write_run(self) -> None:
         rows = self._taken()
-        buckets = (rows.keys >> np.uint64(64 - BUCKET_BITS)).astype(np.uint16)
-        order = np.argsort(buckets, kind="stable")
+        edges = np.arange(1, 1 << BUCKET_BITS, dtype=np.uint64) << np.uint64(64 - BUCKET_BITS)
+        before = np.array([0, *np.searchsorted(rows.keys, edges), len(rows)], np.int64)
         run = self._disk / f"{len(self._runs):06}"
-        self._runs.append((run, np.searchsorted(buckets[order], np.arange((1 << BUCKET_BITS) + 1))))
-        run.write_bytes(rows.words[order[::-1]].data)
+        self._runs.append((run, before))
+        with run.open("wb") as file:
+            for end, start in pairwise(before[::-1].tolist()):
+                file.write(rows.words[start:end].data)
 
-    def _loaded(self, first: int, last: int, rows: int) -> Records:
-        words, at = np.empty((rows, self._width)), 0
-        for run, before in self._runs:
-            rest, count = int(before[-1] - before[last]), int(before[last] - before[first])
-            with run.open("r+b") as file:
-                file.seek(8 * self._width * rest)
-                file.readinto(words[at : at + count].data)
-                file.truncate(8 * self._width * rest)
-            at += count
-        return Records(words)
+
+def _loaded(runs: list[tuple[Path, Numbers]], first: int, end: int, width: int, last: bool) -> Records:
+    counts = [int(before[end] - before[first]) for _, before in runs]
+    words, at = np.empty((sum(counts), width)), 0
+    for (run, before), count in zip(runs, counts, strict=True):
+        rest = 8 * width * int(before[-1] - before[end])
+        with run.open("r+b") as file:
+            file.seek(rest)
+            file.readinto(words[at : at + count].data)
+            if last:
+                file.truncate(rest)
+        at += count
+    return Records(words)

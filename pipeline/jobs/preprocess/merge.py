@@ -1,13 +1,15 @@
 """The outputs of several instances -> the output that one instance would give: the checks that need every row.
 
-Rows are known by their key and label: that two different ones share a key of 64 bits has a chance of 1 in 90,000 among
-20 million (the birthday bound), and one of them is then left out.
+Rows are known by their key, copies too: the instance that has a row most often decides how often it counts. That two
+different rows share a key of 64 bits has a chance of 1 in 90,000 among 20 million (the birthday bound), and one of them
+is then left out.
 """
 
 import json
 import math
 from collections.abc import Iterator
 from functools import reduce
+from itertools import chain
 from operator import add
 from pathlib import Path
 
@@ -18,11 +20,12 @@ from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from . import recordio
 from .baseline import Moments, in_sample
+from .copies import Copies
 from .data_files import NO_FILE, check_limit
 from .external_sort import SORT_IN_MEMORY
-from .records import Numbers, Records, place_of, repeated
+from .records import LINE_BITS, Numbers, Records, repeated
 from .split import atomic_output, paths
-from .summary import Summary, count_labels, label_conflict, read_index
+from .summary import Summary, count_labels, read_index
 
 Lost = tuple[str, Floats]  # a part, and label and features of some of its rows
 
@@ -32,59 +35,70 @@ def merge(settings: Path, run: Path, output: Path) -> None:
 
     Writes baseline/baseline.json, and each file that has rows which another instance keeps again without these.
 
-    Raises JobError: labels conflict, too many rows are bad or too few are left; nothing is left written then.
+    Raises JobError: too many rows are bad or too few are left; nothing is left written then.
     """
     wanted = read_settings(settings)
     with atomic_output(output):
         shards = run / "shards"
-        summaries = [Summary.load(file) for file in sorted(shards.glob("*.json"))]
+        summaries = [Summary.load(file, wanted) for file in sorted(shards.glob("*.json"))]
         total = reduce(add, summaries)
         if not total.files:
             raise JobError(NO_FILE)
         check_limit(total.refused, total.faults, total.read, wanted.bad_rows)
-        for summary, rows in zip(summaries, _dropped(summaries, shards, wanted), strict=True):
+        counted = Copies(by_id=bool(wanted.id_columns))
+        for summary, rows in zip(summaries, _dropped(summaries, shards, counted, wanted), strict=True):
             for part, lost in _rewrite(summary, rows, run, output, wanted):
                 total.counts[part] -= count_labels(lost[:, 0], wanted)
                 total.moments += -Moments.of(lost)
+        total.replaced += counted.replaced
         # The sample that one instance would have drawn, in another order.
-        sample = np.concatenate([rows[in_sample(rows, total.read, wanted)].words for rows in total.sample])
-        total.sample = [Records(sample[np.unique(Records(sample).hashes, return_index=True)[1]])]
+        for some, order in zip(total.sample, _orders(summaries), strict=True):
+            _in_order(some, order, wanted)
+        sample = Records(np.concatenate([rows[in_sample(rows, total.read, wanted)].words for rows in total.sample]))
+        sample = sample[sample.order()]
+        total.sample = [sample[np.append(sample.keys[1:] != sample.keys[:-1], True)[: len(sample)]]]
         total.finish(output, wanted)
 
 
-def _dropped(summaries: list[Summary], shards: Path, settings: JobSettings) -> list[Numbers]:
-    """Return each instance's numbers of the rows that another one keeps. Raises JobError: labels conflict."""
+def _dropped(summaries: list[Summary], shards: Path, counted: Copies, settings: JobSettings) -> list[Numbers]:
+    """Return each instance's numbers of the rows that another one keeps; with ids, `counted` counts those replaced."""
     found: list[list[Numbers]] = [[np.empty(0, np.int64)] for _ in summaries]
-    conflicts = 0
-    pair: list[tuple[str, float]] = []
-    files = [shards / f"{summary.host}.index" for summary in summaries]
+    files, orders = [shards / f"{summary.host}.index" for summary in summaries], _orders(summaries)
     for spans in _ranges([read_index(file) for file in files], settings):
         # Read anew for each range: what was mapped before no longer counts as the job's memory.
-        rows = Records(np.concatenate([read_index(file).words[span] for file, span in zip(files, spans, strict=True)]))
+        parts = [Records(np.array(read_index(file).words[span])) for file, span in zip(files, spans, strict=True)]
+        for part, order in zip(parts, orders, strict=True):
+            _in_order(part, order, settings)
+        rows = Records(np.concatenate([part.words for part in parts]))
         numbers = np.concatenate([np.arange(span.start, span.stop) for span in spans])
         hosts = np.repeat(np.arange(len(spans)), [span.stop - span.start for span in spans])
         # Each instance's keys are in order: the stable sort merges them.
         order = np.argsort(rows.keys, kind="stable")
         order = order[repeated(rows.keys[order])]
-        order = order[np.lexsort((rows.labels[order], rows.keys[order]))]
+        order = order[np.lexsort((rows.places[order], rows.keys[order]))]
         rows, numbers, hosts = rows[order], numbers[order], hosts[order]
-        hashes = rows.hashes
-        same_row = hashes[1:] == hashes[:-1]
-        differ = np.flatnonzero((rows.keys[1:] == rows.keys[:-1]) & ~same_row) if settings.classes else order[:0]
-        if len(differ):
-            conflicts += len(differ)
-            twins = [(summaries[hosts[n]].files, rows.places[n], rows.labels[n]) for n in (differ[0], differ[0] + 1)]
-            pair = pair or sorted((place_of(names, int(place)), label) for names, place, label in twins)
-        starts = np.flatnonzero(np.append(True, ~same_row)[: len(rows)])
+        counted.once(rows)
+        starts = np.flatnonzero(np.append(True, rows.keys[1:] != rows.keys[:-1])[: len(rows)])
         copies = np.diff(starts, append=len(rows))
-        # The key decides which of the equal rows stays: each instance's files keep their share.
-        turn = np.arange(len(rows)) - np.repeat(starts, copies)
-        lost = turn != np.repeat((rows.keys[starts] % copies.astype(np.uint64)).astype(np.int64), copies)
+        # With ids the newest stays. Else the key decides which of equal rows: each instance's files keep their share.
+        kept = copies - 1 if settings.id_columns else (rows.keys[starts] % copies.astype(np.uint64)).astype(np.int64)
+        lost = np.arange(len(rows)) - np.repeat(starts, copies) != np.repeat(kept, copies)
         for host, of_host in enumerate(found):
             of_host.append(np.sort(numbers[lost & (hosts == host)]))
-    if pair:
-        raise label_conflict(pair, conflicts, settings)
     return [np.concatenate(of_host) for of_host in found]
+
+
+def _orders(summaries: list[Summary]) -> list[Numbers]:
+    """Return of each instance the place of each file among those of all in the order of upload."""
+    places = {upload: place for place, upload in enumerate(sorted(chain(*(one.uploads for one in summaries))))}
+    return [np.array([places[upload] for upload in summary.uploads], np.int64) for summary in summaries]
+
+
+def _in_order(rows: Records, order: Numbers, settings: JobSettings) -> None:
+    """With ids, number the files in the places of an instance's rows as `_orders` does."""
+    if settings.id_columns and len(rows):
+        files = rows.places >> LINE_BITS
+        rows.places[:] += (order[files] - files) << LINE_BITS
 
 
 def _ranges(indexes: list[Records], settings: JobSettings) -> Iterator[tuple[slice, ...]]:
@@ -104,7 +118,7 @@ def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings:
         if len(within):
             keep = np.ones(count, bool)
             keep[within - start] = False
-            named = (part, number, summary.host, settings.content_type)
+            named = (part, number, summary.host, settings)
             lines = [_lines(file.read_bytes(), count) for file in paths(run, *named)]
             for file, texts in zip(paths(output, *named), lines, strict=True):
                 file.parent.mkdir(parents=True, exist_ok=True)

@@ -62,12 +62,16 @@ def distribution(values: Floats) -> Distribution:
 
 
 class Baseline(TypedDict, total=False):
-    """baseline.json: rows by part, features, and `labels` (rows by class) or, for regression, `target`.
+    """baseline.json: rows, features, and `labels` (rows by class) or, for regression, `target`.
 
-    `quantiles` has the `rows` that percentiles and bins are of, and `rank_error`, a share, at 99 % certainty.
+    `rows` are those `read`, `refused`, `repeated` (in another file too), `replaced` (by a later upload with their ids)
+    and `contradicting` (with the features of a row of another class), then those of each part. `parts` has the rows of
+    each part by class. `quantiles` has the `rows` that percentiles and bins are of, and `rank_error`, a share, at 99 %
+    certainty.
     """
 
     rows: dict[str, int]
+    parts: dict[str, dict[str, int]]
     quantiles: dict[str, float]
     features: dict[str, Distribution | Categories]
     labels: dict[str, int]

@@ -4,6 +4,7 @@ import io
 import json
 import tempfile
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,6 @@ from hypothesis import strategies as st
 from pipeline.jobs.preprocess.columns import LARGEST
 from pipeline.jobs.preprocess.data_files import DataFiles
 from pipeline.jobs.preprocess.job import preprocess, write_parts
-from pipeline.jobs.preprocess.records import row_keys
-from pipeline.jobs.preprocess.split import distinct
 from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import read_rows, write_settings
 
@@ -53,8 +52,11 @@ def test_the_parts_hold_every_row_once_and_the_baseline_counts_them(settings_fil
     )
     counted = json.loads(files["baseline/baseline.json"])
     sizes = {part: sum(row[0] == part for row in rows) for part in ("train", "validation", "holdout")}
-    assert counted["rows"] == {"read": 61, "refused": 0, "duplicates_dropped": 1, **sizes}
+    none = {"refused": 0, "replaced": 0, "contradicting": 0}
+    assert counted["rows"] == {"read": 61, "repeated": 1, **none, **sizes}
     assert counted["labels"] == {"no": 30, "yes": 30}
+    by_class = Counter((part, "yes" if label else "no") for part, _, label in rows)
+    assert counted["parts"] == {part: {name: by_class[part, name] for name in ("no", "yes")} for part in sizes}
     ages = np.array([float(row[1]) for row in given_rows])
     deciles = np.unique(np.quantile(ages, np.arange(1, 10) / 10, method="lower"))
     between = np.diff([0, *((ages <= edge).sum() for edge in deciles), 60])
@@ -69,12 +71,13 @@ def test_the_parts_hold_every_row_once_and_the_baseline_counts_them(settings_fil
     }
 
 
-def test_labels_stand_line_by_line_beside_the_holdout_under_the_rows_hash(settings_file, settings, shop, tmp_path):
+def test_labels_stand_line_by_line_beside_the_holdout_under_the_rows_key(settings_file, settings, shop, tmp_path):
     files = run(settings_file, shop, tmp_path / "out")
     features = [json.loads(line)["features"] for line in whole(files, "holdout").splitlines()]
     labels = [json.loads(line) for line in whole(files, "labels").splitlines()]
-    keys = row_keys(list(np.array(features).T), settings.salt)
-    assert [label["row"] for label in labels] == [f"{key:016x}" for key in keys]
+    rows, _ = read_rows(shop, settings)
+    found = {tuple(row): f"{key:016x}" for row, key in zip(rows.features.tolist(), rows.keys, strict=True)}
+    assert [label["row"] for label in labels] == [found[tuple(row)] for row in features]
 
 
 def test_the_order_of_rows_files_and_columns_changes_nothing(settings_file, shop, table, tmp_path):
@@ -95,16 +98,22 @@ def test_rows_stay_in_their_part_when_more_rows_come(settings_file, shop, table,
 
 
 def test_another_salt_gives_another_split(settings, shop):
-    rows, _ = read_rows(shop, settings)
-    assert (row_keys(list(rows.features.T), "1") != row_keys(list(rows.features.T), "2")).all()
+    one, other = (read_rows(shop, dataclasses.replace(settings, salt=salt))[0].keys for salt in "12")
+    assert (one != other).all()
 
 
-def test_shares_are_met_within_chance():
-    keys = row_keys(list(np.random.default_rng(0).normal(size=(100_000, 3)).round(1).T), "salt")
-    shares, _ = np.histogram(np.unique(keys).astype(np.float64), bins=10, range=(0, 2.0**64))
-    assert shares.max() / shares.min() < 1.1
+def test_features_in_another_order_or_ignored_move_no_row(shop, table, tmp_path):
+    (shop / "shop.csv").write_text("\n".join(line.split(",", 1)[1] for line in table))
+    parts = []
+    for features, ignored in ((["age", "visits"], []), (["visits", "age"], []), (["visits"], ["age"])):
+        data = {"id_columns": [], "features": features, "ignored_columns": ignored, "split": SPLIT}
+        files = run(write_settings(tmp_path, **data), shop, tmp_path / str(len(parts)))
+        visits = features.index("visits")
+        parts.append({(part, row[visits], label) for part, row, label in contents(files)})
+    assert parts[0] == parts[1] == parts[2]
 
 
+SPLIT = {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "2"}
 number = st.floats(-LARGEST, LARGEST)
 
 
@@ -127,29 +136,14 @@ def test_any_valid_rows_reappear_unchanged_in_one_part_whatever_their_order(tabl
             results.append(run(settings, root / "raw", root / "out"))
     assert results[0] == results[1]
     found = sorted((label, *features) for _, features, label in contents(results[0]))
-    assert found == sorted({(t, a, b) for a, b, t in base + extra})
+    assert found == sorted((t, a, b) for a, b, t in base + extra)
 
 
 def refused(settings, folder, lines):
     (folder / "shop.csv").write_text("\n".join(lines))
     with pytest.raises(JobError) as error, tempfile.TemporaryDirectory() as out:
-        write_parts(DataFiles(folder, settings), Path(out), "").finish(Path(out), settings)
+        write_parts(DataFiles(folder, settings), Path(out), "")[0].finish(Path(out), settings)
     return str(error.value)
-
-
-def test_the_same_features_with_two_labels_are_refused_with_both_places(settings, folder, table):
-    lines = [*table, "x,1,2,yes", "y,3,4,no", "z,1.0,2.0,no"]
-    assert refused(settings, folder, lines) == (
-        'shop.csv, row 62 and shop.csv, row 64: the same features are labelled "yes" and "no": correct one or remove'
-        " both (1 such in all)"
-    )
-
-
-def test_repeated_measurements_with_other_values_stay_for_regression(regression, folder):
-    (folder / "shop.csv").write_text("customer,age,visits,bought\na,1,2,3\nb,1,2,4\nc,1,2,3\n")
-    rows, _ = read_rows(folder, regression)
-    kept, conflicts, _ = distinct(rows, regression)
-    assert (sorted(kept.labels), conflicts) == ([3, 4], 0)
 
 
 TOO_FEW = tomllib.loads(Path(__file__).with_name("too_few_rows.toml").read_text("utf-8"))

@@ -9,7 +9,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from pipeline.jobs.preprocess.job import preprocess
-from pipeline.jobs.preprocess.records import place_of
+from pipeline.jobs.preprocess.records import LINE_BITS
 from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import read_rows
 from tests.pipeline.jobs.preprocess.reading import HEADER, read_values, settings_with
@@ -39,8 +39,8 @@ def test_files_are_read_by_path_at_any_depth_and_others_left_alone(folder, setti
     read(folder, settings, GOOD, "b.CSV")
     rows, names = read(folder, settings, HEADER + "c,60,3,no\n", "2024/a.csv")
     np.testing.assert_array_equal(rows.features[:, 0], [60, 40, 50])
-    places = [place_of(names, place) for place in rows.places.tolist()]
-    assert places == ["2024/a.csv, row 2", "b.CSV, row 2", "b.CSV, row 3"]
+    places = [(names[place >> LINE_BITS], place % (1 << LINE_BITS)) for place in rows.places.tolist()]
+    assert places == [("2024/a.csv", 2), ("b.CSV", 2), ("b.CSV", 3)]
 
 
 def test_a_regression_target_is_a_number(folder, regression):
@@ -87,4 +87,4 @@ def test_any_text_is_read_or_refused_with_the_file_named(settings, text, encodin
         else:
             assert np.isfinite(rows.features).all()
             assert set(rows.labels) <= {0, 1}
-            assert place_of(names, int(rows.places[-1])).startswith("shop.csv, row ")
+            assert names[int(rows.places[-1]) >> LINE_BITS] == "shop.csv"

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from pipeline.jobs.preprocess.levels import Levels
@@ -77,6 +78,7 @@ def test_a_column_without_a_value_is_as_no_column(without_ids):
     assert contents_of(more, without_ids).tolist() == contents_of({"a": text("x", "y")}, without_ids).tolist()
 
 
+@profile(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.floats(allow_nan=False, allow_infinity=False)), max_size=30))
 def test_a_text_hashes_the_same_in_any_company(without_ids, values):
     values = [str(value) if isinstance(value, float) else value.encode("utf-8", "ignore").decode() for value in values]

@@ -1,0 +1,70 @@
+"""Rows that have the features of another row and another class."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..shared.settings import JobSettings
+from .records import Keys, Records, mixed
+
+IN_MEMORY = 16  # this part of the memory, at most, is for them
+ALL = 1 << 64
+
+
+@dataclass
+class Contradictions:
+    """Counts them: exactly while a few words per row fit into the memory, else of a sample of the features."""
+
+    most: int
+    """Rows that are held."""
+    held: list[Keys] = field(default_factory=list)
+    """Of rows whose features' hash is below `limit`: this hash, the label and the key; shape (rows, 3)."""
+    limit: int = ALL
+
+    @staticmethod
+    def none(settings: JobSettings, limit: int = ALL) -> "Contradictions":
+        """Return those of no row."""
+        return Contradictions(settings.memory_bytes // IN_MEMORY // 24, [], limit)
+
+    def __add__(self, other: "Contradictions") -> "Contradictions":
+        both = Contradictions(self.most, [], min(self.limit, other.limit))
+        for held in (*self.held, *other.held):
+            both.add(held)
+        return both
+
+    def add(self, held: Keys) -> None:
+        """Take what `of` returns for some rows."""
+        self.held.append(held if self.limit == ALL else held[held[:, 0] < np.uint64(self.limit)])
+        while sum(map(len, self.held)) > self.most:
+            self.limit //= 2
+            self.held = [np.concatenate([some[some[:, 0] < np.uint64(self.limit)] for some in self.held])]
+
+    def table(self) -> Keys:
+        """Return all that is held, shape (rows, 3)."""
+        return np.concatenate([np.empty((0, 3), np.uint64), *self.held])
+
+    def count(self) -> int:
+        """Return how many rows have the features of another one, and another class."""
+        held = self.table()
+        held = held[np.unique(held[:, 2], return_index=True)[1]]  # several instances may have the same row
+        held = held[np.lexsort((held[:, 1], held[:, 0]))]
+        if not len(held):
+            return 0
+        starts = np.flatnonzero(np.append(True, held[1:, 0] != held[:-1, 0]))
+        differ = np.append(False, (held[1:, :2] != held[:-1, :2]).any(axis=1))
+        differ[starts] = False
+        sizes = np.diff(starts, append=len(held))
+        return round(int(sizes[np.logical_or.reduceat(differ, starts)].sum()) * (ALL / self.limit))
+
+
+def of(rows: Records) -> Keys:
+    """Return hash of the features, label and key of rows, shape (rows, 3)."""
+    return np.column_stack([feature_hashes(rows), rows.words.view(np.uint64)[:, [2, 0]]])
+
+
+def feature_hashes(rows: Records) -> Keys:
+    """Return a hash of each row's features, shape (rows,)."""
+    values = rows.words.view(np.uint64)[:, 3:]
+    # The low bits of floats are mostly zeros, so the high ones come first to them, then to all by an odd factor each.
+    values = (values ^ values >> np.uint64(32)) * (mixed(np.arange(values.shape[1], dtype=np.uint64)) | np.uint64(1))
+    return mixed((values ^ values >> np.uint64(32)).sum(axis=1))

@@ -1,0 +1,66 @@
+"""How often a row counts: as often as in the file that has it most; with id columns once, as it was uploaded last."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..shared.arrow import Mask
+from .records import LINE_BITS, Numbers, Records, mixed
+
+
+class Copies:
+    """Makes one row of several with the same key.
+
+    `replaced` counts the rows whose id came again with other values; of values that change back and forth not all
+    changes are seen.
+    """
+
+    def __init__(self, by_id: bool) -> None:
+        self._by_id = by_id
+        self.replaced = 0
+
+    def joined(self, rows: Records) -> Records:
+        """Return rows in the order of keys, then files, those with the same key and file as one."""
+        rows = rows[rows.order()]
+        same = rows.keys[1:] == rows.keys[:-1]
+        same &= rows.places[1:] >> LINE_BITS == rows.places[:-1] >> LINE_BITS
+        if not same.any():
+            return rows
+        if self._by_id:
+            return self._newest(rows, same)
+        starts = np.flatnonzero(np.append(True, ~same))
+        counts = np.add.reduceat(rows.counts, starts)
+        rows = rows[starts]
+        rows.places[:] += counts - rows.counts
+        return rows
+
+    def once(self, rows: Records) -> tuple[Records, Numbers]:
+        """Return each different one of joined rows once, and how often it counts."""
+        same = rows.keys[1:] == rows.keys[:-1]
+        if self._by_id:
+            rows = self._newest(rows, same)
+            return rows, np.ones(len(rows), np.int64)
+        starts = np.flatnonzero(np.append(True, ~same)[: len(rows)])
+        counts = np.maximum.reduceat(rows.counts, starts) if len(rows) else rows.counts
+        return rows if len(starts) == len(rows) else rows[starts], counts
+
+    def _newest(self, rows: Records, same: Mask) -> Records:
+        older = np.flatnonzero(same)
+        if not len(older):
+            return rows
+        values = rows.words.view(np.uint64)[:, 2:]
+        self.replaced += int((values[older] != values[older + 1]).any(axis=1).sum())
+        return rows[np.append(~same, True)]
+
+
+def copies(rows: Records, counts: Numbers, most: int) -> Iterator[Records]:
+    """Yield the copies of rows that count more than once, at most `most` at a time, each with a key of its own."""
+    more = counts - 1
+    ends = np.cumsum(more)
+    for first in range(0, int(more.sum()), most):
+        numbers = np.arange(first, min(first + most, int(ends[-1])))
+        of = np.searchsorted(ends, numbers, side="right")
+        some = rows[of]
+        some.keys[:] = mixed(some.keys + (numbers - ends[of] + counts[of]).astype(np.uint64))
+        some.places[:] += 1 - some.counts
+        yield some
