@@ -1,0 +1,130 @@
+"""A table of categories, yes and no, and gaps: an inference pipeline from the run to the API, with the encoder in it."""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ops import runs
+from tests.conftest import Deployed, deploy
+from tests.deployments.world import World, subscribed
+from tests.lambdas.predict.signed import Consumer
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
+
+SETTINGS = """\
+project.name = "customers"
+processing.instance_type = "ml.m5.large"
+training = { instance_type = "ml.m5.large", hyperparameters = { mini_batch_size = 100, epochs = 30 } }
+transform.instance_type = "ml.m5.large"
+gate.minimum = { auc = 0.9 }
+endpoint.instance_type = "ml.t2.medium"
+api.path = "/buys"
+
+[data]
+predictor_type = "binary_classifier"
+target = "bought"
+positive_label = "yes"
+negative_label = "no"
+id_columns = ["customer"]
+features = ["age", "colour", "member"]
+minimum_rows_per_class = 10
+split = { train = 0.6, validation = 0.2, holdout = 0.2, salt = "1" }
+"""
+Mixed = tuple[World, runs.Run]
+KINDS = """\
+kinds = { colour = "categorical", member = "boolean" }
+missing.impute = ["age", "colour"]
+"""
+
+
+def table(seed: int, rows: int = 600) -> bytes:
+    """Customers: those who like red, or are members, or old, buy."""
+    generator = random.Random(seed)
+    lines = ["customer,bought,age,colour,member"]
+    for number in range(rows):
+        age = generator.choice(["", str(generator.randint(18, 80))])
+        colour, member = generator.choice(["red", "blue", "dark  green", ""]), generator.choice(["Yes", "No"])
+        score = (int(age or 50) - 50) / 20 + 3 * (colour == "red") + 2 * (member == "Yes") + generator.gauss(-2, 0.5)
+        lines.append(f"{seed}-{number},{'yes' if score > 0 else 'no'},{age},{colour},{member}")
+    return "\n".join(lines).encode()
+
+
+def numbers(body: bytes) -> bytes:
+    """The same customers in numbers alone."""
+    codes = {"": "0", "red": "1", "blue": "0", "dark  green": "0", "Yes": "1", "No": "0"}
+    header, *lines = body.decode().splitlines()
+    cells = [line.split(",") for line in lines]
+    rows = [[who, label, age or "50", codes[colour], codes[member]] for who, label, age, colour, member in cells]
+    return "\n".join([header, *map(",".join, rows)]).encode()
+
+
+@pytest.fixture(scope="module")
+def mixed(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
+    """The customers' pipeline, and its first run with kinds: one with numbers alone was accepted before."""
+    folder = tmp_path_factory.mktemp("customers")
+    numbers_alone, kinds = folder / "numbers.toml", folder / "kinds.toml"
+    numbers_alone.write_text(SETTINGS)
+    kinds.write_text(SETTINGS + KINDS)
+    with pytest.MonkeyPatch.context() as patched:
+        before = deploy(deployed.cloud, numbers_alone, folder / "numbers.out", patched, bootstrapped=True)
+        assert before.run("numbers.csv", numbers(table(1))).outcome == "accepted"
+        made = subscribed(deploy(deployed.cloud, kinds, folder / "kinds.out", patched, bootstrapped=True))
+        run = made.run(table(1))
+        assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+        yield made, run
+
+
+def test_a_raw_row_goes_through_the_encoder_and_the_learner_from_the_run_to_the_api(mixed: Mixed) -> None:
+    world, first = mixed
+    assert first.why.endswith("; not comparable: the live model has other features")
+    assert "ScoreChampion" not in world.entered(first.arn)
+    assert world.live_run() == first.arn
+    package = world.account.sagemaker.describe_model_package(ModelPackageName=world.model())
+    containers = package["InferenceSpecification"]["Containers"]
+    assert [each["ContainerHostname"] for each in containers] == ["encoder", "linear-learner"]
+    assert containers[0]["ModelDataUrl"].endswith(f"/runs/{first.name}/encoder/model.tar.gz")
+    rows: list[Any] = [
+        {"age": None, "colour": "red", "member": True},
+        {"age": 30, "colour": "blue", "member": False},
+        {"age": 30, "colour": "never seen", "member": False},
+        {"age": 75, "colour": None, "member": True},
+    ]
+    answer = Consumer(world.deployed).post("/predictions", json.dumps({"instances": rows})).json()
+    assert [each["label"] for each in answer["predictions"]] == ["yes", "no", "no", "yes"], answer
+
+
+def test_the_smoke_test_asks_the_api_for_rows_of_the_hold_out(mixed: Mixed) -> None:
+    world, run = mixed
+    bucket, key = world.account.outputs["DataBucket"], f"runs/{run.name}/evaluation/smoke.json"
+    kept = json.load(world.account.s3.get_object(Bucket=bucket, Key=key)["Body"])
+    assert len(kept) == 8
+    assert {row["label"] for row in kept} == {"yes", "no"}
+    assert {row["row"] for row in kept} <= set(world.lines(run, "holdout"))
+    assert checked(world, run.arn) == 8
+
+
+def checked(world: World, run: str) -> int:
+    """The number of rows that the smoke test of a run's deployment checked."""
+    exits = [event.get("stateExitedEventDetails", {}) for event in world.histories(run)]
+    (output,) = (json.loads(each["output"]) for each in exits if each.get("name") == "SmokeTest")
+    return int(output["smoke_test"]["checked"])
+
+
+def test_a_challenger_is_scored_on_raw_rows_as_the_champion_is(mixed: Mixed) -> None:
+    world, _ = mixed
+    run = world.run(table(2))
+    assert "ScoreChampion" in world.entered(run.arn)
+    assert world.deployed.evaluation(run)["comparison"]["metric"] == "auc"
+
+
+def test_the_endpoint_goes_back_when_an_older_package_does_not_take_these_rows(mixed: Mixed) -> None:
+    world, _ = mixed
+    live, packages = world.live(), world.account.sagemaker.list_model_packages(ModelPackageGroupName="customers")
+    oldest = min(packages["ModelPackageSummaryList"], key=lambda each: each["ModelPackageVersion"])
+    machine, request = world.account.outputs["DeployMachine"], {"package": oldest["ModelPackageArn"]}
+    started = world.account.states.start_execution(stateMachineArn=machine, input=json.dumps(request))
+    assert world.ended(started["executionArn"]).outcome.startswith("RolledBack: smoke row 1 got no answer")
+    assert world.live() == live
