@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..shared.arrow import Floats, Mask, to_numpy
-from ..shared.settings import JobSettings
+from ..shared.arrow import Floats, Mask, positions
+from ..shared.settings import FileFormat, JobSettings
 from .columns import NumberForm, to_mask
 
 Keys = NDArray[np.uint64]
@@ -24,6 +25,8 @@ LINE_BITS = 40
 without id columns how many equal rows of the file it stands for."""
 ROWS_AT_A_TIME = 1024  # rows turned from columns at a time: what a core's own cache holds
 TEXTS_AT_A_TIME = 4096
+FEW_TEXTS, MOST_KNOWN = 500, 5000
+"""So few different texts of a block are looked up among those known, of which there are at most so many per column."""
 EXACT = 2.0**53
 """Whole numbers from here on share a float with others: as texts they are told apart by their digits."""
 
@@ -137,18 +140,39 @@ def _number_hashes(values: Floats, seed: np.uint64) -> Keys:
 
 
 def _text_hashes(column: pa.Array, seed: np.uint64, settings: JobSettings) -> Keys:
-    """Return the hash of each text; each different one is looked at once."""
+    """Return the hash of each text; each different one is looked at once, or once for all blocks if they are few."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    texts = pc.utf8_trim_whitespace(pc.cast(encoded.dictionary, pa.string()))
-    values = _number_values(texts, settings)
+    texts = pc.cast(encoded.dictionary, pa.string())
     hashes = np.zeros(len(texts) + 1, np.uint64)
-    hashes[:-1] = _number_hashes(values, seed)
+    if len(texts) > FEW_TEXTS:
+        hashes[:-1] = _hashes_of(texts, seed, settings)
+    else:
+        known = _known(int(seed), settings.format, settings.missing_texts)
+        words = texts.to_pylist()
+        if rest := [word for word in words if word not in known]:
+            new = dict(zip(rest, _hashes_of(pa.array(rest, pa.string()), seed, settings).tolist(), strict=True))
+            if len(known) < MOST_KNOWN:
+                known.update(new)
+            known = known | new
+        hashes[:-1] = [known[word] for word in words]
+    found: Keys = hashes[positions(encoded.indices, len(texts))]
+    return found
+
+
+@lru_cache(maxsize=1000)
+def _known(_seed: int, _format: FileFormat, _missing: tuple[str, ...]) -> dict[str, int]:
+    """Return the hashes of a column's texts that are known so far, for reading to add to."""
+    return {}
+
+
+def _hashes_of(texts: pa.Array, seed: np.uint64, settings: JobSettings) -> Keys:
+    texts = pc.utf8_trim_whitespace(texts)
+    values = _number_values(texts, settings)
+    hashes = _number_hashes(values, seed)
     others = np.flatnonzero(np.isnan(values))
     hashes[others] = mixed(_character_hashes(texts.take(pa.array(others))) ^ seed)
-    missing = pc.is_in(texts, pa.array(settings.missing_texts, pa.string()))
-    hashes[:-1][to_mask(missing)] = 0
-    found: Keys = hashes[to_numpy(pc.fill_null(pc.cast(encoded.indices, pa.int64()), len(texts)))]
-    return found
+    hashes[to_mask(pc.is_in(texts, pa.array(settings.missing_texts, pa.string())))] = 0
+    return hashes
 
 
 def _number_values(texts: pa.Array, settings: JobSettings) -> Floats:

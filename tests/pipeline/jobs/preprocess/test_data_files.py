@@ -5,9 +5,12 @@ import json
 import pytest
 
 from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine
+from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.shared.errors import JobError
+from tests.pipeline.jobs.conftest import write_settings
 from tests.pipeline.jobs.preprocess.reading import HEADER, settings_with
 
+PARTS = ("train", "validation", "holdout", "labels")
 GOOD = HEADER + "a,40,1.5,yes\nb,50,2,no\n"
 BAD = {
     "another header": ("age,visits\n1,2\n", ', row 1: missing column "bought", "customer": add it'),
@@ -78,3 +81,22 @@ def test_when_no_file_is_left_the_error_says_why(folder):
         JobError, match=r"^no file is left: a\.csv, row 1: missing column .*; b\.csv: the file is empty"
     ):
         read(folder, on_bad_file="quarantine")
+
+
+@pytest.mark.parametrize("memory_mb", [512, 0.004])
+def test_a_run_without_a_bad_file_gives_what_it_gives_without_the_file(shop, table, tmp_path, memory_mb):
+    settings = write_settings(tmp_path, memory_mb, on_bad_file="quarantine")
+    preprocess(settings, shop, tmp_path / "wanted")
+    (shop / "bad.csv").write_text("\n".join([*table[:1], "x,1,1,no", "y,2,2,no", *table[1:], 'z,1,1,"no']))
+    preprocess(settings, shop, tmp_path / "found")
+    (line,) = (tmp_path / "found/quarantine/quarantine.jsonl").read_text().splitlines()
+    assert json.loads(line)["file"] == "bad.csv"
+    wanted, found = (
+        {path.relative_to(out): path.read_bytes() for part in PARTS for path in (out / part).iterdir()}
+        for out in (tmp_path / "wanted", tmp_path / "found")
+    )
+    assert found == wanted
+    counts = [
+        json.loads((tmp_path / out / "baseline/baseline.json").read_text())["rows"] for out in ("wanted", "found")
+    ]
+    assert counts[0] == counts[1]
