@@ -92,6 +92,7 @@ def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
             "CDK_DEFAULT_REGION": REGION,
             "PIPELINE_CONFIG": str(config),
         }
+        _output([sys.executable, "-m", "ops", "bootstrap"], environment)
         for name, arguments in {
             "bootstrap": ["--app", "", f"aws://{ACCOUNT}/{REGION}"],
             "synth": ["--quiet", "--output", out],
