@@ -178,7 +178,7 @@ class World:
         """Nothing is being changed, nobody has the lease, and one model is served."""
         self.settled()
         assert {"owner", "approval", "package"}.isdisjoint(self.lease())
-        assert self.processes() == {"jobs": 0, "servers": 1}
+        wait_for(lambda: self.processes() == {"jobs": 0, "servers": 1})  # a stopped job takes a moment to end
 
     def lease_is_free(self) -> bool:
         """Whether a run could take the lease: a Lambda at work when its run is stopped may take it for a dead owner."""

@@ -254,7 +254,7 @@ def _unmodeled(task: StateTaskService, error: Exception) -> tuple[str, str] | No
         name = f"SageMaker.{code.removesuffix('Exception')}Exception"
     elif service == "aws-sdk" or not name or (type(error) is not ClientError and code not in DENIED):
         return None
-    sdk = name.partition(".")[2].removesuffix("Exception")
+    sdk = NAMES["client classes"][service].partition(".")[2].removesuffix("Exception")
     where = f"Service: {sdk}; Status Code: {metadata['HTTPStatusCode']}; Error Code: {code}"
     request = f"Request ID: {metadata.get('RequestId', '')}; Proxy: null"
     return name, f"{error.response['Error']['Message']} ({where}; {request})"

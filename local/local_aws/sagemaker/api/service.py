@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -227,6 +226,5 @@ def refuse(error: errors.ServiceError, wrapped: bool) -> Response:
     headers = {
         "Content-Type": f"application/{'x-amz-json-1.1' if wrapped else 'json'}",
         "x-amzn-ErrorType": error.code,
-        "x-amzn-RequestId": str(uuid.uuid4()),
     }
     return error.status, headers, json.dumps({**name, **error.members}).encode()
