@@ -117,6 +117,8 @@ def install(file_transfer: FileTransfer) -> None:
         "_upload_part": _keep_part,
         "_complete_multipart_upload": _complete,
         "_maybe_replicate": _assemble,
+        "_put_object": _put,
+        "_bucket_default_sse_headers": lambda original, bucket: original(bucket) or {ENCRYPTION: "AES256"},
         "md5_hash": _md5_hash,
     }
     wrap(S3, wrappers)
@@ -145,6 +147,15 @@ def _answer(  # noqa: PLR0917 the order is ministack's
     if len(answer) < LARGE:
         return status, headers_, answer.read()
     return status, headers_, inner(RESPONSES, "StreamingResponse")(answer.stream())
+
+
+def _put(original: Any, bucket: str, key: str, body: Any, headers: Any) -> Any:
+    """An object has AWS's default type, and PutObject answers the checksums that were sent."""
+    status, answered, content = original(bucket, key, body, {"content-type": "binary/octet-stream", **headers})
+    sums = {name: value for name, value in headers.items() if name.startswith("x-amz-checksum-")}
+    if status == HTTPStatus.OK and sums:
+        answered |= {**sums, "x-amz-checksum-type": "FULL_OBJECT"}
+    return status, answered, content
 
 
 def _own_key() -> str:
