@@ -41,6 +41,24 @@ def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
     assert answer.json() == {"id": answer.headers["x-amzn-requestid"]}
 
 
+def test_a_task_invokes_an_api_and_fails_with_the_status_of_a_refusal(aws: Aws) -> None:
+    arn = aws.function("said = event['headers']['x-a'] + event['body']", "return {'statusCode': 200, 'body': said}")
+    grant = {"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+    aws.client("lambda").add_permission(FunctionName=arn, **grant)
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
+    proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
+    document = json.loads(API)
+    document["paths"]["/said"] = {"post": proxy}
+    api = imported(aws, "invoked", json.dumps(document))["Outputs"]["Api"]
+    place = {"ApiEndpoint": f"{api}.execute-api.us-east-1.amazonaws.com", "Stage": "v1"}
+    post = {**place, "Method": "POST", "Path": "/said", "Headers": {"x-a": ["1", "2"]}, "RequestBody": {"a": 1}}
+    status, _, result = aws.run("arn:aws:states:::apigateway:invoke", post)
+    assert (status, result["StatusCode"], result["ResponseBody"]) == ("SUCCEEDED", 200, '[1,2]{"a": 1}')
+    get = {**place, "Method": "GET", "Path": "closed"}
+    status, error, cause = aws.run("arn:aws:states:::apigateway:invoke", get)
+    assert (status, error, list(json.loads(cause))) == ("FAILED", "ApiGateway.401", ["id"])
+
+
 def test_a_response_of_an_unknown_type_refuses_the_document(aws: Aws) -> None:
     document = API.replace("MISSING_AUTHENTICATION_TOKEN", "NO_SUCH_TYPE")
     assert imported(aws, "unknown-response", document)["StackStatus"] != "CREATE_COMPLETE"

@@ -21,8 +21,16 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_api_gateway import (
+    SfnGatewayException,
+    StateTaskServiceApiGateway,
+    TaskParameters,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
     StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_events import (
+    SfnFailedEntryCountException,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
     StateTaskServiceSfn,
@@ -31,9 +39,9 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from local_aws.iam import AccessError, Credentials, Need
 from local_aws.sagemaker.api import permissions
-from local_aws.sagemaker.api.errors import MODELED_ERRORS
+from local_aws.sagemaker.api.errors import MODELED_ERRORS, ServiceError
 from local_aws.sagemaker.api.service import SageMaker
-from local_aws.sagemaker.api.shapes import unknown_members
+from local_aws.sagemaker.api.shapes import check, unknown_members
 from local_aws.sagemaker.host import Host
 from local_aws.step_functions.interpreter import PARSER, failed
 
@@ -62,8 +70,10 @@ def _client(host: Host, service: str, credentials: Credentials) -> Any:
     return client
 
 
-def _keep_metadata(parsed: Document, **_: Any) -> None:
+def _keep_metadata(parsed: Document, model: OperationModel, **_: Any) -> None:
     _answered.metadata = parsed["ResponseMetadata"]
+    if model.service_model.service_name == "s3":
+        _answered.metadata.setdefault("HostId", uuid.uuid4().hex)
     _answered.metadata.setdefault("RequestId", str(uuid.uuid4()))  # ministack's refusals have none
 
 
@@ -88,11 +98,12 @@ class Tasks:
             return self.client(service, state_credentials.role_arn)
 
         def task(original: Any, service_name: str) -> Any:
-            made = {"sagemaker": SageMakerTask, "states": NestedTask}.get(service_name)
+            made = {"sagemaker": SageMakerTask, "states": NestedTask, "apigateway": GatewayTask}.get(service_name)
             return made(self) if made else original(service_name)
 
         state_task_service_aws_sdk._SERVICE_ERROR_NAMES.update(NAMES["sdk classes"])
         StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(NAMES["sdk services"])
+        StateTaskServiceApiGateway._SUPPORTED_API_PARAM_BINDINGS["invoke"].update(TaskParameters.__annotations__)
         users = [name for name, module in sys.modules.items() if name.startswith(PARSER) and hasattr(module, CLIENT)]
         return {
             **{f"{name}:{CLIENT}": boto_client for name in users},
@@ -204,6 +215,33 @@ class NestedTask(StateTaskServiceSfn):
         env.stack.append(document)
 
 
+class GatewayTask(StateTaskServiceApiGateway):
+    """`arn:aws:states:::apigateway:invoke`, without a signature."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        super().__init__()
+        self.endpoint = tasks.service.host.endpoint_url
+
+    def _eval_service_task(
+        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
+    ) -> None:
+        super()._eval_service_task(env, resource_runtime_part, normalised_parameters, state_credentials)  # other names
+
+    def _invoke_url_of(self, parameters: Document) -> str:
+        """The local address of `<id>.execute-api.<region>.amazonaws.com`; the values of a header become one text."""
+        headers = parameters.get("Headers") or {}
+        headers.update({name: f"[{','.join(values)}]" for name, values in headers.items()})
+        path = "/".join(parameters.get(part, "").strip("/") for part in ("Stage", "Path"))
+        query = self._query_parameters_of(parameters) or ""
+        return f"{self.endpoint}/_aws/execute-api/{parameters['ApiEndpoint'].partition('.')[0]}/{path}{query}"
+
+    def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
+        """An answer other than 200 fails the task with its status and its body."""
+        if isinstance(ex, SfnGatewayException):
+            return _failure(self, env, f"ApiGateway.{ex.response.status_code}", ex.response.text).failure_event
+        return _failure(self, env, "States.Runtime", str(ex)).failure_event
+
+
 def _await(env: Environment, begin: Callable[[Callable[[], None]], None]) -> bool:
     """Wait until something has ended; False when the task ends first. `begin` takes the call at the end."""
     done = threading.Event()
@@ -237,7 +275,9 @@ def _failure(task: StateTaskService, env: Environment, error: str, cause: str) -
 
 def _from_error(original: Any, self: StateTaskService, env: Environment, ex: Exception) -> FailureEvent:
     """The failure of a task; an error that moto has no name or another name for is named as AWS does."""
-    named = _unmodeled(self, ex) if isinstance(ex, (AccessError, ClientError)) else None
+    named = _unmodeled(self, ex) if isinstance(ex, (AccessError, ServiceError, ClientError)) else None
+    if isinstance(ex, SfnFailedEntryCountException):
+        named = "EventBridge.FailedEntry", str(ex)
     return _failure(self, env, *named).failure_event if named else original(self, env=env, ex=ex)
 
 
@@ -246,9 +286,8 @@ def _unmodeled(task: StateTaskService, error: Exception) -> tuple[str, str] | No
     service = task.resource.service_name
     sdk = NAMES["sdk classes"].get(task.resource.api_name, task.resource.api_name.title())
     name = f"{sdk}.{sdk}Exception" if service == "aws-sdk" else NAMES["client classes"].get(service, "")
-    if isinstance(error, AccessError):
+    if not isinstance(error, ClientError):
         return name or "States.Permissions", str(error)
-    assert isinstance(error, ClientError)
     code, metadata = error.response["Error"]["Code"], error.response["ResponseMetadata"]
     if service == "sagemaker" and code in MODELED_ERRORS:
         name = f"SageMaker.{code.removesuffix('Exception')}Exception"
@@ -275,23 +314,32 @@ def _operation(service: str, action: str) -> OperationModel:
     return model.operation_model(named[action.lower().replace("_", "")])
 
 
-def _to_request(original: Any, self: StateTaskService, parameters: Document, *named: Any, **more: Any) -> None:
-    service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
-    operation = _operation(self._get_boto_service_name(service), action or self.resource.api_action)
-    self._to_boto_request(parameters, operation.input_shape)
+def _operation_of(
+    task: StateTaskService, boto_service_name: str | None = None, service_action_name: str | None = None
+) -> OperationModel:
+    """A task's operation, or the other one that moto names."""
+    return _operation(task._get_boto_service_name(boto_service_name), service_action_name or task.resource.api_action)
 
 
-def _from_response(original: Any, self: StateTaskService, response: Any, *named: Any, **more: Any) -> None:
+def _to_request(original: Any, self: StateTaskService, parameters: Document, **other: str | None) -> None:
+    """Members as the API names and types them; a member that is null is not sent."""
+    for name in [name for name, value in parameters.items() if value is None]:
+        del parameters[name]
+    shape = _operation_of(self, **other).input_shape
+    self._to_boto_request(parameters, shape)
+    if self.resource.api_name == "dynamodb":  # ministack looks for the table first
+        check(shape, parameters)
+
+
+def _from_response(original: Any, self: StateTaskService, response: Any, **other: str | None) -> None:
     """Names in PascalCase and times as AWS writes them; an optimised integration adds what its HTTP answer said."""
-    service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
-    operation = _operation(self._get_boto_service_name(service), action or self.resource.api_action)
-    if shape := operation.output_shape:
+    if shape := _operation_of(self, **other).output_shape:
         self._from_boto_response(response, shape)
     if not isinstance(response, dict):
         return
     sdk = self.resource.service_name == "aws-sdk"
     response.update(_plain(response, text=sdk))
-    if not sdk and action is None:
+    if not sdk and not other.get("service_action_name"):
         metadata = _answered.metadata
         response["SdkHttpMetadata"] = {
             "AllHttpHeaders": {name: [value] for name, value in metadata["HTTPHeaders"].items()},
