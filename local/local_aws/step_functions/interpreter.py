@@ -17,15 +17,11 @@ from typing import Any
 
 import jsonata
 import jsonpath_ng.ext
+import moto.stepfunctions.parser.asl.component.common.assign.assign_template_value_terminal as assign
+import moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding as payload
 from moto.stepfunctions.parser.api import HistoryEventType
-from moto.stepfunctions.parser.asl.component.common.assign.assign_template_value_terminal import (
-    AssignTemplateValueTerminalLit,
-)
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
-from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding import (
-    PayloadBindingStringExpressionSimple,
-)
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringContextPath, StringJsonPath
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 from moto.stepfunctions.parser.asl.jsonata.jsonata import JSONataException
@@ -202,7 +198,7 @@ def _bind(original: Any, self: Any, ctx: Any) -> Any:
         return made
     path = json.loads(ctx.payload_value_decl().getText())
     sampler = StringContextPath(path) if path.startswith("$$") else StringJsonPath(path)
-    return PayloadBindingStringExpressionSimple("RoleArn", sampler)
+    return payload.PayloadBindingStringExpressionSimple("RoleArn", sampler)
 
 
 def _parse(original: Any, definition: str) -> Any:
@@ -210,9 +206,9 @@ def _parse(original: Any, definition: str) -> Any:
     return original(json.dumps(json.loads(definition), ensure_ascii=False))
 
 
-def _assigned_text(original: Any, self: Any, ctx: Any) -> AssignTemplateValueTerminalLit:
+def _assigned_text(original: Any, self: Any, ctx: Any) -> assign.AssignTemplateValueTerminalLit:
     """A text of an Assign, of which moto keeps the escapes."""
-    return AssignTemplateValueTerminalLit(json.loads(ctx.getText()))
+    return assign.AssignTemplateValueTerminalLit(json.loads(ctx.getText()))
 
 
 CHOICE = f"{STATE}.choice"
