@@ -32,9 +32,7 @@ def test_a_new_csv_needs_only_other_settings(tmp_path: Path, monkeypatch: pytest
     config = tmp_path / "pipeline.toml"
     config.write_text(edited((ROOT / "pipeline.toml").read_text(), block("toml")))
     header, wine = ["grower", *tomllib.loads(config.read_text())["data"]["features"]], load_wine()
-    rows = [
-        [GROWERS[label], *map(str, values)] for values, label in zip(wine.data, wine.target, strict=True) if label < 2
-    ]
+    rows = [[GROWERS[label], *map(str, row)] for row, label in zip(wine.data, wine.target, strict=True) if label < 2]
     (tmp_path / "my.csv").write_text("\n".join(",".join(row) for row in [header, *rows]))
     with running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
         follow(deploy(cloud, config, tmp_path / "cdk.out", monkeypatch), tmp_path)

@@ -18,13 +18,8 @@ def imported(aws: Aws, stack: str, document: str = API, **stage: Any) -> dict[st
     deployment = {"RestApiId": {"Ref": "Api"}, "StageName": "v1"}
     resources = {"Api": api, "Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": deployment}}
     if stage:
-        properties = {
-            "RestApiId": {"Ref": "Api"},
-            "DeploymentId": {"Ref": "Deployment"},
-            "StageName": "logged",
-            **stage,
-        }
-        resources["Stage"] = {"Type": "AWS::ApiGateway::Stage", "Properties": properties}
+        named = {"RestApiId": {"Ref": "Api"}, "DeploymentId": {"Ref": "Deployment"}, "StageName": "logged"}
+        resources["Stage"] = {"Type": "AWS::ApiGateway::Stage", "Properties": {**named, **stage}}
     return aws.stack(stack, resources, Api={"Ref": "Api"})
 
 
@@ -74,10 +69,8 @@ def test_an_any_method_serves_the_methods_that_its_path_does_not_name(aws: Aws) 
 
 
 def test_a_stage_with_logs_needs_the_accounts_role(aws: Aws) -> None:
-    gateway, needed = (
-        aws.client("apigateway"),
-        "CloudWatch Logs role ARN must be set in account settings to enable logging",
-    )
+    gateway = aws.client("apigateway")
+    needed = "CloudWatch Logs role ARN must be set in account settings to enable logging"
     logs = {"DestinationArn": "arn:aws:logs:us-east-1:123456789012:log-group:api", "Format": "$context.requestId"}
     level = {"ResourcePath": "/*", "HttpMethod": "*", "LoggingLevel": "ERROR"}
     for name, stage in {"access-logs": {"AccessLogSetting": logs}, "logs": {"MethodSettings": [level]}}.items():

@@ -70,14 +70,12 @@ def test_without_sync_the_task_returns_at_once(aws: Aws) -> None:
     aws.sagemaker.stop_training_job(TrainingJobName=name)
 
 
-@pytest.mark.parametrize(
-    ("action", "statuses"), [("fail", ("Failed", "Failed")), ("hang", ("Stopped", "MaxRuntimeExceeded"))]
-)
-def test_a_job_without_success_fails_the_task(aws: Aws, action: str, statuses: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("action", "ends"), [("fail", ["Failed"] * 2), ("hang", ["Stopped", "MaxRuntimeExceeded"])])
+def test_a_job_without_success_fails_the_task(aws: Aws, action: str, ends: list[str]) -> None:
     request = aws.training_request(action=action, StoppingCondition={"MaxRuntimeInSeconds": 1})
     status, error, cause = aws.run(SYNC, request)
     assert (status, error) == ("FAILED", "States.TaskFailed")
-    assert (json.loads(cause)["TrainingJobStatus"], json.loads(cause)["SecondaryStatus"]) == statuses
+    assert [json.loads(cause)[name] for name in ("TrainingJobStatus", "SecondaryStatus")] == ends
 
 
 def test_an_endpoint_is_created_and_updated_by_tasks(aws: Aws) -> None:
