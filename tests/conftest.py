@@ -34,14 +34,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
     Marked here, as xdist reads the groups before `pytest_collection_modifyitems`.
     """
-    fixtures = getattr(item, "fixturenames", ())
-    if "deployed" in fixtures:
-        group = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
-        item.add_marker(pytest.mark.xdist_group(group))
-    elif "bare" in fixtures:
-        item.add_marker(pytest.mark.xdist_group("deployed"))
-    elif "cloud" in fixtures:
-        item.add_marker(pytest.mark.xdist_group("local"))
+    stack = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
+    groups = {"deployed": stack, "bare": "deployed", "cloud": "local"}
+    if found := [groups[name] for name in groups if name in getattr(item, "fixturenames", ())]:
+        item.add_marker(pytest.mark.xdist_group(found[0]))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -171,9 +167,8 @@ def deploy(
         assert made.returncode == 0, made.stdout + made.stderr
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
-    session = boto3.Session(region_name=region)
-    account = Account.of(str(config))
-    return Deployed(cloud, Account(account.settings, session), environment)
+    account = Account(Account.of(str(config)).settings, boto3.Session(region_name=region))
+    return Deployed(cloud, account, environment)
 
 
 @pytest.fixture(scope="session")

@@ -65,8 +65,7 @@ class Build:
         self.environment = {
             **kept,
             **passed,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_REGION": "us-east-1",
+            **dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), "us-east-1"),
             "CODEBUILD_BUILD_ID": "breast-cancer:1",
             "CODEBUILD_BUILD_SUCCEEDING": "1",
             "CODEBUILD_RESOLVED_SOURCE_VERSION": commit.strip(),

@@ -35,9 +35,7 @@ def test_what_is_wrong_is_told(case: dict[str, Any]) -> None:
 
 
 def test_what_is_reviewed_is_right() -> None:
-    reviewed = {
-        "unused": [{"role": "*", "actions": ["s3:PutObject"], "reason": "x"}],
-        "any_resource": [{"actions": ["s3:PutObject"], "reason": "y"}],
-    }
+    put = {"actions": ["s3:PutObject"], "reason": "x"}
+    reviewed = {"unused": [{"role": "*", **put}], "any_resource": [put]}
     text, wrongs = report(DECISIONS, statement("s3:PutObject", "*"), reviewed)
     assert (text.splitlines()[-1], wrongs) == ("every grant is used or reviewed", 0)

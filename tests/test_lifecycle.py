@@ -42,9 +42,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     with running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
         path = f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
         account = {"CDK_DEFAULT_ACCOUNT": "123456789012", "CDK_DEFAULT_REGION": "us-east-1"}
-        yield Shell(
-            {**os.environ, **cloud.environment, **account, "PATH": path, "CDK_OUTDIR": str(tmp_path / "out")}, config
-        )
+        own = {**account, "PATH": path, "CDK_OUTDIR": str(tmp_path / "out")}
+        yield Shell({**os.environ, **cloud.environment, **own}, config)
 
 
 def client(shell: Shell, service: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import botocore.session
 
-from local_aws.iam import AccessError, Need
+from local_aws.iam import Need
 from local_aws.sagemaker.api import errors, shapes
 from local_aws.sagemaker.api.service import Request, Response, SageMaker, access_key, parse, refuse
 
@@ -69,8 +69,7 @@ class Autoscaling:
         try:
             document = parse(request.body)
             self._check(access_key(request.headers), name, document)
-            model = self._model.operation_model(name)
-            answer = shapes.wire(model.output_shape, self._operations[name](document))
+            answer = shapes.wire(self._model.operation_model(name).output_shape, self._operations[name](document))
         except errors.ServiceError as error:
             return refuse(error, wrapped=True)
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
@@ -86,10 +85,7 @@ class Autoscaling:
         shapes.check(self._model.operation_model(name).input_shape, request)
         if (request["ServiceNamespace"], request.get("ScalableDimension", DIMENSION)) != (NAMESPACE, DIMENSION):
             raise errors.ValidationException(f"Locally only {DIMENSION} is scalable.")
-        try:
-            self._sagemaker.host.access.check(key, needs(name, request, self._sagemaker.host.arn))
-        except AccessError as error:
-            raise errors.AccessDeniedException(str(error)) from error
+        self._sagemaker.allow(key, needs(name, request, self._sagemaker.host.arn))
 
     def _register(self, request: Document) -> Document:
         endpoint, name = _endpoint(request)

@@ -48,13 +48,10 @@ class Cloud:
         region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": region,
-            "AWS_REGION": region,
+            **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test"),
+            **dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), region),
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull),
             "AWS_PAGER": "",
         }
 
@@ -129,8 +126,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
-        "MINISTACK_REGION": region,
-        "AWS_DEFAULT_REGION": region,
+        **dict.fromkeys(("MINISTACK_REGION", "AWS_DEFAULT_REGION"), region),
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",

@@ -42,8 +42,7 @@ def main() -> None:
     lock = hold(arguments.home)
     for left_over in ("jobs", "endpoints", "s3"):
         shutil.rmtree(arguments.home / left_over, ignore_errors=True)
-    host = Host(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home))
-    service = SageMaker(host)
+    service = SageMaker(Host(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home)))
     application = announce(install(service), arguments.ready)
     asyncio.run(_serve(application, service, arguments))
     logging.shutdown()
@@ -96,12 +95,8 @@ async def _serve(application: Application, service: SageMaker, arguments: argpar
         await asked.wait()
         await asyncio.to_thread(service.close)
 
-    config = Config()
-    config.bind = [f"fd://{arguments.socket}"]
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = 1
-    config.accesslog = None
-    config.loglevel = "WARNING"
+    own = {"bind": [f"fd://{arguments.socket}"], "accesslog": None, "loglevel": "WARNING"}
+    config = Config.from_mapping(own, keep_alive_timeout=75, graceful_timeout=1)
     await serve(application, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
 
 

@@ -24,23 +24,17 @@ def handlers(
 ) -> dict[str, Handlers]:
     """The handlers by type; the last two arguments are CloudWatch's PutCompositeAlarm and DeleteAlarms of one name."""
 
-    def create_composite(logical_id: str, properties: Properties, stack_name: str) -> Created:
+    def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         name = properties.get("AlarmName") or f"{stack_name}-{logical_id}"
         put_composite({**properties, "AlarmName": name})
-        arn = f"arn:aws:cloudwatch:{service.host.region}:{service.host.account}:alarm:{name}"
-        return name, {"Arn": arn}
+        return name, {"Arn": service.host.arn("cloudwatch", f"alarm:{name}")}
 
     return {
         "AWS::SageMaker::ModelPackageGroup": _model_package_group(service),
-        "AWS::CloudWatch::CompositeAlarm": {
-            "create": create_composite,
-            "delete": lambda physical_id, properties: delete_composite(physical_id),
-        },
+        "AWS::CloudWatch::CompositeAlarm": {"create": create, "delete": lambda name, _: delete_composite(name)},
         **dict.fromkeys(RANDOM, _placeholder(lambda properties: str(uuid.uuid4()))),
         "AWS::EC2::FlowLog": _placeholder(lambda properties: f"fl-{uuid.uuid4().hex[:17]}"),
-        "AWS::WAFv2::WebACLAssociation": _placeholder(
-            lambda properties: f"{properties['ResourceArn']}|{properties['WebACLArn']}"
-        ),
+        "AWS::WAFv2::WebACLAssociation": _placeholder(lambda given: f"{given['ResourceArn']}|{given['WebACLArn']}"),
     }
 
 

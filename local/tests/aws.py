@@ -270,13 +270,9 @@ class Aws:
             body = "".join(f"    {line}\n" for line in lines)
             head = "import boto3, json, os\nclass LeaseHeld(Exception): ...\ndef handle(event, context):\n"
             archive.writestr("handler.py", head + body)
-        made = self.client("lambda").create_function(
-            FunctionName=name,
-            Runtime="python3.12",
-            Role=self.role(unique("role"), ["lambda"], EVERYTHING),
-            Handler="handler.handle",
-            Code={"ZipFile": code.getvalue()},
-        )
+        role = self.role(unique("role"), ["lambda"], EVERYTHING)
+        program = {"Runtime": "python3.12", "Handler": "handler.handle", "Code": {"ZipFile": code.getvalue()}}
+        made = self.client("lambda").create_function(FunctionName=name, Role=role, **program)
         return str(made["FunctionArn"])
 
     def stack(self, name: str, resources: dict[str, Any], **outputs: Any) -> dict[str, Any]:

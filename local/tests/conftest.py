@@ -20,13 +20,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A local AWS whose model servers get 3 s to start and whose jobs get 1 s to stop."""
     folder = tmp_path_factory.mktemp("cloud")
-    settings = {
-        "SAGEMAKER_IMAGES": str(images(folder)),
-        "SAGEMAKER_STARTUP_SECONDS": "3",
-        "SAGEMAKER_GRACE_SECONDS": "1",
-        "SFN_WAIT_SCALE": "0.1",
-    }
-    with running(home=folder / "home", environment=settings) as started:
+    waits = {"SAGEMAKER_STARTUP_SECONDS": "3", "SAGEMAKER_GRACE_SECONDS": "1", "SFN_WAIT_SCALE": "0.1"}
+    with running(home=folder / "home", environment={"SAGEMAKER_IMAGES": str(images(folder)), **waits}) as started:
         yield started
 
 

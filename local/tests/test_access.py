@@ -19,10 +19,8 @@ def train_as(aws: Aws, *statements: dict[str, Any], **members: Any) -> dict[str,
 
 def test_a_caller_needs_the_operation_and_the_permission_to_pass_the_role(aws: Aws) -> None:
     request = aws.training_request(label="x")
-    for action, resource in (
-        ("sagemaker:CreateTrainingJob", f"{ARN}:training-job/{request['TrainingJobName']}"),
-        ("iam:PassRole", ROLE),
-    ):
+    job = f"{ARN}:training-job/{request['TrainingJobName']}"
+    for action, resource in {"sagemaker:CreateTrainingJob": job, "iam:PassRole": ROLE}.items():
         code, message = refused(aws.user("sagemaker", but(action)).create_training_job, **request)
         assert code == "AccessDeniedException"
         assert f"is not authorized to perform: {action} on resource: {resource} because" in message

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from local_aws.cloud import CloudError, find, launch, main, running, stop
 
-from .aws import Aws, images, refused, unique, until
+from .aws import PROGRAMS, Aws, images, refused, unique, until
 
 pytestmark = pytest.mark.cloud
 
@@ -63,13 +63,8 @@ def test_a_reset_ends_the_processes_and_deletes_the_state(own: Aws) -> None:
 
 
 def test_it_ends_when_the_process_that_owns_it_is_killed(tmp_path: Path) -> None:
-    program = (
-        "import sys, pathlib; from local_aws.cloud import running\n"
-        "with running(home=pathlib.Path(sys.argv[1])) as cloud: print(cloud.pid, flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as owner:
+    command = [sys.executable, "-c", PROGRAMS["owner"], str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         server = psutil.Process(int(owner.stdout.readline()))
         owner.kill()

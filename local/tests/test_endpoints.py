@@ -104,9 +104,7 @@ def test_an_update_waits_for_the_requests_in_flight(aws: Aws) -> None:
 def test_an_update_that_fails_ends_in_service_with_the_old_config_and_a_reason(aws: Aws) -> None:
     name = aws.endpoint("good")
     old = aws.described(name)["EndpointConfigName"]
-    ping, data, model, program = (
-        aws.endpoint_config("broken", PING="never" if fault == "ping" else "") for fault in ("ping", "", "", "")
-    )
+    ping, (data, model, program) = aws.endpoint_config("broken", PING="never"), map(aws.endpoint_config, "abc")
     aws.s3.delete_object(Bucket=aws.bucket, Key=f"models/{data}/model.tar.gz")
     aws.sagemaker.delete_model(ModelName=model)
     aws.put(f"models/{program}/model.tar.gz", packed("other.json", "{}"))

@@ -18,13 +18,8 @@ def imported(aws: Aws, stack: str, document: str = API, **stage: Any) -> dict[st
     deployment = {"RestApiId": {"Ref": "Api"}, "StageName": "v1"}
     resources = {"Api": api, "Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": deployment}}
     if stage:
-        properties = {
-            "RestApiId": {"Ref": "Api"},
-            "DeploymentId": {"Ref": "Deployment"},
-            "StageName": "logged",
-            **stage,
-        }
-        resources["Stage"] = {"Type": "AWS::ApiGateway::Stage", "Properties": properties}
+        named = {"RestApiId": {"Ref": "Api"}, "DeploymentId": {"Ref": "Deployment"}, "StageName": "logged"}
+        resources["Stage"] = {"Type": "AWS::ApiGateway::Stage", "Properties": {**named, **stage}}
     return aws.stack(stack, resources, Api={"Ref": "Api"})
 
 
@@ -39,6 +34,24 @@ def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
     wanted = {"Content-Type": "application/problem+json", "Retry-After": "7"}
     assert (answer.status_code, {name: answer.headers[name] for name in wanted}) == (401, wanted)
     assert answer.json() == {"id": answer.headers["x-amzn-requestid"]}
+
+
+def test_a_task_invokes_an_api_and_fails_with_the_status_of_a_refusal(aws: Aws) -> None:
+    arn = aws.function("said = event['headers']['x-a'] + event['body']", "return {'statusCode': 200, 'body': said}")
+    grant = {"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+    aws.client("lambda").add_permission(FunctionName=arn, **grant)
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
+    proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
+    document = json.loads(API)
+    document["paths"]["/said"] = {"post": proxy}
+    api = imported(aws, "invoked", json.dumps(document))["Outputs"]["Api"]
+    place = {"ApiEndpoint": f"{api}.execute-api.us-east-1.amazonaws.com", "Stage": "v1"}
+    post = {**place, "Method": "POST", "Path": "/said", "Headers": {"x-a": ["1", "2"]}, "RequestBody": {"a": 1}}
+    status, _, result = aws.run("arn:aws:states:::apigateway:invoke", post)
+    assert (status, result["StatusCode"], result["ResponseBody"]) == ("SUCCEEDED", 200, '[1,2]{"a": 1}')
+    get = {**place, "Method": "GET", "Path": "closed"}
+    status, error, cause = aws.run("arn:aws:states:::apigateway:invoke", get)
+    assert (status, error, list(json.loads(cause))) == ("FAILED", "ApiGateway.401", ["id"])
 
 
 def test_a_response_of_an_unknown_type_refuses_the_document(aws: Aws) -> None:
@@ -56,10 +69,8 @@ def test_an_any_method_serves_the_methods_that_its_path_does_not_name(aws: Aws) 
 
 
 def test_a_stage_with_logs_needs_the_accounts_role(aws: Aws) -> None:
-    gateway, needed = (
-        aws.client("apigateway"),
-        "CloudWatch Logs role ARN must be set in account settings to enable logging",
-    )
+    gateway = aws.client("apigateway")
+    needed = "CloudWatch Logs role ARN must be set in account settings to enable logging"
     logs = {"DestinationArn": "arn:aws:logs:us-east-1:123456789012:log-group:api", "Format": "$context.requestId"}
     level = {"ResourcePath": "/*", "HttpMethod": "*", "LoggingLevel": "ERROR"}
     for name, stage in {"access-logs": {"AccessLogSetting": logs}, "logs": {"MethodSettings": [level]}}.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .aws import ROLE, Aws
+from .aws import Aws
 
 CASES = json.loads(Path(__file__).with_name("interpreter.json").read_text(encoding="utf-8"))
 
@@ -27,9 +27,7 @@ def outcome(aws: Aws, given: dict[str, Any], value: Any) -> tuple[str, Any]:
 
 
 @pytest.mark.parametrize(("given", "words"), CASES["missing paths"])
-def test_a_path_that_is_not_there_fails_the_execution_and_is_not_caught(
-    aws: Aws, given: dict[str, Any], words: str
-) -> None:
+def test_a_path_that_is_not_there_fails_the_execution_and_is_not_caught(aws: Aws, given: Any, words: str) -> None:
     error, cause = outcome(aws, given, {"v": [1], "w": 1})
     assert error == "States.Runtime"
     assert words in cause
@@ -37,9 +35,7 @@ def test_a_path_that_is_not_there_fails_the_execution_and_is_not_caught(
 
 
 @pytest.mark.parametrize(("rule", "value", "chosen"), CASES["choices"])
-def test_a_choice_compares_without_changing_types(
-    aws: Aws, rule: dict[str, Any], value: dict[str, Any], chosen: str
-) -> None:
+def test_a_choice_compares_without_changing_types(aws: Aws, rule: dict[str, Any], value: Any, chosen: str) -> None:
     variable = {} if "And" in rule else {"Variable": "$.v"}
     assert outcome(aws, {"Choice": {"Choices": [{"Next": "yes", **variable, **rule}]}}, value) == ("", chosen)
 
@@ -71,9 +67,8 @@ def test_a_failed_execution_has_no_output(aws: Aws) -> None:
     execution = aws.begin(aws.machine(A={"Type": "Fail", "Error": "E", "Cause": "because"}))
     aws.outcome(execution)
     found = aws.states.describe_execution(executionArn=execution)
-    assert (found["error"], found["cause"], found["redriveCount"], found["redriveStatus"]) == (
-        *("E", "because", 0, "REDRIVABLE"),
-    )
+    told = [found[name] for name in ("error", "cause", "redriveCount", "redriveStatus")]
+    assert told == ["E", "because", 0, "REDRIVABLE"]
     assert "output" not in found
 
 
@@ -90,7 +85,6 @@ def test_the_history_has_each_event_inside_and_what_came_before_it(aws: Aws) -> 
     processor = {"StartAt": "Old", "States": {"Old": {"Type": "Task", "Resource": arn, "End": True}}}
     branch = {"StartAt": "New", "States": {"New": {**call, "End": True}}}
     machine = aws.machine(
-        role=ROLE,
         Map={"Type": "Map", "ItemProcessor": processor, "Next": "Both"},
         Both={"Type": "Parallel", "Branches": [branch], "End": True},
     )

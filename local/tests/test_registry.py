@@ -1,6 +1,7 @@
 """The model registry: versions in groups, approval, models of versions, and the group as a stack's resource."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,6 @@ def test_a_stack_creates_and_deletes_types_that_ministack_lacks(aws: Aws) -> Non
     assert [entry["AlarmRule"] for entry in alarms["CompositeAlarms"]] == [f'ALARM("{name}-child")']
     stacks = aws.client("cloudformation")
     stacks.delete_stack(StackName=name)
-    until(
-        lambda: stacks.describe_stacks(StackName=stack["StackId"])["Stacks"][0],
-        lambda found: found["StackStatus"] == "DELETE_COMPLETE",
-    )
+    describe = partial(stacks.describe_stacks, StackName=stack["StackId"])
+    until(lambda: describe()["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE")
     assert refused(aws.sagemaker.describe_model_package_group, ModelPackageGroupName=name)[0] == "ValidationException"

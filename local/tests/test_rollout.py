@@ -93,8 +93,7 @@ def test_a_canary_takes_exactly_its_share_and_then_everything(aws: Aws) -> None:
 
 
 def test_a_linear_update_takes_over_step_by_step_without_losing_a_request(aws: Aws) -> None:
-    endpoint = aws.endpoint("old")
-    new = aws.endpoint_config("new")
+    endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
     plan = deployment("LINEAR", 3, LinearStepSize=percent(50), termination=3)
     answers, stages, found = update(aws, endpoint, new, plan)
     assert found["EndpointConfigName"] == new
@@ -105,8 +104,7 @@ def test_a_linear_update_takes_over_step_by_step_without_losing_a_request(aws: A
 def test_errors_of_the_canary_bring_the_old_config_back(aws: Aws) -> None:
     endpoint = aws.endpoint("old")
     old = aws.described(endpoint)["EndpointConfigName"]
-    errors = alarm(aws, endpoint, "Invocation5XXErrors")
-    quiet = alarm(aws, endpoint, "Invocation4XXErrors")
+    errors, quiet = (alarm(aws, endpoint, f"Invocation{kind}Errors") for kind in ("5XX", "4XX"))
     new = aws.endpoint_config("new", BROKEN="500")
     answers, _, found = update(aws, endpoint, new, deployment("CANARY", 600, quiet, errors, CanarySize=percent(10)))
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", old)
@@ -147,10 +145,8 @@ def test_any_other_alarm_counts_by_its_state_and_a_missing_one_is_named(aws: Aws
     name = unique("business")
     cloudwatch.put_metric_alarm(**alarm_request(name, Namespace="Shop", MetricName="Refunds"))
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="an operator says so")
-    for alarm_name, reason in (
-        (name, "went into ALARM state. an operator says so"),
-        ("nothing", "of AutoRollbackConfiguration does not exist."),
-    ):
+    missing = "of AutoRollbackConfiguration does not exist."
+    for alarm_name, reason in {name: "went into ALARM state. an operator says so", "nothing": missing}.items():
         found = aws.update(endpoint, new, DeploymentConfig=deployment("ALL_AT_ONCE", 0, alarm_name))
         assert found["FailureReason"] == ROLLED_BACK.format(alarm_name) + reason
 

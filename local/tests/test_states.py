@@ -70,14 +70,12 @@ def test_without_sync_the_task_returns_at_once(aws: Aws) -> None:
     aws.sagemaker.stop_training_job(TrainingJobName=name)
 
 
-@pytest.mark.parametrize(
-    ("action", "statuses"), [("fail", ("Failed", "Failed")), ("hang", ("Stopped", "MaxRuntimeExceeded"))]
-)
-def test_a_job_without_success_fails_the_task(aws: Aws, action: str, statuses: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("action", "ends"), [("fail", ["Failed"] * 2), ("hang", ["Stopped", "MaxRuntimeExceeded"])])
+def test_a_job_without_success_fails_the_task(aws: Aws, action: str, ends: list[str]) -> None:
     request = aws.training_request(action=action, StoppingCondition={"MaxRuntimeInSeconds": 1})
     status, error, cause = aws.run(SYNC, request)
     assert (status, error) == ("FAILED", "States.TaskFailed")
-    assert (json.loads(cause)["TrainingJobStatus"], json.loads(cause)["SecondaryStatus"]) == statuses
+    assert [json.loads(cause)[name] for name in ("TrainingJobStatus", "SecondaryStatus")] == ends
 
 
 def test_an_endpoint_is_created_and_updated_by_tasks(aws: Aws) -> None:
@@ -127,8 +125,22 @@ def test_an_object_is_read_as_text(aws: Aws) -> None:
     assert (status, json.loads(found["Body"])) == ("SUCCEEDED", {"auc": 0.99, "name": "ä"})
     assert (found["ContentLength"], found["LastModified"][-1]) == (27, "Z")
     assert aws.run(S3_GET, {"Bucket": aws.bucket, "Key": "no"})[:2] == ("FAILED", "S3.NoSuchKeyException")
+
+
+def test_a_result_over_256_kib_fails_the_task_and_is_caught_by_states_all(aws: Aws) -> None:
     aws.put("text/large", "7" * 262_145)
-    assert aws.run(S3_GET, {"Bucket": aws.bucket, "Key": "text/large"})[1] == "States.DataLimitExceeded"
+    get = {"Type": "Task", "Resource": S3_GET, "Parameters": {"Bucket": aws.bucket, "Key": "text/large"}, "End": True}
+    assert aws.outcome(aws.begin(aws.machine(Get=get)))[1] == "States.DataLimitExceeded"
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Done"}]
+    status, _, caught = aws.outcome(aws.begin(aws.machine(Get={**get, "Catch": catch}, Done=DONE)))
+    assert (status, caught["Error"]) == ("SUCCEEDED", "States.DataLimitExceeded")
+
+
+def test_a_message_without_a_body_is_refused_by_the_queue(aws: Aws) -> None:
+    url = aws.client("sqs").create_queue(QueueName=unique("queue"))["QueueUrl"]
+    outcome = aws.run("arn:aws:states:::sqs:sendMessage", {"QueueUrl": url, "MessageBody": None})
+    assert outcome[:2] == ("FAILED", "SQS.AmazonSQSException")
+    assert "The request must contain the parameter MessageBody. (Service: AmazonSQS; Status Code: 400;" in outcome[2]
 
 
 def test_a_start_repeated_while_it_runs_returns_the_same_execution(aws: Aws) -> None:

@@ -41,9 +41,8 @@ def test_a_job_reads_its_channels_and_leaves_a_model_and_metrics(aws: Aws) -> No
         *(f"input input/config/{file}.json" for file in ("hyperparameters", "inputdataconfig", "resourceconfig")),
         *(f"input input/data/train/{file}.csv" for file in ("a", "more/b")),
     ]
-    assert [(entry["MetricName"], entry["Value"]) for entry in job["FinalMetricDataList"]] == [
-        ("validation:accuracy", pytest.approx(0.975))
-    ]
+    (metric,) = job["FinalMetricDataList"]
+    assert (metric["MetricName"], metric["Value"]) == ("validation:accuracy", pytest.approx(0.975))
     assert not (aws.cloud.home / "jobs/training-job" / name).exists()
 
 

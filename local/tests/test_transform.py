@@ -83,8 +83,9 @@ def test_payloads_follow_the_request(aws: Aws, name: str, body: bytes | str, mem
 def test_an_object_larger_than_a_payload_must_be_split(aws: Aws) -> None:
     aws.put("t6/large", "1\n" * 700_000)
     job = transform(aws, "t6", Split={}, MaxPayloadInMB=1)
-    reason = "ClientError: the object is larger than MaxPayloadInMB (1048576 bytes); set SplitType"
-    assert job["FailureReason"] == reason
+    assert (
+        job["FailureReason"] == "ClientError: the object is larger than MaxPayloadInMB (1048576 bytes); set SplitType"
+    )
 
 
 def test_the_containers_parameters_are_the_requests_defaults(aws: Aws) -> None:
@@ -142,6 +143,5 @@ def test_a_line_above_the_limit_is_refused(cut: Callable[[IO[bytes], int], Itera
 
 
 def test_assembling_by_line_ends_each_answer_once() -> None:
-    assert assembled(b"x", "Line") == b"x\n"
-    assert assembled(b"x\n", "Line") == b"x\n"
+    assert assembled(b"x", "Line") == assembled(b"x\n", "Line") == b"x\n"
     assert assembled(b"x", "None") == b"x"

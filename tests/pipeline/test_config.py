@@ -11,19 +11,9 @@ from pipeline.jobs.shared.metric_names import METRICS
 from pipeline.settings import Trigger
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = Path(__file__).with_name("shop.toml").read_text("utf-8")
+SETTINGS, PROD = (Path(__file__).with_name(f"{name}.toml").read_text("utf-8") for name in ("shop", "shop_prod"))
 Write = Callable[..., Path]
-MULTICLASS = (
-    ('predictor_type = "binary_classifier"', 'predictor_type = "multiclass_classifier"'),
-    ('positive_label = "yes"\nnegative_label = "no"', 'labels = ["yes", "no", "later"]'),
-    ("{ auc = 0.7 }", "{ macro_f1 = 0.7 }"),
-)
-REGRESSION = (
-    ('predictor_type = "binary_classifier"', 'predictor_type = "regressor"'),
-    ('positive_label = "yes"\nnegative_label = "no"\n', ""),
-    ("minimum = { auc = 0.7 }", "maximum = { rmse = 3 }"),
-    ('\nlabel = "yes"', "\nvalue = 12.5\ntolerance = 2"),
-)
+WRONG = tomllib.loads(Path(__file__).with_name("wrong_settings.toml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -58,7 +48,7 @@ def test_hyperparameters_are_strings_and_include_the_derived_ones(written: Write
     given = {"feature_dim": "2", "epochs": "5", "use_bias": "true", "learning_rate": "0.1", "optimizer": "adam"}
     assert load(written()).hyperparameters() == {"predictor_type": "binary_classifier", **given}
     derived = {"predictor_type": "multiclass_classifier", "num_classes": "3"}
-    assert load(written(*MULTICLASS)).hyperparameters() == {**derived, **given}
+    assert load(written(*WRONG["base"]["multiclass"])).hyperparameters() == {**derived, **given}
 
 
 def test_json_is_canonical_and_complete(written: Write) -> None:
@@ -100,14 +90,10 @@ def test_every_settings_file_of_the_project_loads(path: Path) -> None:
     assert load(path).data.features
 
 
-WRONG = tomllib.loads(Path(__file__).with_name("wrong_settings.toml").read_text(encoding="utf-8"))["wrong"]
-
-
-@pytest.mark.parametrize("case", WRONG, ids=[case["message"] for case in WRONG])
+@pytest.mark.parametrize("case", WRONG["wrong"], ids=lambda case: case["message"])
 def test_wrong_settings_are_refused_with_the_key_and_the_fix(written: Write, case: dict[str, Any]) -> None:
-    base = {"multiclass": MULTICLASS, "regression": REGRESSION}.get(case.get("base"), ())
     with pytest.raises(ConfigError) as error:
-        load(written(*base, *case["changes"]))
+        load(written(*WRONG["base"].get(case.get("base"), ()), *case["changes"]))
     assert str(error.value) == f"shop.toml: {case['message']}"
 
 
@@ -130,14 +116,6 @@ def test_a_missing_file_and_a_file_that_is_not_toml_are_named(written: Write) ->
 def test_metric_names_are_unique_within_a_predictor_type() -> None:
     for rising, falling in METRICS.values():
         assert not set(rising) & set(falling)
-
-
-PROD = """
-[stage.prod]
-project.name = "shop-prod"
-gate.minimum = { accuracy = 0.5 }
-stack.log_days = 365
-"""
 
 
 def test_a_stage_overrides_only_its_values(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:

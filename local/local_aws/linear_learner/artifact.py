@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from local_aws.linear_learner.common import ClientError, Floats
-from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, REGRESSOR, Value
+from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, REGRESSOR, Config
 
 NAME = "model_algo-1"
 _SYMBOL, _MANIFEST = "mx-mod-symbol.json", "manifest.json"
@@ -40,9 +40,7 @@ class Model:
     metrics: dict[str, Any]
 
 
-def metrics_params(
-    config: dict[str, Value], threshold: float | None, class_weights: list[float] | None
-) -> dict[str, Any]:
+def metrics_params(config: Config, threshold: float | None, class_weights: list[float] | None) -> dict[str, Any]:
     """The parameters of the metrics, null where the loss has no use for them."""
     loss = str(config["loss"])
     needed = {

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -12,10 +12,7 @@ from local_aws.linear_learner.common import ClientError, Floats
 
 CHANNELS = ("train", "validation", "test")
 RECORDIO = "application/x-recordio-protobuf"
-READERS: dict[str, Callable[[IO[bytes], Path], Iterator[Floats]]] = {
-    "text/csv": csv_text.blocks,
-    RECORDIO: recordio.blocks,
-}
+READERS = {"text/csv": csv_text.blocks, RECORDIO: recordio.blocks}
 _GZIP = b"\x1f\x8b"
 
 
@@ -71,9 +68,8 @@ def _channel(name: str, config: dict[str, Any], folder: Path) -> Channel:
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip() == "label_size" and value.strip() != "1":
-            raise ClientError(
-                f"Channel {name}: label_size is {value}; the label is one column, the first: label_size=1"
-            )
+            fault = f"label_size is {value}; the label is one column, the first: label_size=1"
+            raise ClientError(f"Channel {name}: {fault}")
     found = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     files = tuple(path for path in found if path.stat().st_size and not path.name.startswith("."))
     return Channel(name, files, media)

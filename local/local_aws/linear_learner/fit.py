@@ -8,7 +8,7 @@ import numpy as np
 
 from local_aws.linear_learner.cache import Cache
 from local_aws.linear_learner.common import AlgorithmError, Doubles, Floats
-from local_aws.linear_learner.hyperparameters import BINARY, Value
+from local_aws.linear_learner.hyperparameters import BINARY, Config
 from local_aws.linear_learner.measures import ROWS, objective_name
 from local_aws.linear_learner.packing import Pack
 from local_aws.linear_learner.report import Report
@@ -45,19 +45,12 @@ class Evaluation:
 
 
 def fit(
-    pack: Pack,
-    train: Cache,
-    validation: Cache | None,
-    config: dict[str, Value],
-    report: Report,
-    *,
-    by_criterion: bool,
-    thorough: bool,
+    pack: Pack, train: Cache, validation: Cache | None, config: Config, log: Report, *, by_criterion: bool, full: bool
 ) -> Fitted:
     """Train until the epochs are over or nothing improves; keep each model as it was at its best.
 
     The pack is trained in place. Without validation rows, a sample of the training rows stops and chooses.
-    `by_criterion` stops by the model selection criterion, as when the user named one, else by the loss; `thorough` ends
+    `by_criterion` stops by the model selection criterion, as when the user named one, else by the loss; `full` ends
     with full batches on data that is small enough.
 
     Raises:
@@ -77,7 +70,7 @@ def fit(
         current = pack.average()
         checked = evaluate(pack, current, validation or train, config, by_criterion=by_criterion, stride=stride)
         losses = {"train": total / train.rows} | ({"validation": checked.loss} if validation else {})
-        report.epoch(epoch, losses, name, started, 100 * (epoch + 1) // epochs)
+        log.epoch(epoch, losses, name, started, 100 * (epoch + 1) // epochs)
         value = np.where(np.isfinite(checked.loss), checked.value, -np.inf)
         better = value > reached
         reached[better] = value[better]
@@ -87,15 +80,15 @@ def fit(
         waited = 0 if improved else waited + 1
         top = value.max() if improved else top
         shown = str(config[CRITERION]) if by_criterion else name
-        report.criterion(epoch, shown, abs(float(value.max())), bool(improved))
+        log.criterion(epoch, shown, abs(float(value.max())), bool(improved))
         if waited >= patience:
-            report.info(f"Early stop condition met. Stopping training after epoch {epoch}.")
+            log.info(f"Early stop condition met. Stopping training after epoch {epoch}.")
             break
-    report.throughput(seen / (time.perf_counter() - clock))
+    log.throughput(seen / (time.perf_counter() - clock))
     if not np.isfinite(reached).any():
         raise AlgorithmError("the loss of every model is infinite; lower learning_rate")
     calibrates = config["predictor_type"] == BINARY
-    if thorough and train.rows <= train.chunk_rows(1):
+    if full and train.rows <= train.chunk_rows(1):
         (rows,) = train.batches(train.rows)
         best = minimise(pack, rows, best)
     final = evaluate(pack, best, validation or train, config, by_criterion=calibrates, stride=stride)
@@ -106,7 +99,7 @@ def fit(
 
 
 def evaluate(
-    pack: Pack, parameters: Floats, cache: Cache, config: dict[str, Value], *, by_criterion: bool, stride: int
+    pack: Pack, parameters: Floats, cache: Cache, config: Config, *, by_criterion: bool, stride: int
 ) -> Evaluation:
     """Measure all models on (a sample of) a channel, by the model selection criterion or else by their loss."""
     by_criterion = by_criterion and config[CRITERION] not in LOSS_CRITERIA

@@ -30,10 +30,13 @@ def decode(body: bytes, content_type: str, features: int) -> Floats:
             rows = csv_text.parse(body)
             rows = rows[:, 1:] if "label_size=1" in parameters else rows
         case "application/json":
-            rows = _instances(_json(body), features)
+            document = _json(body)
+            if not isinstance(document, dict) or not isinstance(document.get("instances"), list):
+                raise ValueError(1, 'the payload has no list "instances"')
+            rows = _table(document["instances"], features)
         case "application/jsonlines" | "application/jsonlines+json":
             lines = [_json(line) for line in body.splitlines() if line.strip()]
-            rows = _table([_vector(line, row) for row, line in enumerate(lines, 1)], features)
+            rows = _table(lines, features)
         case "application/x-recordio-protobuf":
             rows = recordio.parse(body)
         case _:
@@ -66,12 +69,6 @@ def _json(text: bytes) -> Any:
         raise ValueError(1, f"the payload is not JSON: {error}") from None
 
 
-def _instances(document: Any, features: int) -> Floats:
-    if not isinstance(document, dict) or not isinstance(document.get("instances"), list):
-        raise ValueError(1, 'the payload has no list "instances"')
-    return _table([_vector(instance, row) for row, instance in enumerate(document["instances"], 1)], features)
-
-
 def _vector(instance: Any, row: int) -> list[Any]:
     """`{"features": [...]}` or `{"data": {"features": {"values": [...]}}}`, with keys and shape when sparse."""
     try:
@@ -94,7 +91,8 @@ def _vector(instance: Any, row: int) -> list[Any]:
         raise ValueError(row, 'neither {"features": [...]} nor a sparse vector') from None
 
 
-def _table(vectors: list[list[Any]], features: int) -> Floats:
+def _table(instances: list[Any], features: int) -> Floats:
+    vectors = [_vector(instance, row) for row, instance in enumerate(instances, 1)]
     for row, vector in enumerate(vectors, 1):
         if len(vector) != features:
             raise ValueError(row, f"{len(vector)} features, the model takes {features}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from local_aws.linear_learner.common import Floats
-from local_aws.linear_learner.hyperparameters import AUTO, BINARY, MULTICLASS, REGRESSOR, Value
+from local_aws.linear_learner.hyperparameters import AUTO, BINARY, MULTICLASS, REGRESSOR, Config
 
 # The first of each is a model's when it is trained alone.
 LEARNING_RATES = {"adam": (0.3, 0.1), "rmsprop": (0.03, 0.01), "sgd": (0.3, 0.1)}
@@ -30,7 +30,7 @@ class Grid:
     positive_weight: Floats
 
 
-def resolve(config: dict[str, Value], features: int, rows: int) -> dict[str, Value]:
+def resolve(config: Config, features: int, rows: int) -> Config:
     """`config` without an `auto`, but for what the grid tries: learning_rate, wd, l1, positive_example_weight_mult.
 
     The fixed values are those of the container's logs of 2018 and 2020. The schedule is ours, AWS does not say what
@@ -46,7 +46,7 @@ def resolve(config: dict[str, Value], features: int, rows: int) -> dict[str, Val
     if factor == AUTO:
         factor = ANNEALED ** (int(step) / max(steps, int(step)))
     most = MAX_WEIGHTS // ((features + 1) * outputs(config))
-    auto: dict[str, Value] = {
+    auto: Config = {
         "feature_dim": features,
         "optimizer": "adam",
         "beta_1": 0.9,
@@ -67,12 +67,12 @@ def resolve(config: dict[str, Value], features: int, rows: int) -> dict[str, Val
     return {name: auto.get(name, value) if value == AUTO else value for name, value in config.items()}
 
 
-def outputs(config: dict[str, Value]) -> int:
+def outputs(config: Config) -> int:
     """Scores of one model: one a class, or one."""
     return int(config["num_classes"]) if config["predictor_type"] == MULTICLASS else 1
 
 
-def grid(config: dict[str, Value], rows: int, class_rows: Floats) -> Grid:
+def grid(config: Config, rows: int, class_rows: Floats) -> Grid:
     """The settings of each packed model, from a resolved configuration and the number of training rows.
 
     The user's values are the same in all of them. With fewer combinations than num_models, models differ only in their

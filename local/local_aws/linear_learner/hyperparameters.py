@@ -12,6 +12,7 @@ from pathlib import Path
 from local_aws.linear_learner.common import ClientError
 
 Value = str | int | float | bool
+Config = dict[str, Value]
 AUTO = "auto"
 BINARY, MULTICLASS, REGRESSOR = "binary_classifier", "multiclass_classifier", "regressor"
 LOSSES = {
@@ -64,7 +65,7 @@ RULES = {name: Rule(rule.get("default"), rule["allowed"]) for name, rule in _TAB
 _INTERNAL = {"_tuning_objective_metric", "_log_level", "_kvstore", "_num_kv_servers", "_num_gpus", "_enable_profiler"}
 
 
-def checked(given: Mapping[str, object]) -> dict[str, Value]:
+def checked(given: Mapping[str, object]) -> Config:
     """Defaults merged with what was given, each as its own type; "auto" stays.
 
     Raises ClientError: an unknown name, a value out of its range, or a required one missing.
@@ -86,7 +87,7 @@ def checked(given: Mapping[str, object]) -> dict[str, Value]:
     return _consistent(settled, given)
 
 
-def _consistent(config: dict[str, Value], given: Mapping[str, object]) -> dict[str, Value]:
+def _consistent(config: Config, given: Mapping[str, object]) -> Config:
     """What one hyperparameter asks of another; an `auto` loss becomes its predictor type's own."""
     kind = str(config["predictor_type"])
     losses = LOSSES[kind]

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from local_aws.linear_learner.common import Floats
-from local_aws.linear_learner.hyperparameters import Value
+from local_aws.linear_learner.hyperparameters import Config
 
 Objective: TypeAlias = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
@@ -88,7 +88,7 @@ def huber(z: Floats, y: Floats, delta: float) -> tuple[Floats, Floats]:
     return (clipped * (error - clipped / 2))[:, 0], clipped
 
 
-def objective(config: dict[str, Value]) -> Objective:
+def objective(config: Config) -> Objective:
     """The loss that the hyperparameters ask for."""
     epsilon = float(config["loss_insensitivity"])
     table: dict[str, Objective] = {

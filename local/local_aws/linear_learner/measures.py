@@ -6,7 +6,7 @@ import numpy as np
 
 from local_aws.linear_learner.cache import Cache
 from local_aws.linear_learner.common import Doubles, Floats
-from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Value
+from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Config
 from local_aws.linear_learner.packing import Pack
 from local_aws.linear_learner.selection import Histograms, f_score
 
@@ -29,13 +29,13 @@ class Metric:
     value: float
 
 
-def objective_name(config: dict[str, Value]) -> str:
+def objective_name(config: Config) -> str:
     """What the log calls the loss that is minimised."""
     loss = str(config["loss"])
     return _OBJECTIVES.get(loss, loss) + "_objective"
 
 
-def measure(pack: Pack, cache: Cache, config: dict[str, Value], cut: float, unit: float) -> list[Metric]:
+def measure(pack: Pack, cache: Cache, config: Config, cut: float, unit: float) -> list[Metric]:
     """All metrics of one model on one channel, which is read once.
 
     A row is positive from the score `cut`, before the sigmoid, on. Errors are multiplied by `unit`, the label's scale.
@@ -51,7 +51,7 @@ def measure(pack: Pack, cache: Cache, config: dict[str, Value], cut: float, unit
 
 
 class _Binary:
-    def __init__(self, cut: float, config: dict[str, Value]) -> None:
+    def __init__(self, cut: float, config: Config) -> None:
         self._cut, self._beta = cut, float(config["f_beta"])
         self._cells = np.zeros(4, np.int64)
         self._histograms = Histograms(1)
@@ -77,7 +77,7 @@ class _Binary:
 class _Classes:
     """`dcg` is of one relevant class a row: 1 / log2(1 + rank)."""
 
-    def __init__(self, config: dict[str, Value]) -> None:
+    def __init__(self, config: Config) -> None:
         self._top, self._beta = int(config["accuracy_top_k"]), float(config["f_beta"])
         classes = int(config["num_classes"])
         self._right, self._true, self._said = (np.zeros(classes, np.int64) for _ in range(3))
@@ -126,8 +126,5 @@ class _Errors:
 
     def metrics(self, rows: int) -> list[Metric]:
         mse = self._squared / rows
-        return [
-            Metric("mse", "loss", mse),
-            Metric("absolute_loss", "loss", self._absolute / rows),
-            Metric("rmse", "loss", mse**0.5),
-        ]
+        values = {"mse": mse, "absolute_loss": self._absolute / rows, "rmse": mse**0.5}
+        return [Metric(name, "loss", value) for name, value in values.items()]

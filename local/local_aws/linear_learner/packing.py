@@ -9,7 +9,7 @@ import numpy as np
 
 from local_aws.linear_learner.common import Doubles, Floats
 from local_aws.linear_learner.grid import Grid, outputs
-from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Value
+from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Config
 from local_aws.linear_learner.losses import objective
 
 _EPSILON = np.float32(1e-8)
@@ -24,18 +24,16 @@ class Pack:
     The configuration is resolved. `class_rows` are the training rows of each class; empty for a regressor.
     """
 
-    def __init__(self, config: dict[str, Value], grid: Grid, class_rows: Floats, random: np.random.Generator) -> None:
+    def __init__(self, config: Config, grid: Grid, class_rows: Floats, random: np.random.Generator) -> None:
         self.outputs, self.models = outputs(config), len(grid.wd)
         self._config = config
         self._objective = objective(config)
         self.class_weights = _class_weights(config, grid, class_rows)
         features = int(config["feature_dim"])
         shape = (features + 1, self.outputs * self.models)
-        scale = np.float32(config["init_scale"])
+        scale, sigma = np.float32(config["init_scale"]), float(config["init_sigma"])
         uniform = config["init_method"] == "uniform"
-        initial = (
-            random.uniform(-scale, scale, shape) if uniform else random.normal(0, float(config["init_sigma"]), shape)
-        )
+        initial = random.uniform(-scale, scale, shape) if uniform else random.normal(0, sigma, shape)
         self.parameters = initial.astype(np.float32)
         self.parameters[-1] = np.float32(config["init_bias"]) if config["use_bias"] else 0
         by_row = np.append(np.ones(features), float(config["bias_lr_mult"])).astype(np.float32)[:, None]
@@ -101,9 +99,8 @@ class Pack:
         single = copy.copy(self)
         single.models, single.parameters = 1, parameters[:, model :: self.models]
         if self.class_weights is not None:
-            single.class_weights = (
-                self.class_weights[:, model : model + 1] if self.class_weights.shape[1] > 1 else self.class_weights
-            )
+            column = model % self.class_weights.shape[1]
+            single.class_weights = self.class_weights[:, column : column + 1]
         return single
 
     def _descend(self, gradient: Floats) -> None:
@@ -132,7 +129,7 @@ class Pack:
         return np.float32(max(factor ** (self._steps // step), min(floor, 1.0)))
 
 
-def _class_weights(config: dict[str, Value], grid: Grid, class_rows: Floats) -> Floats | None:
+def _class_weights(config: Config, grid: Grid, class_rows: Floats) -> Floats | None:
     """(classes, models or 1): what a row of each class counts; None when all count the same."""
     if config["predictor_type"] == BINARY and (grid.positive_weight != 1).any():
         both: Floats = np.stack([np.ones_like(grid.positive_weight), grid.positive_weight])

@@ -21,23 +21,16 @@ class Report:
     def epoch(self, number: int, losses: Mapping[str, Doubles], name: str, started: float, done: int) -> None:
         """The losses of all models by channel, model 0's once more as quality metric, and the progress in percent."""
         span = {"StartTime": started, "EndTime": time.time()}
+        dimensions = {"Algorithm": "Linear Learner", "Host": self._host, "Operation": "training", "epoch": number}
         lines = []
         for channel, values in losses.items():
             for model, value in enumerate(values.tolist()):
-                dimensions = {"Algorithm": "Linear Learner", "Host": self._host, "Operation": "training"}
-                content = {
-                    "Metrics": {f"{channel}_{name}": {"count": 1, "max": value, "sum": value, "min": value}},
-                    **span,
-                    "Dimensions": {**dimensions, "epoch": number, "model": model},
-                }
+                metrics = {f"{channel}_{name}": {"count": 1, "max": value, "sum": value, "min": value}}
+                content = {"Metrics": metrics, **span, "Dimensions": {**dimensions, "model": model}}
                 lines.append("#metrics " + json.dumps(content))
         print("\n".join(lines))
-        self._print(
-            [
-                f"#quality_metric: host={self._host}, epoch={number}, {channel} {name} <loss>={values[0]:.12g}"
-                for channel, values in losses.items()
-            ]
-        )
+        quality = f"#quality_metric: host={self._host}, epoch={number}"
+        self._print([f"{quality}, {channel} {name} <loss>={values[0]:.12g}" for channel, values in losses.items()])
         self._print([f"#progress_metric: host={self._host}, completed {done} % of epochs"])
 
     def criterion(self, epoch: int, name: str, value: float, improved: bool) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from local_aws.linear_learner.common import Counts, Doubles, Floats
-from local_aws.linear_learner.hyperparameters import Value
+from local_aws.linear_learner.hyperparameters import Config
 
 CRITERION = "binary_classifier_model_selection_criteria"
 BINS = 1 << 16
@@ -57,7 +57,7 @@ class Histograms:
         return float(positive @ below / pairs) if pairs else 0.5
 
 
-def choose(counts: Counts, config: dict[str, Value]) -> Choice:
+def choose(counts: Counts, config: Config) -> Choice:
     """The best cut by the criterion, of equals the nearest to 0; `counts` is (label, bin) of one model."""
     occupied = np.flatnonzero(counts.any(0))
     negative, positive = counts[:, occupied].astype(np.float64)
@@ -70,8 +70,9 @@ def choose(counts: Counts, config: dict[str, Value]) -> Choice:
     share = (float(np.clip(values.max(), 0, 1)) * (rows - 4) + 2) / rows
     error = float(np.sqrt(share * (1 - share) / rows))
     equal = np.flatnonzero(values >= values.max() - error - 1e-12)
+    half = np.where(occupied < BINS // 2, BINS - 1 - occupied, occupied - BINS // 2)
+    scores = half.astype(np.uint16).view(np.float16).astype(np.float64)
     # A cut is anywhere between two scores: at 0 when they are on both sides of it, else midway.
-    scores = _score_of(occupied)
     around = np.concatenate([scores[:1] - 1, scores, scores[-1:] + 1])
     lower, upper = around[:-1][equal], around[1:][equal]
     cuts = np.where((lower < 0) & (upper >= 0), 0.0, (lower + upper) / 2)
@@ -80,7 +81,7 @@ def choose(counts: Counts, config: dict[str, Value]) -> Choice:
 
 
 def _criterion(
-    true_positive: Doubles, false_positive: Doubles, positives: float, negatives: float, config: dict[str, Value]
+    true_positive: Doubles, false_positive: Doubles, positives: float, negatives: float, config: Config
 ) -> Doubles:
     """The criterion at each cut; where a target is missed, how far, below any that meets it."""
     predicted = true_positive + false_positive
@@ -106,8 +107,3 @@ def f_score(precision: Doubles, recall: Doubles, beta: float) -> Doubles:
     bottom = weight * precision + recall
     score: Doubles = (1 + weight) * precision * recall / np.where(bottom > 0, bottom, 1.0)
     return score
-
-
-def _score_of(bins: Counts) -> Doubles:
-    half = np.where(bins < BINS // 2, BINS - 1 - bins, bins - BINS // 2)
-    return half.astype(np.uint16).view(np.float16).astype(np.float64)

@@ -17,7 +17,7 @@ from local_aws.linear_learner.channels import Channel, open_channels
 from local_aws.linear_learner.common import AlgorithmError, ClientError, ContainerError, Floats
 from local_aws.linear_learner.fit import Fitted, fit
 from local_aws.linear_learner.grid import grid, outputs, resolve
-from local_aws.linear_learner.hyperparameters import AUTO, BINARY, REGRESSOR, RULES, Value, checked
+from local_aws.linear_learner.hyperparameters import AUTO, BINARY, REGRESSOR, RULES, Config, checked
 from local_aws.linear_learner.measures import measure
 from local_aws.linear_learner.packing import Pack
 from local_aws.linear_learner.report import Report
@@ -65,7 +65,7 @@ def _train(root: Path, caches: ExitStack) -> None:
             f"mini_batch_size ({config['mini_batch_size']}) is larger than the number of rows in the train channel"
             f" ({train.rows}); give a smaller mini_batch_size"
         )
-    thorough = config["optimizer"] == config["wd"] == AUTO
+    full = config["optimizer"] == config["wd"] == AUTO
     config = resolve(config, len(scaler.shift) - 1, train.rows)
     report.info(f"Final configuration: {json.dumps(config)}")
     others = {name: _load(name, channel.blocks(), scaler, config, new)[0] for name, channel in channels.items()}
@@ -73,7 +73,7 @@ def _train(root: Path, caches: ExitStack) -> None:
     pack = Pack(config, settings, class_rows, np.random.default_rng(SEED))
     validation = others.get("validation")
     by_criterion = CRITERION in given and config["predictor_type"] == BINARY
-    fitted = fit(pack, train, validation, config, report, by_criterion=by_criterion, thorough=thorough)
+    fitted = fit(pack, train, validation, config, report, by_criterion=by_criterion, full=full)
     for name, cache in {"train": train, **others}.items():
         report.final(name, measure(fitted.pack, cache, config, fitted.cut, float(scaler.scale[0])))
     if "test" not in others:
@@ -85,9 +85,7 @@ def _train(root: Path, caches: ExitStack) -> None:
     report.info(f'Saved checkpoint to "{path}"')
 
 
-def _load_train(
-    channel: Channel, config: dict[str, Value], new: Callable[[int], Cache]
-) -> tuple[Cache, Scaler, Floats]:
+def _load_train(channel: Channel, config: Config, new: Callable[[int], Cache]) -> tuple[Cache, Scaler, Floats]:
     """The train channel normalised, by what its first rows say, and the rows of each class."""
     blocks = channel.blocks()
     first: list[Floats] = []
@@ -97,10 +95,8 @@ def _load_train(
             break
     sample = np.concatenate(first)
     width = sample.shape[1] - 1
-    if config["feature_dim"] not in (AUTO, width):
-        raise ClientError(
-            f"feature_dim is {config['feature_dim']}, but the rows of the train channel have {width} features"
-        )
+    if (given := config["feature_dim"]) not in (AUTO, width):
+        raise ClientError(f"feature_dim is {given}, but the rows of the train channel have {width} features")
     settled = resolve(config, width, 1)
     scaler = Scaler.fit(
         sample[: int(config["num_point_for_scaler"])],
@@ -112,7 +108,7 @@ def _load_train(
 
 
 def _load(
-    name: str, blocks: Iterable[Floats], scaler: Scaler, config: dict[str, Value], new: Callable[[int], Cache]
+    name: str, blocks: Iterable[Floats], scaler: Scaler, config: Config, new: Callable[[int], Cache]
 ) -> tuple[Cache, Floats]:
     """A channel normalised, and its rows of each class."""
     width = len(scaler.shift)
@@ -128,7 +124,7 @@ def _load(
 class _Classes:
     """Counts the rows of each class, and refuses a label that is none; a regressor has no classes."""
 
-    def __init__(self, channel: str, config: dict[str, Value]) -> None:
+    def __init__(self, channel: str, config: Config) -> None:
         self._channel, self._kind = channel, str(config["predictor_type"])
         classes = 0 if self._kind == REGRESSOR else 2 if self._kind == BINARY else outputs(config)
         self.rows = np.zeros(classes, np.int64)
@@ -148,7 +144,7 @@ class _Classes:
         self._seen += len(labels)
 
 
-def _model(fitted: Fitted, scaler: Scaler, config: dict[str, Value]) -> artifact.Model:
+def _model(fitted: Fitted, scaler: Scaler, config: Config) -> artifact.Model:
     """The model on raw features: (x - shift) / scale goes into the weights, the label's scale too.
 
     Raises AlgorithmError: a weight is too large for a float32.

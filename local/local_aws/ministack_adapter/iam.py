@@ -92,10 +92,6 @@ def _attach_call(original: Any, request: Any) -> Any:
         return inner(IAM, "_error")(404, "NoSuchEntity", str(error))
 
 
-def _account() -> str:
-    return str(inner(RESPONSES, "get_account_id")())
-
-
 def _enforce(  # noqa: PLR0917 the evaluator's own order
     made: Access,
     original: Any,
@@ -108,7 +104,7 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
 ) -> Any:
     if action == "cloudwatch:PutMetricData" and not service_context:
         service_context = {"cloudwatch:namespace": _namespace.get()}
-    principal = inner(EVALUATOR, "resolve_principal")(key or "", _account())
+    principal = inner(EVALUATOR, "resolve_principal")(key or "", inner(RESPONSES, "get_account_id")())
     role = getattr(principal, "arn", "").partition(":assumed-role/")[2].partition("/")[0]
     asked = [(action, service, resource, service_context) for resource in resource_arn.split()]
     if getattr(principal, "policies", None) is not None:
@@ -175,7 +171,7 @@ def _list(value: Any) -> list[Any]:
 def _register(role: str, credentials: Credentials) -> None:
     name = role.rpartition("/")[2]
     session = {
-        "Arn": f"arn:aws:sts::{_account()}:assumed-role/{name}/local",
+        "Arn": f"arn:aws:sts::{inner(RESPONSES, 'get_account_id')()}:assumed-role/{name}/local",
         "UserId": f"{name}:local",
         "SecretAccessKey": credentials.secret,
         "SessionToken": credentials.token,

@@ -15,7 +15,7 @@ from typing import Any
 
 from local_aws import stack_types
 from local_aws.autoscaling import Autoscaling
-from local_aws.ministack_adapter import AdapterError, gateway, iam, inner, s3, step_functions, wrap
+from local_aws.ministack_adapter import AdapterError, answers, gateway, iam, inner, s3, step_functions, wrap
 from local_aws.sagemaker.api.service import Request, Response, SageMaker
 from local_aws.sagemaker.hosting import monitor
 
@@ -72,6 +72,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     runtime: Any = importlib.import_module(RUNTIME)
     runtime._PYTHON_WORKER_SCRIPT = _report_exceptions(runtime._PYTHON_WORKER_SCRIPT)
     s3.install(service.host.file_transfer)
+    answers.install()
     return inner(APP, "app")  # type: ignore[no-any-return]
 
 

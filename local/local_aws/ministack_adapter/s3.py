@@ -113,11 +113,14 @@ def install(file_transfer: FileTransfer) -> None:
         "_record_delete_marker": _with_files,
         "_read_body": _body,
         "_atomic_write": _write,
-        "_version_entry_from_record": _version_entry,
+        # Objects are on disk; ministack would keep each version's bytes in memory, too.
+        "_version_entry_from_record": lambda original, obj, version_id, data: original(obj, version_id, None),
         "_upload_part": _keep_part,
         "_complete_multipart_upload": _complete,
         "_maybe_replicate": _assemble,
-        "md5_hash": _md5_hash,
+        "_put_object": _put,
+        "_bucket_default_sse_headers": lambda original, bucket: original(bucket) or {ENCRYPTION: "AES256"},
+        "md5_hash": lambda original, data: data.md5 if isinstance(data, Stored) else original(data),
     }
     wrap(S3, wrappers)
     module.hashlib = types.SimpleNamespace(**{**vars(hashlib), "md5": _md5})
@@ -131,11 +134,8 @@ def _answer(  # noqa: PLR0917 the order is ministack's
     offer = file_transfer.find(headers.get(HEADER, ""))
     if offer and method == "PUT":
         body = Stored.of(*offer)
-    token = _as_file.set(method == "GET")
-    try:
-        status, headers_, answer = original(method, bucket, key, headers, body, query)
-    finally:
-        _as_file.reset(token)
+    call = partial(_with_files, original) if method == "GET" else original
+    status, headers_, answer = call(method, bucket, key, headers, body, query)
     if not isinstance(answer, Stored):
         return status, headers_, answer
     if offer:
@@ -147,6 +147,15 @@ def _answer(  # noqa: PLR0917 the order is ministack's
     return status, headers_, inner(RESPONSES, "StreamingResponse")(answer.stream())
 
 
+def _put(original: Any, bucket: str, key: str, body: Any, headers: Any) -> Any:
+    """An object has AWS's default type, and PutObject answers the checksums that were sent."""
+    status, answered, content = original(bucket, key, body, {"content-type": "binary/octet-stream", **headers})
+    sums = {name: value for name, value in headers.items() if name.startswith("x-amz-checksum-")}
+    if status == HTTPStatus.OK and sums:
+        answered |= {**sums, "x-amz-checksum-type": "FULL_OBJECT"}
+    return status, answered, content
+
+
 def _own_key() -> str:
     """The account's `aws/s3`, which encrypts where a request names no key."""
     region, account = inner(RESPONSES, "get_region")(), inner(RESPONSES, "get_account_id")()
@@ -154,7 +163,7 @@ def _own_key() -> str:
 
 
 def _with_files(original: Any, *arguments: Any) -> Any:
-    """Displaced versions are linked, not read."""
+    """What is read or displaced here is a file, not its bytes."""
     token = _as_file.set(True)
     try:
         return original(*arguments)
@@ -176,11 +185,6 @@ def _write(original: Any, path: str, data: Any, *, text: bool = False) -> None:
     data.link(linked)
     linked.replace(path)
     linked.unlink(missing_ok=True)  # renaming one name of a file to another of the same leaves both
-
-
-def _version_entry(original: Any, obj: Any, version_id: str, _data: Any) -> Any:
-    """Objects are on disk; ministack would keep each version's bytes in memory, too."""
-    return original(obj, version_id, None)
 
 
 def _keep_part(original: Any, bucket: str, key: str, body: bytes, *more: Any) -> Any:
@@ -220,10 +224,6 @@ def _assemble(original: Any, bucket: str, key: str, obj: dict[str, Any], data: A
         for part in obj["parts"]:
             part["Size"] = parts[part["PartNumber"]]["size"]
     original(bucket, key, obj, data, *tags)
-
-
-def _md5_hash(original: Any, data: Any) -> Any:
-    return data.md5 if isinstance(data, Stored) else original(data)
 
 
 def _md5(data: Any = b"", **options: Any) -> Any:

@@ -19,14 +19,9 @@ from typing import Any
 from local_aws.sagemaker.api.errors import JobError, ServiceError, ValidationException
 
 TARGET = "LocalFaults"
-CAPACITY = "CapacityError"
-HANG = "Hang"
-NEVER_READY = "NeverReady"
-_JOB = (CAPACITY, "Exit", "Kill", HANG, "NoOutput")
+CAPACITY, HANG, NEVER_READY = "CapacityError", "Hang", "NeverReady"
 KINDS = {
-    "ProcessingJob": _JOB,
-    "TrainingJob": _JOB,
-    "TransformJob": _JOB,
+    **dict.fromkeys(("ProcessingJob", "TrainingJob", "TransformJob"), (CAPACITY, "Exit", "Kill", HANG, "NoOutput")),
     "Endpoint": (CAPACITY, NEVER_READY, "Answers500", "DiesAtRequest"),
 }
 MESSAGES = {

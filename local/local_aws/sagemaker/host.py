@@ -107,9 +107,8 @@ class Host:
             raise JobError(f"ClientError: {error}") from error
         with self._lock:
             if role not in self._actors:
-                self._actors[role] = Actor(
-                    S3(self.client("s3", credentials), self.file_transfer), credentials.environment
-                )
+                s3 = S3(self.client("s3", credentials), self.file_transfer)
+                self._actors[role] = Actor(s3, credentials.environment)
             return self._actors[role]
 
     def arn(self, service: str, resource: str) -> str:

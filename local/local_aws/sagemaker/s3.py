@@ -38,15 +38,12 @@ class S3:
             head, *names = json.loads(self._open(bucket, prefix, uri).read())
             bucket, prefix = split(head["prefix"])
             return [(bucket, prefix + name, name) for name in names]
-        found = []
         try:
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    if not entry["Key"].endswith("/"):
-                        found.append((bucket, entry["Key"], below(prefix, entry["Key"])))
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
         except (ClientError, BotoCoreError) as error:
             raise JobError(f'ClientError: Data download failed: cannot list "{uri}": {error}') from error
+        found = [(bucket, key, below(prefix, key)) for key in keys if not key.endswith("/")]
         if not found:
             raise JobError(
                 f'ClientError: Data download failed: No S3 objects found under S3 URL "{uri}" given in input data '

@@ -10,33 +10,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import moto.stepfunctions.parser.asl.eval.callback.callback as callbacks
+import moto.stepfunctions.parser.asl.eval.evaluation_details as evaluation
 from moto.stepfunctions.parser.api import HistoryEventType
-from moto.stepfunctions.parser.asl.eval.callback.callback import (
-    CallbackNotifyConsumerError,
-    CallbackOutcome,
-    CallbackOutcomeFailure,
-    CallbackOutcomeSuccess,
-)
 from moto.stepfunctions.parser.asl.eval.environment import Environment
-from moto.stepfunctions.parser.asl.eval.evaluation_details import (
-    AWSExecutionDetails,
-    EvaluationDetails,
-    ExecutionDetails,
-    StateMachineDetails,
-)
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramTimedOut
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
-from local_aws.sagemaker.api.service import SageMaker
+from local_aws.sagemaker.api.service import Response, SageMaker
 from local_aws.step_functions import interpreter
 from local_aws.step_functions.definitions import definition_problem
 from local_aws.step_functions.tasks import Tasks
 
 Document = dict[str, Any]
-Answer = tuple[int, dict[str, str], bytes]
 MAX_PAYLOAD = 262_144  # bytes (Step Functions' quotas page)
 ENDED_BY_OTHERS = (HistoryEventType.ExecutionAborted, HistoryEventType.ExecutionTimedOut)
 
@@ -71,12 +60,11 @@ class _Worker(ExecutionWorker):
     def __init__(self, execution: Document, machine: Document, account: str, region: str) -> None:
         arn, role = execution["executionArn"], machine["roleArn"]
         given = json.loads(execution["input"])
-        details = EvaluationDetails(
-            AWSExecutionDetails(account, region, role),
-            ExecutionDetails(arn, execution["name"], role, given, execution["startDate"]),
-            StateMachineDetails(
-                machine["stateMachineArn"], machine["name"], machine.get("type", "STANDARD"), machine["definition"]
-            ),
+        definition, kind = machine["definition"], machine.get("type", "STANDARD")
+        details = evaluation.EvaluationDetails(
+            evaluation.AWSExecutionDetails(account, region, role),
+            evaluation.ExecutionDetails(arn, execution["name"], role, given, execution["startDate"]),
+            evaluation.StateMachineDetails(machine["stateMachineArn"], machine["name"], kind, definition),
         )
         super().__init__(details, self, None, {})
         self._execution = execution
@@ -87,10 +75,6 @@ class _Worker(ExecutionWorker):
         env.event_manager = self.history = History(self._execution, env)
         env.states.context_object.context_object_data["Execution"]["RedriveCount"] = 0
         return env
-
-    def waits(self, token: str) -> bool:
-        """Whether a task waits with this token."""
-        return self.env is not None and self.env.callback_pool_manager.get(token) is not None
 
     def terminated(self) -> None:
         """The interpreter's call at the end."""
@@ -103,6 +87,8 @@ class _Worker(ExecutionWorker):
 
 class Executions:
     """Executions that run; of ministack its executions and machines by ARN, and `announce` for a change of status."""
+
+    check_definition = staticmethod(definition_problem)
 
     def __init__(
         self, known: Mapping[str, Document], machines: Mapping[str, Document], announce: Callable[[Document], None]
@@ -159,7 +145,7 @@ class Executions:
             for call in waiting:
                 call()
 
-    def stop(self, original: Callable[[Document], Answer], request: Document) -> Answer:
+    def stop(self, original: Callable[[Document], Response], request: Document) -> Response:
         """StopExecution: what its tasks started is stopped, too."""
         with self._lock:
             answer = original(request)
@@ -168,7 +154,7 @@ class Executions:
             worker.env.set_stop(datetime.now(UTC), None, None)
         return answer
 
-    def start(self, original: Callable[[Document], Answer], request: Document) -> Answer:
+    def start(self, original: Callable[[Document], Response], request: Document) -> Response:
         """StartExecution: with the name and input of a running one it answers the same (API reference)."""
         if len(request.get("input", "").encode()) > MAX_PAYLOAD:
             return refusal("ValidationException", f"input must be at most {MAX_PAYLOAD} bytes")
@@ -185,69 +171,57 @@ class Executions:
                 return 200, answer[1], json.dumps(first).encode()
         return answer
 
-    def describe(self, original: Callable[[Document], Answer], request: Document) -> Answer:
+    def describe(self, original: Callable[[Document], Response], request: Document) -> Response:
         """DescribeExecution, with what is said of a redrive, which nothing here does."""
         status, headers, body = original(request)
         document = json.loads(body)
         if status == 200:
             ended = document["status"]
-            document |= {"redriveCount": 0, "redriveStatus": "NOT_REDRIVABLE"}
-            if ended in ("FAILED", "ABORTED", "TIMED_OUT"):
-                document["redriveStatus"] = "REDRIVABLE"
-            else:
-                document["redriveStatusReason"] = f"Execution is {ended} and cannot be redriven"
+            able = ended in ("FAILED", "ABORTED", "TIMED_OUT")
+            document |= {"redriveCount": 0, "redriveStatus": "REDRIVABLE" if able else "NOT_REDRIVABLE"}
+            document["redriveStatusReason"] = None if able else f"Execution is {ended} and cannot be redriven"
             hidden = () if ended == "SUCCEEDED" else ("output", "outputDetails")
             document = {key: value for key, value in document.items() if value is not None and key not in hidden}
         return status, headers, json.dumps(document).encode()
 
-    def send_success(self, original: Callable[[Document], Answer], request: Document) -> Answer:
+    def send_success(self, original: Callable[[Document], Response], request: Document) -> Response:
         """SendTaskSuccess."""
         token, output = request.get("taskToken", ""), request.get("output", "")
         try:
             json.loads(output)
         except ValueError as error:
-            waits = any(worker.waits(token) for worker in list(self._workers.values()))
-            return refusal("InvalidOutput", f"Invalid Output: '{error}'") if waits else _no_token(token)
-        return self._notify(token, CallbackOutcomeSuccess(token, output))
+            if any(each.env and each.env.callback_pool_manager.get(token) for each in list(self._workers.values())):
+                return refusal("InvalidOutput", f"Invalid Output: '{error}'")
+        return self._notify(token, callbacks.CallbackOutcomeSuccess(token, output))
 
-    def send_failure(self, original: Callable[[Document], Answer], request: Document) -> Answer:
+    def send_failure(self, original: Callable[[Document], Response], request: Document) -> Response:
         """SendTaskFailure."""
         token = request.get("taskToken", "")
-        return self._notify(token, CallbackOutcomeFailure(token, request.get("error"), request.get("cause")))
+        return self._notify(token, callbacks.CallbackOutcomeFailure(token, request.get("error"), request.get("cause")))
 
-    def send_heartbeat(self, original: Callable[[Document], Answer], request: Document) -> Answer:
+    def send_heartbeat(self, original: Callable[[Document], Response], request: Document) -> Response:
         """SendTaskHeartbeat."""
         return self._notify(request.get("taskToken", ""), None)
 
-    def _notify(self, token: str, outcome: CallbackOutcome | None) -> Answer:
+    def _notify(self, token: str, outcome: callbacks.CallbackOutcome | None) -> Response:
         """Tell the task that waits with this token; without an outcome it is a heartbeat."""
         for worker in list(self._workers.values()):
             pool = worker.env.callback_pool_manager if worker.env else None
             try:
                 if pool and (pool.notify(token, outcome) if outcome else pool.heartbeat(token)):
                     return 200, {"Content-Type": "application/x-amz-json-1.0"}, b"{}"
-            except CallbackNotifyConsumerError:
+            except callbacks.CallbackNotifyConsumerError:
                 return refusal("TaskTimedOut", f"Task Timed Out: 'Provided task does not exist anymore: {token}'")
-        return _no_token(token)
+        return refusal("InvalidToken", f"Invalid Token: '{token}'")
 
 
-def _no_token(token: str) -> Answer:
-    return refusal("InvalidToken", f"Invalid Token: '{token}'")
-
-
-def wrappers(service: SageMaker, executions: Executions, add_functions: Callable[[Any], None]) -> dict[str, Any]:
-    """What wraps ministack's functions, by their names. Raises AdapterError: moto is another version."""
+def change_moto(service: SageMaker, executions: Executions, add_functions: Callable[[Any], None]) -> None:
+    """Let moto's interpreter call the service and its tasks wait for executions. Raises AdapterError."""
     tasks = Tasks(service, executions.when_ended)
     interpreter.install({**interpreter.changes(service.host.wait_scale, add_functions), **tasks.changes()})
-    return {
-        **{f"_{name}_execution": getattr(executions, name) for name in ("run", "start", "stop", "describe")},
-        **{f"_send_task_{name}": getattr(executions, f"send_{name}") for name in ("success", "failure", "heartbeat")},
-        "_emit_execution_status_event": executions.status_event,
-        "_validate_definition_jsonata": definition_problem,
-    }
 
 
-def refusal(code: str, message: str) -> Answer:
+def refusal(code: str, message: str) -> Response:
     """An error as Step Functions answers it."""
     body = json.dumps({"__type": code, "message": message}).encode()
     return 400, {"Content-Type": "application/x-amz-json-1.0"}, body

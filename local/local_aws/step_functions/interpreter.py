@@ -17,12 +17,11 @@ from typing import Any
 
 import jsonata
 import jsonpath_ng.ext
+import moto.stepfunctions.parser.asl.component.common.assign.assign_template_value_terminal as assign
+import moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding as payload
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
-from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding import (
-    PayloadBindingStringExpressionSimple,
-)
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringContextPath, StringJsonPath
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 from moto.stepfunctions.parser.asl.jsonata.jsonata import JSONataException
@@ -35,8 +34,8 @@ COMMON, STATE = f"{PARSER}.asl.component.common", f"{PARSER}.asl.component.state
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 MINUS = re.compile(r"\.((?:\w+-)+\w+)")
 SEVERAL = re.compile(r"\[(?:\*|\?|-?\d*:|-?\d+,|'[^']*',)|\.\.|\.\*")
-TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
-"""What States.ALL does not stand for (Step Functions Developer Guide, "Handling errors")."""
+TERMINAL = "States.Runtime"
+"""What States.ALL does not stand for. AWS's documentation adds States.DataLimitExceeded; its recordings catch that."""
 _retrying = threading.local()
 
 
@@ -137,7 +136,7 @@ def _error_equals(original: Any, self: Any, env: Any) -> None:
     error = failed.error_name or "" if failed else ""
     names = [name.error_name for name in self.error_names]
     any_task = "States.TaskFailed" in names and not error.startswith("States.")
-    env.stack.append(error in names or (error not in TERMINAL and ("States.ALL" in names or any_task)))
+    env.stack.append(error in names or (error != TERMINAL and ("States.ALL" in names or any_task)))
 
 
 def failed(env: Any, error: str, cause: str, **place: str) -> Any:
@@ -199,7 +198,17 @@ def _bind(original: Any, self: Any, ctx: Any) -> Any:
         return made
     path = json.loads(ctx.payload_value_decl().getText())
     sampler = StringContextPath(path) if path.startswith("$$") else StringJsonPath(path)
-    return PayloadBindingStringExpressionSimple("RoleArn", sampler)
+    return payload.PayloadBindingStringExpressionSimple("RoleArn", sampler)
+
+
+def _parse(original: Any, definition: str) -> Any:
+    """A parsed definition; moto keeps escapes such as that of `é`, which JSON may have for any letter."""
+    return original(json.dumps(json.loads(definition), ensure_ascii=False))
+
+
+def _assigned_text(original: Any, self: Any, ctx: Any) -> assign.AssignTemplateValueTerminalLit:
+    """A text of an Assign, of which moto keeps the escapes."""
+    return assign.AssignTemplateValueTerminalLit(json.loads(ctx.getText()))
 
 
 CHOICE = f"{STATE}.choice"
@@ -214,7 +223,9 @@ CHANGES: dict[str, Callable[..., Any]] = {
     f"{COMMON}.error_name.error_equals_decl:ErrorEqualsDecl._eval_body": _error_equals,
     f"{COMMON}.error_name.custom_error_name:CustomErrorName.__init__": _custom_error_name,
     f"{COMMON}.string.string_expression:get_intrinsic_functions_declarations": _jsonata_functions,
+    f"{PARSER}.asl.parse.asl_parser:AmazonStateLanguageParser.parse": _parse,
     f"{PARSER}.asl.parse.preprocessor:Preprocessor.visitPayload_binding_value": _bind,
+    f"{PARSER}.asl.parse.preprocessor:Preprocessor.visitAssign_template_value_terminal_string_literal": _assigned_text,
     f"{PARSER}.asl.eval.states:encode_jsonata_variable_declarations": _declare,
     f"{PARSER}.asl.eval.variable_store:encode_jsonata_variable_declarations": _declare,
 }

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_api_gateway as gateway
+import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback as callback
+import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_events as events
+import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn as nested
 from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
@@ -21,19 +25,13 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
-    StateTaskServiceCallback,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
-    StateTaskServiceSfn,
-)
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from local_aws.iam import AccessError, Credentials, Need
 from local_aws.sagemaker.api import permissions
-from local_aws.sagemaker.api.errors import MODELED_ERRORS
+from local_aws.sagemaker.api.errors import MODELED_ERRORS, ServiceError
 from local_aws.sagemaker.api.service import SageMaker
-from local_aws.sagemaker.api.shapes import unknown_members
+from local_aws.sagemaker.api.shapes import check, unknown_members
 from local_aws.sagemaker.host import Host
 from local_aws.step_functions.interpreter import PARSER, failed
 
@@ -62,8 +60,10 @@ def _client(host: Host, service: str, credentials: Credentials) -> Any:
     return client
 
 
-def _keep_metadata(parsed: Document, **_: Any) -> None:
+def _keep_metadata(parsed: Document, model: OperationModel, **_: Any) -> None:
     _answered.metadata = parsed["ResponseMetadata"]
+    if model.service_model.service_name == "s3":
+        _answered.metadata.setdefault("HostId", uuid.uuid4().hex)
     _answered.metadata.setdefault("RequestId", str(uuid.uuid4()))  # ministack's refusals have none
 
 
@@ -88,11 +88,13 @@ class Tasks:
             return self.client(service, state_credentials.role_arn)
 
         def task(original: Any, service_name: str) -> Any:
-            made = {"sagemaker": SageMakerTask, "states": NestedTask}.get(service_name)
-            return made(self) if made else original(service_name)
+            kind = {"sagemaker": SageMakerTask, "states": NestedTask, "apigateway": GatewayTask}.get(service_name)
+            return kind(self) if kind else original(service_name)
 
         state_task_service_aws_sdk._SERVICE_ERROR_NAMES.update(NAMES["sdk classes"])
         StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(NAMES["sdk services"])
+        invoke = gateway.StateTaskServiceApiGateway._SUPPORTED_API_PARAM_BINDINGS["invoke"]
+        invoke.update(gateway.TaskParameters.__annotations__)
         users = [name for name, module in sys.modules.items() if name.startswith(PARSER) and hasattr(module, CLIENT)]
         return {
             **{f"{name}:{CLIENT}": boto_client for name in users},
@@ -101,12 +103,19 @@ class Tasks:
         }
 
 
-class SageMakerTask(StateTaskServiceCallback):
+class _Task:
+    """Mixed into a class of moto's, which takes `more`."""
+
+    def __init__(self, tasks: Tasks, *more: Any) -> None:
+        super().__init__(*more)
+        self.tasks = tasks
+
+
+class SageMakerTask(_Task, callback.StateTaskServiceCallback):
     """`arn:aws:states:::sagemaker:<action>[.sync]`."""
 
     def __init__(self, tasks: Tasks) -> None:
-        super().__init__({ResourceCondition.Sync})
-        self.tasks = tasks
+        super().__init__(tasks, {ResourceCondition.Sync})
 
     def _validate_service_integration_is_supported(self) -> None:
         action, waits = self.resource.api_action, self.resource.condition
@@ -116,9 +125,7 @@ class SageMakerTask(StateTaskServiceCallback):
                 "ARN, or the resource is not available in this region."
             )
 
-    def _eval_service_task(
-        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
-    ) -> None:
+    def _eval_service_task(self, env: Any, normalised_parameters: Document, state_credentials: Any, **_: Any) -> None:
         action, waits = self.resource.api_action, self.resource.condition is not None
         if action not in HERE:
             known = ", ".join(f"{name}{'' if name in WITHOUT_SYNC else '[.sync]'}" for name in HERE)
@@ -143,9 +150,7 @@ class SageMakerTask(StateTaskServiceCallback):
         answer.pop("ResponseMetadata", None)
         env.stack.append(answer)
 
-    def _eval_integration_pattern(
-        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
-    ) -> None:
+    def _eval_integration_pattern(self, env: Any, normalised_parameters: Any, state_credentials: Any, **_: Any) -> None:
         """Wait for the job; its description is the result, with times in milliseconds since 1970.
 
         How AWS treats a job that ends Stopped, by StopXJob or by MaxRuntimeInSeconds, is documented nowhere. A job that
@@ -167,41 +172,55 @@ class SageMakerTask(StateTaskServiceCallback):
         env.stack.append(document)
 
 
-class NestedTask(StateTaskServiceSfn):
+class NestedTask(_Task, nested.StateTaskServiceSfn):
     """`arn:aws:states:::states:startExecution[.sync[:2]]`."""
 
-    def __init__(self, tasks: Tasks) -> None:
-        super().__init__()
-        self.tasks = tasks
-
-    def _eval_service_task(
-        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
-    ) -> None:
+    def _eval_service_task(self, **named: Any) -> None:
         if self.resource.condition in (ResourceCondition.Sync, ResourceCondition.Sync2):
-            needs = permissions.of_nested(normalised_parameters["stateMachineArn"], self.tasks.service.host.arn)
-            self.tasks.allow(state_credentials.role_arn, needs)
-        super()._eval_service_task(env, resource_runtime_part, normalised_parameters, state_credentials)
+            machine, role = named["normalised_parameters"]["stateMachineArn"], named["state_credentials"].role_arn
+            self.tasks.allow(role, permissions.of_nested(machine, self.tasks.service.host.arn))
+        super()._eval_service_task(**named)
 
-    def _eval_integration_pattern(
-        self, env: Environment, resource_runtime_part: Any, normalised_parameters: Document, state_credentials: Any
-    ) -> None:
+    def _eval_integration_pattern(self, env: Any, state_credentials: Any, **named: Any) -> None:
         """Wait for the child; its description is the result, with .sync:2 its input and output as JSON."""
         if self.resource.condition == ResourceCondition.WaitForTaskToken:
-            super()._eval_integration_pattern(env, resource_runtime_part, normalised_parameters, state_credentials)
+            super()._eval_integration_pattern(env=env, state_credentials=state_credentials, **named)
             return
-        named = {"executionArn": env.stack.pop()["ExecutionArn"]}
+        execution = {"executionArn": env.stack.pop()["ExecutionArn"]}
         client = self.tasks.client("stepfunctions", state_credentials.role_arn)
-        ended = _await(env, partial(self.tasks.when_ended, named["executionArn"]))
+        ended = _await(env, partial(self.tasks.when_ended, execution["executionArn"]))
         if not ended:
-            client.stop_execution(**named)
+            client.stop_execution(**execution)
         hidden = ("ResponseMetadata", "redriveCount", "redriveStatus", "redriveStatusReason")
-        document = {key: value for key, value in client.describe_execution(**named).items() if key not in hidden}
+        document = {key: value for key, value in client.describe_execution(**execution).items() if key not in hidden}
         if self.resource.condition == ResourceCondition.Sync2:
             document.update({name: json.loads(document[name]) for name in ("input", "output") if name in document})
         self._normalise_response(document, service_action_name="describeExecution")
         if ended and document["Status"] != "SUCCEEDED":
             raise _failure(self, env, "States.TaskFailed", json.dumps(document))
         env.stack.append(document)
+
+
+class GatewayTask(_Task, gateway.StateTaskServiceApiGateway):
+    """`arn:aws:states:::apigateway:invoke`, without a signature."""
+
+    def _eval_service_task(self, state_credentials: Any, **named: Any) -> None:
+        super()._eval_service_task(task_credentials=state_credentials, **named)
+
+    def _invoke_url_of(self, parameters: Document) -> str:
+        """The local address of `<id>.execute-api.<region>.amazonaws.com`; the values of a header become one text."""
+        headers = parameters.get("Headers") or {}
+        headers.update({name: f"[{','.join(values)}]" for name, values in headers.items()})
+        path = "/".join(parameters.get(part, "").strip("/") for part in ("Stage", "Path"))
+        query = self._query_parameters_of(parameters) or ""
+        api, endpoint = parameters["ApiEndpoint"].partition(".")[0], self.tasks.service.host.endpoint_url
+        return f"{endpoint}/_aws/execute-api/{api}/{path}{query}"
+
+    def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
+        """An answer other than 200 fails the task with its status and its body."""
+        if isinstance(ex, gateway.SfnGatewayException):
+            return _failure(self, env, f"ApiGateway.{ex.response.status_code}", ex.response.text).failure_event
+        return _failure(self, env, "States.Runtime", str(ex)).failure_event
 
 
 def _await(env: Environment, begin: Callable[[Callable[[], None]], None]) -> bool:
@@ -237,7 +256,9 @@ def _failure(task: StateTaskService, env: Environment, error: str, cause: str) -
 
 def _from_error(original: Any, self: StateTaskService, env: Environment, ex: Exception) -> FailureEvent:
     """The failure of a task; an error that moto has no name or another name for is named as AWS does."""
-    named = _unmodeled(self, ex) if isinstance(ex, (AccessError, ClientError)) else None
+    named = _unmodeled(self, ex) if isinstance(ex, (AccessError, ServiceError, ClientError)) else None
+    if isinstance(ex, events.SfnFailedEntryCountException):
+        named = "EventBridge.FailedEntry", str(ex)
     return _failure(self, env, *named).failure_event if named else original(self, env=env, ex=ex)
 
 
@@ -246,9 +267,8 @@ def _unmodeled(task: StateTaskService, error: Exception) -> tuple[str, str] | No
     service = task.resource.service_name
     sdk = NAMES["sdk classes"].get(task.resource.api_name, task.resource.api_name.title())
     name = f"{sdk}.{sdk}Exception" if service == "aws-sdk" else NAMES["client classes"].get(service, "")
-    if isinstance(error, AccessError):
+    if not isinstance(error, ClientError):
         return name or "States.Permissions", str(error)
-    assert isinstance(error, ClientError)
     code, metadata = error.response["Error"]["Code"], error.response["ResponseMetadata"]
     if service == "sagemaker" and code in MODELED_ERRORS:
         name = f"SageMaker.{code.removesuffix('Exception')}Exception"
@@ -275,23 +295,31 @@ def _operation(service: str, action: str) -> OperationModel:
     return model.operation_model(named[action.lower().replace("_", "")])
 
 
-def _to_request(original: Any, self: StateTaskService, parameters: Document, *named: Any, **more: Any) -> None:
-    service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
-    operation = _operation(self._get_boto_service_name(service), action or self.resource.api_action)
-    self._to_boto_request(parameters, operation.input_shape)
+def _operation_of(task: StateTaskService, other: dict[str, str | None]) -> OperationModel:
+    """A task's operation, or the other one that moto names."""
+    service = task._get_boto_service_name(other.get("boto_service_name"))
+    return _operation(service, other.get("service_action_name") or task.resource.api_action)
 
 
-def _from_response(original: Any, self: StateTaskService, response: Any, *named: Any, **more: Any) -> None:
+def _to_request(original: Any, self: StateTaskService, parameters: Document, **other: str | None) -> None:
+    """Members as the API names and types them; a member that is null is not sent."""
+    for name in [name for name, value in parameters.items() if value is None]:
+        del parameters[name]
+    shape = _operation_of(self, other).input_shape
+    self._to_boto_request(parameters, shape)
+    if self.resource.api_name == "dynamodb":  # ministack looks for the table first
+        check(shape, parameters)
+
+
+def _from_response(original: Any, self: StateTaskService, response: Any, **other: str | None) -> None:
     """Names in PascalCase and times as AWS writes them; an optimised integration adds what its HTTP answer said."""
-    service, action = [*named, more.get("boto_service_name"), more.get("service_action_name")][:2]
-    operation = _operation(self._get_boto_service_name(service), action or self.resource.api_action)
-    if shape := operation.output_shape:
+    if shape := _operation_of(self, other).output_shape:
         self._from_boto_response(response, shape)
     if not isinstance(response, dict):
         return
     sdk = self.resource.service_name == "aws-sdk"
     response.update(_plain(response, text=sdk))
-    if not sdk and action is None:
+    if not sdk and not other.get("service_action_name"):
         metadata = _answered.metadata
         response["SdkHttpMetadata"] = {
             "AllHttpHeaders": {name: [value] for name, value in metadata["HTTPHeaders"].items()},

@@ -13,9 +13,7 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
 BINARY, MULTICLASS, REGRESSOR = "binary_classifier", "multiclass_classifier", "regressor"
-HYPERPARAMETERS: dict[str, dict[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("hyperparameters.toml").read_text(encoding="utf-8")
-)
+HYPERPARAMETERS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("hyperparameters.toml").read_text("utf-8"))
 Table = NDArray[np.float64]
 
 

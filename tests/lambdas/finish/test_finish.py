@@ -24,8 +24,6 @@ STATE = {
     "deployment": {"model": "shop-live", "warnings": []},
 }
 REFUSED = ClientError({"Error": {"Code": "AuthorizationError", "Message": "denied"}}, "Publish")
-
-
 ERRORS = {"ConditionalCheckFailedException": type("ConditionalCheckFailedException", (Exception,), {})}
 
 

@@ -34,11 +34,10 @@ class Executions:
         found = self.lease.dynamodb.get_item(**self.lease.item, ConsistentRead=True).get("Item", {})
         return {name: next(iter(value.values())) for name, value in found.items()}
 
-    def want(self, name: str) -> None:
-        """Write the newest wanted run, as lambdas/trigger does."""
-        self.lease.dynamodb.update_item(
-            **self.lease.item, UpdateExpression="SET latest = :name", ExpressionAttributeValues={":name": {"S": name}}
-        )
+    def write(self, name: str, value: str) -> None:
+        """Write a member beside the lease, as lambdas/trigger does the `latest` wanted run."""
+        change = {"UpdateExpression": f"SET {name} = :value", "ExpressionAttributeValues": {":value": {"S": value}}}
+        self.lease.dynamodb.update_item(**self.lease.item, **change)
 
 
 @pytest.fixture
@@ -60,10 +59,7 @@ def test_a_dead_owner_is_replaced_with_its_approval(executions: Executions, how:
     first, second = executions.start(), executions.start()
     owner = first if how != "unknown" else f"{first}-of-long-ago"
     executions.acquire(owner)
-    token = {":token": {"S": "of the dead"}}
-    executions.lease.dynamodb.update_item(
-        **executions.lease.item, UpdateExpression="SET approval = :token", ExpressionAttributeValues=token
-    )
+    executions.write("approval", "token of the dead")
     if how == "stopped":
         executions.states.stop_execution(executionArn=first)
     executions.acquire(second, now=NOW + HOUR + 1 if how == "expired" else NOW)
@@ -76,12 +72,12 @@ def test_newer_data_supersedes_a_run_that_waits_or_owns_and_none_that_was_starte
 ) -> None:
     older, holder = executions.start("older"), executions.start()
     executions.acquire(holder)
-    executions.want("newer")
+    executions.write("latest", "newer")
     with pytest.raises(Superseded, match="run newer is on newer data or settings"):
         executions.acquire(older, DATA)
     with pytest.raises(LeaseHeld):
         executions.acquire(older, {"data": {"fingerprint": "none"}})
-    executions.want("older")
+    executions.write("latest", "older")
     executions.states.stop_execution(executionArn=holder)
     executions.acquire(older, DATA)
     assert executions.item()["owner"] == older

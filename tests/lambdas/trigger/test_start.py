@@ -85,10 +85,9 @@ def test_data_starts_a_run_whose_input_has_the_reason_and_the_data(place: Place)
 def test_the_same_data_starts_nothing_but_other_settings_versions_or_less_data_do(place: Place) -> None:
     place.put("raw/a.csv", "raw/bad.csv")
     place.pipeline.start([UPLOAD])
-    assert place.pipeline.start([Request("schedule", False, "another")]) == {
-        "result": "nothing new",
-        "detail": f"run {place.name()} had this data and these settings, and is RUNNING; --force runs them again",
-    }
+    why = f"run {place.name()} had this data and these settings, and is RUNNING; --force runs them again"
+    scheduled = Request("schedule", False, "another")
+    assert place.pipeline.start([scheduled]) == {"result": "nothing new", "detail": why}
     assert list(place.runs()) == [place.name()]
     assert replace(place.pipeline, settings_hash="fedcba98").start([UPLOAD])["result"] == "started"
     place.put("raw/a.csv")

@@ -31,10 +31,8 @@ class Kind:
     order: str = "Descending"
 
 
-def _job(noun: str, missing: str, order: str, names: str = "Job name", job: str = "a job") -> Kind:
-    taken = (
-        f"{names} must be unique within an AWS account and region, and {job} with this name already exists ({{arn}})"
-    )
+def _job(noun: str, missing: str, order: str, name: str = "Job name", job: str = "a job") -> Kind:
+    taken = f"{name} must be unique within an AWS account and region, and {job} with this name already exists ({{arn}})"
     return Kind(noun, f"{noun}Summaries", missing, taken, ResourceInUse, order)
 
 
@@ -151,9 +149,7 @@ class Shelf(Generic[R]):
         with self._lock:
             return list(self._records.values())
 
-    def page(
-        self, request: dict[str, Any], keep: Callable[[dict[str, Any]], bool] = lambda document: True
-    ) -> dict[str, Any]:
+    def page(self, request: dict[str, Any], keep: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
         """The answer of the kind's List operation: filtered, sorted, in pages of MaxResults (default 10).
 
         `keep` is a further filter over Describe's documents.

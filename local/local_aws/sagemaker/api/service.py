@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
-from local_aws.iam import AccessError
+from local_aws.iam import AccessError, Need
 from local_aws.sagemaker import faults
 from local_aws.sagemaker.api import errors, permissions, shapes
 from local_aws.sagemaker.api.model_registry import Registry
@@ -77,10 +77,11 @@ class SageMaker:
             key = access_key(request.headers)
             if name:
                 document = parse(request.body)
-                self.allow(key, name, document)
+                self.allow(key, permissions.of_caller(name, document, self.host.arn))
                 document = self.call(name, document)
                 return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode()
-            self.allow(key, "InvokeEndpoint", {"EndpointName": runtime.endpoint_name(request.method, request.path)})
+            endpoint = {"EndpointName": runtime.endpoint_name(request.method, request.path)}
+            self.allow(key, permissions.of_caller("InvokeEndpoint", endpoint, self.host.arn))
             loop = asyncio.get_running_loop()
             return 200, *await loop.run_in_executor(self._pool, self._invoke, request)
         except errors.ServiceError as error:
@@ -102,10 +103,10 @@ class SageMaker:
         answer = operation(request)
         return dict(shapes.wire(model.output_shape, answer)) if model.output_shape else {}
 
-    def allow(self, key: str, name: str, request: dict[str, Any]) -> None:
-        """Raise AccessDeniedException when the owner of an access key may not run an operation."""
+    def allow(self, key: str, needs: Iterable[Need]) -> None:
+        """Raise AccessDeniedException when the owner of an access key may not do something."""
         try:
-            self.host.access.check(key, permissions.of_caller(name, request, self.host.arn))
+            self.host.access.check(key, needs)
         except AccessError as error:
             raise errors.AccessDeniedException(str(error)) from error
 
@@ -223,8 +224,6 @@ def parse(body: bytes) -> dict[str, Any]:
 def refuse(error: errors.ServiceError, wrapped: bool) -> Response:
     """The HTTP answer of a refusal; `wrapped` as the JSON protocol has it."""
     name = {"__type": error.code, "message": error.message} if wrapped else {"Message": error.message}
-    headers = {
-        "Content-Type": f"application/{'x-amz-json-1.1' if wrapped else 'json'}",
-        "x-amzn-ErrorType": error.code,
-    }
+    kind = "x-amz-json-1.1" if wrapped else "json"
+    headers = {"Content-Type": f"application/{kind}", "x-amzn-ErrorType": error.code}
     return error.status, headers, json.dumps({**name, **error.members}).encode()

@@ -59,9 +59,8 @@ def wire(shape: Any, value: Any) -> Any:
 def _faults(shape: Any, value: Any, path: str) -> list[str]:
     kinds: Any = _TYPES.get(shape.type_name, (object,))
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
-        raise SerializationException(
-            f"{path or 'The request'}: {_token(value)} can not be converted to {_article(shape)}"
-        )
+        kind = f"{'an' if shape.type_name[0] in 'aeiou' else 'a'} {shape.type_name.capitalize()}"
+        raise SerializationException(f"{path or 'The request'}: {_token(value)} can not be converted to {kind}")
     if shape.type_name == "structure":
         return _structure_faults(shape, value, path)
     found = [f"Value '{value}' at '{path}' failed to satisfy constraint: {fault}" for fault in _broken(shape, value)]
@@ -122,7 +121,3 @@ def _token(value: Any) -> str:
     number = "NUMBER_VALUE"
     names = {str: "STRING_VALUE", bool: "BOOLEAN_VALUE", int: number, float: number, dict: "START_OBJECT"}
     return names.get(type(value), "START_ARRAY")
-
-
-def _article(shape: Any) -> str:
-    return f"{'an' if shape.type_name[0] in 'aeiou' else 'a'} {shape.type_name.capitalize()}"

@@ -1,0 +1,55 @@
+"""Answers of ministack's services that differ from those of AWS, as recorded from AWS."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from local_aws.ministack_adapter import inner, wrap
+
+EVENTS, LAMBDA, SNS = "ministack.services.eventbridge", "ministack.services.lambda_svc", "ministack.services.sns"
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def install() -> None:
+    """Put the wrappers in."""
+    wrap(EVENTS, {"_put_events": _put_events})
+    wrap(LAMBDA, {"_invoke": _invoke})
+    wrap(SNS, {"_error": _sns_error})
+
+
+def _put_events(original: Callable[..., Answer], data: dict[str, Any], **more: Any) -> Answer:
+    """PutEvents refuses an entry without what an event needs, and publishes the others."""
+    refused = [_refusal(entry) for entry in data.get("Entries", [])]
+    accepted = [entry for entry, fault in zip(data.get("Entries", []), refused, strict=True) if not fault]
+    status, headers, body = original({**data, "Entries": accepted}, **more)
+    answer = json.loads(body)
+    published = iter(answer.get("Entries", []))
+    if status == 200 and any(refused):
+        answer["Entries"] = [fault or next(published) for fault in refused]
+        answer["FailedEntryCount"] += len(refused) - len(accepted)
+        body = json.dumps(answer).encode()
+    return status, headers, body
+
+
+def _refusal(entry: dict[str, Any]) -> dict[str, str]:
+    for name in ("Source", "DetailType", "Detail"):
+        if not entry.get(name):
+            words = f"Parameter {name} is not valid. Reason: {name} is a required argument."
+            return {"ErrorCode": "InvalidArgument", "ErrorMessage": words}
+    try:
+        malformed = not isinstance(json.loads(entry["Detail"]), dict)
+    except ValueError:
+        malformed = True
+    return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."} if malformed else {}
+
+
+async def _invoke(original: Any, name: str, *more: Any, **named: Any) -> Any:
+    """Invoke names the version of a function that does not exist."""
+    if name not in inner(LAMBDA, "_functions"):
+        return inner(LAMBDA, "_function_qualifier_not_found")(name, "$LATEST")
+    return await original(name, *more, **named)
+
+
+def _sns_error(original: Callable[..., Answer], code: str, *more: Any) -> Answer:
+    """SNS has another code than the name of its exception."""
+    return original("InvalidParameter" if code == "InvalidParameterException" else code, *more)
