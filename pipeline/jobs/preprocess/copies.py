@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..shared.arrow import Mask
-from .records import LINE_BITS, Numbers, Records, mixed
+from .records import LINE_BITS, Numbers, Records, mixed, repeated
 
 
 class Copies:
@@ -18,6 +18,15 @@ class Copies:
     def __init__(self, by_id: bool) -> None:
         self._by_id = by_id
         self.replaced = 0
+
+    def apart(self, rows: Records) -> tuple[Records, Records]:
+        """Return the rows that count once for sure, and the others: without a sort of all, as few rows are others."""
+        order = np.argsort(rows.keys)
+        others = np.zeros(len(rows), bool)
+        others[order] = repeated(rows.keys[order])
+        if not self._by_id:
+            others |= rows.counts > 1
+        return (rows[~others], rows[others]) if others.any() else (rows, rows[:0])
 
     def joined(self, rows: Records) -> Records:
         """Return rows in the order of keys, then files, those with the same key and file as one."""

@@ -40,6 +40,13 @@ class RowEncoder:
         """Return raw rows as CSV, "" where a value is missing."""
         return _lines([coded.raw(column) for coded, column in self._columns(rows)])
 
+    def settled(self, rows: Records) -> Records:
+        """Return rows with codes that do not depend on which level was seen first."""
+        words = rows.words.copy()
+        for number, coded in enumerate(self._features, 3):
+            words[:, number] = coded.settled(words[:, number])
+        return Records(words)
+
     def _columns(self, rows: Records) -> "list[tuple[_Coded, Floats]]":
         return list(zip(self._features, rows.features.T, strict=True))
 
@@ -51,6 +58,7 @@ class _Coded:
         """`values` are those that `Feature.fill` takes, and `raw` their texts, by code; the last is a missing one."""
         self._feature, self._values = feature, values
         self._raw = pa.array(raw, pa.string())
+        self._ranks = np.argsort(np.argsort(np.array(raw))).astype(np.float64)
         present = values if feature.imputed else values[:-1]
         out = np.zeros((len(present), len(feature.columns)))
         feature.fill(out, present)
@@ -58,6 +66,7 @@ class _Coded:
 
     @staticmethod
     def of(feature: Feature, levels: Levels) -> "_Coded":
+        """Return that of a feature."""
         if feature.kind == "categorical":
             places = {level: place for place, level in enumerate(feature.levels)}
             found = levels.of(feature.name)
@@ -69,12 +78,18 @@ class _Coded:
         """Return what `Feature.fill` takes."""
         return column if self._feature.kind == "numeric" else self._values[self._codes(column)]
 
+    def settled(self, column: Floats) -> Floats:
+        """Return a column with the ranks of levels."""
+        return column if self._feature.kind == "numeric" else self._ranks[self._codes(column)]
+
     def raw(self, column: Floats) -> pa.Array:
+        """Return the text of each value in raw rows."""
         if self._feature.kind != "numeric":
             return self._raw.take(pa.array(self._codes(column)))
         return pc.cast(_nulls(column), pa.string())
 
     def encoded(self, column: Floats) -> list[pa.Array]:
+        """Return the text of encoded columns, or one of several columns."""
         if self._feature.kind != "numeric":
             return [self._encoded.take(pa.array(self._codes(column)))]
         out = np.zeros((len(column), len(self._feature.columns)))

@@ -41,7 +41,10 @@ class ExternalSort(ExitStack):
             self._write_run()
 
     def groups(self, *, last: bool) -> Iterator[Records]:
-        """Yield all rows, some buckets at a time, each group ordered and above the one before; the last time, once."""
+        """Yield all rows, some buckets at a time, the keys of each group above those of the one before.
+
+        The last time rows are ordered, and read once.
+        """
         if not self._runs:
             if rows := self._taken():
                 self._held = [] if last else [rows.words]
@@ -55,7 +58,8 @@ class ExternalSort(ExitStack):
         while before[first] < before[-1]:
             end = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
             if before[end] > before[first]:
-                yield self._ordered(_loaded(runs, first, end, self._width, last))
+                # No name of its own: the rows would stay in memory while the next are loaded.
+                yield (self._ordered if last else _unordered)(_loaded(runs, first, end, self._width, last))
             first = end
 
     def _taken(self) -> Records:
@@ -77,6 +81,10 @@ class ExternalSort(ExitStack):
         with run.open("wb") as file:
             for end, start in pairwise(before[::-1].tolist()):
                 file.write(rows.words[start:end].data)
+
+
+def _unordered(rows: Records) -> Records:
+    return rows
 
 
 def _loaded(runs: list[tuple[Path, Numbers]], first: int, end: int, width: int, last: bool) -> Records:

@@ -73,11 +73,9 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
         learner = Learner(settings, files.levels, sum(files.rows))
         for group in rows_by_key.groups(last=False):
-            rows, counts = counted.once(files.kept(group))
-            learner.add(rows)
-            for more in copies(rows, counts, max(1, memory // (16 * width))):
-                learner.add(more)
-                rows_by_key.add(more)
+            for rows in _looked_at(files.kept(group), counted, rows_by_key, max(1, memory // (16 * width))):
+                learner.add(rows)
+            del group  # else it stays in memory while the next one is loaded
         summary = Summary(
             host=host,
             uploads=files.uploads,
@@ -110,6 +108,17 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
     return summary, learner
 
 
+def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most: int) -> Iterator[Records]:
+    """Yield all rows of a group as they count, after adding the copies, at most `most` at a time."""
+    alone, others = counted.apart(group)
+    yield alone
+    rows, counts = counted.once(counted.joined(others))
+    yield rows
+    for more in copies(rows, counts, most):
+        rows_by_key.add(more)
+        yield more
+
+
 def _blocks(
     groups: Iterator[Records], summary: Summary, index: BinaryIO | None, settings: JobSettings
 ) -> Iterator[Block]:
@@ -127,5 +136,5 @@ def _blocks(
 def _written(settings: JobSettings, encoder: RowEncoder | None, block: Block) -> Written:
     part, rows = block
     texts = texts_of(part, rows, settings, encoder)
-    pairs = contradictions.of(rows) if settings.classes else None
+    pairs = contradictions.of(encoder.settled(rows) if encoder else rows) if settings.classes else None
     return part, len(rows), texts, Moments.of(rows.words[:, 2:]), pairs

@@ -12,10 +12,8 @@ from ..shared.settings import JobSettings
 from .baseline import in_sample
 from .encoding import BOOLEANS
 from .levels import Levels
-from .records import Records
+from .records import Numbers, Records
 from .split import in_train
-
-ALL, TRAIN = 0, 1
 
 
 class Learner:
@@ -25,8 +23,9 @@ class Learner:
         self._settings, self._levels, self._read = settings, levels, read
         self.sample: list[Records] = []
         self._rows = 0
-        self._missing = np.zeros((2, len(settings.features)), np.int64)
-        self._counts = {name: [np.zeros(2, np.int64)] * 2 for name in settings.features}
+        # Of each feature the rows that lack a value, and those of each code: outside of train, and in train.
+        self._missing = np.zeros((len(settings.features), 2), np.int64)
+        self._counts = {name: np.zeros((2, 2), np.int64) for name in settings.features}
 
     def add(self, rows: Records) -> None:
         """Take rows, in any order."""
@@ -34,17 +33,20 @@ class Learner:
         if not self._settings.encoded:
             return
         self._rows += len(rows)
-        for which, some in ((ALL, rows), (TRAIN, rows[in_train(rows, self._settings)])):
-            for number, name, kind, imputed in self._features():
-                if kind == "numeric" and not imputed:
-                    continue
-                values = some.features[:, number]
-                there = values[~np.isnan(values)]
-                self._missing[which, number] += len(values) - len(there)
-                if kind != "numeric":
-                    counts = np.bincount(there.astype(np.int64), minlength=len(self._counts[name][which]))
-                    counts[: len(self._counts[name][which])] += self._counts[name][which]
-                    self._counts[name][which] = counts
+        in_part = in_train(rows, self._settings).astype(np.int64)
+        for number, name, kind, imputed in self._features():
+            if kind == "numeric" and not imputed:
+                continue
+            values, train = np.ascontiguousarray(rows.features[:, number]), in_part
+            if imputed and (missing := np.isnan(values)).any():
+                self._missing[number] += np.bincount(train[missing], minlength=2)
+                values, train = values[~missing], train[~missing]
+            if kind != "numeric":
+                known = self._counts[name]
+                counts = np.bincount(2 * values.astype(np.int64) + train, minlength=known.size)
+                counts = np.pad(counts, (0, len(counts) % 2)).reshape(-1, 2)
+                counts[: len(known)] += known
+                self._counts[name] = counts
 
     def encoder(self) -> Encoder:
         """Return the encoder of the training rows; medians are exact while every row is in the sample, else of it.
@@ -56,7 +58,7 @@ class Learner:
         return Encoder(tuple(self._feature(*feature, sample) for feature in self._features()))
 
     def _feature(self, number: int, name: str, kind: str, imputed: bool, sample: Records) -> Feature:
-        missing = bool(self._missing[TRAIN, number])
+        missing = bool(self._missing[number, 1])
         if kind == "numeric":
             median = _median(sample.features[:, number], name) if imputed else 0.0
             return Feature(name, kind, imputed, median, indicator=missing)
@@ -67,38 +69,32 @@ class Learner:
 
     def _kept(self, name: str) -> tuple[list[str], bool]:
         """Return the levels that the encoder keeps, and whether a training row has another one."""
-        limits, counts = self._settings.levels, self._level_counts(name, TRAIN)
+        limits, counts = self._settings.levels, self._by_level(name, self._counts[name][:, 1])
         kept = sorted(level for level, count in counts.items() if count >= limits.minimum_rows)
-        many = f"{len(kept)} levels" if len(kept) > limits.maximum else f"{len(counts)} levels, each"
+        # With all levels rare the column says nothing.
         if len(kept) > limits.maximum or (not kept and len(counts) > limits.maximum):
-            rows = "at least" if len(kept) > limits.maximum else "less than"
-            raise JobError(
-                f'column "{name}": {many} in {rows} {limits.minimum_rows} rows of train, more than data.levels.maximum'
-                f" ({limits.maximum}): put it in data.ignored_columns, or in data.id_columns if it names a row"
-            )
+            having = f"at least {limits.minimum_rows}" if kept else f"less than {limits.minimum_rows}"
+            fault = f"{len(kept or counts)} levels have {having} rows of train, data.levels.maximum is {limits.maximum}"
+            advice = "put it in data.ignored_columns, or in data.id_columns if it names a row"
+            raise JobError(f'column "{name}": {fault}: {advice}')
         return kept, any(0 < count < limits.minimum_rows for count in counts.values())
 
-    def _level_counts(self, name: str, which: int) -> dict[str, int]:
-        counts = zip(self._levels.of(name), self._counts[name][which].tolist(), strict=False)
-        return {level: count for level, count in counts if count}
+    def _by_level(self, name: str, counts: Numbers) -> dict[str, int]:
+        by_level = zip(self._levels.of(name), counts.tolist(), strict=False)
+        return {level: count for level, count in by_level if count}
 
     def categories(self) -> dict[str, Categories]:
         """Return the rows by level of each feature that is no number."""
         found: dict[str, Categories] = {}
-        for _, name, kind, _ in self._features():
+        for number, name, kind, _ in self._features():
+            counts, missing = self._counts[name].sum(axis=1), self._missing[number].sum() / max(1, self._rows)
             if kind == "categorical":
-                levels = dict(sorted(self._level_counts(name, ALL).items(), key=lambda item: (-item[1], item[0])))
-                found[name] = {"kind": "categorical", "levels": levels, "missing": self.missing[name]}
+                by_level = sorted(self._by_level(name, counts).items(), key=lambda item: (-item[1], item[0]))
+                found[name] = {"kind": "categorical", "levels": dict(by_level), "missing": float(missing)}
             elif kind == "boolean":
-                levels = dict(zip(BOOLEANS, self._counts[name][ALL].tolist(), strict=True))
-                found[name] = {"kind": "boolean", "levels": levels, "missing": self.missing[name]}
+                by_meaning = dict(zip(BOOLEANS, counts.tolist(), strict=True))
+                found[name] = {"kind": "boolean", "levels": by_meaning, "missing": float(missing)}
         return found
-
-    @property
-    def missing(self) -> dict[str, float]:
-        """The share of rows that lack a value, by feature: of those that are imputed or no numbers."""
-        shares = (self._missing[ALL] / max(1, self._rows)).tolist()
-        return {name: shares[n] for n, name, kind, imputed in self._features() if imputed or kind != "numeric"}
 
     def _features(self) -> Iterator[tuple[int, str, str, bool]]:
         wanted = self._settings

@@ -170,8 +170,11 @@ def test_levels_and_booleans_are_read_however_they_are_written():
 @pytest.mark.parametrize(
     ("town", "message"),
     [
-        ([f"t{n}" for n in range(3) for _ in range(2)], 'column "town": 3 levels in at least 2 rows of train'),
-        ([f"t{n}" for n in range(6)], 'column "town": 6 levels, each in less than 2 rows of train'),
+        (
+            [f"t{n}" for n in range(3) for _ in range(2)],
+            'column "town": 3 levels have at least 2 rows of train, data.levels.maximum is 2',
+        ),
+        ([f"t{n}" for n in range(6)], 'column "town": 6 levels have less than 2 rows of train'),
     ],
 )
 def test_a_column_with_too_many_levels_is_named(settings, town, message):
