@@ -12,7 +12,9 @@ from pyarrow import csv
 from bench.columns import CLASSES, FEATURES, NAMES, TARGET
 
 DUPLICATES = 100
-"""The last rows of each chunk of a raw file repeat its first rows, for the preprocessing to drop."""
+"""The last rows of each chunk of a raw file are in every other raw file, too, for the preprocessing to drop."""
+SHARED = 1_000_000
+"""The seed of the first chunk's."""
 _CHUNK = 100_000
 
 
@@ -32,12 +34,15 @@ def write_csv(path: Path, rows: int, seed: int) -> None:
 
 
 def write_raw(path: Path, rows: int, seed: int) -> int:
-    """Write a file as a user uploads it: a header, the label last and a word, some duplicates; returns its bytes."""
+    """Write a file as a user uploads it: a header, the label last and a word; returns its bytes.
+
+    Some rows are those of every such file, as in tables that were uploaded twice.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([*((name, pa.float64()) for name in NAMES), (TARGET, pa.string())])
     with path.open("wb") as file, csv.CSVWriter(file, schema) as writer:
-        for label, table in _chunks(rows, seed):
-            label[-DUPLICATES:], table[-DUPLICATES:] = label[:DUPLICATES], table[:DUPLICATES]
+        for number, (label, table) in enumerate(_chunks(rows, seed)):
+            label[-DUPLICATES:], table[-DUPLICATES:] = next(_chunks(DUPLICATES, SHARED + number))
             words = pa.array(np.array(CLASSES)[label.astype(np.int8)])
             writer.write_table(pa.table([*(pa.array(column) for column in table.T), words], schema=schema))
     return path.stat().st_size

@@ -42,6 +42,8 @@ def test_the_generated_data_fits_the_pipelines_settings(tmp_path: Path) -> None:
     lines = (tmp_path / "raw.csv").read_text().replace('"', "").splitlines()
     assert lines[0].split(",") == [*NAMES, TARGET] == [*settings.data.features, settings.data.target]
     assert {line.rpartition(",")[2] for line in lines[1:]} == set(settings.data.classes)
-    assert (len(set(lines)), len(lines)) == (1 + 1000 - data.DUPLICATES, 1 + 1000)
+    data.write_raw(tmp_path / "other.csv", 1000, seed=1)
+    other = (tmp_path / "other.csv").read_text().replace('"', "").splitlines()
+    assert (len(set(lines)), len(lines), len({*lines, *other})) == (1001, 1001, 2001 - data.DUPLICATES)
     split = settings.data.split
     assert {"train": split.train, "validation": split.validation, "holdout": split.holdout} == SHARES

@@ -1,7 +1,7 @@
 """Checked rows as the job moves and sorts them: one matrix of 8-byte words, a row each."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -116,16 +116,22 @@ def contents_of(columns: Mapping[str, Column], settings: JobSettings) -> Keys:
     """Return a hash of each row, shape (rows,): of its ids if the settings have id columns, else of all its columns.
 
     `columns` are those of a file by name, in any order. A finite number counts by its value, however it is written, any
-    other text by its characters; a missing value is the same as no such column. The roles of columns do not matter.
+    other text by its characters; a missing value is the same as no such column. The roles of columns do not matter. A
+    row that has none of its ids is known by all its columns.
     """
-    names = settings.id_columns or tuple(columns)
-    seeds = {name: _seed(f"{settings.salt}\0{name}") for name in names}
+    keys = _sums(columns, settings.id_columns or tuple(columns), settings)
+    if settings.id_columns and not keys.all():
+        keys = np.where(keys, keys, _sums(columns, tuple(columns), settings))
+    return mixed(keys)
+
+
+def _sums(columns: Mapping[str, Column], names: Sequence[str], settings: JobSettings) -> Keys:
     keys = np.zeros(len(columns[names[0]]), np.uint64)
-    for name, seed in seeds.items():
-        column = columns[name]
+    for name in names:
+        column, seed = columns[name], _seed(f"{settings.salt}\0{name}")
         is_number = isinstance(column, np.ndarray)
         keys += _number_hashes(column, seed) if is_number else _text_hashes(column, seed, settings)
-    return mixed(keys)
+    return keys
 
 
 def _seed(text: str) -> np.uint64:

@@ -40,6 +40,14 @@ def test_ids_alone_name_a_row(settings):
     assert first == again != other
 
 
+def test_a_row_without_ids_is_known_by_all_its_columns(settings):
+    columns = {"customer": text("", "c", None, ""), "age": np.array([1.0, 1.0, 2.0, 1.0])}
+    hashes = contents_of(columns, settings)
+    assert len(set(hashes)) == 3
+    assert hashes[0] == hashes[3]
+    assert hashes[1] == contents_of({"customer": text("c"), "age": np.array([5.0])}, settings)[0]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
