@@ -192,7 +192,8 @@ def _is_numeric(column: Texts, style: Style) -> bool:
     if not numbers:
         return False
     none = {*style.missing, *_means_missing(column, style)}
-    wrong = [word for word in column.words if word not in none and word not in set(numbers)]
+    expected = none.union(numbers)
+    wrong = [word for word in column.words if word not in expected]
     good, bad = column.rows(numbers), column.rows(wrong)
     strange = column.rows(none - style.missing)
     return bad <= 0.05 * (good + bad) and strange <= good
@@ -258,7 +259,8 @@ def _categorical(column: Texts, words: list[str], missing: int, levels: Levels) 
         reason = f"{len(kept)} distinct values, more than data.levels.maximum = {levels.maximum}"
         return Column(name, "ignored", reason, missing)
     place = {level: number for number, level in enumerate(kept)}
-    codes = [float(place[level_of(word)]) if word in set(words) else np.nan for word in column.words]
+    present = set(words)
+    codes = [float(place[level_of(word)]) if word in present else np.nan for word in column.words]
     shown = ", ".join(kept[:4]) + (", …" if len(kept) > 4 else "")
     reason = f"{len(kept)} distinct texts: {shown}"
     return Column(name, "categorical", reason, missing, values=np.array(codes)[column.places], levels=tuple(kept))
