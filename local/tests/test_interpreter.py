@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .aws import Aws
+from .aws import ROLE, Aws, refused
 
 CASES = json.loads(Path(__file__).with_name("interpreter.json").read_text(encoding="utf-8"))
 
@@ -63,6 +63,37 @@ def test_aws_refuses_at_creation(aws: Aws, given: dict[str, Any], words: str) ->
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize(("definition", "expected"), CASES["single states"])
+def test_one_state_is_tested_as_an_execution_runs_it(
+    aws: Aws, definition: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    states = aws.client("stepfunctions", inject_host_prefix=False)
+    found = states.test_state(definition=json.dumps(definition), roleArn=ROLE, input='{"v": 1}', variables='{"w": 2}')
+    assert json.loads(found.get("output", "null")) == expected.pop("output", None)
+    assert {name: found[name] for name in expected} == expected
+    assert ("nextState" in found, "cause" in found) == ("nextState" in expected, "error" in expected)
+
+
+def test_the_test_of_a_state_reports_its_steps_and_refuses_a_mock(aws: Aws) -> None:
+    states = aws.client("stepfunctions", inject_host_prefix=False)
+    given = {"definition": json.dumps({"Type": "Pass", "InputPath": "$.v", "End": True}), "input": '{"v": 1}'}
+    steps = states.test_state(**given, inspectionLevel="DEBUG")["inspectionData"]
+    assert (steps["input"], steps["afterInputPath"]) == ('{"v": 1}', "1")
+    assert refused(states.test_state, **given, mock={"result": "1"}) == (
+        *("ValidationException", "TestState does not run locally with mock"),
+    )
+    task = json.dumps({"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sfn:listActivities", "End": True})
+    assert refused(states.test_state, definition=task)[1] == "RoleArn must be specified when testing a Task state"
+
+
+def test_a_redrive_is_refused_by_name(aws: Aws) -> None:
+    execution = aws.begin(aws.machine(A={"Type": "Fail"}))
+    aws.outcome(execution)
+    assert refused(aws.states.redrive_execution, executionArn=execution) == (
+        *("ExecutionNotRedrivable", "RedriveExecution does not run locally. Start a new execution."),
+    )
+
+
 def test_a_failed_execution_has_no_output(aws: Aws) -> None:
     execution = aws.begin(aws.machine(A={"Type": "Fail", "Error": "E", "Cause": "because"}))
     aws.outcome(execution)
@@ -77,6 +108,14 @@ def test_the_result_of_a_lambda_is_that_of_its_invocation(aws: Aws) -> None:
     _, _, result = aws.run("arn:aws:states:::lambda:invoke", {"FunctionName": arn, "Payload": {"n": 1}})
     assert set(result) == {"ExecutedVersion", "Payload", "SdkHttpMetadata", "SdkResponseMetadata", "StatusCode"}
     assert (result["ExecutedVersion"], result["Payload"], result["StatusCode"]) == ("$LATEST", {"n": 2}, 200)
+
+
+@pytest.mark.parametrize(("given", "types"), CASES["ends"])
+def test_the_history_ends_with_one_event_of_the_failure(aws: Aws, given: dict[str, Any], types: list[str]) -> None:
+    execution = aws.begin(aws.machine(**states(given)))
+    aws.outcome(execution)
+    events = aws.states.get_execution_history(executionArn=execution)["events"]
+    assert [event["type"] for event in events][1:] == types
 
 
 def test_the_history_has_each_event_inside_and_what_came_before_it(aws: Aws) -> None:

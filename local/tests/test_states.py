@@ -277,6 +277,21 @@ def test_a_task_waits_for_its_token(aws: Aws) -> None:
     assert aws.run("arn:aws:states:::lambda:invoke.waitForTaskToken", parameters) == ("SUCCEEDED", "", 7)
 
 
+def test_a_worker_does_the_task_of_an_activity(aws: Aws) -> None:
+    activity = aws.states.create_activity(name=unique("activity"))["activityArn"]
+    execution = aws.begin(aws.machine(Work={"Type": "Task", "Resource": activity, "End": True}), {"a": 1})
+    task = aws.states.get_activity_task(activityArn=activity, workerName="someone")
+    assert json.loads(task["input"]) == {"a": 1}
+    aws.states.send_task_success(taskToken=task["taskToken"], output="7")
+    assert aws.outcome(execution) == ("SUCCEEDED", "", 7)
+    events = aws.states.get_execution_history(executionArn=execution)["events"]
+    assert [event["type"] for event in events][2:5] == ["ActivityScheduled", "ActivityStarted", "ActivitySucceeded"]
+    assert events[3]["activityStartedEventDetails"] == {"workerName": "someone"}
+    aws.states.delete_activity(activityArn=activity)
+    again = aws.begin(aws.machine(Work={"Type": "Task", "Resource": activity, "End": True}))
+    assert aws.outcome(again)[:2] == ("FAILED", "States.Runtime")
+
+
 @pytest.mark.parametrize("status", ["ABORTED", "SUCCEEDED"])
 def test_a_rule_invokes_a_lambda_with_the_end_of_a_nested_execution(aws: Aws, status: str) -> None:
     child, key = aws.machine(Wait=WAIT if status == "ABORTED" else DONE), unique("events")

@@ -7,6 +7,7 @@ from typing import Any
 from local_aws.ministack_adapter import inner, wrap
 
 EVENTS, LAMBDA, SNS = "ministack.services.eventbridge", "ministack.services.lambda_svc", "ministack.services.sns"
+RESPONSES, STATES = "ministack.core.responses", "ministack.services.stepfunctions"
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -15,6 +16,7 @@ def install() -> None:
     wrap(EVENTS, {"_put_events": _put_events})
     wrap(LAMBDA, {"_invoke": _invoke})
     wrap(SNS, {"_error": _sns_error})
+    wrap(STATES, {"handle_request": _redrive})
 
 
 def _put_events(original: Callable[..., Answer], data: dict[str, Any], **more: Any) -> Answer:
@@ -53,3 +55,11 @@ async def _invoke(original: Any, name: str, *more: Any, **named: Any) -> Any:
 def _sns_error(original: Callable[..., Answer], code: str, *more: Any) -> Answer:
     """SNS has another code than the name of its exception."""
     return original("InvalidParameter" if code == "InvalidParameterException" else code, *more)
+
+
+async def _redrive(original: Any, method: str, path: str, headers: dict[str, str], *more: Any) -> Any:
+    """RedriveExecution, which neither ministack nor moto has, is refused as where an execution is not redrivable."""
+    if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
+        words = "RedriveExecution does not run locally. Start a new execution."
+        return inner(RESPONSES, "error_response_json")("ExecutionNotRedrivable", words, 400)
+    return await original(method, path, headers, *more)

@@ -16,8 +16,9 @@ WRAPPED = {
     **{f"_{name}_execution": name for name in ("run", "start", "stop", "describe")},
     **{f"_send_task_{name}": f"send_{name}" for name in ("success", "failure", "heartbeat")},
     **{"_validate_definition_jsonata": "check_definition", "_emit_execution_status_event": "status_event"},
+    **{"_get_activity_task": "give_task", "_test_state": "test_state"},
 }
-"""ministack's functions, and the methods of Executions that wrap them."""
+"""ministack's functions, and the methods of Engine that wrap them."""
 
 
 def install(service: SageMaker) -> None:
@@ -29,14 +30,13 @@ def install(service: SageMaker) -> None:
 
 def _load(service: SageMaker) -> Any:
     module: Any = importlib.import_module(STATES)
-    engine: Any = importlib.import_module("local_aws.step_functions.executions")
+    engine: Any = importlib.import_module("local_aws.step_functions.engine")
 
     def announce(execution: dict[str, Any]) -> None:
         module._emit_execution_status_event(execution)  # what is wrapped by then
 
-    executions = engine.Executions(module._executions, module._state_machines, announce)
-    engine.change_moto(service, executions, module._register_sfn_jsonata_functions)
-    return executions
+    known = module._executions, module._state_machines, module._activity_tasks
+    return engine.Engine(service, module._register_sfn_jsonata_functions, *known, announce)
 
 
 def _require(loaded: "Future[Any]") -> None:

@@ -1,13 +1,14 @@
 """Runs executions on moto's interpreter: from StartExecution to the last event of the history.
 
 ministack keeps state machines and executions and answers the API; a method of Executions wraps one function of
-ministack's, which is its first argument. ministack_adapter/step_functions.py binds them.
+ministack's, which is its first argument. engine.py binds them.
 """
 
 import json
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import moto.stepfunctions.parser.asl.eval.callback.callback as callbacks
@@ -20,10 +21,7 @@ from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
-from local_aws.sagemaker.api.service import Response, SageMaker
-from local_aws.step_functions import interpreter
-from local_aws.step_functions.definitions import definition_problem
-from local_aws.step_functions.tasks import Tasks
+from local_aws.sagemaker.api.service import Response
 
 Document = dict[str, Any]
 MAX_PAYLOAD = 262_144  # bytes (Step Functions' quotas page)
@@ -44,7 +42,11 @@ class History(EventManager):
         """Add an event, unless the execution has ended; how others end it is written by them."""
         if ended := self._execution["status"] != "RUNNING":  # StopExecution may come before the first state
             self._env.set_stop(datetime.now(UTC), None, None)
-        if ended or event_type in ENDED_BY_OTHERS:
+        # moto adds these for the state, too, whose failure ends the execution
+        twice = event_type == HistoryEventType.ExecutionFailed and self._env.is_running()
+        if event_type == HistoryEventType.EvaluationFailed:
+            twice = "state" not in event_details["evaluationFailedEventDetails"]
+        if ended or twice or event_type in ENDED_BY_OTHERS:
             return int(context.last_published_event_id)
         return int(super().add_event(context, event_type, event_details, *more, **named))
 
@@ -54,10 +56,12 @@ class History(EventManager):
         super().add_event(EventHistoryContext(0), HistoryEventType.ExecutionTimedOut, last)
 
 
-class _Worker(ExecutionWorker):
+class Worker(ExecutionWorker):
     """The interpreter of one execution, in the calling thread."""
 
-    def __init__(self, execution: Document, machine: Document, account: str, region: str) -> None:
+    def __init__(
+        self, execution: Document, machine: Document, account: str, region: str, activities: Any = None
+    ) -> None:
         arn, role = execution["executionArn"], machine["roleArn"]
         given = json.loads(execution["input"])
         definition, kind = machine["definition"], machine.get("type", "STANDARD")
@@ -66,7 +70,7 @@ class _Worker(ExecutionWorker):
             evaluation.ExecutionDetails(arn, execution["name"], role, given, execution["startDate"]),
             evaluation.StateMachineDetails(machine["stateMachineArn"], machine["name"], kind, definition),
         )
-        super().__init__(details, self, None, {})
+        super().__init__(details, self, None, activities or {})
         self._execution = execution
         self.history: History
 
@@ -86,16 +90,21 @@ class _Worker(ExecutionWorker):
 
 
 class Executions:
-    """Executions that run; of ministack its executions and machines by ARN, and `announce` for a change of status."""
+    """Executions that run; of ministack its executions, machines and tasks of activities by ARN.
 
-    check_definition = staticmethod(definition_problem)
+    `announce` is for a change of status.
+    """
 
     def __init__(
-        self, known: Mapping[str, Document], machines: Mapping[str, Document], announce: Callable[[Document], None]
+        self,
+        known: Mapping[str, Document],
+        machines: Mapping[str, Document],
+        activities: Mapping[str, list[Document]],
+        announce: Callable[[Document], None],
     ) -> None:
-        self._known, self._machines, self._announce = known, machines, announce
+        self._known, self._machines, self._activities, self._announce = known, machines, activities, announce
         self._lock = threading.RLock()  # StopExecution announces the end
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, Worker] = {}
         self._waiting: dict[str, list[Callable[[], None]]] = {}
 
     def run(self, original: Callable[[str], None], arn: str) -> None:
@@ -105,14 +114,14 @@ class Executions:
         if machine is None or execution["status"] != "RUNNING":
             return original(arn)
         *_, region, account, _, _, _ = arn.split(":")
-        worker = self._workers[arn] = _Worker(execution, machine, account, region)
+        worker = self._workers[arn] = Worker(execution, machine, account, region, SimpleNamespace(get=self._activity))
         try:
             self._conclude(execution, worker, worker.run())
         finally:
             del self._workers[arn]
             TMP_THREADS.clear()
 
-    def _conclude(self, execution: Document, worker: _Worker, env: Environment) -> None:
+    def _conclude(self, execution: Document, worker: Worker, env: Environment) -> None:
         ended = env.program_state()
         end: Document = {"stopDate": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
         if isinstance(ended, ProgramEnded):
@@ -168,7 +177,7 @@ class Executions:
             execution = self._known[document["message"].split("'")[1]]
             if execution["status"] == "RUNNING" and execution["input"] == request.get("input", "{}"):
                 first = {name: execution[name] for name in ("executionArn", "startDate")}
-                return 200, answer[1], json.dumps(first).encode()
+                return reply(first)
         return answer
 
     def describe(self, original: Callable[[Document], Response], request: Document) -> Response:
@@ -184,13 +193,28 @@ class Executions:
             document = {key: value for key, value in document.items() if value is not None and key not in hidden}
         return status, headers, json.dumps(document).encode()
 
+    def _activity(self, arn: str) -> SimpleNamespace | None:
+        """What the interpreter knows of an activity: its tasks, which ministack gives to workers."""
+        if (tasks := self._activities.get(arn)) is None:
+            return None
+        return SimpleNamespace(
+            add_task=lambda task: tasks.append({"taskToken": task.task_token, "input": task.task_input})
+        )
+
+    async def give_task(self, original: Any, request: Document) -> Response:
+        """GetActivityTask: the state that waits for the task has started."""
+        answer: Response = await original(request)
+        for waiting in self._waiting_with(json.loads(answer[2]).get("taskToken", "")):
+            waiting.notify_activity_task_start(request.get("workerName"))
+        return answer
+
     def send_success(self, original: Callable[[Document], Response], request: Document) -> Response:
         """SendTaskSuccess."""
         token, output = request.get("taskToken", ""), request.get("output", "")
         try:
             json.loads(output)
         except ValueError as error:
-            if any(each.env and each.env.callback_pool_manager.get(token) for each in list(self._workers.values())):
+            if self._waiting_with(token):
                 return refusal("InvalidOutput", f"Invalid Output: '{error}'")
         return self._notify(token, callbacks.CallbackOutcomeSuccess(token, output))
 
@@ -203,25 +227,28 @@ class Executions:
         """SendTaskHeartbeat."""
         return self._notify(request.get("taskToken", ""), None)
 
+    def _waiting_with(self, token: str) -> list[Any]:
+        """The interpreter's callback for the task that waits with this token."""
+        pools = [each.env.callback_pool_manager for each in list(self._workers.values()) if each.env]
+        return [found for pool in pools if (found := pool.get(token))]
+
     def _notify(self, token: str, outcome: callbacks.CallbackOutcome | None) -> Response:
         """Tell the task that waits with this token; without an outcome it is a heartbeat."""
         for worker in list(self._workers.values()):
             pool = worker.env.callback_pool_manager if worker.env else None
             try:
                 if pool and (pool.notify(token, outcome) if outcome else pool.heartbeat(token)):
-                    return 200, {"Content-Type": "application/x-amz-json-1.0"}, b"{}"
+                    return reply({})
             except callbacks.CallbackNotifyConsumerError:
                 return refusal("TaskTimedOut", f"Task Timed Out: 'Provided task does not exist anymore: {token}'")
         return refusal("InvalidToken", f"Invalid Token: '{token}'")
 
 
-def change_moto(service: SageMaker, executions: Executions, add_functions: Callable[[Any], None]) -> None:
-    """Let moto's interpreter call the service and its tasks wait for executions. Raises AdapterError."""
-    tasks = Tasks(service, executions.when_ended)
-    interpreter.install({**interpreter.changes(service.host.wait_scale, add_functions), **tasks.changes()})
-
-
 def refusal(code: str, message: str) -> Response:
     """An error as Step Functions answers it."""
-    body = json.dumps({"__type": code, "message": message}).encode()
-    return 400, {"Content-Type": "application/x-amz-json-1.0"}, body
+    return reply({"__type": code, "message": message}, 400)
+
+
+def reply(document: Document, status: int = 200) -> Response:
+    """An answer in JSON 1.0."""
+    return status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(document).encode()

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache, partial, wraps
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.error_name import
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringContextPath, StringJsonPath
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
+from moto.stepfunctions.parser.asl.eval.test_state.environment import TestStateEnvironment
 from moto.stepfunctions.parser.asl.jsonata.jsonata import JSONataException
 
 from local_aws.ministack_adapter import AdapterError
@@ -35,7 +36,7 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 MINUS = re.compile(r"\.((?:\w+-)+\w+)")
 SEVERAL = re.compile(r"\[(?:\*|\?|-?\d*:|-?\d+,|'[^']*',)|\.\.|\.\*")
 TERMINAL = "States.Runtime"
-"""What States.ALL does not stand for. AWS's documentation adds States.DataLimitExceeded; its recordings catch that."""
+"""What States.ALL does not stand for. The documentation names States.DataLimitExceeded, too, which AWS catches."""
 _retrying = threading.local()
 
 
@@ -99,8 +100,15 @@ def changes(scale: float, add_functions: Callable[[Any], None]) -> dict[str, Cal
         _retrying.env = env
         original(self, env)
 
-    sleep = SimpleNamespace(sleep=lambda seconds: scaled(seconds, scale, _retrying.env))
-    importlib.import_module(f"{COMMON}.retry.retrier_decl").time = sleep  # type: ignore[attr-defined]
+    def sleep(seconds: float) -> None:
+        """Wait for the next attempt; TestState ends here."""
+        env = _retrying.env
+        if isinstance(env, TestStateEnvironment):
+            env.inspection_data["errorDetails"] = {"retryBackoffIntervalSeconds": seconds}
+            env.set_stop(datetime.now(UTC), None, None)
+        scaled(seconds, scale, env)
+
+    importlib.import_module(f"{COMMON}.retry.retrier_decl").time = SimpleNamespace(sleep=sleep)  # type: ignore[attr-defined]
     return {
         **CHANGES,
         f"{COMMON}.string.string_expression:eval_jsonata_expression": evaluate_jsonata,
