@@ -177,7 +177,7 @@ def test_upload_watch_predict_and_url_answer_in_json(live: Deployed, tmp_path: P
     file.write_text("\n".join([HEADER, *ROWS[::-1]]))
     live.clear()
     bucket = live.account.outputs["DataBucket"]
-    assert typed("upload", str(file), "--json").document == {"uploaded": f"s3://{bucket}/raw/again.csv"}
+    assert typed("upload", str(file), "--json").document == {"uploaded": [f"s3://{bucket}/raw/again.csv"]}
     watched = typed("watch", "--json")
     assert (watched.code, watched.document["outcome"]) == (0, "accepted"), watched.err
     assert "Preprocess" in watched.err
