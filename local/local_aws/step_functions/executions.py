@@ -188,7 +188,8 @@ class Executions:
             ended = document["status"]
             able = ended in ("FAILED", "ABORTED", "TIMED_OUT")
             document |= {"redriveCount": 0, "redriveStatus": "REDRIVABLE" if able else "NOT_REDRIVABLE"}
-            document["redriveStatusReason"] = None if able else f"Execution is {ended} and cannot be redriven"
+            if not able:
+                document["redriveStatusReason"] = f"Execution is {ended} and cannot be redriven"
             hidden = () if ended == "SUCCEEDED" else ("output", "outputDetails")
             document = {key: value for key, value in document.items() if value is not None and key not in hidden}
         return status, headers, json.dumps(document).encode()
