@@ -231,3 +231,14 @@ def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
             yield waiting.popleft().result()
         if not isinstance(ended, StopIteration):
             raise ended
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items, none of them None, and get the next one in a thread meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        rest = iter(items)
+        coming = pool.submit(next, rest, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, rest, None)
+            yield item
+            del item  # else it stays in memory while the one after the next is got
