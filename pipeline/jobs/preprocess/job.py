@@ -113,10 +113,12 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
 
 
 def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most: int) -> Iterator[Records]:
-    """Yield all rows of a group as they count, after adding the copies, at most `most` at a time."""
-    alone, others = counted.apart(group)
-    yield alone
-    rows, counts = counted.once(counted.joined(others))
+    """Yield all rows of a group as they count, some at a time, after adding the copies, at most `most` at a time."""
+    alone = counted.alone(group)
+    for start in range(0, len(group), ROWS_AT_A_TIME):
+        some = slice(start, start + ROWS_AT_A_TIME)
+        yield group[some] if alone[some].all() else group[some][alone[some]]
+    rows, counts = counted.once(counted.joined(group[~alone]))
     yield rows
     for more in copies(rows, counts, most):
         rows_by_key.add(more)

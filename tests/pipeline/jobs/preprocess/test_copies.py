@@ -31,10 +31,8 @@ def test_a_row_counts_as_often_as_in_the_file_that_has_it_most():
 
 def test_rows_that_count_once_for_sure_are_told_apart():
     rows = rows_of((9, 0, 1, 0, 1), (7, 0, 1, 0, 2), (5, 0, 2, 0, 3), (7, 1, 1, 0, 2), (8, 1, 1, 0, 4))
-    alone, others = Copies(by_id=False).apart(rows)
-    assert (alone.keys.tolist(), others.keys.tolist()) == ([9, 8], [7, 5, 7])
-    alone, others = Copies(by_id=True).apart(rows)
-    assert (alone.keys.tolist(), others.keys.tolist()) == ([9, 5, 8], [7, 7])
+    assert rows[Copies(by_id=False).alone(rows)].keys.tolist() == [9, 8]
+    assert rows[Copies(by_id=True).alone(rows)].keys.tolist() == [9, 5, 8]
 
 
 @pytest.mark.parametrize("most", [1, 3, 100])
