@@ -108,10 +108,10 @@ def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
 
 
 @contextmanager
-def deployed() -> Iterator[Deployment]:
-    """The example's pipeline after its first run."""
-    with deploying(PROJECT / "pipeline.toml") as deployment:
-        deployment.ops("upload", "examples/breast_cancer/wdbc.csv")
+def deployed(config: str = "pipeline.toml", table: str = "examples/breast_cancer/wdbc.csv") -> Iterator[Deployment]:
+    """An example's pipeline after its first run."""
+    with deploying(PROJECT / config) as deployment:
+        deployment.ops("upload", table)
         deployment.ops("watch")
         yield deployment
 
