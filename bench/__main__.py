@@ -50,7 +50,7 @@ def parts_of(
         "end-to-end": lambda: end_to_end.measure(folder, example(), repeats),
         "transform": lambda: transform.measure(folder, example(), scored, repeats),
         "api": lambda: api.measure(folder, example(), *((5, 100) if small else (25, 1000))),
-        "inference pipeline": lambda: api.measure_encoded(300 if small else 3000),
+        "inference-pipeline": lambda: api.measure_encoded(300 if small else 3000),
         "load": lambda: load.measure(example(), 2.0 if small else 30.0, quick=small),
     }
 
