@@ -103,12 +103,17 @@ def start_rollback(account: Account) -> str:
         ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
     )
     approved = pages.search("ModelPackageSummaryList[].ModelPackageArn")
-    older = next((next(approved, None) for arn in approved if arn == live.package), None)
+    older = next((arn for arn in approved if live.package and _version(arn) < _version(live.package)), None)
     if older is None:
         raise NothingToDo("no approved model package is older than the live one: `ops upload FILE` trains another")
     return account.states.start_execution(
         stateMachineArn=account.outputs["DeployMachine"], input=json.dumps({"package": older, "reason": "rollback"})
     )["executionArn"]
+
+
+def _version(package: str) -> int:
+    """The version in a model package's ARN; of the live one also after it was deleted from the registry."""
+    return int(package.rpartition("/")[2])
 
 
 @command

@@ -46,7 +46,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
 
 
 def _find_package(build: Building, then: State) -> list[State]:
-    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, run, smoke}, with the rows that its run kept.
+    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, described, smoke}, with the rows that its run kept.
 
     A run of an older version kept none: `smoke.document` is then empty.
     """
@@ -54,15 +54,20 @@ def _find_package(build: Building, then: State) -> list[State]:
     select = {
         "arn.$": "$.ModelPackageArn",
         "status.$": "$.ModelApprovalStatus",
-        "run.$": "States.ArrayGetItem(States.StringSplit($.CustomerMetadataProperties.execution, ':'), 7)",
+        "described.$": "$",  # its execution may be missing, by which a path here would fail
         "smoke": {"document": []},
     }
     describe = build.call("DescribePackage", "describeModelPackage", request, result_path="$.package", select=select)
     cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
     pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
     approved = choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))
-    read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", "$.package.run")
-    return [describe, approved, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
+    words = "{} has no run in its metadata (execution): deploy a package that a run registered."
+    of_no_run = build.failure("PackageOfNoRun", format_(words, "$.package.arn"))
+    execution = "$.package.described.CustomerMetadataProperties.execution"
+    registered = choice("PackageOfRun", ChoiceRule.IsPresent(execution, False), of_no_run)
+    run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
+    read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", run)
+    return [describe, approved, registered, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
 
 
 def _reject_new_package(build: Building) -> Choice:

@@ -1,13 +1,17 @@
 """The examples of the other predictor types, end to end: deployed beside the main one, trained, gated, asked."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ops import predict, runs
 from tests.conftest import ROOT, Deployed, deploy
+from tests.ops.test_drift import checked
+from tests.ops.typing import typed
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 
@@ -35,6 +39,7 @@ def example(
     name = request.param
     with pytest.MonkeyPatch.context() as patched:
         config = ROOT / "examples" / name / "pipeline.toml"
+        patched.setenv("PIPELINE_CONFIG", str(config))
         stack = deploy(deployed.cloud, config, tmp_path_factory.mktemp(name), patched, bootstrapped=True)
         yield Example(name, stack, stack.run(f"{name}.csv", csv(name)))
 
@@ -61,6 +66,30 @@ def test_a_file_with_categories_and_gaps_is_predicted_as_it_is(example: Example)
         answers = predict.predict_all(account, predict.rows_of(lines, account.settings.data))
         right = [line.split(",")[0] for line in lines[1:]]
         assert sum(answer["label"] == label for answer, label in zip(answers, right, strict=True)) > 330
+
+
+def test_the_commands_show_the_levels_and_the_missing_values_of_a_file_with_categories(
+    example: Example, tmp_path: Path
+) -> None:
+    if example.name == "penguins":
+        file = ROOT / "examples" / "penguins" / "penguins.csv"
+        rows = len(file.read_text().splitlines()) - 1
+        assert len(typed("predict", "--file", str(file)).out.splitlines()) == 1 + rows
+        other = tmp_path / "other.csv"
+        header, first = file.read_text().splitlines()[:2]
+        other.write_text("\n".join([header, *[first.replace("Torgersen", "Elsewhere")] * rows]))
+        typed("predict", "--file", str(other))
+        drift = checked(lambda details: details.get("rows", 0) >= 2 * rows)
+        island = drift.document["details"]["features"]["island"]
+        assert (drift.document["verdict"], drift.code) == ("drift", 3)
+        assert island["counts"].keys() == {"Biscoe", "Dream", "Torgersen"}
+        assert (island["missing"], island["out_of_range"] >= 0.4) == (0.0, True)
+        assert any(breach.startswith("island: ") for breach in drift.document["details"]["breaches"])
+        report = json.loads(typed("report", "--no-open", "--out", str(tmp_path), "--json").out)["report"]
+        page = Path(report).read_text("utf-8")
+        assert all(
+            text in page for text in ("island=Biscoe", "sex=missing", '"Torgersen": 52', "bill_depth_mm=missing")
+        )
 
 
 def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:

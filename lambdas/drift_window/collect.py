@@ -67,7 +67,14 @@ class Window:
         tags = {tag["Key"]: tag["Value"] for tag in self.sagemaker.list_tags(ResourceArn=arn)["Tags"]}
         if "model-package" not in tags:
             raise UnknownModel(f"{config} names no model package: deploy a model by a run first")
-        package = self.sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
+        try:
+            package = self.sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
+        except self.sagemaker.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            raise UnknownModel(f"{tags['model-package']} is deleted: deploy a model by a run first") from error
+        if "execution" not in package.get("CustomerMetadataProperties", {}):
+            raise UnknownModel(f"{tags['model-package']} names no run: deploy a model by a run first")
         return str(package["CustomerMetadataProperties"]["execution"]).rpartition(":")[2]
 
     def _ground_truth(self, since: datetime) -> Iterator[tuple[str, str, str]]:

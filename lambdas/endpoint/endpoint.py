@@ -47,11 +47,16 @@ def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str
 
 
 def _features(sagemaker: Any, config: str) -> str:
-    """The features of the package that a config's tag names; "" when nothing says them."""
+    """The features of the package that a config's tag names; "" when nothing says them, or the package is deleted."""
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=config)["Tags"]}
     if "model-package" not in tags:
         return ""
-    package = sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
+    try:
+        package = sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationException":  # the API has no other error for a deleted one
+            return ""
+        raise
     return str(package.get("CustomerMetadataProperties", {}).get("features", ""))
 
 

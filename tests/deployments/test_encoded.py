@@ -79,7 +79,7 @@ def mixed(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_a_raw_row_goes_through_the_encoder_and_the_learner_from_the_run_to_the_api(mixed: Mixed) -> None:
     world, first = mixed
-    assert first.why.endswith("; not comparable: the live model has other features")
+    assert first.why.endswith("; not comparable: the live model has other features, or its model package is deleted")
     assert "ScoreChampion" not in world.entered(first.arn)
     assert world.live_run() == first.arn
     package = world.account.sagemaker.describe_model_package(ModelPackageName=world.model())
@@ -128,3 +128,23 @@ def test_the_endpoint_goes_back_when_an_older_package_does_not_take_these_rows(m
     started = world.account.states.start_execution(stateMachineArn=machine, input=json.dumps(request))
     assert world.ended(started["executionArn"]).outcome.startswith("RolledBack: smoke row 1 got no answer")
     assert world.live() == live
+
+
+@pytest.mark.full
+def test_the_smoke_test_asks_for_rows_of_one_feature_that_have_no_value(
+    mixed: Mixed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    world, _ = mixed
+    folder = tmp_path_factory.mktemp("one")
+    text = SETTINGS.replace('["age", "colour", "member"]', '["age"]').replace("auc = 0.9", "auc = 0.1")
+    (folder / "one.toml").write_text(text + 'missing.impute = ["age"]\n')
+    with pytest.MonkeyPatch.context() as patched:
+        made = deploy(world.deployed.cloud, folder / "one.toml", folder / "one.out", patched, bootstrapped=True)
+    other = World(made, world.queue, world.received)
+    run = other.run(b"\n".join(line.rpartition(b",")[0].rpartition(b",")[0] for line in table(3).splitlines()))
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    assert other.lines(run, "holdout").count('""') > 20
+    assert checked(other, run.arn) == 8
+    answers = Consumer(made).post("/predictions", json.dumps({"instances": [{"age": None}, {"age": 20}, {}]})).json()
+    first, second, third = (each["score"] for each in answers["predictions"])
+    assert first == third != second

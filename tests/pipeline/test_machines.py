@@ -275,7 +275,9 @@ def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows()
     }
     assert states["DescribePackage"]["ResultSelector"]["smoke"] == {"document": []}
     read = states["ReadSmokeRows"]
-    key = "States.Format('runs/{}/evaluation/smoke.json', $.package.run)"
+    execution = "$.package.described.CustomerMetadataProperties.execution"
+    run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
+    key = f"States.Format('runs/{{}}/evaluation/smoke.json', {run})"
     assert read["Parameters"] == {"Bucket": "${DataBucket}", "Key.$": key}
     assert read["Catch"][0] == {
         "ErrorEquals": ["S3.NoSuchKeyException"],

@@ -47,7 +47,10 @@ class RowEncoder:
 
     def raw_text(self, rows: Records) -> bytes:
         """Return raw rows as CSV, "" where a value is missing."""
-        return _lines([coded.raw(column) for coded, column in self._columns(rows)])
+        columns = [coded.raw(column) for coded, column in self._columns(rows)]
+        if len(columns) == 1:  # an empty line is no row for batch transform
+            columns = [pc.replace_substring_regex(pc.fill_null(columns[0], ""), "^$", '""')]
+        return _lines(columns)
 
     def settled(self, rows: Records) -> Records:
         """Return rows with codes that do not depend on which level was seen first."""

@@ -14,7 +14,7 @@ from ..shared.settings import JobSettings, read_settings
 from . import contradictions
 from .baseline import Moments
 from .copies import Copies, copies
-from .data_files import NO_FILE, DataFiles, Quarantine, ahead, check_limit, parallel_map, upload_times
+from .data_files import NO_FILE, DataFiles, Quarantine, ahead, check_left, check_limit, parallel_map, upload_times
 from .encoding import NUMBER_BYTES, RowEncoder, write_model
 from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .learning import Learner
@@ -70,8 +70,9 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
     with ExternalSort(output / "train", width, memory, counted.joined) as rows_by_key:
         for records in files.records(quarantine):
             rows_by_key.add(records)
+        left_out = list(files.set_aside.values())
         if not host:
-            files.check_left()
+            check_left(len(files.files), left_out)
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
         learner = Learner(settings, files.levels, sum(files.rows))
         for group in ahead(rows_by_key.groups(last=False)):
@@ -81,6 +82,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
         summary = Summary(
             host=host,
             uploads=files.uploads,
+            left_out=left_out,
             read=sum(files.rows),
             refused=quarantine.count,
             faults=quarantine.first,

@@ -22,6 +22,7 @@ class Summary:
 
     host: str
     uploads: list[tuple[str, str]]  # time and name of each file, in order
+    left_out: list[str]  # the reason of each of these files that was set aside
     read: int
     refused: int
     faults: list[str]  # the faults of the first bad rows

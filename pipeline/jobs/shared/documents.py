@@ -130,7 +130,7 @@ class Drift(TypedDict, total=False):
     """How far a column's values moved: the population stability index, Kolmogorov-Smirnov's distance, and each breach.
 
     Features have the shares `missing` and `out_of_range` of their values too; a level is out of range that the training
-    data lack. Levels and predicted classes have `counts`, and no `ks`.
+    data lack; the most frequent ones are in `unknown`. Levels and predicted classes have `counts`, and no `ks`.
     """
 
     psi: float
@@ -138,6 +138,7 @@ class Drift(TypedDict, total=False):
     missing: float
     out_of_range: float
     counts: dict[str, float]
+    unknown: dict[str, int]
     reasons: list[str]
 
 

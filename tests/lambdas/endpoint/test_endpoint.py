@@ -10,6 +10,7 @@ from lambdas.endpoint.endpoint import EndpointChanging, EndpointFailed, RolledBa
 
 ALARMS = ["shop-5xx", "shop-latency"]
 CODES = {"ValidationException": "Could not find endpoint", "ThrottlingException": "", "InternalFailure": "no answer"}
+DELETED = ClientError({"Error": {"Code": "ValidationException", "Message": "does not exist"}}, "DescribeModelPackage")
 MISSING, THROTTLED, BROKEN = (
     ClientError({"Error": {"Code": code, "Message": text}}, "DescribeEndpoint") for code, text in CODES.items()
 )
@@ -26,11 +27,19 @@ def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") 
 
     variants, tags = [{"ModelName": f"model-of-{config}"}], [{"Key": "model-package", "Value": f"package-of-{config}"}]
     features = {"package-of-new": {"features": "abc"}, "package-of-old": {}}
+
+    def describe_model_package(ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
+        if ModelPackageName == "package-of-deleted":
+            raise DELETED
+        if ModelPackageName == "package-of-throttled":
+            raise THROTTLED
+        return {"CustomerMetadataProperties": features[ModelPackageName]}
+
     return SimpleNamespace(
         describe_endpoint=describe_endpoint,
         describe_endpoint_config=lambda **_: {"ProductionVariants": variants, "EndpointConfigArn": f"arn:{config}"},
         list_tags=lambda ResourceArn: {"Tags": tags if ResourceArn != "arn:by-hand" else []},  # noqa: N803
-        describe_model_package=lambda **asked: {"CustomerMetadataProperties": features[asked["ModelPackageName"]]},
+        describe_model_package=describe_model_package,
     )
 
 
@@ -57,12 +66,23 @@ def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> Non
 
 @pytest.mark.parametrize(
     ("config", "features", "comparable"),
-    [("new", "abc", True), ("new", "abd", False), ("old", "abc", False), ("by-hand", "abc", False)],
+    [
+        ("new", "abc", True),
+        ("new", "abd", False),
+        ("old", "abc", False),
+        ("by-hand", "abc", False),
+        ("deleted", "abc", False),
+    ],
 )
 def test_a_champion_is_comparable_if_its_package_has_the_same_features(
     config: str, features: str, comparable: bool
 ) -> None:
     assert find_champion(sagemaker("InService", config), "shop", features)["comparable"] is comparable
+
+
+def test_whether_a_champion_is_comparable_is_not_guessed_when_the_registry_does_not_answer() -> None:
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        find_champion(sagemaker("InService", "throttled"), "shop", "abc")
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", THROTTLED])

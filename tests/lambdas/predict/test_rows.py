@@ -5,7 +5,6 @@ import random
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from cdk.api.openapi import api_settings
@@ -163,72 +162,6 @@ def test_levels_and_booleans_are_the_encoders() -> None:
     assert [rows.level_of(text) for text in texts] == [encoder.level_of(text) for text in texts]
     assert [rows.boolean_of(text) for text in texts] == [encoder.boolean_of(text) for text in texts]
     assert {rows.boolean_of(text) for text in texts} == {None, True, False}
-
-
-LEVELS = ("1", "3", "Cork, Ireland", 'a"b', "é x")
-WORDS: list[Any] = [
-    None,
-    "",
-    "?",
-    " -1",
-    "1",
-    3,
-    "3.0",
-    " Cork,  Ireland ",
-    'a"b',
-    "é\u00a0x",
-    "unseen",
-    "nan",
-    '"',
-    ",",
-    0.5,
-]
-TRUTHS: list[Any] = [None, " ", True, False, "yes", "OFF", "1.0", 0, "n"]
-
-
-def random_rows(settings: rows.ApiSettings, count: int) -> list[list[Any]]:
-    """Rows as a caller may write them, with missing values where a feature is imputed."""
-    chance = random.Random(18)
-
-    def cell(kind: str, imputed: bool) -> Any:
-        if kind == "numeric":
-            number = chance.choice([chance.gauss(0, 1), chance.uniform(-1, 1) * 10 ** chance.randint(-30, 29), 7])
-            return chance.choice([None, number]) if imputed else number
-        choices = TRUTHS if kind == "boolean" else WORDS
-        return chance.choice(choices if imputed else choices[4 if kind == "categorical" else 2 :])
-
-    return [[cell(kind, imputed) for kind, imputed in settings.columns] for _ in range(count)]
-
-
-def in_the_job(feature: encoder.Feature, cells: list[Any]) -> Any:
-    """A column of rows as preprocessing has it: numbers, or positions of levels."""
-    texts = [None if cell is None or str(cell).strip() in ("", "?", "-1") else str(cell) for cell in cells]
-    if feature.kind == "numeric":
-        return np.array([np.nan if text is None else float(text) for text in texts])
-    if feature.kind == "boolean":
-        return np.array([np.nan if text is None else encoder.boolean_of(text) for text in texts])
-    places = {level: place for place, level in enumerate(feature.levels)}
-    levels = [None if text is None else encoder.level_of(text) for text in texts]
-    return np.array([encoder.MISSING if one is None else places.get(one, encoder.OTHER) for one in levels])
-
-
-def test_api_and_container_encode_2000_rows_as_the_job_does(known: rows.ApiSettings) -> None:
-    settings = replace(known, max_rows=2000)
-    made = encoder.Encoder(
-        tuple(
-            encoder.Feature(name, kind, imputed, 0.1, LEVELS * (kind == "categorical"), other=True, indicator=imputed)
-            for name, (kind, imputed) in zip(known.features, known.columns, strict=True)
-        )
-    )
-    given = random_rows(known, 2000)
-    lines = rows.from_instances(json.dumps({"instances": given}), settings)
-    columns = zip(made.features, map(list, zip(*given, strict=True)), strict=True)
-    wanted = made.encode([in_the_job(feature, cells) for feature, cells in columns])
-    text = "\n".join(lines)
-    assert encoder.predict_fn(text.encode(), made).tobytes() == wanted.tobytes()
-    # What a model takes and keeps, such as rows of the hold-out, the API posts unchanged.
-    assert rows.from_csv(text, settings) == lines
-    assert [row for line in lines for row in rows.from_data(json.dumps({"data": line}), known)] == lines
 
 
 QUOTES = [

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine, ahead
+from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine, ahead, check_left
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import write_settings
@@ -32,7 +32,7 @@ def read(folder, memory_bytes=1 << 20, **data):
     files = DataFiles(folder, settings)
     quarantine = Quarantine(folder.parent / "quarantine.jsonl", settings.bad_rows)
     blocks = list(files.records(quarantine))
-    files.check_left()
+    check_left(len(files.files), list(files.set_aside.values()))
     rows = [value for records in blocks for value in files.kept(records).features[:, 0].tolist()]
     lines = quarantine.file.read_text("utf-8").splitlines() if quarantine.file.exists() else []
     return rows, [json.loads(line) for line in lines], sum(files.rows)
