@@ -18,8 +18,9 @@ from .data_files import NO_FILE, DataFiles, Quarantine, check_limit, parallel_ma
 from .encoding import RowEncoder, write_model
 from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .learning import Learner
+from .parts import SMALL, Parts, parts_of
 from .records import Keys, Records
-from .split import SplitWriter, atomic_output, split, texts_of
+from .split import SplitWriter, atomic_output, texts_of
 from .summary import Summary, count_labels
 
 ROWS_AT_A_TIME = 8192
@@ -71,7 +72,10 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
         if not host:
             files.check_left()
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
-        learner = Learner(settings, files.levels, sum(files.rows))
+        parts = Parts(settings)
+        if not host and settings.classes and 0 < sum(files.rows) <= SMALL:
+            parts = parts_of(map(files.kept, rows_by_key.groups(last=False)), settings)
+        learner = Learner(parts, files.levels, sum(files.rows))
         for group in rows_by_key.groups(last=False):
             for rows in _looked_at(files.kept(group), counted, rows_by_key, max(1, memory // (16 * width))):
                 learner.add(rows)
@@ -98,7 +102,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             index = rows_by_key.enter_context((output / "shards" / f"{host}.index").open("wb"))
         with closing(SplitWriter(output, host, settings)) as writer:
             groups = (counted.once(files.kept(group))[0] for group in rows_by_key.groups(last=True))
-            blocks = _blocks(groups, summary, index, settings)
+            blocks = _blocks(groups, summary, index, parts)
             for part, count, texts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
                 writer.write(part, texts, count)
                 summary.moments += moments
@@ -119,16 +123,14 @@ def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most:
         yield more
 
 
-def _blocks(
-    groups: Iterator[Records], summary: Summary, index: BinaryIO | None, settings: JobSettings
-) -> Iterator[Block]:
+def _blocks(groups: Iterator[Records], summary: Summary, index: BinaryIO | None, parts: Parts) -> Iterator[Block]:
     """Yield every row to keep, some of a part at a time."""
     for rows in groups:
         if index is not None:
             hashes = contradictions.feature_hashes(rows).view(np.float64)
             index.write(np.column_stack([rows.words[:, :3], hashes]).tobytes())
-        for part, of_part in split(rows, settings):
-            summary.counts[part] += count_labels(of_part.labels, settings)
+        for part, of_part in parts.split(rows):
+            summary.counts[part] += count_labels(of_part.labels, parts.settings)
             for start in range(0, len(of_part), ROWS_AT_A_TIME):
                 yield part, of_part[start : start + ROWS_AT_A_TIME]
 
