@@ -95,7 +95,7 @@ def _examples(settings: Settings) -> tuple[list[list[Cell]], list[str]]:
 
 def _cell(cell: Cell, name: str, settings: Settings) -> Cell:
     """Return a value of the settings as the document describes it: text for a category, null for a missing one."""
-    if isinstance(cell, str) and cell.strip() in ("", *settings.data.missing.texts):
+    if isinstance(cell, str) and rows.level_of(cell) in ("", *map(rows.level_of, settings.data.missing.texts)):
         return None
     if settings.data.kind(name) == "categorical" and isinstance(cell, float):
         return rows.level_of(repr(cell))

@@ -7,7 +7,7 @@ digits. Numbers in the lines are rebuilt from floats, and texts have no control 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -77,16 +77,13 @@ class ApiSettings:
 
     @cached_property
     def missing(self) -> frozenset[str]:
-        """The texts that mean "no value"."""
-        return frozenset(["", *self.missing_texts])
+        """The texts that mean "no value", as `level_of` returns them."""
+        return frozenset(["", *map(level_of, self.missing_texts)])
 
     @cached_property
-    def number(self) -> Callable[[str], float | None]:
-        """The parser of JSON numbers. An integer is a float too: an int of a million digits takes quadratic time."""
-        missing = self.missing
-        if not self.encoded or not any(map(_NUMBER.fullmatch, missing)):
-            return float
-        return lambda text: None if text in missing else float(text)
+    def missing_numbers(self) -> frozenset[float]:
+        """The numbers that mean "no value"."""
+        return frozenset(float(text) for text in self.missing if _NUMBER.fullmatch(text))
 
 
 def level_of(text: str) -> str:
@@ -104,7 +101,7 @@ def boolean_of(text: str) -> bool | None:
 
 def from_data(text: str, settings: ApiSettings) -> list[Row]:
     """Return the one row of `{"data": "<values, separated by commas>"}`."""
-    data = _object(text, "data", settings)["data"]
+    data = _object(text, "data")["data"]
     if not isinstance(data, str):
         values = "values" if settings.encoded else "numbers"
         raise Problem("bad-body", f'"data" must be a string: the {values} of one row, separated by commas')
@@ -113,7 +110,7 @@ def from_data(text: str, settings: ApiSettings) -> list[Row]:
 
 def from_instances(text: str, settings: ApiSettings) -> list[Row]:
     """Return the rows of `{"instances": [...]}`: arrays in the columns' order, or objects by column name."""
-    instances = _object(text, "instances", settings)["instances"]
+    instances = _object(text, "instances")["instances"]
     if not isinstance(instances, list):
         raise Problem("bad-body", '"instances" must be an array of rows')
     return _checked(instances, settings)
@@ -141,18 +138,17 @@ def _cells(line: str, settings: ApiSettings) -> list[Any] | csv.Error:
     if len(cells) != len(settings.features):
         return cells
     return [
-        float(cell) if kind == "numeric" and cell not in settings.missing and _NUMBER.fullmatch(cell) else cell
+        float(cell) if kind == "numeric" and _NUMBER.fullmatch(cell) else cell
         for cell, (kind, _) in zip(cells, settings.columns, strict=True)
     ]
 
 
-def _object(text: str, key: str, settings: ApiSettings) -> dict[str, Any]:
+def _object(text: str, key: str) -> dict[str, Any]:
     """Return the JSON object in `text`, whose one member is `key`."""
-    number = settings.number
     try:
-        # NaN and Infinity are no JSON: a tuple is no value either.
+        # An int of a million digits takes quadratic time. NaN and Infinity are no JSON: a tuple is no value either.
         body = json.loads(
-            text, parse_int=number, parse_float=number, parse_constant=lambda _: (), object_pairs_hook=_no_duplicates
+            text, parse_int=float, parse_float=float, parse_constant=lambda _: (), object_pairs_hook=_no_duplicates
         )
     except (ValueError, RecursionError):
         if _TYPOGRAPHIC.search(text):
@@ -209,7 +205,11 @@ def _are_numbers(cells: list[Any], largest: float) -> bool:
 
 def _value(cell: Any, kind: str, imputed: bool, settings: ApiSettings) -> str:
     """Return a value as a raw row has it. Raises ValueError: what is wrong with it."""
-    if cell is None or (isinstance(cell, str) and cell.strip() in settings.missing):
+    if isinstance(cell, str):
+        cell = None if level_of(cell) in settings.missing else cell
+    elif isinstance(cell, float) and cell in settings.missing_numbers:
+        cell = None
+    if cell is None:
         if imputed:
             return ""
         raise ValueError("has no value")

@@ -111,8 +111,11 @@ def _place_of(file: Path, names: Sequence[str], target: str) -> int:
         if not 0 <= place < len(names) or not number:
             raise OpsError(f"--target {target}: {file} has the columns 1 to {len(names)}, and -1 is the last")
         return place
-    near = get_close_matches(target.lower(), {name.lower().strip(): name for name in names}, 1, 0.5)
+    # A name may have a line break in it.
+    if (spaced := [" ".join(name.split()) for name in names]).count(" ".join(target.split())) == 1:
+        return spaced.index(" ".join(target.split()))
     named = {name.lower().strip(): name for name in names}
+    near = get_close_matches(target.lower(), named, 1, 0.5)
     hint = f"did you mean {named[near[0]]!r}? " if near else ""
     raise OpsError(f"--target {target!r} is no column of {file}: {hint}Columns: {', '.join(map(repr, names))}")
 
@@ -171,6 +174,9 @@ def _of_column(column: Column, plan: Plan) -> Iterable[str]:
 
 def _of_target(plan: Plan) -> Iterable[str]:
     target = plan.target
+    if len({label.casefold() for label in target.labels}) < len(target.labels):
+        shown = ", ".join(target.labels[:6])
+        yield f"some labels differ only in case ({shown}): correct the file if they mean the same"
     if target.labels:
         counts = Counter(target.values[target.known].astype(int).tolist())
         rarest = min(counts, key=lambda number: counts[number])

@@ -1,4 +1,4 @@
-"""The programs that run inside SageMaker jobs: `python -m pipeline.jobs COMMAND …`, or `python3 jobs.zip COMMAND …`."""
+"""The programs that run inside SageMaker jobs: `python pipeline/jobs COMMAND …`, or `python3 jobs.zip COMMAND …`."""
 
 import argparse
 import ctypes
@@ -7,6 +7,10 @@ from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from inspect import getdoc, signature
 from pathlib import Path
+
+if not __package__:  # python pipeline/jobs COMMAND
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    __package__ = "jobs"
 
 from .drift.job import drift
 from .evaluate.job import evaluate

@@ -173,6 +173,24 @@ CASES = [
         ignored=("day",),
     ),
     Case("postcode.csv", lines(A, [f"0{1 + row % 5}123" for row in range(120)], Y), kinds={"b": "categorical"}),
+    Case("row_names.csv", lines([f'"car {row}"' for row in range(120)], A, B, Y), ignored=("",)),
+    Case(
+        "row_names.txt",
+        lines(RANDOM.permutation(5000)[:120], A, B, Y, header="a b y", separator=" "),
+        ignored=("",),
+        format=Format(separator=" "),
+    ),
+    Case(
+        "spellings.csv",
+        lines(A, B, [["no", "yes"][label] if row % 9 else ["F", "TRUE"][label] for row, label in enumerate(Y)]),
+        labels=("no", "yes"),
+    ),
+    Case(
+        "accounts.csv",
+        lines([f"({-a:.3f})" if a < 0 else f"{a:.3f}" for a in A], A, B, Y, header="n,a,b,y"),
+        ignored=("n",),
+    ),
+    Case("line_break.csv", lines(A, B, Y, header='a,b,"is\n y"'), target="is y"),
     Case("bool_label.parquet", parquet(a=A, b=B, y=Y == 1), labels=("false", "true")),
     Case("text.parquet", parquet(a=A, b=pa.array(SEX).dictionary_encode(), y=Y), kinds={"b": "categorical"}),
 ]
@@ -365,6 +383,10 @@ def test_a_file_or_wish_that_cannot_be_is_an_error_that_says_what_to_do(
     ("name", "text", "message"),
     [
         ("table.xlsx", b"PK", "a run reads only .csv, .tsv"),
+        ("table.csv", gzip.compress(PLAIN), "it is packed with gzip: call it table.csv.gz"),
+        ("table.csv", packed(PLAIN), "it is a spreadsheet or an archive: save a spreadsheet as CSV"),
+        ("table.csv", b'{"a": 1, "y": 2}\n' * 40, "looks like JSON: save the table as CSV or Parquet"),
+        ("table.csv", b"report,,\n" + PLAIN, "columns without a name: give each one, and delete lines before"),
         ("table.csv.gz", b"no gzip", "Not a gzipped file"),
         ("table.zip", b"no zip", "File is not a zip file"),
         ("table.parquet", b"no parquet", "table.parquet: "),

@@ -183,6 +183,8 @@ def _feature_fault(column: str, kind: str, words: dict[str, int], rows: int, set
     if kind == "numeric":
         if hint := number_hint(list(words), settings):
             return f"written like {_examples(words, 1)}: {hint}"
+        if all(map(NumberForm.of(settings.format).matches, words)):
+            return f"too large for a 32-bit float, 3.4e38 ({shown}): use another unit"
         if all(boolean_of(text) is not None for text in words):
             return f'true or false ({shown}): make it boolean ([data.kinds] {_toml(column)} = "boolean")'
     what = f"{'text' if kind == 'numeric' else 'neither true nor false'} ({shown})"

@@ -18,8 +18,9 @@ from .data_files import NO_FILE, DataFiles, Quarantine, ahead, check_left, check
 from .encoding import NUMBER_BYTES, RowEncoder, write_model
 from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .learning import Learner
+from .parts import SMALL, Parts, parts_of
 from .records import Keys, Records
-from .split import SplitWriter, atomic_output, split, texts_of
+from .split import SplitWriter, atomic_output, texts_of
 from .summary import Summary, count_labels
 
 ROWS_AT_A_TIME, TEXT_AT_A_TIME = 8192, 3 << 20
@@ -74,7 +75,10 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
         if not host:
             check_left(len(files.files), left_out)
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
-        learner = Learner(settings, files.levels, sum(files.rows))
+        parts = Parts(settings)
+        if not host and settings.classes and 0 < sum(files.rows) <= SMALL:
+            parts = parts_of(map(files.kept, rows_by_key.groups(last=False)), settings)
+        learner = Learner(parts, files.levels, sum(files.rows))
         for group in ahead(rows_by_key.groups(last=False)):
             for rows in _looked_at(files.kept(group), counted, rows_by_key, max(1, memory // (16 * width))):
                 learner.add(rows)
@@ -104,7 +108,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             groups = (counted.once(files.kept(group))[0] for group in rows_by_key.groups(last=True))
             width = encoder.width if encoder else NUMBER_BYTES * (1 + len(settings.features))
             most = max(1, min(ROWS_AT_A_TIME, TEXT_AT_A_TIME // width))
-            blocks = _blocks(ahead(groups), summary, index, settings, most)
+            blocks = _blocks(ahead(groups), summary, index, parts, most)
             for part, count, texts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
                 writer.write(part, texts, count)
                 summary.moments += moments
@@ -128,15 +132,15 @@ def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most:
 
 
 def _blocks(
-    groups: Iterator[Records], summary: Summary, index: BinaryIO | None, settings: JobSettings, most: int
+    groups: Iterator[Records], summary: Summary, index: BinaryIO | None, parts: Parts, most: int
 ) -> Iterator[Block]:
     """Yield every row to keep, at most `most` of a part at a time."""
     for rows in groups:
         if index is not None:
             hashes = contradictions.feature_hashes(rows).view(np.float64)
             index.write(np.column_stack([rows.words[:, :3], hashes]).tobytes())
-        for part, of_part in split(rows, settings):
-            summary.counts[part] += count_labels(of_part.labels, settings)
+        for part, of_part in parts.split(rows):
+            summary.counts[part] += count_labels(of_part.labels, parts.settings)
             for start in range(0, len(of_part), most):
                 yield part, of_part[start : start + most]
 

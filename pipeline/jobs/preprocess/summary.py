@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..shared.arrow import Floats
 from ..shared.documents import Baseline, Categories
+from ..shared.errors import JobError
 from ..shared.settings import JobSettings
 from .baseline import Moments, baseline
 from .contradictions import Contradictions
@@ -69,8 +70,17 @@ class Summary:
     def finish(self, output: Path, settings: JobSettings, categories: dict[str, Categories] | None = None) -> None:
         """Write baseline/baseline.json, and print the counts of rows. Raises JobError: there are too few."""
         read = f"{self.read} rows in {len(self.files)} file(s)"
-        check_enough(self.counts, f"{read}, first {min(self.files)}", settings)
         sizes = {part: int(count.sum()) for part, count in self.counts.items()}
+        try:
+            check_enough(self.counts, f"{read}, first {min(self.files)}", settings)
+        except JobError as error:
+            again = self.read - self.refused - sum(sizes.values())
+            if not settings.id_columns or again <= self.read / 2:
+                raise
+            ids = ", ".join(settings.id_columns)
+            fault = f"{again} of {self.read} rows have the same {ids} as a later row, which replaces them"
+            advice = f"if {ids} does not name a row, move it from data.id_columns to data.ignored_columns"
+            raise JobError(f"{error}; {fault}: {advice}") from error
         counts = {
             "refused": self.refused,
             "repeated": self.read - self.refused - self.replaced - sum(sizes.values()),

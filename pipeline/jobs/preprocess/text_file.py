@@ -17,7 +17,7 @@ from typing import IO, cast
 
 import numpy as np
 
-from ..shared.errors import BadFile, place
+from ..shared.errors import BadFile, packed_fault, place
 from ..shared.settings import FileFormat
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data")
@@ -215,6 +215,8 @@ def _utf8(file: Path, name: str, size: int, encoding: str) -> Iterator[bytes]:
             start = True
             while chunk := stream.read(size):
                 if start:
+                    if fault := packed_fault(chunk, file.name):
+                        raise BadFile(f"{name}: {fault}")
                     own = _encoding(chunk, name, encoding)
                     decoder = None if own == "utf-8" else codecs.getincrementaldecoder(own)("surrogateescape")
                 text = chunk if decoder is None else decoder.decode(chunk).encode("utf-8", "surrogateescape")

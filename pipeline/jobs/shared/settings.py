@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .encoder import level_of
 from .errors import JobError
 
 
@@ -113,6 +114,11 @@ class JobSettings:
         """The kind of each feature and of the target ("label" if that is a class), and whether it is imputed."""
         features = dict(zip(self.features, zip(self.kinds, self.imputed, strict=True), strict=True))
         return {**features, self.target: ("label" if self.classes else "numeric", False)}
+
+    @cached_property
+    def missing_levels(self) -> frozenset[str]:
+        """The texts that mean "no value", as levels are written: "-1.0" means what "-1" does."""
+        return frozenset(map(level_of, self.missing_texts))
 
     @property
     def encoded(self) -> bool:

@@ -60,9 +60,9 @@ def test_a_missing_value_is_null_or_a_text_that_means_it_or_is_left_out(known: r
     lines = [f"{nothing},3,male,{nothing},{nothing},7.25" for nothing in ("", " ", "?", '"?"', '""', "-1")]
     assert rows.from_csv("\n".join(lines), known) == [",3,male,,,7.25"] * 6
     assert rows.from_data(json.dumps({"data": lines[0]}), known) == [",3,male,,,7.25"]
-    # -1.0 is another text: a number, as in the files.
-    numbers = rows.from_instances('{"instances": [[-1.0, "3", "male", "x", true, -1e0]]}', known)
-    assert numbers == rows.from_csv("-1.0,3,male,x,1,-1e0", known) == ["-1.0,3,male,x,true,-1.0"]
+    # The same number, as in the files; -1e0 is the same in a column of numbers.
+    read = rows.from_instances('{"instances": [[-1e0, "3", "male", "-1.0", -1.0, 7.25]]}', known)
+    assert read == rows.from_csv("-1e0,3,male,-1.0,-1.0,7.25", known) == [",3,male,,,7.25"]
 
 
 def test_a_row_of_one_missing_value_is_no_empty_line(known: rows.ApiSettings) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline.jobs.preprocess.encoding import RowEncoder, write_model
 from pipeline.jobs.preprocess.learning import Learner
 from pipeline.jobs.preprocess.levels import Levels
+from pipeline.jobs.preprocess.parts import Parts
 from pipeline.jobs.preprocess.records import Records
 from pipeline.jobs.shared.encoder import (
     BadRows,
@@ -56,7 +57,7 @@ def rows_of(columns: dict[str, Values], levels: Levels, key: int = TRAIN) -> Rec
 
 
 def learnt(settings: JobSettings, levels: Levels, *rows: Records) -> Learner:
-    learner = Learner(settings, levels, sum(map(len, rows)))
+    learner = Learner(Parts(settings), levels, sum(map(len, rows)))
     for some in rows:
         learner.add(some)
     return learner
