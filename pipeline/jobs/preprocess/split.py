@@ -4,7 +4,7 @@ import errno
 import io
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -110,9 +110,10 @@ class SplitWriter:
         return self._open[part]
 
     def close(self) -> None:
-        """End the last files."""
-        for file in chain(*self._open.values()):
-            file.close()
+        """End the last files, all of them even if one does not close: what it holds may not fit the disk."""
+        with ExitStack() as stack:
+            for file in chain(*self._open.values()):
+                stack.callback(file.close)
         self._open = {}
 
 
