@@ -391,6 +391,7 @@ def test_a_file_or_wish_that_cannot_be_is_an_error_that_says_what_to_do(
         ("table.zip", b"no zip", "File is not a zip file"),
         ("table.parquet", b"no parquet", "table.parquet: "),
     ],
+    ids=["xlsx", "gzip", "spreadsheet", "json", "title", "no-gzip", "no-zip", "no-parquet"],
 )
 def test_a_file_that_cannot_be_read_says_so(name: str, text: bytes, message: str, tmp_path: Path) -> None:
     answer, _ = init(tmp_path, name, text, "y")
