@@ -202,26 +202,15 @@ def init(folder: Path, name: str, text: bytes, target: str, *options: str) -> tu
     return typed("init", str(folder / name), "--target", target, "--out", str(out), *options), out
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Answer, Path]:
-    """A case, what `ops init --json` answers, and the settings that it writes."""
-    case = request.param
-    answer, out = init(tmp_path_factory.mktemp("made"), case.name, case.text, case.target, "--json", *case.options)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it_finds_how_a_file_is_written_and_preprocessing_accepts_the_settings(case: Case, tmp_path: Path) -> None:
+    answer, out = init(tmp_path, case.name, case.text, case.target, "--json", *case.options)
     assert answer.code == 0, answer.err
-    return case, answer, out
-
-
-def test_it_finds_how_a_file_is_written_and_what_its_columns_are(made: tuple[Case, Answer, Path]) -> None:
-    case, _, out = made
     found = load(out).data
     decided = (found.features, found.kinds, found.ignored_columns, found.missing.texts, found.missing.impute)
     assert decided == (case.features, case.kinds, case.ignored, case.texts, case.impute)
     assert (found.format, found.predictor_type) == (case.format, "binary_classifier")
     assert set(found.classes) == set(case.labels)
-
-
-def test_preprocessing_accepts_a_file_with_the_settings_written_for_it(made: tuple[Case, Answer, Path]) -> None:
-    _, answer, _ = made
     assert answer.document["check"]["accepted"], answer.document["check"]["message"]
 
 
