@@ -138,8 +138,9 @@ $(CHECKS_INSTALLED): requirements-checks.txt $(INSTALLED)
 checkers: install $(CHECKS_INSTALLED)
 	$(PY) -m pytest --numprocesses 2 -m checkers tests/cdk/test_checkers.py
 
-test-fast: $(INSTALLED) ## the tests that deploy nothing
-	$(PYTEST) -m "not cloud and not full and not checkers"
+test-fast: $(INSTALLED) ## the tests that deploy, synthesise and train nothing
+	$(PYTEST) --numprocesses 2 -m "not cloud and not full and not checkers" \
+		--ignore tests/cdk --ignore local/tests/linear_learner --ignore local/tests/scikit_learn
 
 test: install style audit ## the target that CI runs: lint, all tests except the long ones, coverage
 	@$(MAKE) --no-print-directory --jobs 3 secrets types tested
