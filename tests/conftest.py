@@ -127,11 +127,12 @@ def history(states: Any, execution: str) -> list[dict[str, Any]]:
 
 def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
     """What `look` returns once that is true; pytest's timeout is the last resort, this the readable one."""
-    deadline = time.monotonic() + seconds
+    wait, deadline = 0.05, time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.05)
+        time.sleep(wait)
+        wait = min(1.2 * wait, 0.2)  # each look takes time of the processors that do what is waited for
     raise AssertionError(f"nothing after {seconds} s")
 
 
