@@ -18,6 +18,8 @@ CONSOLE = $(shell expr $(PORT) + 14)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+# Containers often set it. Each process would then compile the packages that it imports again: the CDK's takes 4 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Environment variables that point a shell to the local AWS. The credentials are not secret.
 LOCAL := AWS_ENDPOINT_URL=http://127.0.0.1:$(PORT) AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
@@ -136,8 +138,9 @@ $(CHECKS_INSTALLED): requirements-checks.txt $(INSTALLED)
 checkers: install $(CHECKS_INSTALLED)
 	$(PY) -m pytest --numprocesses 2 -m checkers tests/cdk/test_checkers.py
 
-test-fast: $(INSTALLED) ## the tests that deploy nothing
-	$(PYTEST) -m "not cloud and not full and not checkers"
+test-fast: $(INSTALLED) ## the tests that deploy, synthesise and train nothing
+	$(PYTEST) --numprocesses 2 -m "not cloud and not full and not checkers" \
+		--ignore tests/cdk --ignore local/tests/linear_learner --ignore local/tests/scikit_learn
 
 test: install style audit ## the target that CI runs: lint, all tests except the long ones, coverage
 	@$(MAKE) --no-print-directory --jobs 3 secrets types tested

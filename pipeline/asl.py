@@ -20,9 +20,12 @@ with warnings.catch_warnings():
     from sagemaker import image_uris
     from stepfunctions.inputs import Placeholder
     from stepfunctions.steps import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Parallel, Pass, Retry, Task
+    from stepfunctions.steps import integration_resources as _resources
     from stepfunctions.steps.sagemaker import ProcessingStep, TrainingStep, TransformStep
     from stepfunctions.steps.states import State
 logging.getLogger().setLevel(_level)
+# The SDK's own function takes 0.1 s for each state: it reads botocore's endpoints again. `rendered` sets the partition.
+_resources.get_aws_partition = lambda: "aws"
 
 Definition = dict[str, Any]
 """A state machine in Amazon States Language."""
@@ -91,6 +94,6 @@ def choice(state_id: str, rule: ChoiceRule, then: State, otherwise: State | None
 
 
 def rendered(states: list[State], comment: str, timeout_seconds: int, partition: str) -> Definition:
-    """Return the machine in Amazon States Language; the SDK takes the partition from the ambient region."""
+    """Return the machine in Amazon States Language."""
     text = Graph(Chain(states), comment=comment, timeout_seconds=timeout_seconds).to_json()
     return dict(json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', text)))

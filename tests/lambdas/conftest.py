@@ -12,7 +12,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"
 WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def clients() -> Iterator[dict[str, Any]]:
     with running() as cloud:
         session: Any = boto3.Session("test", "test", region_name=cloud.environment["AWS_REGION"])
