@@ -170,8 +170,7 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        # A stage replaces the gate's thresholds as a whole: a threshold that it does not name does not apply.
-        merged[key] = _merged(base[key], value) if both and key not in {"minimum", "maximum"} else value
+        merged[key] = _merged(base[key], value) if both else value
     return merged
 
 
