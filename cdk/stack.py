@@ -46,7 +46,7 @@ class PipelineStack(Stack):
         # Its name is fixed: a group that outlives the stack would stop the next one.
         registry.apply_removal_policy(RemovalPolicy.DESTROY)
         lease = Lease(self, project, data)
-        live = LiveEndpoint(self, project)
+        live = LiveEndpoint(self, settings.project)
         jobs.allow(allow("cloudwatch:DescribeAlarms", *live.alarms))
         finish = Finish(self, settings, data, topic, lease)
         parts = Parts(settings, data, topic, serving, jobs, lease, live, finish)

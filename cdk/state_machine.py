@@ -113,6 +113,7 @@ def retrain_machine(
     """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
     scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
     manual = settings.release.approval == "manual"
+    processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
     through = {"StringEquals": {"kms:ViaService": data.service("s3")}}
     listing = function(
         scope,
@@ -132,7 +133,7 @@ def retrain_machine(
         ],
     )
     allowed = [
-        *run_jobs(scope, project, "Processing", "Training", "Transform"),
+        *run_jobs(scope, project, Processing=processing, Training=["train"], Transform=["score", "champion"]),
         *granted(scope, "retrain", project),
         *(granted(scope, "approval", project) if manual else []),
         pass_role(parts.jobs.role),
@@ -176,7 +177,7 @@ def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
     )
     parts.jobs.allow(allow("s3:GetObject", files("data-capture/*")))
     allowed = [
-        *run_jobs(scope, project, "Processing"),
+        *run_jobs(scope, project, Processing=["drift"]),
         pass_role(parts.jobs.role),
         allow("s3:GetObject", files("runs/*/drift/summary.json")),
         invoke(window),

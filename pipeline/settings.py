@@ -48,6 +48,11 @@ class Project(Table):
 
     name: Annotated[str, Field(max_length=16), like("[a-z][a-z0-9]*(-[a-z0-9]+)*", "my-model")]
 
+    @property
+    def made(self) -> str:
+        """The pattern of the models and endpoint configs of its runs: the names of `shop` begin as `shop-prod`'s do."""
+        return f"{self.name}-[0-9a-f]{{32}}"
+
 
 class Split(Table):
     """Shares of the rows by part, and the salt of the hash that assigns each row to a part."""

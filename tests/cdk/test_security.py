@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.pipeline.asl import tasks
 
 KEY = {"Fn::GetAtt": ["DataKey5F086070", "Arn"]}
 CLOSED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+MD5 = "0123456789abcdef" * 2
 RESERVED = "ReservedConcurrentExecutions"
 OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput", "DataCaptureConfig")
 
@@ -81,6 +83,29 @@ def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
     condition = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     role = {"Fn::GetAtt": ["JobsRole621A81E5", "Arn"]}
     assert [(each["Resource"], each["Condition"]) for each in passed] == [(role, condition)] * 3
+
+
+def test_no_role_reaches_what_a_project_made_whose_name_begins_alike(template: Template) -> None:
+    """Nor do cleanup and `ops destroy`, whose rule is the settings'."""
+    policies = of_type(template, "AWS::IAM::Policy").values()
+    patterns = [str(parts[-1]) for _, parts in within(list(policies), "Fn::Join")]
+    own = re.compile(load(ROOT / "pipeline.toml").project.made)
+    for project, reached in (("breast-cancer", True), ("breast-cancer-eu", False)):
+        names = [
+            f":model/{project}-{MD5}",
+            f":endpoint-config/{project}-{MD5}",
+            f":endpoint/{project}",
+            f":training-job/{project}-train-{MD5}-5",
+            *(f":processing-job/{project}-{kind}-{MD5}-0" for kind in ("preprocess", "evaluate", "drift")),
+            *(f":transform-job/{project}-{kind}-{MD5}-1" for kind in ("score", "champion")),
+            f":log-group:/aws/sagemaker/Endpoints/{project}:log-stream:",
+        ]
+        may = {name: any(fnmatchcase(name, pattern) for pattern in patterns) for name in names}
+        assert may == dict.fromkeys(names, reached)
+        assert bool(own.fullmatch(f"{project}-{MD5}")) == reached
+    functions = of_type(template, "AWS::Lambda::Function").values()
+    (cleanup,) = (each for each in functions if each["Handler"] == "cleanup.handler.handle")
+    assert cleanup["Environment"]["Variables"]["OWN_NAMES"] == own.pattern
 
 
 def test_the_api_may_only_ask_the_model_and_cannot_start_a_run(template: Template) -> None:
