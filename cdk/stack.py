@@ -31,7 +31,14 @@ class PipelineStack(Stack):
         self.node.set_context(LOG_DAYS, settings.stack.log_days)
         project = settings.project.name
 
-        data = DataStore(self, "Data", RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY)
+        kept, removal = settings.stack, RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY
+        expiry = {
+            "data-capture/": kept.capture_days,
+            "ground-truth/": kept.capture_days,
+            "rows/": kept.rows_days,
+            settings.data.prefix: kept.upload_days,
+        }
+        data = DataStore(self, "Data", removal, expiry)
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))

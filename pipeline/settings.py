@@ -386,6 +386,9 @@ class Stack(Table):
     """The stack around the pipeline. The budget is in US dollars per month, 0 for none."""
 
     keep_data: bool = True
+Days = Annotated[int, Field(ge=0, le=3650)]
+
+
     log_days: Literal[7, 30, 90, 180, 365] = 90
     monthly_budget: Annotated[int, Field(ge=0)] = 0
     email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""
@@ -394,6 +397,9 @@ class Stack(Table):
 class Delivery(Table):
     """The source of the code: a GitHub repository, through a connection of CodeConnections."""
 
+    capture_days: Days = 90
+    rows_days: Days = 90
+    upload_days: Days = 0
     repository: Annotated[str, like("([^/ ]+/[^/ ]+)?", "team/pipeline")] = ""
     branch: Name = "main"
     connection: Annotated[str, like("(arn:[a-z-]+:code(star-)?connections:.+)?", "arn:aws:codeconnections:…")] = ""

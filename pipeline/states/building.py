@@ -27,6 +27,8 @@ KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
 OPT = "/opt/ml/processing"
 LOCAL_STORAGE = r"ml\.([a-z]+[0-9]+[a-z]*d|g[5-9]|p[5-9]|trn|i[0-9])"
+ROWS = ("train", "validation", "holdout", "labels", "shards", "quarantine", "predictions")
+"""The folders with rows; a lifecycle rule names them by the prefix `rows/`."""
 START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
 
@@ -42,8 +44,9 @@ def job_name(project: str, kind: str) -> Intrinsic:
 
 
 def folder(name: str) -> Intrinsic:
-    """The S3 URI of one of this execution's folders."""
-    return format_(f"s3://${{DataBucket}}/runs/{{}}/{name}", EXECUTION)
+    """The S3 URI of one of this execution's folders: those with rows expire before those of the model."""
+    kind = "rows" if name.partition("/")[0] in ROWS else "runs"
+    return format_(f"s3://${{DataBucket}}/{kind}/{{}}/{name}", EXECUTION)
 
 
 def volume_key(instance_type: str) -> str | None:
