@@ -78,7 +78,8 @@ def state_machine(
         state_machine_name=f"{parts.project}-{name}",
         definition_body=sfn.DefinitionBody.from_string(text),
         definition_substitutions={port: value for port, value in values.items() if f"${{{port}}}" in text},
-        logs=sfn.LogOptions(destination=group, level=sfn.LogLevel.ALL),
+        # The log has each event without the data: inputs, outputs and causes are in the execution's history.
+        logs=sfn.LogOptions(destination=group, level=sfn.LogLevel.ALL, include_execution_data=False),
         tracing_enabled=True,
     )
     for statement in allowed:

@@ -136,6 +136,7 @@ class Data(Table):
 
     `id_columns` name a row: a later upload with the same ids replaces it. `kinds` are of the features that are no
     numbers. With `on_bad_file` "quarantine" a file that cannot be read is set aside, and the run goes on without it.
+    Errors of jobs, which are in logs and notifications, have a value's place; with `show_values` the value, too.
     """
 
     prefix: Annotated[str, like("([A-Za-z0-9._-]+/)+", "raw/")] = "raw/"
@@ -152,6 +153,7 @@ class Data(Table):
     levels: Levels = Levels()
     format: Format = Format()
     on_bad_file: Literal["fail", "quarantine"] = "fail"
+    show_values: bool = False
     minimum_rows_per_class: Annotated[int, Field(ge=3)]
     bad_rows: BadRows = BadRows()
     split: Split
