@@ -371,6 +371,8 @@ class Api(Table):
     def _is_complete(self) -> Self:
         if (self.auth == "cognito") != bool(self.user_pool):
             raise ValueError("auth cognito and user_pool go together: give the ARN of an existing user pool")
+        if self.auth == "none" and not self.waf_rate:
+            raise ValueError("auth none is open to everybody: set waf_rate, or choose iam or cognito")
         if self.calls_per_day and not self.metering:
             raise ValueError("calls_per_day counts by key: set metering = true")
         if 0 < self.waf_rate < 10:
