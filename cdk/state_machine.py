@@ -115,7 +115,6 @@ def retrain_machine(
     scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
     manual = settings.release.approval == "manual"
     processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
-    through = {"StringEquals": {"kms:ViaService": data.service("s3")}}
     listing = function(
         scope,
         "ListData",
@@ -129,8 +128,8 @@ def retrain_machine(
         timeout=LISTING_TIMEOUT,
         allowed=[
             data.list_versions(settings.data.prefix),
-            allow("s3:PutObject", data.bucket.arn_for_objects("runs/*/listing/*")),
-            allow("kms:GenerateDataKey", data.key.key_arn, where=through),
+            allow("s3:GetObject s3:PutObject", data.bucket.arn_for_objects("runs/*/listing/*")),
+            data.use_key("s3"),
         ],
     )
     allowed = [

@@ -130,13 +130,14 @@ class Building:
         outputs: list[str],
         arguments: Sequence[str] = (),
         instances: int = 1,
+        manifest: str = "",
     ) -> ProcessingStep:
         """Return a processing job that runs one command of the jobs' zip.
 
         `inputs` are S3 URIs by folder name under /opt/ml/processing/input; several instances share the objects of the
-        one called `data`, and each has those of all others. Each of `outputs`, a folder under
-        /opt/ml/processing/output, goes to the execution's folder of that name. `arguments` are by default the inputs'
-        folders, each by its name, and the first output's.
+        one called `data`, and each has those of all others. The one called `manifest` is a file that lists the objects.
+        Each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's folder of that name.
+        `arguments` are by default the inputs' folders, each by its name, and the first output's.
         """
         size = self.settings.processing
         processor = Processor(
@@ -174,6 +175,8 @@ class Building:
         parameters["NetworkConfig"] |= self.vpc
         for request in parameters["ProcessingInputs"]:
             request["S3Input"]["S3Uri"] = sources[request["InputName"]]
+            if request["InputName"] == manifest:
+                request["S3Input"]["S3DataType"] = "ManifestFile"
             if instances > 1 and request["InputName"] == "data":
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
