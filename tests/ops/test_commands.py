@@ -245,6 +245,22 @@ def test_without_a_run_that_waits_there_is_nothing_to_answer(live: Deployed, com
     assert (answer.code, answer.document["error"]) == (4, "NothingToDo")
 
 
+@pytest.mark.parametrize("command", ["approve", "reject"])
+def test_a_package_whose_run_no_longer_waits_is_named_with_what_to_do(live: Deployed, command: str) -> None:
+    sagemaker, group = live.account.sagemaker, live.account.outputs["ModelPackageGroup"]
+    newest = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"][0]
+    found = sagemaker.describe_model_package(ModelPackageName=newest["ModelPackageArn"])
+    pending = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification=found["InferenceSpecification"],
+    )["ModelPackageArn"]
+    answer = typed(command)
+    sagemaker.delete_model_package(ModelPackageName=pending)
+    what = f"that of {pending} has ended; `ops retrain --force` trains and asks again"
+    assert (answer.code, answer.err) == (4, f"error: no run waits for an approval: {what}\n")
+
+
 def test_the_shell_completes_commands(tmp_path: Path) -> None:
     words = {"_OPS_COMPLETE": "complete_bash", "COMP_WORDS": "ops do", "COMP_CWORD": "1"}
     program = Path(sys.executable).parent / "ops"
