@@ -386,14 +386,20 @@ class Network(Table):
     vpc: bool = False
 
 
-class Stack(Table):
-    """The stack around the pipeline. The budget is in US dollars per month, 0 for none."""
-
-    keep_data: bool = True
 Days = Annotated[int, Field(ge=0, le=3650)]
 
 
+class Stack(Table):
+    """The stack around the pipeline. The budget is in US dollars per month, 0 for none.
+
+    After so many days (0: never) S3 deletes captured requests with their ground truth, the rows of runs, and uploads.
+    """
+
+    keep_data: bool = True
     log_days: Literal[7, 30, 90, 180, 365] = 90
+    capture_days: Days = 90
+    rows_days: Days = 90
+    upload_days: Days = 0
     monthly_budget: Annotated[int, Field(ge=0)] = 0
     email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""
 
@@ -401,9 +407,6 @@ Days = Annotated[int, Field(ge=0, le=3650)]
 class Delivery(Table):
     """The source of the code: a GitHub repository, through a connection of CodeConnections."""
 
-    capture_days: Days = 90
-    rows_days: Days = 90
-    upload_days: Days = 0
     repository: Annotated[str, like("([^/ ]+/[^/ ]+)?", "team/pipeline")] = ""
     branch: Name = "main"
     connection: Annotated[str, like("(arn:[a-z-]+:code(star-)?connections:.+)?", "arn:aws:codeconnections:…")] = ""
