@@ -8,6 +8,7 @@ from constructs import Construct
 
 from cdk.functions import function
 from cdk.permissions import allow, granted
+from pipeline.settings import Project
 from pipeline.states.endpoint import VARIANT
 
 SLOW_MICROSECONDS = 1_000_000
@@ -45,8 +46,9 @@ def endpoint_metric(
 class LiveEndpoint(Construct):
     """The alarms roll a deployment back; `function` is FindChampion and WaitForEndpoint, `cleanup` is Cleanup."""
 
-    def __init__(self, scope: Construct, project: str) -> None:
+    def __init__(self, scope: Construct, settings: Project) -> None:
         super().__init__(scope, "LiveEndpoint")
+        project = settings.name
         minute = Duration.minutes(1)
         errors = endpoint_metric(project, "Invocation5XXErrors", "Sum", period=minute)
         latency = endpoint_metric(project, "ModelLatency", "p99", period=minute)
@@ -58,6 +60,6 @@ class LiveEndpoint(Construct):
         # After a rollback, the Lambda names the alarm that caused it.
         allowed = [*granted(self, "endpoint", project), allow("cloudwatch:DescribeAlarms", *self.alarms)]
         self.function = function(self, "Endpoint", "endpoint", environment={"ENDPOINT_NAME": project}, allowed=allowed)
-        names, allowed = {"PROJECT": project, "ENDPOINT_NAME": project}, granted(self, "cleanup", project)
+        names, allowed = {"ENDPOINT_NAME": project, "OWN_NAMES": settings.made}, granted(self, "cleanup", project)
         timeout = Duration.minutes(2)
         self.cleanup = function(self, "Cleanup", "cleanup", environment=names, timeout=timeout, allowed=allowed)

@@ -133,7 +133,26 @@ def _answer(account: Account, status: Literal["Approved", "Rejected"]) -> Result
     dynamodb = account.session.client("dynamodb")
     item: dict[str, Any] = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
     if "approval" not in item:
-        raise NothingToDo("no run waits for an approval: `ops status` shows the runs")
-    account.states.send_task_success(taskToken=item["approval"]["S"], output=json.dumps({"status": status}))
+        raise NothingToDo(_nobody_asks(account))
+    states = account.states
+    try:
+        states.send_task_success(taskToken=item["approval"]["S"], output=json.dumps({"status": status}))
+    except (states.exceptions.TaskTimedOut, states.exceptions.InvalidToken) as error:
+        raise NothingToDo(_nobody_asks(account)) from error
     package, word = item["package"]["S"], status.lower()
     return Result({word: package}, f"{word} {package}")
+
+
+def _nobody_asks(account: Account) -> str:
+    """Say what to do without a run that waits: a package that stayed pending was compared with an older champion."""
+    pending = account.sagemaker.list_model_packages(
+        ModelPackageGroupName=account.outputs["ModelPackageGroup"],
+        ModelApprovalStatus="PendingManualApproval",
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        MaxResults=1,
+    )["ModelPackageSummaryList"]
+    if not pending:
+        return "no run waits for an approval: `ops status` shows the runs"
+    package = pending[0]["ModelPackageArn"]
+    return f"no run waits for an approval: that of {package} has ended; `ops retrain --force` trains and asks again"

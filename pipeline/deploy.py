@@ -58,7 +58,8 @@ def _find_package(build: Building, then: State) -> list[State]:
         "smoke": {"document": []},
     }
     describe = build.call("DescribePackage", "describeModelPackage", request, result_path="$.package", select=select)
-    cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
+    advice = "approve it in the model registry and deploy it again, or run ops retrain --force."
+    cause = format_(f"{{}} is {{}}: {advice}", "$.package.arn", "$.package.status")
     pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
     approved = choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))
     words = "{} has no run in its metadata (execution): deploy a package that a run registered."

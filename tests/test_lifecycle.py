@@ -59,7 +59,7 @@ def quarantine(shell: Shell) -> list[dict[str, Any]]:
     """The rows that the only run left out, of all its instances."""
     s3, rows = client(shell, "s3"), []
     for bucket in buckets(shell):
-        for item in s3.list_objects_v2(Bucket=bucket, Prefix="runs/").get("Contents", []):
+        for item in s3.list_objects_v2(Bucket=bucket, Prefix="rows/").get("Contents", []):
             if "/quarantine/" in item["Key"]:
                 lines = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().splitlines()
                 rows += map(json.loads, lines)

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ops import runs
 from pipeline.config import load
+from pipeline.states.building import ROWS
 from tests.conftest import ROOT, WDBC, Deployed
 
 pytestmark = pytest.mark.cloud
@@ -26,7 +27,7 @@ def test_the_shipped_settings_reach_the_quality_of_scikit_learn_and_of_their_gat
     bucket = live.account.outputs["DataBucket"]
 
     def text(part: str) -> str:
-        listed = live.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{part}/")["Contents"]
+        listed = live.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{part}/")["Contents"]
         bodies = (live.account.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"] for item in listed)
         return "".join(body.read().decode() for body in bodies)
 
@@ -45,7 +46,8 @@ def test_the_same_data_gives_the_same_split_and_the_same_model(live: Deployed) -
     bucket = live.account.outputs["DataBucket"]
 
     def etags(run: runs.Run, folder: str) -> list[str]:
-        listed = live.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{folder}/")
+        kind = "rows" if folder in ROWS else "runs"
+        listed = live.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"{kind}/{run.name}/{folder}/")
         return [item["ETag"] for item in listed["Contents"]]
 
     for folder in ("train", "validation", "holdout", "labels", "baseline", "predictions"):

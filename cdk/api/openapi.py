@@ -33,7 +33,7 @@ def document(settings: Settings) -> Json:
     base["info"]["title"] = f"{settings.project.name} predictions"
     base["info"]["description"] = (
         f"Predicts {settings.data.target} with the live model. Every problem is an RFC 9457 document with a stable "
-        "type. Problems and logs hold no values of a row."
+        f"type. Problems and logs hold no values of a row. {_captured(settings)}"
     )
     base["paths"] = {settings.api.path: _one(settings), "/predictions": _many(settings), **base["paths"]}
     schemas = base["components"]["schemas"]
@@ -42,6 +42,15 @@ def document(settings: Settings) -> Json:
     if schemes := _security_schemes(settings):
         base["components"]["securitySchemes"] = schemes
     return base
+
+
+def _captured(settings: Settings) -> str:
+    """Return what a caller must know of data capture."""
+    if not (percent := settings.endpoint.capture_percent):
+        return "Posted rows are not stored."
+    days = settings.stack.capture_days
+    kept = f"{days} days" if days else "without a limit of time"
+    return f"Of the posted rows {percent} % are stored with their predictions, {kept}, to detect drift."
 
 
 def write_package(settings: Settings, target: Path) -> Path:

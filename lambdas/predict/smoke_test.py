@@ -2,12 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable
 from typing import Any, NotRequired, Required, TypedDict
 
-from . import rows
 from .api import Api, Prediction, Score
-from .problem import Problem
+from .gateway import respond
 
 TOLERANCE = 1e-6
 """Of the largest score: sums of float32 differ by less, in whatever order the model adds."""
@@ -58,7 +56,7 @@ def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
     wrong = []
     for position, expected in enumerate(golden, 1):
         place = f"golden row {position}"
-        got = _predicted(place, rows.from_instances, {"instances": [expected["row"]]}, api)
+        got = _predicted(place, "application/json", json.dumps({"instances": [expected["row"]]}), api)
         right, wanted = _judged(expected, got)
         if not right:
             wrong.append(f"{place}: expected {wanted}, got {got['label'] if 'label' in expected else got['score']}")
@@ -67,7 +65,7 @@ def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
     largest = max((abs(number) for row in smoke for number in _numbers(row["score"])), default=0.0)
     for position, scored in enumerate(smoke, 1):
         place = f"smoke row {position}"
-        got = _predicted(place, rows.from_data, {"data": scored["row"]}, api)
+        got = _predicted(place, "text/csv", scored["row"], api)
         ours, theirs = _numbers(got["score"]), _numbers(scored["score"])
         same = len(ours) == len(theirs) and all(
             math.isclose(*pair, rel_tol=0, abs_tol=TOLERANCE * largest) for pair in zip(ours, theirs, strict=True)
@@ -77,17 +75,18 @@ def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
     return {"ok": True, "checked": len(golden) + len(smoke)}
 
 
-Reader = Callable[[str, rows.ApiSettings], list[rows.Row]]
-
-
-def _predicted(place: str, read: Reader, body: dict[str, Any], api: Api) -> Prediction:
-    try:
-        (prediction,), _ = api.predict(read(json.dumps(body), api.settings))
-    except Problem as problem:
-        faults = [f" {fault.get('column', 'the row')} {fault['detail']}" for fault in problem.errors or []]
-        message = f"{place} got no answer: {problem.kind}: {problem.detail}{':' if faults else ''}{','.join(faults)}"
-        raise SmokeTestUnanswered(message) from problem
-    return prediction
+def _predicted(place: str, content_type: str, body: str, api: Api) -> Prediction:
+    """Return the answer to a call as API Gateway hands it over."""
+    headers = {"Content-Type": content_type}
+    response = respond({"httpMethod": "POST", "resource": "/predictions", "headers": headers, "body": body}, api)
+    document = json.loads(response["body"])
+    if response["statusCode"] != 200:
+        faults = [f" {fault.get('column', 'the row')} {fault['detail']}" for fault in document.get("errors", [])]
+        problem = f"{document['type'].removeprefix('urn:problem-type:')}: {document['detail']}"
+        raise SmokeTestUnanswered(f"{place} got no answer: {problem}{':' if faults else ''}{','.join(faults)}")
+    (prediction,) = document["predictions"]
+    answer: Prediction = prediction
+    return answer
 
 
 def _judged(expected: Golden, got: Prediction) -> tuple[bool, str]:

@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from inspect import getdoc, signature
@@ -17,6 +18,7 @@ from .evaluate.job import evaluate
 from .preprocess.job import preprocess
 from .preprocess.merge import merge
 from .shared.errors import JobError
+from .shared.settings import read_settings
 
 MESSAGE_BYTES = 1024
 """The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
@@ -37,9 +39,21 @@ def main(arguments: list[str] | None = None) -> int:
         _report(str(error), message)
         return 1
     except Exception as error:
-        _report(f"{command} failed, {type(error).__name__}: {error}", message)
-        raise
+        # What another error says may have values in it: a number that Python cannot read, for example.
+        if isinstance(error, OSError | MemoryError) or _shows_values(options["settings"]):
+            _report(f"{command} failed, {type(error).__name__}: {error}", message)
+            raise
+        traceback.print_tb(error.__traceback__)
+        _report(f"{command} failed, {type(error).__name__}; data.show_values = true shows what it says", message)
+        return 1
     return 0
+
+
+def _shows_values(settings: Path) -> bool:
+    try:
+        return read_settings(settings).show_values
+    except JobError:
+        return False
 
 
 class WithoutPandas(MetaPathFinder):

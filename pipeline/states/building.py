@@ -27,6 +27,8 @@ KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
 OPT = "/opt/ml/processing"
 LOCAL_STORAGE = r"ml\.([a-z]+[0-9]+[a-z]*d|g[5-9]|p[5-9]|trn|i[0-9])"
+ROWS = ("train", "validation", "holdout", "labels", "shards", "quarantine", "predictions")
+"""The folders with rows; a lifecycle rule names them by the prefix `rows/`."""
 START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
 
@@ -42,8 +44,9 @@ def job_name(project: str, kind: str) -> Intrinsic:
 
 
 def folder(name: str) -> Intrinsic:
-    """The S3 URI of one of this execution's folders."""
-    return format_(f"s3://${{DataBucket}}/runs/{{}}/{name}", EXECUTION)
+    """The S3 URI of one of this execution's folders: those with rows expire before those of the model."""
+    kind = "rows" if name.partition("/")[0] in ROWS else "runs"
+    return format_(f"s3://${{DataBucket}}/{kind}/{{}}/{name}", EXECUTION)
 
 
 def volume_key(instance_type: str) -> str | None:
@@ -127,13 +130,14 @@ class Building:
         outputs: list[str],
         arguments: Sequence[str] = (),
         instances: int = 1,
+        manifest: str = "",
     ) -> ProcessingStep:
         """Return a processing job that runs one command of the jobs' zip.
 
         `inputs` are S3 URIs by folder name under /opt/ml/processing/input; several instances share the objects of the
-        one called `data`, and each has those of all others. Each of `outputs`, a folder under
-        /opt/ml/processing/output, goes to the execution's folder of that name. `arguments` are by default the inputs'
-        folders, each by its name, and the first output's.
+        one called `data`, and each has those of all others. The one called `manifest` is a file that lists the objects.
+        Each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's folder of that name.
+        `arguments` are by default the inputs' folders, each by its name, and the first output's.
         """
         size = self.settings.processing
         processor = Processor(
@@ -171,6 +175,8 @@ class Building:
         parameters["NetworkConfig"] |= self.vpc
         for request in parameters["ProcessingInputs"]:
             request["S3Input"]["S3Uri"] = sources[request["InputName"]]
+            if request["InputName"] == manifest:
+                request["S3Input"]["S3DataType"] = "ManifestFile"
             if instances > 1 and request["InputName"] == "data":
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:

@@ -62,7 +62,7 @@ def register(build: Building, status: str) -> Task:
             "execution": EXECUTION_ARN,
             "model": resource(build.project),
             "data": Intrinsic("$.request.data.fingerprint"),
-            "settings": Intrinsic("$.request.settings"),
+            "settings": build.settings.hash,
             "features": features(build.settings.data),
             "commit": Intrinsic("$.request.commit"),
             "parent": Intrinsic("$.champion.model"),

@@ -286,7 +286,7 @@ class World:
         """The lines of all files in these of the run's folders."""
         bucket, s3, found = self.account.outputs["DataBucket"], self.account.s3, list[str]()
         for folder in folders:
-            listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{folder}/")
+            listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{folder}/")
             for item in listed.get("Contents", []):
                 found += s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode().splitlines()
         return found

@@ -13,6 +13,7 @@ MACHINE = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone"
 PARTS = {
     **dict.fromkeys(("DataBucket", "Endpoint", "ModelPackageGroup", "TriggerFunction", "Lease"), "gone"),
     **dict.fromkeys(("StateMachine", "DeployMachine", "DriftMachine"), MACHINE),
+    "Topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:gone",
     "ApiUrl": "https://gone.execute-api.us-east-1.amazonaws.com/v1/",
 }
 

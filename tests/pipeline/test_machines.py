@@ -58,7 +58,7 @@ def each(request: pytest.FixtureRequest) -> Definition:
     return MACHINES[request.param]
 
 
-@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 25, 8), ("deploy", 30, 10), ("drift", 12, 3)])
+@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 26, 8), ("deploy", 30, 10), ("drift", 12, 3)])
 def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
     for name, definition in MACHINES.items():
         if name.startswith(machine):
@@ -172,7 +172,7 @@ def test_each_attempt_of_a_job_has_a_name_of_its_own(longest: list[str]) -> None
 def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() -> None:
     states = MACHINES["retrain, several instances"]["States"]
     assert set(states) - set(MACHINES["retrain"]["States"]) == {"Merge"}
-    assert (states["Preprocess"]["Next"], states["Merge"]["Next"]) == ("Merge", "Train")
+    assert (states["Preprocess"]["Next"], states["Merge"]["Next"]) == ("Merge", "CheckData")
     asked = states["Preprocess"]["Parameters"]
     inputs = {part["InputName"]: part["S3Input"] for part in asked["ProcessingInputs"]}
     distribution = {name: part.get("S3DataDistributionType", "FullyReplicated") for name, part in inputs.items()}
@@ -184,12 +184,23 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
     assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
 
 
-def test_a_run_notes_its_data_before_it_reads_it() -> None:
+def test_a_run_reads_the_objects_that_it_was_asked_for_or_is_superseded() -> None:
     states = MACHINES["retrain"]["States"]
-    assert [states[name]["Next"] for name in ("FindChampion", "ListData")] == ["ListData", "Preprocess"]
-    assert states["ListData"]["Parameters"]["Payload"] == {"execution.$": "$$.Execution.Name"}
+    order = ["FindChampion", "ListData", "Preprocess", "CheckData", "Train"]
+    assert [states[name]["Next"] for name in order[:-1]] == order[1:]
+    name = {"execution.$": "$$.Execution.Name"}
+    fingerprint = {"fingerprint.$": "$.request.data.fingerprint"}
+    assert states["ListData"]["Parameters"]["Payload"] == {**name, **fingerprint}
+    assert states["ListData"]["ResultPath"] == "$.request.data"
+    assert states["CheckData"]["Parameters"]["Payload"] == name
+    for state in ("ListData", "CheckData"):
+        caught = states[state]["Catch"][0]
+        assert (caught["ErrorEquals"], caught["Next"]) == (["Superseded"], "Finish")
     asked = states["Preprocess"]["Parameters"]
-    (listing,) = [part["S3Input"] for part in asked["ProcessingInputs"] if part["InputName"] == "listing"]
+    inputs = {part["InputName"]: part["S3Input"] for part in asked["ProcessingInputs"]}
+    data, listing = inputs["data"], inputs["listing"]
+    manifest = "States.Format('s3://${DataBucket}/runs/{}/listing/manifest.json', $$.Execution.Name)"
+    assert (data["S3DataType"], data["S3Uri.$"]) == ("ManifestFile", manifest)
     assert listing["S3Uri.$"] == "States.Format('s3://${DataBucket}/runs/{}/listing', $$.Execution.Name)"
     arguments = asked["AppSpecification"]["ContainerArguments"]
     assert arguments[arguments.index("--listing") + 1] == listing["LocalPath"] == "/opt/ml/processing/input/listing"

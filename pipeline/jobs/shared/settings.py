@@ -88,6 +88,7 @@ class JobSettings:
     levels: LevelLimits
     format: FileFormat
     on_bad_file: str  # "fail" or "quarantine"
+    show_values: bool  # whether errors have the wrong values beside their places
     minimum_rows_per_class: int
     shares: dict[str, float]  # train, validation and holdout, summing to 1
     salt: str
@@ -161,6 +162,7 @@ def settings_of(document: dict[str, Any]) -> JobSettings:
         levels=LevelLimits(**data["levels"]),
         format=FileFormat(**data["format"] | {"names": tuple(data["format"]["names"])}),
         on_bad_file=data["on_bad_file"],
+        show_values=data["show_values"],
         minimum_rows_per_class=data["minimum_rows_per_class"],
         shares={part: split[part] for part in ("train", "validation", "holdout")},
         salt=split["salt"],
