@@ -40,8 +40,9 @@ def main() -> None:
     parser.add_argument("--owned", action="store_true")
     arguments = parser.parse_args()
     lock = hold(arguments.home)
-    for left_over in ("jobs", "endpoints", "s3"):
+    for left_over in ("jobs", "endpoints", "s3", "tmp"):
         shutil.rmtree(arguments.home / left_over, ignore_errors=True)
+    Path(os.environ["TMPDIR"]).mkdir()
     service = SageMaker(Host(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home)))
     application = announce(install(service), arguments.ready)
     asyncio.run(_serve(application, service, arguments))
