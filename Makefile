@@ -32,7 +32,9 @@ CDK_INSTALLED := node_modules/.installed
 
 $(INSTALLED): requirements.txt pyproject.toml local/pyproject.toml
 	@echo "installing the Python packages into $(VENV) ..."
-	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv 2>/dev/null; }
+	@test -x $(VENV)/bin/uv || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt >$(VENV)/uv.txt
+	@test -x $(VENV)/bin/uv || $(PY) -m pip install -qq --require-hashes --requirement $(VENV)/uv.txt
 	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable . --editable ./local
 	@touch $@

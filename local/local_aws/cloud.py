@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_aws import beside
+from local_aws import beside, credentials, log_file
+from local_aws.iam import Credentials
 from local_aws.processes import STOP_SECONDS, CloudError, end, locked_by, of_command
 
 ACCOUNT = "123456789012"
@@ -32,6 +33,7 @@ class Cloud:
     pid: int
     port: int
     home: Path
+    credentials: Credentials
 
     @property
     def endpoint_url(self) -> str:
@@ -44,7 +46,7 @@ class Cloud:
         region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test"),
+            **self.credentials.environment,
             **dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), region),
             "AWS_EC2_METADATA_DISABLED": "true",
             **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull),
@@ -55,7 +57,7 @@ class Cloud:
 def find(home: Path) -> Cloud | None:
     """The local AWS that runs with this home folder, if there is one."""
     text = locked_by(home / "aws.pid")  # the server, then its reaper, hold it to the very end
-    return Cloud(home=home, **json.loads(text)) if text else None
+    return Cloud(home=home, credentials=credentials.of_home(home), **json.loads(text)) if text else None
 
 
 def end_orphans(home: Path) -> None:
@@ -76,6 +78,7 @@ def launch(
     Raises CloudError: another one runs in this home, the port is taken, or the server did not start.
     """
     home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
     if (running_one := find(home)) is not None:
         raise CloudError(f"already running on {running_one.endpoint_url} (pid {running_one.pid}): stop it first")
     with socket.socket() as listener:
@@ -88,7 +91,7 @@ def launch(
         port = listener.getsockname()[1]
         ready, done = os.pipe()
         command = [sys.executable, "-m", "local_aws.server", "--socket", str(listener.fileno()), "--ready", str(done)]
-        with (home / "aws.log").open("wb") as log:
+        with log_file.begin(home / "aws.log") as log:
             process = subprocess.Popen(
                 [*command, "--home", str(home.resolve()), *(["--owned"] if owned else [])],
                 cwd=SOURCE,
@@ -98,9 +101,10 @@ def launch(
                 stderr=log,
                 pass_fds=(listener.fileno(), done),
                 start_new_session=True,
+                umask=0o077,
             )
     os.close(done)
-    cloud = Cloud(process.pid, port, home)
+    cloud = Cloud(process.pid, port, home, credentials.of_home(home))
     try:
         _await_ready(ready, cloud, progress)
     except BaseException:
@@ -125,6 +129,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
+        "LAMBDA_ACCOUNT_CONCURRENCY": str(8 * (os.cpu_count() or 1)),
         "TMPDIR": str(scratch),
         "S3_DATA_DIR": str(home.resolve() / "s3"),
         "S3_PERSIST": "1",
@@ -133,6 +138,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        **{name: os.environ[name] for name in ("LAMBDA_ACCOUNT_CONCURRENCY",) if name in os.environ},
         **extra,
     }
 

@@ -14,6 +14,7 @@ import pytest
 from local_aws.cloud import find, launch, running, stop
 from local_aws.command import main
 from local_aws.processes import CloudError
+from local_aws.signed import request
 
 from .aws import PROGRAMS, Aws, images, refused, unique, until
 
@@ -57,7 +58,7 @@ def test_stopping_leaves_no_child_running_and_can_be_repeated(own: Aws) -> None:
 def test_a_reset_ends_the_processes_and_deletes_the_state(own: Aws) -> None:
     name = own.endpoint("any")
     server = psutil.Process(int(own.invoke(name, "pid")))
-    urllib.request.urlopen(urllib.request.Request(f"{own.cloud.endpoint_url}/_ministack/reset", method="POST")).close()
+    urllib.request.urlopen(request(own.cloud, "/_ministack/reset")).close()
     until(lambda: gone([server]))
     assert own.sagemaker.list_endpoints()["Endpoints"] == []
     missing = f"Endpoint {name} of account 123456789012 not found."
