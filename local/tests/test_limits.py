@@ -191,3 +191,66 @@ def test_what_a_folder_occupies_are_the_blocks_of_its_files(tmp_path: Path) -> N
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(GIGABYTE)
     assert 100_000 <= used(tmp_path) < 200_000
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Aws]:
+    """A local AWS for one test, with the default settings."""
+    with running(home=tmp_path / "home") as cloud:
+        yield Aws(cloud)
+
+
+@pytest.mark.cloud
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_25_new_connections_a_second_for_a_minute_fit_into_1024_descriptors(alone: Aws) -> None:
+    server, seconds, rate = psutil.Process(alone.cloud.pid), 60, 25
+    server.rlimit(psutil.RLIMIT_NOFILE, (1024, 1024))
+    open_files, began = list[int](), time.monotonic()
+    for number in range(seconds * rate):
+        health(alone).close()
+        open_files.append(server.num_fds())
+        time.sleep(max(0.0, began + (number + 1) / rate - time.monotonic()))
+    assert max(open_files) < open_files[0] + 50
+    assert "cannot accept" not in (alone.cloud.home / "aws.log").read_text()
+
+
+@pytest.mark.cloud
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_500_cold_calls_at_once_end_within_a_minute_and_in_little_memory(alone: Aws) -> None:
+    options: dict[str, Any] = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 500, "read_timeout": 200}
+    client, server = alone.client("lambda", **options), psutil.Process(alone.cloud.pid)
+    arn, over, most = alone.function("return os.getpid()"), threading.Event(), [0]
+
+    def call(_: int) -> str:
+        try:
+            client.invoke(FunctionName=arn, Payload=b"{}")
+        except client.exceptions.TooManyRequestsException:
+            return "429"
+        return "200"
+
+    def measure() -> None:
+        while not over.wait(0.5):
+            most[0] = max(most[0], sum(memory(each) for each in [server, *server.children(recursive=True)]))
+
+    watch = threading.Thread(target=measure)
+    watch.start()
+    began = time.monotonic()
+    with ThreadPoolExecutor(500) as pool:
+        told = Counter(pool.map(call, range(500)))
+    seconds = time.monotonic() - began
+    over.set()
+    watch.join()
+    print(told, f"{seconds:.1f} s, {most[0] >> 20} MB")
+    assert set(told) <= {"200", "429"}
+    assert (seconds < 60, most[0] < 3 * GIGABYTE // 2) == (True, True)
+    assert call(0) == "200"
+
+
+def memory(process: psutil.Process) -> int:
+    """The bytes that a process has for itself and its share of those that it has with others."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
