@@ -18,7 +18,8 @@ START_SECONDS = 30.0
 def start(home: Path, name: str, command: list[str], environment: dict[str, str]) -> str:
     """Start a program in place of the one of this name, and return the first line that it prints.
 
-    An earlier one whose file is gone is found by its command line. Raises CloudError when it ends without a line.
+    `environment` is all that it has. An earlier one whose file is gone is found by its command line. Raises CloudError
+    when it ends without a line.
     """
     stop(home, name)
     command = [str(Path(command[0]).absolute()), *command[1:]]
@@ -31,7 +32,7 @@ def start(home: Path, name: str, command: list[str], environment: dict[str, str]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, **environment},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -47,6 +47,7 @@ class Cloud:
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             **self.credentials.environment,
+            "AWS_SESSION_TOKEN": "",  # a person's own would not fit these credentials
             **dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), region),
             "AWS_EC2_METADATA_DISABLED": "true",
             **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull),

@@ -25,6 +25,8 @@ from local_aws.process_reaper import signal_group
 from local_aws.processes import CloudError
 
 PORT, GRACE_SECONDS = 4566, 10.0
+PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+"""Variables that would hide the credentials."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -82,8 +84,9 @@ def _use(cloud: Cloud, command: str, name: str, more: list[str]) -> int:
         with _turn(cloud.home):
             return _command(more, cloud)
     if command == "beside":
-        print(beside.start(cloud.home, name, more, environment(cloud)), end="")
+        print(beside.start(cloud.home, name, more, _inherited() | environment(cloud)), end="")
     else:
+        print("unset", *PROFILES)
         for variable, value in environment(cloud).items():
             print(f"export {variable}={shlex.quote(value)}")
     return 0
@@ -93,6 +96,10 @@ def environment(cloud: Cloud) -> dict[str, str]:
     """The variables of a shell that uses a local AWS, with those that the CDK reads."""
     own = cloud.environment
     return {**own, "CDK_DEFAULT_REGION": own["AWS_REGION"], "CDK_DEFAULT_ACCOUNT": ACCOUNT}
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in PROFILES}
 
 
 def _start(port: int | None, home: Path, foreground: bool) -> int:
@@ -137,7 +144,7 @@ def _turn(home: Path) -> Iterator[None]:
 
 def _command(command: list[str], cloud: Cloud) -> int:
     """Run a command in a process group of its own; a signal to us ends the whole group."""
-    variables = {**os.environ, **environment(cloud), "LOCAL_AWS_HOME": str(cloud.home.resolve())}
+    variables = {**_inherited(), **environment(cloud), "LOCAL_AWS_HOME": str(cloud.home.resolve())}
     try:
         process = subprocess.Popen(command, env=variables, start_new_session=True)
     except OSError as error:
