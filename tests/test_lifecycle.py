@@ -47,7 +47,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def client(shell: Shell, service: str) -> Any:
-    session = boto3.Session("test", "test", region_name="us-east-1")
+    keys = (shell.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    session = boto3.Session(*keys, region_name="us-east-1")
     return session.client(service, endpoint_url=shell.environment["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
 
 

@@ -22,10 +22,10 @@ class Need:
 
 @dataclass(frozen=True)
 class Credentials:
-    """Temporary credentials of a role, or those that open everything."""
+    """Temporary credentials of a role, or those of the account's root."""
 
-    key: str = "test"
-    secret: str = "test"  # noqa: S105 the local AWS takes any
+    key: str
+    secret: str
     token: str = ""
 
     @property

@@ -54,9 +54,10 @@ class Aws:
             self.role("anyone", ["sagemaker", "states"], EVERYTHING)
 
     def client(
-        self, service: str, keys: tuple[str, str] = ("test", "test"), region: str = "us-east-1", **config: Any
+        self, service: str, keys: tuple[str, str] | None = None, region: str = "us-east-1", **config: Any
     ) -> Any:
-        session = boto3.Session(*keys, region_name=region)
+        own = self.cloud.credentials
+        session = boto3.Session(*(keys or (own.key, own.secret)), region_name=region)
         return session.client(service, endpoint_url=self.cloud.endpoint_url, config=Config(**config))  # type: ignore[call-overload]
 
     # IAM

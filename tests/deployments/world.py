@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import requests
+from local_aws.signed import request
 
 from ops import predict, runs
 from tests.conftest import ROOT, WDBC, Deployed, queue_of_notifications, wait_for
@@ -110,16 +111,10 @@ class World:
 
     def inject(self, *faults: dict[str, Any]) -> list[dict[str, str]]:
         """Faults of the local SageMaker in place of those before; what has struck until now."""
-        request = urllib.request.Request(
-            self.deployed.cloud.endpoint_url,
-            data=json.dumps(faults).encode(),
-            method="POST",
-            headers={"X-Amz-Target": "SageMaker.LocalFaults", "Content-Type": "application/json"},
-        )
-        before = urllib.request.Request(request.full_url, data=b"", method="POST", headers=dict(request.headers))
-        with urllib.request.urlopen(before) as answer:
+        to_faults, cloud = {"X-Amz-Target": "SageMaker.LocalFaults"}, self.deployed.cloud
+        with urllib.request.urlopen(request(cloud, headers=to_faults)) as answer:
             struck: list[dict[str, str]] = json.load(answer)["struck"]
-        urllib.request.urlopen(request).close()
+        urllib.request.urlopen(request(cloud, body=json.dumps(faults).encode(), headers=to_faults)).close()
         return struck
 
     def start(self, body: bytes | None = None) -> str:

@@ -15,7 +15,9 @@ WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, 
 @pytest.fixture(scope="session")
 def clients() -> Iterator[dict[str, Any]]:
     with running() as cloud:
-        session: Any = boto3.Session("test", "test", region_name=cloud.environment["AWS_REGION"])
+        session: Any = boto3.Session(
+            cloud.credentials.key, cloud.credentials.secret, region_name=cloud.environment["AWS_REGION"]
+        )
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         iam = session.client("iam", endpoint_url=cloud.endpoint_url)
