@@ -57,7 +57,8 @@ def user(live: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
     yield live
     iam.delete_access_key(UserName="operator", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user_policy(UserName="operator", PolicyName="listed")
+    for policy in iam.list_user_policies(UserName="operator")["PolicyNames"]:
+        iam.delete_user_policy(UserName="operator", PolicyName=policy)
     iam.delete_user(UserName="operator")
 
 
@@ -68,6 +69,13 @@ def test_the_listed_rights_are_those_of_the_document() -> None:
     assert ("servicequotas:ListServiceQuotas", "") in found
     assert len(found) > 25
     assert ("kms:ScheduleKeyDeletion", "") in rights(DESTROY)
+
+
+def test_a_user_without_these_rights_is_refused(user: Deployed) -> None:
+    """Otherwise the next test would hold for any list."""
+    user.client("iam").delete_user_policy(UserName="operator", PolicyName="listed")
+    answer = typed("status")
+    assert (answer.code, "not authorized to perform: cloudformation:DescribeStacks" in answer.err) == (1, True)
 
 
 def test_every_command_runs_with_the_rights_that_the_document_lists(user: Deployed, tmp_path: Path) -> None:
