@@ -49,6 +49,14 @@ def test_a_job_has_its_roles_permissions(aws: Aws, action: str) -> None:
     assert ("AccessDenied" if action.startswith("s3") else action) in job["FailureReason"]
 
 
+def test_a_role_has_its_log_group_by_the_streams_in_it(aws: Aws) -> None:
+    group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/TrainingJobs"
+    actions = [f"logs:{name}" for name in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")]
+    for resource, status in ((f"{group}:*", "Completed"), (group, "Failed")):
+        own = {**EVERYTHING, "Action": actions, "Resource": resource}
+        assert train_as(aws, but(*actions), own)["TrainingJobStatus"] == status
+
+
 @pytest.mark.parametrize("action", ["ec2:CreateNetworkInterface", "ec2:DescribeVpcs"])
 def test_a_job_in_a_vpc_needs_network_interfaces(aws: Aws, action: str) -> None:
     outside, inside = train_as(aws, but(action)), train_as(aws, but(action), VpcConfig=VPC)
