@@ -1,5 +1,6 @@
 """What reaches the local AWS: no page of another site, no other host, nothing that is not signed."""
 
+import hashlib
 import http.client
 import json
 import stat
@@ -17,8 +18,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from local_aws.cloud import Cloud, running
 from local_aws.credentials import of_home
+from local_aws.iam import Access
 
-from .aws import EVERYTHING, Aws, refused
+from .aws import EVERYTHING, ROLE, Aws, refused
 
 FAULTS = {"X-Amz-Target": "SageMaker.LocalFaults"}
 FOREIGN = "https://evil.example"
@@ -225,6 +227,25 @@ def test_credentials_are_made_per_home_and_kept(tmp_path: Path) -> None:
     made = of_home(first)
     assert (of_home(first), of_home(other) == made) == (made, False)
     assert [file.name for file in first.iterdir()] == ["credentials.json"]
+
+
+def test_no_secret_of_a_role_follows_from_its_name(aws: Aws, tmp_path: Path) -> None:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    arn = aws.function(f"return [os.environ[name] for name in {names}]")
+    invoke = aws.client("lambda").invoke
+    first = json.load(invoke(FunctionName=arn, Payload=b"{}")["Payload"])
+    role = aws.client("lambda").get_function_configuration(FunctionName=arn)["Role"]
+    digest = hashlib.sha256(f"{arn}:{role}".encode()).hexdigest()
+    guessed = {hashlib.sha256(f"{part}:{digest}".encode()).hexdigest() for part in ("secret", "token")}
+    assert not guessed & set(first)
+
+    def made() -> Credentials:
+        access = Access(lambda *_: None, lambda *_: True, lambda *_: None, tmp_path / "iam.jsonl")
+        assert access.act(ROLE, "sagemaker.amazonaws.com") == access.act(ROLE, "sagemaker.amazonaws.com")
+        found = access.act(ROLE, "sagemaker.amazonaws.com")
+        return Credentials(found.key, found.secret, found.token)
+
+    assert made().secret_key != made().secret_key
 
 
 def test_a_function_has_its_own_environment_only(aws: Aws) -> None:
