@@ -21,7 +21,7 @@ from pathlib import Path
 
 ACCOUNT = "123456789012"
 SOURCE = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 
 
