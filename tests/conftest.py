@@ -82,11 +82,11 @@ class Deployed:
         pages = listed.paginate(stateMachineArn=self.account.outputs["StateMachine"])
         return {execution["executionArn"] for page in pages for execution in page["executions"]}
 
-    def started(self, before: set[str], seconds: float = 60) -> str:
+    def started(self, before: set[str], seconds: float = 300) -> str:
         """The ARN of the run that started since `before`."""
         return wait_for(lambda: next(iter(self.executions() - before), None), seconds)
 
-    def ended(self, execution: str, seconds: float = 60) -> runs.Run:
+    def ended(self, execution: str, seconds: float = 300) -> runs.Run:
         return wait_for(lambda: None if (run := runs.describe(self.account, execution)).running else run, seconds)
 
     def waiting(self) -> int:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from ops import predict, runs
+from pipeline.config import load
 from tests.conftest import ROOT, Deployed, deploy
 from tests.ops.test_drift import checked
 from tests.ops.typing import typed
 
-pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 WINE = {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss"}
 DIABETES = {"rmse", "mae", "mse", "r2"}
@@ -31,7 +32,9 @@ class Example:
     run: runs.Run
 
 
-@pytest.fixture(scope="module", params=["penguins", "wine", "diabetes"])
+@pytest.fixture(
+    scope="module", params=["penguins", *(pytest.param(name, marks=pytest.mark.full) for name in ("wine", "diabetes"))]
+)
 def example(
     request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Example]:
@@ -59,6 +62,13 @@ def test_it_goes_live_and_answers_its_golden_rows(example: Example) -> None:
             assert answer == golden.label
 
 
+def test_init_writes_the_settings_of_the_penguins(tmp_path: Path) -> None:
+    """So what follows of them here needs the two commands alone."""
+    folder, out = ROOT / "examples" / "penguins", tmp_path / "pipeline.toml"
+    assert typed("init", str(folder / "penguins.csv"), "--target", "species", "--out", str(out)).code == 0
+    assert load(out) == load(folder / "pipeline.toml")
+
+
 def test_a_file_with_categories_and_gaps_is_predicted_as_it_is(example: Example) -> None:
     if example.name == "penguins":
         account, lines = example.deployed.account, csv("penguins").decode().splitlines()
@@ -68,6 +78,7 @@ def test_a_file_with_categories_and_gaps_is_predicted_as_it_is(example: Example)
         assert sum(answer["label"] == label for answer, label in zip(answers, right, strict=True)) > 330
 
 
+@pytest.mark.full
 def test_the_commands_show_the_levels_and_the_missing_values_of_a_file_with_categories(
     example: Example, tmp_path: Path
 ) -> None:
@@ -106,6 +117,7 @@ def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:
     assert document["decision"] == {"accepted": True, "reason": reason}
 
 
+@pytest.mark.full
 def test_its_gate_keeps_a_worse_model_away(example: Example) -> None:
     deployed = example.deployed
     before = deployed.live_config()

@@ -34,7 +34,7 @@ def test_the_shipped_settings_reach_the_quality_of_scikit_learn_and_of_their_gat
     train = np.loadtxt(text("train").splitlines(), delimiter=",")
     rows = np.array([json.loads(line)["features"] for line in text("holdout").splitlines()])
     labels = np.array([json.loads(line)["label"] for line in text("labels").splitlines()])
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train[:, 1:], train[:, 0])
+    model = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky")).fit(train[:, 1:], train[:, 0])
     auc = roc_auc_score(labels, model.predict_proba(rows)[:, 1])
     assert metrics["auc"]["value"] == pytest.approx(auc, abs=0.01)
     assert metrics["accuracy"]["value"] == pytest.approx(model.score(rows, labels), abs=0.01)

@@ -23,7 +23,7 @@ from local_aws.processes import STOP_SECONDS, CloudError, end, locked_by, of_com
 
 ACCOUNT = "123456789012"
 SOURCE = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass(frozen=True)
 class Checks:
-    """What the gate asks ministack.
+    """What the gate asks the services behind it.
 
     Whether a path is one of an API, the answer to a request whose signature is missing or wrong, and an API's answer to
     a body that is too long.

@@ -89,6 +89,14 @@ def test_an_encrypted_object_needs_its_key_too(aws: Aws) -> None:
     assert refused(writer.get_object, **item)[0] == refused(reader.put_object, **item)[0] == "AccessDenied"
 
 
+def test_a_permission_for_a_folder_is_one_for_names_with_spaces(aws: Aws) -> None:
+    key = f"{unique('folder')}/my fish.csv"
+    aws.put(key, "1,2")
+    folder = f"arn:aws:s3:::{aws.bucket}/{key.partition('/')[0]}/*"
+    reader = aws.user("s3", {**EVERYTHING, "Action": "s3:GetObject", "Resource": folder})
+    assert reader.get_object(Bucket=aws.bucket, Key=key)["Body"].read() == b"1,2"
+
+
 def test_an_object_encrypted_without_a_key_has_the_accounts_own(aws: Aws) -> None:
     for call, size in ((aws.s3.put_object, {"Body": b"v"}), (aws.s3.create_multipart_upload, {})):
         made = call(Bucket=aws.bucket, Key=unique("k"), ServerSideEncryption="aws:kms", **size)

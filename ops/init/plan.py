@@ -38,6 +38,8 @@ def plan_of(file: Path, wishes: Wishes) -> tuple[Plan, list[str]]:
     """Return the plan for a file, and sentences about what its owner should look at. Raises OpsError."""
     cells = read(file, wishes)
     place = _place_of(file, cells.names, wishes.target)
+    if reason := cells.unusable.get(cells.names[place]):
+        raise OpsError(f"{file}: the target {cells.names[place]!r} has {reason}: choose another --target")
     texts = [Texts.of(name, column) for name, column in zip(cells.names, cells.columns, strict=True)]
     if len(cells.columns[0]) + cells.odd < FEWEST_ROWS:
         raise OpsError(f"{file}: {len(cells.columns[0])} rows: a model needs at least {FEWEST_ROWS}, better hundreds")
@@ -47,7 +49,12 @@ def plan_of(file: Path, wishes: Wishes) -> tuple[Plan, list[str]]:
     except ValueError as error:
         raise OpsError(f"{file}: {error}") from error
     others = [text for number, text in enumerate(texts) if number != place]
-    columns = tuple(column_of(text, style, Levels()) for text in others)
+    columns = tuple(
+        Column(text.name, "ignored", cells.unusable[text.name])
+        if text.name in cells.unusable
+        else column_of(text, style, Levels())
+        for text in others
+    )
     features = [column for column in columns if column.kind != "ignored"]
     if not features:
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns)
@@ -87,15 +94,16 @@ def _parquet(file: Path) -> Cells:
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise OpsError(f"{file}: {error}") from error
-    columns = []
-    for column in table.columns:
+    columns, unusable = [], {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
         plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         try:
             words = pc.cast(plain, pa.string()).to_pylist()
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            words = [repr(value) for value in plain.to_pylist()]
+            words = [""] * len(plain)
+            unusable[name] = f"values of the type {plain.type}, which are neither numbers nor texts"
         columns.append([(word or "").strip() for word in words])
-    return Cells(list(table.column_names), columns, Format(), 0, 1.0)
+    return Cells(list(table.column_names), columns, Format(), 0, 1.0, unusable)
 
 
 def _stem(file: Path) -> str:

@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -31,13 +31,17 @@ NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?", re.I)
 
 @dataclass(frozen=True)
 class Cells:
-    """The values of a file by column, as texts without spaces around them; `lines` of them had another width."""
+    """The values of a file by column, as texts without spaces around them; `odd` lines had another width.
+
+    `unusable` has the reason for each column that holds no texts, whatever they say.
+    """
 
     names: list[str]
     columns: list[list[str]]
     format: Format
     odd: int
     share: float  # of the file that was read
+    unusable: dict[str, str] = field(default_factory=dict)
 
 
 def read_text(file: Path, target: str, names: Sequence[str]) -> Cells:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ops import runs
+from ops.report.page import contents, page
 from tests.conftest import Deployed, deploy
 from tests.deployments.world import World, subscribed
 from tests.lambdas.predict.signed import Consumer
@@ -32,6 +33,7 @@ id_columns = ["customer"]
 features = ["age", "colour", "member"]
 minimum_rows_per_class = 10
 split = { train = 0.6, validation = 0.2, holdout = 0.2, salt = "1" }
+on_bad_file = "quarantine"
 """
 Mixed = tuple[World, runs.Run]
 KINDS = """\
@@ -118,6 +120,21 @@ def test_a_challenger_is_scored_on_raw_rows_as_the_champion_is(mixed: Mixed) -> 
     run = world.run(table(2))
     assert "ScoreChampion" in world.entered(run.arn)
     assert world.deployed.evaluation(run)["comparison"]["metric"] == "auc"
+
+
+def test_a_wrong_file_is_left_out_and_the_report_names_it(mixed: Mixed) -> None:
+    world, _ = mixed
+    reason = "wrong.csv, row 1: missing column "
+    run = world.deployed.run("wrong.csv", b"a,b\n1,2\n")
+    assert run.status == "FAILED"
+    assert f"no file is left: {reason}" in f"{run.outcome} {run.why}"
+    before = world.deployed.executions()
+    world.add("right.csv", table(1))
+    run = world.ended(world.deployed.started(before))
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    document = contents(world.account, run)
+    assert [found.startswith(reason) for found in document["baseline"]["left_out"]] == [True]
+    assert reason in page(document)
 
 
 def test_the_endpoint_goes_back_when_an_older_package_does_not_take_these_rows(mixed: Mixed) -> None:

@@ -124,7 +124,7 @@ class World:
         return self.deployed.started(before)
 
     def ended(self, execution: str) -> runs.Run:
-        return self.deployed.ended(execution, 90)
+        return self.deployed.ended(execution)
 
     def run(self, body: bytes | None = None) -> runs.Run:
         return self.ended(self.start(body))

@@ -196,6 +196,11 @@ CASES = [
     ),
     Case("line_break.csv", lines(A, B, Y, header='a,b,"is\n y"'), target="is y"),
     Case("bool_label.parquet", parquet(a=A, b=B, y=Y == 1), labels=("false", "true")),
+    Case(
+        "lists.parquet",
+        parquet(tags=[["x"]] * 60 + [None] * 60, place=[{"x": 1}] * 120, image=[b"\xff"] * 120, a=A, b=B, y=Y),
+        ignored=("tags", "place", "image"),
+    ),
     Case("text.parquet", parquet(a=A, b=pa.array(SEX).dictionary_encode(), y=Y), kinds={"b": "categorical"}),
 ]
 

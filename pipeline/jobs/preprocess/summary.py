@@ -88,6 +88,8 @@ class Summary:
             "contradicting": self.contradictions.count(),
         }
         document: Baseline = {"rows": {"read": self.read, **counts, **sizes}, "features": {**(categories or {})}}
+        if self.left_out:
+            document["left_out"] = self.left_out
         if settings.classes:
             document["labels"] = _by_class(np.sum(list(self.counts.values()), axis=0), settings)
             document["parts"] = {part: _by_class(count, settings) for part, count in self.counts.items()}
@@ -96,6 +98,7 @@ class Summary:
         (output / "baseline").mkdir(parents=True, exist_ok=True)
         (output / "baseline" / "baseline.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         less = "".join(f", {count} {name}" for name, count in counts.items() if count)
+        less += f", {len(self.left_out)} file(s) left out" if self.left_out else ""
         print(f"{read}{less}: {', '.join(f'{name} {size}' for name, size in sizes.items())}")
 
 

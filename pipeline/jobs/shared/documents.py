@@ -66,12 +66,13 @@ class Baseline(TypedDict, total=False):
 
     `rows` are those `read`, `refused`, `repeated` (in another file too), `replaced` (by a later upload with their ids)
     and `contradicting` (with the features of a row of another class), then those of each part. `parts` has the rows of
-    each part by class. `quantiles` has the `rows` that percentiles and bins are of, and `rank_error`, a share, at 99 %
-    certainty.
+    each part by class. `left_out` has why each file that was set aside was; the reason names it. `quantiles` has the
+    `rows` that percentiles and bins are of, and `rank_error`, a share, at 99 % certainty.
     """
 
     rows: dict[str, int]
     parts: dict[str, dict[str, int]]
+    left_out: list[str]
     quantiles: dict[str, float]
     features: dict[str, Distribution | Categories]
     labels: dict[str, int]

@@ -107,7 +107,8 @@ def test_the_corpus_is_refused_and_no_log_holds_a_value(live: Any, consumer: Con
 
 def curl(live: Any, url: str, content_type: str, body: str) -> str:
     """As in docs/api.md."""
-    sign = ["--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "test:test"]
+    user = live.cloud.credentials
+    sign = ["--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", f"{user.key}:{user.secret}"]
     data = ["--header", f"Content-Type: {content_type}", "--data-binary", body]
     return str(live.command("curl", "--silent", "--show-error", *sign, *data, url).stdout)
 

@@ -90,17 +90,17 @@ def test_a_run_without_a_bad_file_gives_what_it_gives_without_the_file(shop, tab
     preprocess(settings, shop, tmp_path / "wanted")
     (shop / "bad.csv").write_text("\n".join([*table[:1], "x,1,1,no", "y,2,2,no", *table[1:], 'z,1,1,"no']))
     preprocess(settings, shop, tmp_path / "found")
-    (line,) = (tmp_path / "found/quarantine/quarantine.jsonl").read_text().splitlines()
-    assert json.loads(line)["file"] == "bad.csv"
+    (text,) = (tmp_path / "found/quarantine/quarantine.jsonl").read_text().splitlines()
+    line = json.loads(text)
+    assert line["file"] == "bad.csv"
     wanted, found = (
         {path.relative_to(out): path.read_bytes() for part in PARTS for path in (out / part).iterdir()}
         for out in (tmp_path / "wanted", tmp_path / "found")
     )
     assert found == wanted
-    counts = [
-        json.loads((tmp_path / out / "baseline/baseline.json").read_text())["rows"] for out in ("wanted", "found")
-    ]
-    assert counts[0] == counts[1]
+    wanted, found = (json.loads((tmp_path / out / "baseline/baseline.json").read_text()) for out in ("wanted", "found"))
+    assert (found["rows"], found["left_out"]) == (wanted["rows"], [line["reason"]])
+    assert "left_out" not in wanted
 
 
 def test_the_next_item_is_got_while_one_is_used():
