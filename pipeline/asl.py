@@ -1,6 +1,6 @@
 """The Data Science SDK's states, and the Amazon States Language fields that the SDK leaves out.
 
-Every module that builds a state imports the SDK's names from here. The SDK sets the root logger to ERROR when it is
+Every module that builds a state imports the SDKs' names from here. The SDK sets the root logger to ERROR when it is
 imported, and warns of its own age; this module reverts the first and hides the second.
 """
 
@@ -18,6 +18,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
     from sagemaker import image_uris
+    from sagemaker.estimator import Estimator
+    from sagemaker.inputs import TrainingInput
+    from sagemaker.network import NetworkConfig
+    from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
+    from sagemaker.session import Session
+    from sagemaker.transformer import Transformer
     from stepfunctions.inputs import Placeholder
     from stepfunctions.steps import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Parallel, Pass, Retry, Task
     from stepfunctions.steps import integration_resources as _resources

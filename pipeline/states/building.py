@@ -10,11 +10,24 @@ from functools import cache
 from typing import Any
 
 import boto3
-from sagemaker.network import NetworkConfig
-from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
-from sagemaker.session import Session
 
-from pipeline.asl import Intrinsic, Pass, ProcessingStep, Retry, State, Task, caught, format_, retried, with_fields
+from pipeline.asl import (
+    Intrinsic,
+    NetworkConfig,
+    Pass,
+    ProcessingInput,
+    ProcessingOutput,
+    ProcessingStep,
+    Processor,
+    Retry,
+    Session,
+    State,
+    Task,
+    caught,
+    format_,
+    retried,
+    with_fields,
+)
 from pipeline.config import Settings
 
 EXECUTION = "$$.Execution.Name"

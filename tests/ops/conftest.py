@@ -20,8 +20,10 @@ PARTS = {
 
 @pytest.fixture(scope="session")
 def bare() -> Iterator[Cloud]:
-    with running() as cloud:
-        yield cloud
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAMBDA_ACCOUNT_CONCURRENCY", "1000")  # as on AWS; the local default is lower
+        with running() as cloud:
+            yield cloud
 
 
 @pytest.fixture
