@@ -49,6 +49,18 @@ def test_closed_connections_release_their_descriptors_at_once(aws: Aws) -> None:
     until(lambda: server.num_fds() <= before + 10, seconds=10)
 
 
+@pytest.mark.cloud
+def test_new_connections_close_the_idle_ones_when_descriptors_run_short(own: Aws) -> None:
+    own.machine(Pass={"Type": "Pass", "End": True})  # all is loaded
+    server = psutil.Process(own.cloud.pid)
+    server.rlimit(psutil.RLIMIT_NOFILE, (200, 200))
+    with ExitStack() as stack:
+        for _ in range(300):  # each is answered
+            stack.enter_context(closing(health(own)))
+        assert server.num_fds() < 180
+    assert "cannot accept" not in (own.cloud.home / "aws.log").read_text()
+
+
 def test_the_server_may_open_as_many_files_as_its_user(aws: Aws) -> None:
     soft, hard = psutil.Process(aws.cloud.pid).rlimit(psutil.RLIMIT_NOFILE)
     assert soft == hard
