@@ -6,6 +6,7 @@ import math
 import os
 import tomllib
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -14,6 +15,8 @@ from pydantic_core import ErrorDetails
 
 from pipeline import settings as tables
 from pipeline.jobs.shared.metric_names import METRICS
+from pipeline.jobs.shared.settings import settings_of
+from pipeline.jobs.shared.signature import Signature, signature_of
 
 DEFAULT_STAGE = "dev"
 
@@ -54,6 +57,11 @@ class Settings(tables.Table):
         """Return all settings that a run depends on, for the jobs, as canonical JSON (sorted keys, no spaces)."""
         document = self.model_dump(mode="json", exclude={"network", "stack", "delivery"})
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The signature of a model that is trained by these settings."""
+        return signature_of(settings_of(json.loads(self.to_json())))
 
     @property
     def hash(self) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 from lambdas.predict import rows
 from lambdas.predict.problem import Problem
 from pipeline.config import ConfigError, Settings
+from pipeline.jobs.shared.signature import LARGEST
 from pipeline.settings import Cell
 
 SOURCE = Path(__file__).parents[2] / "lambdas" / "predict"
-LARGEST = 1e30
-"""The largest absolute value of a number: the linear learner sums products in float32, whose limit is 3.4e38."""
 Json = dict[str, Any]
 """A part of an OpenAPI document (OpenAPI Specification 3.0.3)."""
 PROBLEMS: dict[str, Json] = json.loads((SOURCE / "problems.json").read_bytes())
