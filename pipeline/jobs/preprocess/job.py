@@ -13,12 +13,11 @@ from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from . import contradictions
 from .baseline import Moments
-from .copies import Copies, copies
 from .data_files import NO_FILE, DataFiles, Quarantine, check_limit, parallel_map, upload_times
 from .encoding import RowEncoder, write_model
-from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .learning import Learner
 from .records import Keys, Records
+from .sorted_rows import SortedRows
 from .split import SplitWriter, atomic_output, split, texts_of
 from .summary import Summary, count_labels
 
@@ -63,26 +62,21 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
     settings = files.settings
     ending = f"-{host}" if host else ""
     quarantine = Quarantine(output / "quarantine" / f"quarantine{ending}.jsonl", settings.bad_rows)
-    memory, width = max(1, settings.memory_bytes // SORT_IN_MEMORY), 3 + len(settings.features)
-    counted = Copies(by_id=bool(settings.id_columns))
-    with ExternalSort(output / "train", width, memory, counted.joined) as rows_by_key:
-        for records in files.records(quarantine):
-            rows_by_key.add(records)
+    with SortedRows(output / "train", files) as rows_by_key:
+        rows_by_key.read(quarantine)
         if not host:
             files.check_left()
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
         learner = Learner(settings, files.levels, sum(files.rows))
-        for group in rows_by_key.groups(last=False):
-            for rows in _looked_at(files.kept(group), counted, rows_by_key, max(1, memory // (16 * width))):
-                learner.add(rows)
-            del group  # else it stays in memory while the next one is loaded
+        for rows in rows_by_key.looked_at():
+            learner.add(rows)
         summary = Summary(
             host=host,
             uploads=files.uploads,
             read=sum(files.rows),
             refused=quarantine.count,
             faults=quarantine.first,
-            replaced=counted.replaced,
+            replaced=rows_by_key.replaced,
             contradictions=contradictions.Contradictions.none(settings),
             moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
             counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
@@ -97,8 +91,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             (output / "shards").mkdir(parents=True, exist_ok=True)
             index = rows_by_key.enter_context((output / "shards" / f"{host}.index").open("wb"))
         with closing(SplitWriter(output, host, settings)) as writer:
-            groups = (counted.once(files.kept(group))[0] for group in rows_by_key.groups(last=True))
-            blocks = _blocks(groups, summary, index, settings)
+            blocks = _blocks(rows_by_key.last(), summary, index, settings)
             for part, count, texts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
                 writer.write(part, texts, count)
                 summary.moments += moments
@@ -106,17 +99,6 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
                     summary.contradictions.add(pairs)
         summary.shards = writer.shards
     return summary, learner
-
-
-def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most: int) -> Iterator[Records]:
-    """Yield all rows of a group as they count, after adding the copies, at most `most` at a time."""
-    alone, others = counted.apart(group)
-    yield alone
-    rows, counts = counted.once(counted.joined(others))
-    yield rows
-    for more in copies(rows, counts, most):
-        rows_by_key.add(more)
-        yield more
 
 
 def _blocks(
