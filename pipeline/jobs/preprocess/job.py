@@ -13,6 +13,7 @@ from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from . import contradictions
 from .baseline import Moments
+from .champion import read_champion, write_rows, write_verdict
 from .data_files import NO_FILE, DataFiles, Quarantine, check_limit, parallel_map, upload_times
 from .encoding import RowEncoder, write_model
 from .learning import Learner
@@ -38,21 +39,25 @@ def preprocess(
     With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
     merge.py makes the checks that need every row, and shards/ holds what it needs for them. `listing`, listing.json or
     its folder, has the objects of the data in order of time; without it files count as uploaded in the order of names.
+    The folder also has champion.json, the signature of the live model if there is one: champion/ then gets the hold-out
+    in its columns, and says whether it can be compared.
 
     Raises JobError: the settings or the data are not usable, or the disk is full; nothing is left written then.
     """
     wanted = read_settings(settings)
     with atomic_output(output):
-        files = DataFiles(input_, wanted, upload_times(listing))
+        files, champion = DataFiles(input_, wanted, upload_times(listing)), read_champion(listing, wanted)
         if resources is not None:
             host = json.loads(resources.read_text(encoding="utf-8"))["current_host"]
             summary, _ = write_parts(files, output, host)
+            summary.incomparable += filter(None, [write_rows(champion, files, summary, output)])
             summary.save(output / "shards")
             kept = sum(rows for _, _, rows in summary.shards)
             print(f"{host}: {summary.read} rows in {len(summary.files)} file(s), {kept} of them kept")
         elif files.files:
             summary, learner = write_parts(files, output, "")
             summary.finish(output, wanted, learner.categories())
+            write_verdict(champion, write_rows(champion, files, summary, output), wanted, output)
         else:
             raise JobError(f"{input_}: {NO_FILE}")
 
