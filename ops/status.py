@@ -81,6 +81,7 @@ def _starts(account: Account) -> list[str]:
         f"the schedule {schedule}": schedule,
         "drift": settings.drift.retrain != "never",
         "then waits for `ops approve`": settings.release.approval == "manual",
+        "then waits for `ops approve` if its model is not comparable": settings.asks_if_incomparable,
     }
     return [way for way, configured in ways.items() if configured]
 

@@ -23,11 +23,10 @@ class RolledBack(Exception):
     """The endpoint serves another config than the one that was asked for."""
 
 
-def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str, str | bool]:
-    """Return {"model", "config", "status", "comparable"} of what is live; model and config are "none" when nothing is.
+def find_champion(sagemaker: Any, endpoint: str) -> dict[str, str]:
+    """Return {"model", "config", "status", "variant"} of what is live; all names are "none" when nothing is.
 
-    It is comparable if its package in the registry has these `features`. An endpoint whose creation Failed serves
-    nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
+    An endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
     """
@@ -36,23 +35,23 @@ def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str
     if status in CHANGING:
         raise EndpointChanging(f"the endpoint {endpoint} is {status}")
     if status in (NONE, "Failed"):
-        return {"model": NONE, "config": NONE, "status": status, "comparable": False}
+        return {"model": NONE, "config": NONE, "status": status, "variant": NONE}
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     return {
         "model": config["ProductionVariants"][0]["ModelName"],
         "config": found["EndpointConfigName"],
         "status": status,
-        "comparable": bool(features) and _features(sagemaker, config["EndpointConfigArn"]) == features,
+        "variant": _variant(sagemaker, config["EndpointConfigArn"]) or config["ProductionVariants"][0]["VariantName"],
     }
 
 
-def _features(sagemaker: Any, config: str) -> str:
-    """The features of the package that a config's tag names; "" when nothing says them."""
+def _variant(sagemaker: Any, config: str) -> str:
+    """The variant that is named after the signature of the package that a config's tag names; "" if there is none."""
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=config)["Tags"]}
     if "model-package" not in tags:
         return ""
     package = sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
-    return str(package.get("CustomerMetadataProperties", {}).get("features", ""))
+    return str(package.get("CustomerMetadataProperties", {}).get("variant", ""))
 
 
 def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms: list[str]) -> dict[str, str]:

@@ -32,7 +32,8 @@ class Outcome:
 def of_failure(state: State, execution: str) -> Outcome:
     """The outcome of an execution that ends Failed, from the last state that it had."""
     error, why = _error(state.get("error", {}))
-    if error == "States.Timeout" and "PendingManualApproval" in state.get("package", {}).values():
+    asked = "PendingManualApproval" in {state.get("package", {}).get("status"), _decided(state).get("status")}
+    if error == "States.Timeout" and asked and "package" in state and "approval" not in state:
         why = f"No answer within release.approval_hours; {state['package']['arn']} stays pending."
         return Outcome("failed", why, "ApprovalDeadline")
     if error == "TrainingStopped" or state.get("train", {}).get("status", "Completed") != "Completed":
@@ -66,12 +67,13 @@ def of_retrain(state: State) -> Outcome:
 
 
 def decision(state: State) -> str:
-    """The quality gate's reason."""
-    reason, champion = str(state["evaluation"]["document"]["decision"]["reason"]), state.get("champion", {})
-    if champion.get("model", "none") == "none" or champion.get("comparable", True):
-        return reason
-    # The evaluation saw no champion, as the live model could not score the hold-out's rows.
-    return reason.replace("there is no champion", "not comparable: the live model has other features")
+    """The quality gate's reason, which also says if the champion was not comparable."""
+    return str(_decided(state)["reason"])
+
+
+def _decided(state: State) -> dict[str, Any]:
+    decided: dict[str, Any] = state.get("evaluation", {}).get("document", {}).get("decision", {})
+    return decided
 
 
 def _error(error: dict[str, str]) -> tuple[str, str]:

@@ -2,9 +2,15 @@
 
 import json
 import os
+from contextlib import suppress
 from typing import Any, TypedDict
 
 import boto3
+
+VARIANT = "signature-"
+"""A production variant's name starts with it, and the signature's name follows; an older version has other names."""
+NONE = "none"
+"""The variant when nothing is live."""
 
 
 class Listed(TypedDict):
@@ -30,12 +36,25 @@ def list_objects(s3: Any, bucket: str, prefix: str, marker: str = "") -> tuple[l
 
 
 def handle(event: dict[str, str], _context: object) -> dict[str, int]:
-    """ListData of the retrain machine: write the listing of {"execution": its name}; return {"objects"}.
+    """ListData of the retrain machine: take {"execution": its name, "variant": the champion's}; return {"objects"}.
 
-    A processing job's copies of the objects have no times, and the later upload of a row replaces the earlier one.
+    Writes listing.json: a processing job's copies of the objects have no times, and the later upload of a row replaces
+    the earlier one. If something is live, champion.json beside it is the champion's signature, or {} if none is known.
     """
     s3, bucket = boto3.client("s3"), os.environ["DATA_BUCKET"]
+    folder = f"runs/{event['execution']}/listing"
     listed, _ = list_objects(s3, bucket, os.environ["DATA_PREFIX"], os.environ["DATA_MARKER"])
-    key = f"runs/{event['execution']}/listing/listing.json"
-    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(listed).encode())
+    s3.put_object(Bucket=bucket, Key=f"{folder}/listing.json", Body=json.dumps(listed).encode())
+    if event["variant"] != NONE:
+        body = _signature(s3, bucket, event["variant"])
+        s3.put_object(Bucket=bucket, Key=f"{folder}/champion.json", Body=body)
     return {"objects": len(listed)}
+
+
+def _signature(s3: Any, bucket: str, variant: str) -> bytes:
+    """Return the signature's document that a production variant is named after, or {}."""
+    if variant.startswith(VARIANT):
+        with suppress(s3.exceptions.NoSuchKey):
+            found = s3.get_object(Bucket=bucket, Key=f"signatures/{variant.removeprefix(VARIANT)}.json")
+            return bytes(found["Body"].read())
+    return b"{}"

@@ -36,17 +36,14 @@ CHANGING = "EndpointChanging"
 """The error of lambdas/endpoint while the endpoint is being changed."""
 
 
-def find_champion(build: Building, features: str = "") -> Task:
-    """FindChampion: `$.champion` = {model, config, status} once the endpoint is not being changed.
+def find_champion(build: Building) -> Task:
+    """FindChampion: `$.champion` = {model, config, status, variant} once the endpoint is not being changed.
 
-    Model and config are "none" when nothing is live; status is then "none", or "Failed" after a failed creation. With
-    `features`, `comparable` is whether the champion takes rows of the same ones (see model_registry.features).
+    Names are "none" when nothing is live; status is then "none", or "Failed" after a failed creation.
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
     changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
-    request, results = {"wait_for": "champion"}, ["model", "config", "status"]
-    if features:
-        request, results = {**request, "features": features}, [*results, "comparable"]
+    request, results = {"wait_for": "champion"}, ["model", "config", "status", "variant"]
     return build.function(
         "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results
     )

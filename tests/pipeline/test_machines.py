@@ -19,7 +19,7 @@ from pipeline import deploy, diagram, drift, retrain
 from pipeline.__main__ import MACHINES as DEFINITIONS
 from pipeline.asl import Definition
 from pipeline.config import Settings, load
-from pipeline.settings import BadRows, Golden, Missing
+from pipeline.settings import BadRows, Golden
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,10 +42,12 @@ SEVERAL = changed(processing={"instance_count": 2}, data={"bad_rows": BadRows(sh
 SIZE = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
 ENCODED = changed(data={"kinds": {"radius_mean": "categorical"}})
 MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
+ASKING = changed(gate={"approve_incomparable": True}, processing={"instance_count": 2})
 MACHINES = {
     **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
     "retrain, several instances": retrain.definition(SEVERAL),
     "retrain, manual approval": retrain.definition(MANUAL),
+    "retrain, approval if incomparable": retrain.definition(ASKING),
     "retrain, encoded": retrain.definition(ENCODED),
     "deploy, autoscaled": deploy.definition(changed(endpoint=SIZE)),
     **{f"{name}, vpc": definition(changed(network={"vpc": True})) for name, definition in DEFINITIONS.items()},
@@ -181,13 +183,12 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
     jobs = [states[name]["Parameters"]["ProcessingResources"] for name in ("Preprocess", "Merge", "Evaluate")]
     assert [job["ClusterConfig"]["InstanceCount"] for job in jobs] == [2, 1, 1]
     outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
-    assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
+    assert outputs == ["train", "validation", "holdout", "labels", "champion", "shards", "quarantine"]
 
 
 def test_a_run_notes_its_data_before_it_reads_it() -> None:
     states = MACHINES["retrain"]["States"]
     assert [states[name]["Next"] for name in ("FindChampion", "ListData")] == ["ListData", "Preprocess"]
-    assert states["ListData"]["Parameters"]["Payload"] == {"execution.$": "$$.Execution.Name"}
     asked = states["Preprocess"]["Parameters"]
     (listing,) = [part["S3Input"] for part in asked["ProcessingInputs"] if part["InputName"] == "listing"]
     assert listing["S3Uri.$"] == "States.Format('s3://${DataBucket}/runs/{}/listing', $$.Execution.Name)"
@@ -224,37 +225,56 @@ def test_other_kinds_are_encoded_by_a_first_container_that_takes_raw_rows() -> N
         inference = states[name]["Parameters"]["InferenceSpecification"]
         assert inference["Containers"] == [encoder, learner]
         assert inference["SupportedContentTypes"] == ["text/csv"]
-    for name in ("ScoreChallenger", "ScoreChampion"):
-        asked = states[name]["Parameters"]
-        raw = (asked["TransformInput"]["ContentType"], asked["TransformInput"]["SplitType"])
-        assert (raw, asked["TransformOutput"]["Accept"]) == (("text/csv", "Line"), "application/jsonlines")
+    asked = states["ScoreChallenger"]["Parameters"]
+    raw = (asked["TransformInput"]["ContentType"], asked["TransformInput"]["SplitType"])
+    assert (raw, asked["TransformOutput"]["Accept"]) == (("text/csv", "Line"), "application/jsonlines")
     assert "feature_dim" not in states["Train"]["Parameters"]["HyperParameters"]
 
 
 FEATURES = SHIPPED.data.features
-OTHERS: list[dict[str, Any]] = [
-    {"features": FEATURES[1:]},
-    {"features": FEATURES[::-1]},
-    {"kinds": {"radius_mean": "boolean"}},
-    {"missing": Missing(impute=("*",))},
-    {"positive_label": "B", "negative_label": "M"},
-]
 
 
-@pytest.mark.parametrize("other", OTHERS)
-def test_the_champion_is_compared_only_if_it_takes_the_same_rows_and_answers_the_same(other: dict[str, Any]) -> None:
-    def asked(settings: Settings) -> tuple[Any, ...]:
-        states = retrain.definition(settings)["States"]
-        register = states["RegisterApproved"]["Parameters"]["CustomerMetadataProperties"]
-        return states["FindChampion"]["Parameters"]["Payload"]["features"], register["features"]
+def test_the_champion_scores_the_rows_that_preprocessing_says_or_none() -> None:
+    states = MACHINES["retrain"]["States"]
+    listed = {"execution.$": "$$.Execution.Name", "variant.$": "$.champion.variant"}
+    assert states["ListData"]["Parameters"]["Payload"] == listed
+    _, champion = states["ScoreHoldout"]["Branches"]
+    find, score = champion["States"]["FindChampionsRows"], champion["States"]["ScoreChampion"]
+    assert champion["StartAt"] == "FindChampionsRows"
+    key = "States.Format('runs/{}/champion/scoring.json', $$.Execution.Name)"
+    assert find["Parameters"] == {"Bucket": "${DataBucket}", "Key.$": key}
+    (caught,) = find["Catch"]
+    assert (caught["ErrorEquals"], caught["Next"], find["Next"]) == (["States.ALL"], "NoChampion", "ScoreChampion")
+    asked = score["Parameters"]["TransformInput"]
+    uri = "States.Format('s3://${DataBucket}/runs/{}/{}', $$.Execution.Name, $.scoring.document.holdout)"
+    assert asked["DataSource"]["S3DataSource"]["S3Uri.$"] == uri
+    assert asked["ContentType.$"] == "$.scoring.document.content_type"
+    inputs = states["Evaluate"]["Parameters"]["ProcessingInputs"]
+    (known,) = [part["S3Input"] for part in inputs if part["InputName"] == "champion"]
+    assert known["S3Uri.$"] == "States.Format('s3://${DataBucket}/runs/{}/champion', $$.Execution.Name)"
 
-    known, registered = asked(SHIPPED)
-    assert known == registered
-    assert asked(changed(data={"split": SHIPPED.data.split, "id_columns": ()})) == (known, known)
-    assert known not in asked(changed(data=other))
-    _, champion = MACHINES["retrain"]["States"]["ScoreHoldout"]["Branches"]
-    (choice,) = champion["States"]["HasChampion"]["Choices"]
-    assert choice == {"Variable": "$.champion.comparable", "BooleanEquals": False, "Next": "NoChampion"}
+
+def test_a_person_is_asked_only_about_what_cannot_be_compared() -> None:
+    states = MACHINES["retrain, approval if incomparable"]["States"]
+    status, answer = "$.evaluation.document.decision.status", "$.approval.status"
+    assert states["Register"]["Parameters"]["ModelApprovalStatus.$"] == status
+    assert states["Register"]["Next"] == "Approved"
+    answered = {"Variable": answer, "IsPresent": True}
+    assert states["Approved"] == {
+        "Type": "Choice",
+        "Choices": [
+            {"And": [answered, {"Not": {"Variable": answer, "StringEquals": "Approved"}}], "Next": "Finish"},
+            {
+                "And": [{"Not": answered}, {"Variable": status, "StringEquals": "PendingManualApproval"}],
+                "Next": "WaitForApproval",
+            },
+        ],
+        "Default": "Deploy",
+    }
+    assert (states["WaitForApproval"]["Next"], states["RecordApproval"]["Next"]) == ("RecordApproval", "Approved")
+    assert retrain.definition(changed(release={"approval": "manual"}, gate={"approve_incomparable": True})) == (
+        retrain.definition(changed(release={"approval": "manual"}))
+    )
 
 
 def test_a_package_is_deployed_whatever_its_containers() -> None:

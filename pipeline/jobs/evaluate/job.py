@@ -69,6 +69,8 @@ def evaluate(
     if known.get("comparable"):
         _, old = estimated("champion", known["classes"])
         document["comparison"] = compare(wanted.predictor_type, estimates, old, wanted.gate.confidence)
+    if known:
+        document["champion"] = known
     document["decision"] = decide(wanted.gate, estimates, document.get("comparison"), known.get("reason"))
     written: dict[str, object] = {"evaluation": document, "profile": profile(true, answers, wanted)}
     if holdout is not None:

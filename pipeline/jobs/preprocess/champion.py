@@ -171,7 +171,8 @@ def _up_to(keys: Keys, rest: Records, rows: Iterator[Records]) -> tuple[Records,
 
 
 def _without_advice(fault: str) -> str:
-    fault = fault.partition("; or take the file away")[0]
+    """Return the first fault of a message without what to do about it, which is about the settings of now."""
+    fault = fault.partition("; ")[0]
     return fault.rpartition(": ")[0] or fault
 
 

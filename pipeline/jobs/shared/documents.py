@@ -146,9 +146,10 @@ class Decision(_Decided, total=False):
 
 
 class Evaluation(TypedDict, total=False):
-    """evaluation.json: the section of its predictor type, and `comparison` where there is a champion."""
+    """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion."""
 
     rows: int
+    champion: Champion
     binary_classification_metrics: Metrics
     multiclass_classification_metrics: Metrics
     regression_metrics: Metrics

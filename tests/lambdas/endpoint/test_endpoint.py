@@ -24,13 +24,14 @@ def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") 
             raise status
         return {"EndpointStatus": status, "EndpointConfigName": config, **({"FailureReason": reason} if reason else {})}
 
-    variants, tags = [{"ModelName": f"model-of-{config}"}], [{"Key": "model-package", "Value": f"package-of-{config}"}]
-    features = {"package-of-new": {"features": "abc"}, "package-of-old": {}}
+    variants = [{"ModelName": f"model-of-{config}", "VariantName": "AllTraffic"}]
+    tags = [{"Key": "model-package", "Value": f"package-of-{config}"}]
+    known = {"package-of-new": {"variant": "signature-new"}, "package-of-old": {}}
     return SimpleNamespace(
         describe_endpoint=describe_endpoint,
         describe_endpoint_config=lambda **_: {"ProductionVariants": variants, "EndpointConfigArn": f"arn:{config}"},
         list_tags=lambda ResourceArn: {"Tags": tags if ResourceArn != "arn:by-hand" else []},  # noqa: N803
-        describe_model_package=lambda **asked: {"CustomerMetadataProperties": features[asked["ModelPackageName"]]},
+        describe_model_package=lambda **asked: {"CustomerMetadataProperties": known[asked["ModelPackageName"]]},
     )
 
 
@@ -45,24 +46,22 @@ def cloudwatch(*in_alarm: str) -> Any:
 @pytest.mark.parametrize(
     ("status", "found"),
     [
-        ("InService", {"model": "model-of-new", "config": "new", "status": "InService"}),
-        ("OutOfService", {"model": "model-of-new", "config": "new", "status": "OutOfService"}),
-        ("Failed", {"model": "none", "config": "none", "status": "Failed"}),
-        (MISSING, {"model": "none", "config": "none", "status": "none"}),
+        ("InService", {"model": "model-of-new", "config": "new", "status": "InService", "variant": "signature-new"}),
+        (
+            "OutOfService",
+            {"model": "model-of-new", "config": "new", "status": "OutOfService", "variant": "signature-new"},
+        ),
+        ("Failed", {"model": "none", "config": "none", "status": "Failed", "variant": "none"}),
+        (MISSING, {"model": "none", "config": "none", "status": "none", "variant": "none"}),
     ],
 )
 def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> None:
-    assert find_champion(sagemaker(status), "shop") == {**found, "comparable": False}
+    assert find_champion(sagemaker(status), "shop") == found
 
 
-@pytest.mark.parametrize(
-    ("config", "features", "comparable"),
-    [("new", "abc", True), ("new", "abd", False), ("old", "abc", False), ("by-hand", "abc", False)],
-)
-def test_a_champion_is_comparable_if_its_package_has_the_same_features(
-    config: str, features: str, comparable: bool
-) -> None:
-    assert find_champion(sagemaker("InService", config), "shop", features)["comparable"] is comparable
+@pytest.mark.parametrize(("config", "variant"), [("old", "AllTraffic"), ("by-hand", "AllTraffic")])
+def test_without_a_signature_the_variant_has_its_own_name(config: str, variant: str) -> None:
+    assert find_champion(sagemaker("InService", config), "shop")["variant"] == variant
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", THROTTLED])

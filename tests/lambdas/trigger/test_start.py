@@ -143,7 +143,7 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
     for name, value in {"DATA_BUCKET": bucket, "DATA_PREFIX": "raw/", "DATA_MARKER": "_SUCCESS"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(listing.boto3, "client", lambda service: {"s3": s3}[service])
-    assert listing.handle({"execution": "run-1"}, None) == {"objects": 2}
+    assert listing.handle({"execution": "run-1", "variant": "none"}, None) == {"objects": 2}
     written = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/listing.json")["Body"])
     assert [
         {**item, "modified": datetime.fromisoformat(item["modified"]).replace(microsecond=0)} for item in written
@@ -152,6 +152,14 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
         for key, head in heads.items()
     ]
     assert [item["size"] for item in written] == [3, 1]
+    known = b'{"signature": "abc"}'
+    place.put("signatures/abc.json", body=known)
+    for variant, document in (("signature-abc", known), ("signature-abd", b"{}"), ("AllTraffic", b"{}")):
+        listing.handle({"execution": variant, "variant": variant}, None)
+        found = s3.get_object(Bucket=bucket, Key=f"runs/{variant}/listing/champion.json")["Body"].read()
+        assert found == document
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="runs/run-1/")["Contents"]]
+    assert keys == ["runs/run-1/listing/listing.json"]
 
 
 @pytest.mark.cloud

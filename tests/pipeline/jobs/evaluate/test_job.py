@@ -136,6 +136,7 @@ def test_a_champion_of_other_classes_leaves_the_decision_to_the_thresholds(answe
         "comparable": False,
         "status": "Approved",
     }
+    assert found.pop("champion") == {"comparable": False, "reason": reason, "classes": list(classes)}
     del without["decision"]
     assert found == without
 

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.jobs.preprocess.job import preprocess
@@ -36,7 +38,7 @@ def rows(count: int = 60) -> list[str]:
 
 def run(root: Path, champion: Any, texts: dict[str, list[str]] | None = None, memory: float = 512, **data: Any) -> Path:
     """Preprocesses files with the champion's signature, a change of today's, a document, or none; the output."""
-    for name, lines in (texts or {"a.csv": rows()}).items():
+    for name, lines in ({"a.csv": rows()} if texts is None else texts).items():
         (root / "raw").mkdir(exist_ok=True)
         (root / "raw" / name).write_text("\n".join(lines))
     settings = write_settings(root, memory, **{**NOW, **data})
@@ -153,6 +155,22 @@ def test_files_that_today_are_set_aside_give_the_champion_no_row(tmp_path):
     assert [row[0] for row in scored(out)] == [str(n * n) for n in held_out(out)]
 
 
+def test_a_parquet_file_is_read_by_the_champions_kinds(tmp_path):
+    columns = {
+        "age": [20.5 + n for n in range(60)],
+        "visits": [n * n for n in range(60)],
+        "code": [float(n % 3) for n in range(60)],
+        "member": [n % 2 == 0 for n in range(60)],
+        "bought": ["yes" if n % 3 else "no" for n in range(60)],
+    }
+    (tmp_path / "raw").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "raw/a.parquet")
+    champion = {"features": features(code="categorical", visits="numeric", member="boolean")}
+    out = run(tmp_path, champion, {}, ignored_columns=["code", "member"])
+    assert comparable(out) == OTHER
+    assert scored(out) == [[str(n % 3), str(n * n), ("true", "false")[n % 2]] for n in held_out(out)]
+
+
 COLUMNS = "its columns cannot be read: "
 NOT_COMPARABLE: dict[str, tuple[dict[str, Any], str]] = {
     "other type": ({"predictor_type": "regressor", "classes": ()}, "it is a regressor"),
@@ -165,6 +183,11 @@ NOT_COMPARABLE: dict[str, tuple[dict[str, Any], str]] = {
     "other values": (
         {"features": features(age="numeric", name="numeric")},
         COLUMNS + 'a.csv: every value of "name" is text ("c0", "c1", ...), with 59 different values in 59 rows',
+    ),
+    "several columns of other values": (
+        {"features": features(name="boolean", member="numeric")},
+        COLUMNS
+        + 'a.csv: every value of "name" is neither true nor false ("c0", "c1", ...), with 59 different values in 59 rows',
     ),
     "target as feature": (
         {"features": features(age="numeric", bought="categorical")},

@@ -1,0 +1,144 @@
+"""Settings that change what the model reads or answers: the next run compares with the live model all the same."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops import runs
+from tests.conftest import Deployed, deploy
+from tests.deployments.world import World
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+
+SETTINGS = """\
+project.name = "visitors"
+processing.instance_type = "ml.m5.large"
+training = { instance_type = "ml.m5.large", hyperparameters = { mini_batch_size = 100, epochs = 15 } }
+transform.instance_type = "ml.m5.large"
+endpoint.instance_type = "ml.t2.medium"
+api.path = "/buys"
+
+[gate]
+minimum = { accuracy = 0.6 }
+margin = 0.1
+
+[data]
+target = "bought"
+id_columns = ["visitor"]
+minimum_rows_per_class = 10
+split = { train = 0.6, validation = 0.2, holdout = 0.2, salt = "1" }
+"""
+BINARY = """\
+predictor_type = "binary_classifier"
+positive_label = "{}"
+negative_label = "{}"
+"""
+YES, NO = BINARY.format("yes", "no"), BINARY.format("no", "yes")
+THREE = """\
+predictor_type = "multiclass_classifier"
+labels = [{}]
+"""
+NUMBERS = 'features = ["age", "visits"]\nignored_columns = ["colour"]\n'
+MIXED = 'features = ["colour", "visits", "age"]\n[data.kinds]\ncolour = "categorical"\n'
+
+
+@dataclass(frozen=True)
+class Change:
+    """Other lines of [data], the columns and labels of the file, and why the live model is then not comparable."""
+
+    data: str
+    reason: str = ""
+    without: str = ""
+    labels: tuple[str, ...] = ("yes", "no")
+
+
+SMALL = [Change(YES + NUMBERS), Change(NO + MIXED)]
+ALL = {
+    "start": Change(YES + NUMBERS),
+    "features reordered": Change(YES + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "positive class swapped": Change(NO + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "categorical feature added": Change(NO + MIXED),
+    "feature removed": Change(NO + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "feature removed, its column too": Change(
+        NO + 'features = ["age"]\nignored_columns = ["colour"]\n',
+        reason='its columns cannot be read: visitors.csv, row 1: missing column "visits"',
+        without="visits",
+    ),
+    "class set changed": Change(
+        THREE.format('"no", "yes", "later"') + NUMBERS, "it is a binary_classifier", labels=("yes", "later", "no")
+    ),
+    "classes reordered": Change(THREE.format('"yes", "later", "no"') + MIXED, labels=("yes", "later", "no")),
+    "class removed": Change(
+        THREE.format('"yes", "later", "never"') + MIXED,
+        "its classes are yes, later, no",
+        labels=("yes", "later", "never"),
+    ),
+    "two classes again": Change(YES + NUMBERS, "it is a multiclass_classifier"),
+}
+
+
+def table(labels: tuple[str, ...], without: str) -> bytes:
+    """Visitors: those who like red, come often or are old get the first labels."""
+    generator = random.Random(1)
+    lines = []
+    for number in range(600):
+        age, visits, colour = generator.randint(18, 80), generator.randint(0, 9), generator.choice(["red", "dark blue"])
+        score = (age - 50) / 15 + (visits - 5) / 2 + 2 * (colour == "red") - 1 + generator.gauss(0, 0.8)
+        place = sum(score < edge for edge in ((0,) if len(labels) == 2 else (1, -1)))
+        cells = {"visitor": f"v{number}", "bought": labels[place], "age": age, "visits": visits, "colour": colour}
+        cells.pop(without, None)
+        lines += [] if lines else [",".join(cells)]
+        lines.append(",".join(map(str, cells.values())))
+    return "\n".join(lines).encode()
+
+
+def retrained(deployed: Deployed, change: Change, folder: Path, number: int) -> tuple[World, runs.Run, Any]:
+    """Deploys the changed settings, and the run on the data that starts then, with its evaluation."""
+    config = folder / f"{number}.toml"
+    config.write_text(SETTINGS + change.data)
+    with pytest.MonkeyPatch.context() as patched:
+        made = deploy(deployed.cloud, config, folder / f"{number}.out", patched, bootstrapped=True)
+        run = made.run("visitors.csv", table(change.labels, change.without))
+        assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), (run.why, run.outcome, change)
+        return World(made, ""), run, made.evaluation(run)
+
+
+def follow(deployed: Deployed, changes: list[Change], folder: Path) -> None:
+    """Each run is accepted, and has for the live model the figure that this model had on the same rows before."""
+    before: Any = None
+    for number, change in enumerate(changes):
+        world, run, evaluation = retrained(deployed, change, folder, number)
+        decision = evaluation["decision"]
+        if before is None:
+            assert run.why == "passes every threshold of the quality gate; there is no champion"
+            assert "comparable" not in decision
+        elif change.reason:
+            apart = f"; the champion is not comparable: {change.reason}"
+            assert (run.why, decision["comparable"]) == (f"passes every threshold of the quality gate{apart}", False)
+            assert evaluation["champion"]["reason"] == change.reason
+            assert "ScoreChampion" not in world.entered(run.arn)
+        else:
+            metric, known = evaluation["comparison"]["metric"], figures(before)
+            assert decision["comparable"] is True
+            assert evaluation["comparison"]["champion"] == pytest.approx(known[metric]["value"], abs=1e-9)
+        before = evaluation
+
+
+def figures(evaluation: Any) -> Any:
+    """The metrics, whatever the model's type."""
+    (section,) = (value for key, value in evaluation.items() if key.endswith("_metrics"))
+    return section
+
+
+def test_a_run_after_changed_settings_is_compared_with_the_model_of_before(deployed: Deployed, tmp_path: Path) -> None:
+    follow(deployed, SMALL, tmp_path)
+
+
+@pytest.mark.full
+def test_every_change_of_features_and_classes_is_followed_by_an_accepted_run(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    follow(deployed, list(ALL.values()), tmp_path)
