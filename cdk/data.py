@@ -40,11 +40,11 @@ class DataStore(Construct):
         resource.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
 
     def for_jobs(self, raw: str) -> list[iam.PolicyStatement]:
-        """Allow jobs and the endpoint to read the uploads, read and write the runs, and write the data capture."""
+        """Allow jobs and the endpoint to read the uploads, use the runs, write signatures and the data capture."""
         files = self.bucket.arn_for_objects
         return [
             allow("s3:GetObject", files(f"{raw}*"), files("runs/*")),
-            allow("s3:PutObject", files("runs/*"), files("data-capture/*")),
+            allow("s3:PutObject", files("runs/*"), files("signatures/*"), files("data-capture/*")),
             self.list_objects(f"{raw}*", "runs/*"),
             allow("kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey", self.key.key_arn),
             self.encrypt_volumes(),

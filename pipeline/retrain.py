@@ -8,7 +8,7 @@ from pipeline.states.building import EXECUTION, EXECUTION_ARN, HASH, Building
 from pipeline.states.endpoint import find_champion
 from pipeline.states.evaluate import evaluate
 from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
-from pipeline.states.model_registry import approval, create_model, features, register, trained
+from pipeline.states.model_registry import approval, create_model, register, trained
 from pipeline.states.preprocess import preprocess
 from pipeline.states.train import train
 
@@ -36,7 +36,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     seconds = (DEADLINE_HOURS + waits) * 3600
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
-        find_champion(build, features(build.settings.data)),
+        find_champion(build, comparing=True),
         build.function("ListData", "ListDataFunction", {"execution": Intrinsic(EXECUTION)}, result_path=None),
         *preprocess(build),
         *train(build),

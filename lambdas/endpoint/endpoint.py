@@ -23,11 +23,13 @@ class RolledBack(Exception):
     """The endpoint serves another config than the one that was asked for."""
 
 
-def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str, str | bool]:
-    """Return {"model", "config", "status", "comparable"} of what is live; model and config are "none" when nothing is.
+def find_champion(sagemaker: Any, endpoint: str, signature: str = "", instances: int = 1) -> dict[str, Any]:
+    """Return {"model", "config", "status", "signature", "variant", "instances", "comparable"} of what is live.
 
-    It is comparable if its package in the registry has these `features`. An endpoint whose creation Failed serves
-    nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
+    All names are "none" when nothing is. Without a tag of its signature the champion is of an older version of the
+    pipeline, and `signature` is assumed; it is comparable if its signature is that one. `instances` are those that it
+    has, or the given number if that is more. An endpoint whose creation Failed serves nothing and allows DeleteEndpoint
+    alone (API reference, EndpointStatus).
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
     """
@@ -36,23 +38,20 @@ def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str
     if status in CHANGING:
         raise EndpointChanging(f"the endpoint {endpoint} is {status}")
     if status in (NONE, "Failed"):
-        return {"model": NONE, "config": NONE, "status": status, "comparable": False}
+        names = dict.fromkeys(("model", "config", "signature", "variant"), NONE)
+        return {**names, "status": status, "instances": instances, "comparable": False}
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=config["EndpointConfigArn"])["Tags"]}
+    live = tags.get("model-signature", signature)
     return {
         "model": config["ProductionVariants"][0]["ModelName"],
         "config": found["EndpointConfigName"],
         "status": status,
-        "comparable": bool(features) and _features(sagemaker, config["EndpointConfigArn"]) == features,
+        "signature": live,
+        "variant": config["ProductionVariants"][0]["VariantName"],
+        "instances": max(instances, found["ProductionVariants"][0].get("DesiredInstanceCount", 0)),
+        "comparable": live == signature,
     }
-
-
-def _features(sagemaker: Any, config: str) -> str:
-    """The features of the package that a config's tag names; "" when nothing says them."""
-    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=config)["Tags"]}
-    if "model-package" not in tags:
-        return ""
-    package = sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
-    return str(package.get("CustomerMetadataProperties", {}).get("features", ""))
 
 
 def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms: list[str]) -> dict[str, str]:

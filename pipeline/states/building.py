@@ -125,6 +125,7 @@ class Building:
         *,
         inputs: Mapping[str, str | Intrinsic],
         outputs: list[str],
+        kept: Sequence[str] = (),
         arguments: Sequence[str] = (),
         instances: int = 1,
     ) -> ProcessingStep:
@@ -132,8 +133,8 @@ class Building:
 
         `inputs` are S3 URIs by folder name under /opt/ml/processing/input; several instances share the objects of the
         one called `data`, and each has those of all others. Each of `outputs`, a folder under
-        /opt/ml/processing/output, goes to the execution's folder of that name. `arguments` are by default the inputs'
-        folders, each by its name, and the first output's.
+        /opt/ml/processing/output, goes to the execution's folder of that name, and those of `kept` to the bucket's.
+        `arguments` are by default the inputs' folders, each by its name, and the first output's.
         """
         size = self.settings.processing
         processor = Processor(
@@ -161,7 +162,7 @@ class Building:
             container_entrypoint=["python3", f"{OPT}/input/code/${{JobsFile}}"],
             container_arguments=[command, *arguments, *common],
             inputs=[ProcessingInput("s3://filled-below", f"{OPT}/input/{name}", name) for name in sources],
-            outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://filled-below", name) for name in outputs],
+            outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://filled-below", name) for name in (*outputs, *kept)],
             kms_key_id=KEY,
             timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
             result_path=None,
@@ -174,5 +175,6 @@ class Building:
             if instances > 1 and request["InputName"] == "data":
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
-            request["S3Output"]["S3Uri"] = folder(request["OutputName"])
+            name = request["OutputName"]
+            request["S3Output"]["S3Uri"] = f"s3://${{DataBucket}}/{name}" if name in kept else folder(name)
         return caught(retried(step), self.on_error)

@@ -1,11 +1,8 @@
 """Model registry: a model package for every run that trained, with its lineage and its evaluation."""
 
-import hashlib
-import json
 from typing import Any
 
 from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
-from pipeline.settings import Data
 from pipeline.states.building import EXECUTION, EXECUTION_ARN, ROLE, Building, folder, resource
 
 JSON = ["application/json", "application/jsonlines"]
@@ -25,12 +22,6 @@ def trained(build: Building) -> list[dict[str, Any]]:
     artifact = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", EXECUTION, "$.train.job")
     learner = {"Image": "${TrainingImage}", "ModelDataUrl": artifact}
     return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
-
-
-def features(data: Data) -> str:
-    """SHA-256 of all that decides which rows a model takes and what its answers mean: equal ones can be compared."""
-    columns = [(name, data.kind(name), data.imputed(name)) for name in data.features]
-    return hashlib.sha256(json.dumps([data.predictor_type, data.classes, columns]).encode()).hexdigest()
 
 
 def create_model(build: Building, containers: list[dict[str, Any]]) -> Task:
@@ -63,7 +54,8 @@ def register(build: Building, status: str) -> Task:
             "model": resource(build.project),
             "data": Intrinsic("$.request.data.fingerprint"),
             "settings": Intrinsic("$.request.settings"),
-            "features": features(build.settings.data),
+            "signature": build.settings.signature.name,
+            "variant": build.settings.signature.variant,
             "commit": Intrinsic("$.request.commit"),
             "parent": Intrinsic("$.champion.model"),
             "job": Intrinsic("$.train.job"),

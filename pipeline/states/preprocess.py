@@ -7,6 +7,7 @@ from pipeline.states.building import OPT, Building, folder
 def preprocess(build: Building) -> list[State]:
     """Preprocess: fills the run's folders train, validation, holdout, labels and baseline, and the quarantine's.
 
+    It writes the model's signature to the bucket's folder, where other runs of the same settings write the same.
     It reads the data and what ListData wrote of it. For an inference pipeline it also writes the encoder. On several
     instances each takes some of the files, and Merge does what needs the rows of all.
     """
@@ -22,6 +23,7 @@ def preprocess(build: Building) -> list[State]:
         arguments=["--input", f"{OPT}/input/data", "--listing", f"{OPT}/input/listing", *output, *resources],
         inputs={"data": f"s3://${{DataBucket}}/{data.prefix}", "listing": folder("listing")},
         outputs=[*parts, "shards" if instances > 1 else "baseline", *encoder, *quarantine],
+        kept=["signatures"],
         instances=instances,
     )
     if instances == 1:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
+from ..shared.signature import signature_of
 from . import contradictions
 from .baseline import Moments
 from .copies import Copies, copies
@@ -30,7 +31,7 @@ Written = tuple[str, int, list[bytes], Moments, Keys | None]
 def preprocess(
     settings: Path, input_: Path, output: Path, resources: Path | None = None, listing: Path | None = None
 ) -> None:
-    """Check every file under `input_`, and write the parts, the encoder and the baseline to `output`.
+    """Check every file under `input_`, and write the parts, the encoder, the signature and the baseline to `output`.
 
     The first pass reads and checks all rows. The second looks at them in the order of their keys (external_sort.py),
     to count them and to learn the encoder; the third writes them. Memory does not grow with the data. The quarantine's
@@ -56,6 +57,9 @@ def preprocess(
             summary.finish(output, wanted, learner.categories())
         else:
             raise JobError(f"{input_}: {NO_FILE}")
+        signature = signature_of(wanted)
+        (output / "signatures").mkdir(exist_ok=True)
+        (output / "signatures" / f"{signature.name}.json").write_text(signature.to_json(), encoding="utf-8")
 
 
 def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Learner]:

@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 
 from lambdas.endpoint.endpoint import EndpointChanging, EndpointFailed, RolledBack, find_champion, wait_for
 
+LIVE = {"model": "model-of-new", "config": "new", "signature": "abc", "variant": "signature-abc", "instances": 3}
+NOTHING = {**dict.fromkeys(("model", "config", "signature", "variant"), "none"), "instances": 2}
 ALARMS = ["shop-5xx", "shop-latency"]
 CODES = {"ValidationException": "Could not find endpoint", "ThrottlingException": "", "InternalFailure": "no answer"}
 MISSING, THROTTLED, BROKEN = (
@@ -18,19 +20,20 @@ MISSING, THROTTLED, BROKEN = (
 def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") -> Any:
     """A client whose endpoint is in this status."""
 
-    def describe_endpoint(EndpointName: str) -> dict[str, str]:  # noqa: N803
+    def describe_endpoint(EndpointName: str) -> dict[str, Any]:  # noqa: N803
         assert EndpointName == "shop"
         if isinstance(status, ClientError):
             raise status
-        return {"EndpointStatus": status, "EndpointConfigName": config, **({"FailureReason": reason} if reason else {})}
+        variants = [{"VariantName": "signature-abc", "DesiredInstanceCount": 3}]
+        members = {"EndpointStatus": status, "EndpointConfigName": config, "ProductionVariants": variants}
+        return members | ({"FailureReason": reason} if reason else {})
 
-    variants, tags = [{"ModelName": f"model-of-{config}"}], [{"Key": "model-package", "Value": f"package-of-{config}"}]
-    features = {"package-of-new": {"features": "abc"}, "package-of-old": {}}
+    variants = [{"ModelName": f"model-of-{config}", "VariantName": "signature-abc"}]
+    tags = [{"Key": "model-package", "Value": "package"}, {"Key": "model-signature", "Value": "abc"}]
     return SimpleNamespace(
         describe_endpoint=describe_endpoint,
         describe_endpoint_config=lambda **_: {"ProductionVariants": variants, "EndpointConfigArn": f"arn:{config}"},
-        list_tags=lambda ResourceArn: {"Tags": tags if ResourceArn != "arn:by-hand" else []},  # noqa: N803
-        describe_model_package=lambda **asked: {"CustomerMetadataProperties": features[asked["ModelPackageName"]]},
+        list_tags=lambda ResourceArn: {"Tags": tags if ResourceArn == "arn:new" else tags[:1]},  # noqa: N803
     )
 
 
@@ -45,24 +48,29 @@ def cloudwatch(*in_alarm: str) -> Any:
 @pytest.mark.parametrize(
     ("status", "found"),
     [
-        ("InService", {"model": "model-of-new", "config": "new", "status": "InService"}),
-        ("OutOfService", {"model": "model-of-new", "config": "new", "status": "OutOfService"}),
-        ("Failed", {"model": "none", "config": "none", "status": "Failed"}),
-        (MISSING, {"model": "none", "config": "none", "status": "none"}),
+        ("InService", {**LIVE, "status": "InService"}),
+        ("OutOfService", {**LIVE, "status": "OutOfService"}),
+        ("Failed", {**NOTHING, "status": "Failed"}),
+        (MISSING, {**NOTHING, "status": "none"}),
     ],
 )
 def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> None:
-    assert find_champion(sagemaker(status), "shop") == {**found, "comparable": False}
+    assert find_champion(sagemaker(status), "shop", "abd", 2) == {**found, "comparable": False}
 
 
 @pytest.mark.parametrize(
-    ("config", "features", "comparable"),
-    [("new", "abc", True), ("new", "abd", False), ("old", "abc", False), ("by-hand", "abc", False)],
+    ("config", "signature", "found"),
+    [("new", "abc", ("abc", True)), ("new", "abd", ("abc", False)), ("old", "abd", ("abd", True))],
 )
-def test_a_champion_is_comparable_if_its_package_has_the_same_features(
-    config: str, features: str, comparable: bool
+def test_a_champion_is_comparable_if_it_has_the_same_signature_which_is_assumed_of_an_older_one(
+    config: str, signature: str, found: tuple[str, bool]
 ) -> None:
-    assert find_champion(sagemaker("InService", config), "shop", features)["comparable"] is comparable
+    champion = find_champion(sagemaker("InService", config), "shop", signature)
+    assert (champion["signature"], champion["comparable"]) == found
+
+
+def test_a_champion_has_at_least_the_instances_of_the_settings() -> None:
+    assert [find_champion(sagemaker("InService"), "shop", "", least)["instances"] for least in (1, 5)] == [3, 5]
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", THROTTLED])
