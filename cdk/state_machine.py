@@ -173,7 +173,7 @@ def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
         allowed=[
             *granted(scope, "drift_window", project),
             data.list_objects("data-capture/*", "ground-truth/*"),
-            allow("s3:GetObject", files("ground-truth/*")),
+            allow("s3:GetObject", files("ground-truth/*"), files("signatures/*")),
             allow("s3:PutObject", files("runs/*/window/*")),
             data.use_key("s3"),
         ],

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ops.account import Account, NotDeployed, OpsError
 from ops.bootstrap import log_role
 from ops.output import Exit, Result, command
-from ops.status import alarms, endpoint
+from ops.status import alarms, changed_settings, endpoint
 from pipeline.config import Settings
 
 CDK = Path(__file__).parents[1] / "node_modules" / ".bin" / "cdk"
@@ -150,6 +150,15 @@ def _endpoint(account: Account) -> str:
     return _require(live.status == "InService", f"{live.name}: {live.config}", problem)
 
 
+def _signature(account: Account) -> str:
+    live = endpoint(account)
+    if not live.config:
+        return "no model has been deployed yet"
+    changed = changed_settings(account, live)
+    _require(live.signature, "", "the live model has no signature, so the deployed settings' is assumed")
+    return _require(not changed, f"{live.signature}, as in the settings", changed)
+
+
 def _alarms(account: Account) -> str:
     found = [f"{alarm['name']}: {alarm['reason']}" for alarm in alarms(account)]
     return _require(not found, "no alarm is in the state ALARM", "; ".join(found))
@@ -168,6 +177,7 @@ CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
     "stack": (_stack, "run `make deploy`, or `make up` for the local AWS"),
     "settings": (_settings, "run `make deploy` (locally `make up`): the stack was deployed with other settings"),
     "endpoint": (_endpoint, "`ops upload FILE` starts a run; `ops logs` shows why a run failed"),
+    "signature": (_signature, "run `ops retrain`, or deploy the settings of the live model again"),
     "alarms": (_alarms, "read docs/runbook.md: it has a section per alarm"),
 }
 """Every check with its fix, in the order in which they depend on each other; all are made."""

@@ -6,7 +6,6 @@ import math
 import os
 import tomllib
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -68,7 +67,7 @@ class Settings(tables.Table):
         document = self.model_dump(mode="json", exclude={"network", "stack", "delivery"})
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
-    @cached_property
+    @property
     def signature(self) -> Signature:
         """The signature of a model that is trained by these settings."""
         return signature_of(settings_of(json.loads(self.to_json())))

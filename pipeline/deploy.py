@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, State, caught, choice, format_, rendered
+from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, Pass, State, caught, choice, format_, rendered
 from pipeline.config import Settings
 from pipeline.states import endpoint
 from pipeline.states.building import Building
@@ -22,7 +22,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     failed = fail("deploy")
     build = Building(settings, on_error=failed)
     finished = finish("deploy", failed)
-    taken_back = _reject_new_package(build)
+    taken_back = endpoint.autoscaling_of_champion(build, _reject_new_package(build))
     champion = endpoint.find_champion(build)
     seconds = DEADLINE_HOURS * 3600
     # A failure leaves the model live.
@@ -46,23 +46,30 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
 
 
 def _find_package(build: Building, then: State) -> list[State]:
-    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, run, smoke}, with the rows that its run kept.
+    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, run, metadata, smoke}, with rows that its run kept.
 
-    A run of an older version kept none: `smoke.document` is then empty.
+    A run of an older version kept none: `smoke.document` is then empty. If it named no signature, the settings' is
+    assumed.
     """
     request = {"ModelPackageName": Intrinsic("$.request.package")}
     select = {
         "arn.$": "$.ModelPackageArn",
         "status.$": "$.ModelApprovalStatus",
         "run.$": "States.ArrayGetItem(States.StringSplit($.CustomerMetadataProperties.execution, ':'), 7)",
+        "metadata.$": "$.CustomerMetadataProperties",
         "smoke": {"document": []},
     }
     describe = build.call("DescribePackage", "describeModelPackage", request, result_path="$.package", select=select)
     cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
     pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
     approved = choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))
+    assumed = {"signature": build.settings.signature.name, "variant": endpoint.OLD_VARIANT}
+    assume = Pass("AssumeSignature", result=assumed, result_path="$.package.metadata")
+    unsigned = ChoiceRule.IsPresent("$.package.metadata.signature", False)
+    signed = choice("HasSignature", unsigned, assume)
     read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", "$.package.run")
-    return [describe, approved, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
+    assume.next(read)
+    return [describe, approved, signed, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
 
 
 def _reject_new_package(build: Building) -> Choice:

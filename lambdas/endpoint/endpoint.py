@@ -23,10 +23,11 @@ class RolledBack(Exception):
     """The endpoint serves another config than the one that was asked for."""
 
 
-def find_champion(sagemaker: Any, endpoint: str) -> dict[str, str]:
-    """Return {"model", "config", "status", "variant"} of what is live; all names are "none" when nothing is.
+def find_champion(sagemaker: Any, endpoint: str, instances: int = 1) -> dict[str, Any]:
+    """Return {"model", "config", "status", "variant", "instances"} of what is live.
 
-    An endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
+    All names are "none" when nothing is. `instances` are those that it has, or the given number if that is more. An
+    endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
     """
@@ -35,23 +36,15 @@ def find_champion(sagemaker: Any, endpoint: str) -> dict[str, str]:
     if status in CHANGING:
         raise EndpointChanging(f"the endpoint {endpoint} is {status}")
     if status in (NONE, "Failed"):
-        return {"model": NONE, "config": NONE, "status": status, "variant": NONE}
+        return {**dict.fromkeys(("model", "config", "variant"), NONE), "status": status, "instances": instances}
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     return {
         "model": config["ProductionVariants"][0]["ModelName"],
         "config": found["EndpointConfigName"],
         "status": status,
-        "variant": _variant(sagemaker, config["EndpointConfigArn"]) or config["ProductionVariants"][0]["VariantName"],
+        "variant": config["ProductionVariants"][0]["VariantName"],
+        "instances": max(instances, found["ProductionVariants"][0].get("DesiredInstanceCount", 0)),
     }
-
-
-def _variant(sagemaker: Any, config: str) -> str:
-    """The variant that is named after the signature of the package that a config's tag names; "" if there is none."""
-    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=config)["Tags"]}
-    if "model-package" not in tags:
-        return ""
-    package = sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
-    return str(package.get("CustomerMetadataProperties", {}).get("variant", ""))
 
 
 def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms: list[str]) -> dict[str, str]:

@@ -101,7 +101,11 @@ def request(state: State) -> dict[str, Any]:
 
 
 def warnings(state: State) -> list[str]:
-    """What went wrong beside the outcome: a cleanup, or a package that was not rejected."""
-    places = {"cleanup_error": "cleanup failed", "reject_error": "the package was not rejected"}
+    """What went wrong beside the outcome: a cleanup, a package that was not rejected, a champion that is not scaled."""
+    places = {
+        "cleanup_error": "cleanup failed",
+        "reject_error": "the package was not rejected",
+        "autoscaling_error": "autoscaling of the previous model was not set again",
+    }
     found = [f"{what}: {_error(state[place])[1]}" for place, what in places.items() if place in state]
     return [*state.get("deployment", {}).get("warnings", []), *found]

@@ -38,7 +38,7 @@ def write(path: str, document: "dict[str, Any]") -> None:
 
 
 def preprocess() -> None:
-    for folder in ("train", "validation", "holdout", "labels", "baseline"):
+    for folder in ("train", "validation", "holdout", "labels", "baseline", "signatures"):
         write(f"{option('--output')}/{folder}/rows.jsonl", read(option("--input")))
     folder = f"{option('--output')}/champion"
     live = os.path.exists(f"{option('--listing')}/champion.json")

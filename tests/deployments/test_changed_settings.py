@@ -1,6 +1,8 @@
 """Settings that change what the model reads or answers: the next run compares with the live model all the same."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from ops import runs
-from tests.conftest import Deployed, deploy
+from tests.conftest import Deployed, deploy, wait_for
 from tests.deployments.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
@@ -95,22 +97,28 @@ def table(labels: tuple[str, ...], without: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-def retrained(deployed: Deployed, change: Change, folder: Path, number: int) -> tuple[World, runs.Run, Any]:
-    """Deploys the changed settings, and the run on the data that starts then, with its evaluation."""
-    config = folder / f"{number}.toml"
-    config.write_text(SETTINGS + change.data)
+@contextmanager
+def changed(deployed: Deployed, settings: str, folder: Path) -> Iterator[World]:
+    """The pipeline with these settings, deployed again."""
+    config = folder / f"{len(list(folder.iterdir()))}.toml"
+    config.write_text(settings)
     with pytest.MonkeyPatch.context() as patched:
-        made = deploy(deployed.cloud, config, folder / f"{number}.out", patched, bootstrapped=True)
-        run = made.run("visitors.csv", table(change.labels, change.without))
+        yield World(deploy(deployed.cloud, config, config.with_suffix(".out"), patched, bootstrapped=True), "")
+
+
+def retrained(deployed: Deployed, change: Change, folder: Path) -> tuple[World, runs.Run, Any]:
+    """The run on the data after a change of the settings, with its evaluation."""
+    with changed(deployed, SETTINGS + change.data, folder) as world:
+        run = world.deployed.run("visitors.csv", table(change.labels, change.without))
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), (run.why, run.outcome, change)
-        return World(made, ""), run, made.evaluation(run)
+        return world, run, world.deployed.evaluation(run)
 
 
 def follow(deployed: Deployed, changes: list[Change], folder: Path) -> None:
     """Each run is accepted, and has for the live model the figure that this model had on the same rows before."""
     before: Any = None
-    for number, change in enumerate(changes):
-        world, run, evaluation = retrained(deployed, change, folder, number)
+    for change in changes:
+        world, run, evaluation = retrained(deployed, change, folder)
         decision = evaluation["decision"]
         if before is None:
             assert run.why == "passes every threshold of the quality gate; there is no champion"
@@ -142,3 +150,27 @@ def test_every_change_of_features_and_classes_is_followed_by_an_accepted_run(
     deployed: Deployed, tmp_path: Path
 ) -> None:
     follow(deployed, list(ALL.values()), tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("answer", "outcome"), [("reject", "rejected"), ("approve", "accepted")])
+def test_a_person_may_be_asked_about_a_model_that_cannot_be_compared(
+    deployed: Deployed, tmp_path: Path, answer: str, outcome: str
+) -> None:
+    settings = SETTINGS.replace("margin", "approve_incomparable = true\nmargin").replace("visitors", f"asks-{answer}")
+    start, other = ALL["start"], ALL["class set changed"]
+    with changed(deployed, settings + start.data, tmp_path) as world:
+        for _ in range(2):  # without a champion, and with one that is comparable
+            run = world.run(table(start.labels, ""))
+            assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+            assert "WaitForApproval" not in world.entered(run.arn)
+        live = world.live()
+    with changed(deployed, settings + other.data, tmp_path) as world:
+        execution = world.start(table(other.labels, ""))
+        wait_for(lambda: world.lease().get("approval"))
+        assert world.package(execution) == "PendingManualApproval"
+        world.deployed.command(".venv/bin/python", "-m", "ops", answer)
+        run = world.ended(execution)
+        assert (run.status, run.outcome) == ("SUCCEEDED", outcome), run
+        assert world.package(execution) == {"reject": "Rejected", "approve": "Approved"}[answer]
+        assert (world.live() == live) == (answer == "reject")

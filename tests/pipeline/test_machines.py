@@ -60,7 +60,7 @@ def each(request: pytest.FixtureRequest) -> Definition:
     return MACHINES[request.param]
 
 
-@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 25, 8), ("deploy", 30, 10), ("drift", 12, 3)])
+@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 25, 8), ("deploy", 38, 12), ("drift", 12, 3)])
 def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
     for name, definition in MACHINES.items():
         if name.startswith(machine):
@@ -280,7 +280,34 @@ def test_a_person_is_asked_only_about_what_cannot_be_compared() -> None:
 def test_a_package_is_deployed_whatever_its_containers() -> None:
     asked = MACHINES["deploy"]["States"]["CreateModel"]["Parameters"]
     assert asked["Containers"] == [{"ModelPackageName.$": "$.package.arn"}]
-    assert deploy.definition(ENCODED) == MACHINES["deploy"]
+    other = deploy.definition(ENCODED)["States"]
+    assumed = other.pop("AssumeSignature")["Result"]
+    assert assumed == {"signature": ENCODED.signature.name, "variant": "AllTraffic"}
+    shipped = MACHINES["deploy"]["States"]
+    assert other == {name: shipped[name] for name in shipped.keys() - {"AssumeSignature"}}
+
+
+def test_the_variant_and_a_tag_name_the_packages_signature_or_the_settings_if_it_names_none() -> None:
+    states = MACHINES["deploy"]["States"]
+    (unsigned,) = states["HasSignature"]["Choices"]
+    wanted = {"Variable": "$.package.metadata.signature", "IsPresent": False, "Next": "AssumeSignature"}
+    assert (unsigned, states["HasSignature"]["Default"]) == (wanted, "ReadSmokeRows")
+    assert states["AssumeSignature"]["ResultPath"] == "$.package.metadata"
+    config = states["CreateEndpointConfig"]["Parameters"]
+    (variant,) = config["ProductionVariants"]
+    assert variant["VariantName.$"] == states["SmokeTest"]["Parameters"]["Payload"]["variant.$"]
+    assert variant["VariantName.$"] == "$.package.metadata.variant"
+    assert {"Key": "model-signature", "Value.$": "$.package.metadata.signature"} in config["Tags"]
+
+
+def test_preprocess_keeps_the_signature_in_a_folder_of_the_bucket() -> None:
+    for name in ("retrain", "retrain, several instances"):
+        outputs = dict(tasks(MACHINES[name]))["Preprocess"]["Parameters"]["ProcessingOutputConfig"]["Outputs"]
+        (kept,) = [each["S3Output"] for each in outputs if each["OutputName"] == "signatures"]
+        assert (kept["LocalPath"], kept["S3Uri"]) == (
+            "/opt/ml/processing/output/signatures",
+            "s3://${DataBucket}/signatures",
+        )
 
 
 def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows() -> None:
@@ -289,9 +316,13 @@ def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows()
     definition = deploy.definition(changed(endpoint={"golden": golden, "golden_share": 0.5}))
     states = definition["States"]
     assert states["SmokeTest"]["Parameters"]["Payload"] == {
-        "golden": [{"row": [1.5, *[None] * 29], "label": "M"}, {"row": [*[2.0] * 29, None], "label": "M"}],
+        "golden": [
+            {"row": dict.fromkeys(FEATURES) | {"radius_mean": 1.5}, "label": "M"},
+            {"row": dict.fromkeys(FEATURES, 2.0) | {FEATURES[-1]: None}, "label": "M"},
+        ],
         "golden_share": 0.5,
         "smoke.$": "$.package.smoke.document",
+        "variant.$": "$.package.metadata.variant",
     }
     assert states["DescribePackage"]["ResultSelector"]["smoke"] == {"document": []}
     read = states["ReadSmokeRows"]
@@ -306,12 +337,14 @@ def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows()
 
 def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings_say_so() -> None:
     states, shipped = MACHINES["deploy, autoscaled"]["States"], MACHINES["deploy"]["States"]
-    assert set(states) - set(shipped) == {"RegisterAutoscaling", "PutAutoscalingPolicy", "AutoscalingFailed"}
     path = ["SmokeTest", "RegisterAutoscaling", "PutAutoscalingPolicy", "Cleanup"]
+    champion = {"IsSameVariant", "DeregisterChampion", "ReplaceChampion", "IsChampionsVariant", "PutChampionBack"}
+    again = {"HasScaledChampion", "RegisterChampion", "PutChampionPolicy"}
+    assert set(states) - set(shipped) == {*path[1:3], "AutoscalingFailed", *champion, *again}
     assert [states[name]["Next"] for name in path[:-1]] == path[1:]
     target = {
         "ServiceNamespace": "sagemaker",
-        "ResourceId": "endpoint/${EndpointName}/variant/AllTraffic",
+        "ResourceId.$": "States.Format('endpoint/${EndpointName}/variant/{}', $.package.metadata.variant)",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
     assert states["RegisterAutoscaling"]["Parameters"] == {**target, "MinCapacity": 2, "MaxCapacity": 6}
@@ -324,9 +357,36 @@ def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings
         "PolicyType": "TargetTrackingScaling",
         "TargetTrackingScalingPolicyConfiguration": tracking,
     }
+    assert states["CreateEndpointConfig"]["Parameters"]["ProductionVariants"][0]["InitialInstanceCount.$"] == (
+        "$.champion.instances"
+    )
     for name in path[1:-1]:  # what fails there takes no model back
         (caught,) = states[name]["Catch"]
         assert caught == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "AutoscalingFailed"}
+
+
+def test_a_champion_of_another_signature_is_deregistered_before_its_variant_goes_and_registered_if_it_stays() -> None:
+    states = MACHINES["deploy, autoscaled"]["States"]
+    same = {"Variable": "$.champion.variant", "StringEqualsPath": "$.package.metadata.variant"}
+    assert states["IsSameVariant"]["Choices"] == [{**same, "Next": "UpdateEndpoint"}]
+    path = ["IsSameVariant", "DeregisterChampion", "ReplaceChampion", "WaitForEndpoint"]
+    assert states["IsSameVariant"]["Default"] == path[1]
+    assert [states[name]["Next"] for name in path[1:-1]] == path[2:]
+    missing, _ = states["DeregisterChampion"]["Catch"]
+    assert missing["ErrorEquals"] == ["ApplicationAutoScaling.ObjectNotFoundException"]
+    assert missing["Next"] == "ReplaceChampion"
+    assert "RetainAllVariantProperties" not in states["ReplaceChampion"]["Parameters"]
+    assert states["IsChampionsVariant"]["Choices"] == [{**same, "Next": "RestoreChampion"}]
+    assert states["IsChampionsVariant"]["Default"] == "PutChampionBack"
+    for failed in (states["ReplaceChampion"]["Catch"][-1], states["WaitForEndpoint"]["Catch"][0]):
+        assert failed["Next"] == "HasScaledChampion"
+    assert states["WaitForChampion"]["Next"] == "HasScaledChampion"
+    again = ["RegisterChampion", "PutChampionPolicy", "IsNewPackage"]
+    assert states["HasScaledChampion"]["Default"] == again[0]
+    assert [states[name]["Next"] for name in again[:-1]] == again[1:]
+    resource = "States.Format('endpoint/${EndpointName}/variant/{}', $.champion.variant)"
+    named = {states[name]["Parameters"]["ResourceId.$"] for name in ("DeregisterChampion", *again[:-1])}
+    assert named == {resource}
 
 
 def test_an_update_keeps_only_the_instance_count_and_only_of_a_scaled_variant_and_is_retried_meanwhile() -> None:

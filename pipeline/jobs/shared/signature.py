@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -69,6 +69,20 @@ def signature_of(settings: JobSettings) -> Signature:
         classes=settings.classes,
         positive_class=settings.classes[1] if settings.predictor_type == "binary_classifier" else "",
         largest=LARGEST,
+    )
+
+
+def settings_under(signature: Signature, settings: JobSettings) -> JobSettings:
+    """Return the settings with the columns and the classes of a signature, to read what a model of it reads."""
+    return replace(
+        settings,
+        predictor_type=signature.predictor_type,
+        target=signature.target,
+        features=tuple(feature.name for feature in signature.features),
+        kinds=tuple(feature.kind for feature in signature.features),
+        imputed=tuple(feature.imputed for feature in signature.features),
+        missing_texts=signature.missing_texts,
+        classes=signature.classes,
     )
 
 

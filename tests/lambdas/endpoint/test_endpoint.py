@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 
 from lambdas.endpoint.endpoint import EndpointChanging, EndpointFailed, RolledBack, find_champion, wait_for
 
+LIVE = {"model": "model-of-new", "config": "new", "variant": "signature-abc", "instances": 3}
+NOTHING = {**dict.fromkeys(("model", "config", "variant"), "none"), "instances": 2}
 ALARMS = ["shop-5xx", "shop-latency"]
 CODES = {"ValidationException": "Could not find endpoint", "ThrottlingException": "", "InternalFailure": "no answer"}
 MISSING, THROTTLED, BROKEN = (
@@ -18,20 +20,18 @@ MISSING, THROTTLED, BROKEN = (
 def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") -> Any:
     """A client whose endpoint is in this status."""
 
-    def describe_endpoint(EndpointName: str) -> dict[str, str]:  # noqa: N803
+    def describe_endpoint(EndpointName: str) -> dict[str, Any]:  # noqa: N803
         assert EndpointName == "shop"
         if isinstance(status, ClientError):
             raise status
-        return {"EndpointStatus": status, "EndpointConfigName": config, **({"FailureReason": reason} if reason else {})}
+        variants = [{"VariantName": "signature-abc", "DesiredInstanceCount": 3}]
+        members = {"EndpointStatus": status, "EndpointConfigName": config, "ProductionVariants": variants}
+        return members | ({"FailureReason": reason} if reason else {})
 
-    variants = [{"ModelName": f"model-of-{config}", "VariantName": "AllTraffic"}]
-    tags = [{"Key": "model-package", "Value": f"package-of-{config}"}]
-    known = {"package-of-new": {"variant": "signature-new"}, "package-of-old": {}}
+    variants = [{"ModelName": f"model-of-{config}", "VariantName": "signature-abc"}]
     return SimpleNamespace(
         describe_endpoint=describe_endpoint,
-        describe_endpoint_config=lambda **_: {"ProductionVariants": variants, "EndpointConfigArn": f"arn:{config}"},
-        list_tags=lambda ResourceArn: {"Tags": tags if ResourceArn != "arn:by-hand" else []},  # noqa: N803
-        describe_model_package=lambda **asked: {"CustomerMetadataProperties": known[asked["ModelPackageName"]]},
+        describe_endpoint_config=lambda **_: {"ProductionVariants": variants},
     )
 
 
@@ -46,22 +46,18 @@ def cloudwatch(*in_alarm: str) -> Any:
 @pytest.mark.parametrize(
     ("status", "found"),
     [
-        ("InService", {"model": "model-of-new", "config": "new", "status": "InService", "variant": "signature-new"}),
-        (
-            "OutOfService",
-            {"model": "model-of-new", "config": "new", "status": "OutOfService", "variant": "signature-new"},
-        ),
-        ("Failed", {"model": "none", "config": "none", "status": "Failed", "variant": "none"}),
-        (MISSING, {"model": "none", "config": "none", "status": "none", "variant": "none"}),
+        ("InService", {**LIVE, "status": "InService"}),
+        ("OutOfService", {**LIVE, "status": "OutOfService"}),
+        ("Failed", {**NOTHING, "status": "Failed"}),
+        (MISSING, {**NOTHING, "status": "none"}),
     ],
 )
 def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> None:
-    assert find_champion(sagemaker(status), "shop") == found
+    assert find_champion(sagemaker(status), "shop", 2) == found
 
 
-@pytest.mark.parametrize(("config", "variant"), [("old", "AllTraffic"), ("by-hand", "AllTraffic")])
-def test_without_a_signature_the_variant_has_its_own_name(config: str, variant: str) -> None:
-    assert find_champion(sagemaker("InService", config), "shop")["variant"] == variant
+def test_a_champion_has_at_least_the_instances_of_the_settings() -> None:
+    assert [find_champion(sagemaker("InService"), "shop", least)["instances"] for least in (1, 5)] == [3, 5]
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", THROTTLED])
