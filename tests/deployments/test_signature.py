@@ -37,6 +37,7 @@ target = "y"
 minimum_rows_per_class = 10
 split = {{ train = 0.6, validation = 0.2, holdout = 0.2, salt = "1" }}
 """
+SECONDS = 300
 COLUMNS = ("a", "b", "c", "port")
 MULTICLASS = {"predictor_type": "multiclass_classifier", "labels": ["high", "low", "mid"]}
 BINARY = {"predictor_type": "binary_classifier", "positive_label": "high", "negative_label": "low"}
@@ -170,7 +171,7 @@ class Stage:
         return subscribed(made)
 
     def run(self, world: World) -> runs.Run:
-        run = world.run(table(self.made, self.classes))
+        run = world.deployed.ended(world.start(table(self.made, self.classes)), SECONDS)
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), f"{run.outcome} {run.why}"
         return run
 
@@ -193,14 +194,12 @@ def changed(world: World, made: Stage, **changes: Any) -> tuple[World, Traffic]:
     with traffic.running():
         world = made.deploy(**changes)
         assert changed_settings(world.account).startswith("features or classes differ from the live model's")
-        before = world.deployed.executions()
-        world.deployed.put("aborted.csv", table(99, made.classes))
-        aborted = world.deployed.started(before)
-        wait_for(lambda: "Preprocess" in world.entered(aborted))
+        aborted = world.start(table(99, made.classes))
+        wait_for(lambda: "Preprocess" in world.entered(aborted), SECONDS)
         world.account.states.stop_execution(executionArn=aborted)
         made.run(world)
         signature = world.account.settings.signature.name
-        wait_for(lambda: traffic.answered[signature] > 10)
+        wait_for(lambda: traffic.answered[signature] > 10, SECONDS)
     assert changed_settings(world.account) == ""
     assert traffic.wrong == []
     return world, traffic
@@ -217,11 +216,11 @@ def rolled_back(world: World) -> Traffic:
         request = {"package": packages[1]["ModelPackageArn"]}
         machine = world.account.outputs["DeployMachine"]
         started = world.account.states.start_execution(stateMachineArn=machine, input=json.dumps(request))
-        run = world.ended(started["executionArn"])
+        run = world.deployed.ended(started["executionArn"], SECONDS)
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
         known = world.account.sagemaker.describe_model_package(ModelPackageName=request["package"])
         signature = known["CustomerMetadataProperties"]["signature"]
-        wait_for(lambda: traffic.answered[signature] > 10)
+        wait_for(lambda: traffic.answered[signature] > 10, SECONDS)
     assert traffic.wrong == []
     return traffic
 
