@@ -106,19 +106,19 @@ def changed(deployed: Deployed, settings: str, folder: Path) -> Iterator[World]:
         yield World(deploy(deployed.cloud, config, config.with_suffix(".out"), patched, bootstrapped=True), "")
 
 
-def retrained(deployed: Deployed, change: Change, folder: Path) -> tuple[World, runs.Run, Any]:
+def retrained(deployed: Deployed, project: str, change: Change, folder: Path) -> tuple[World, runs.Run, Any]:
     """The run on the data after a change of the settings, with its evaluation."""
-    with changed(deployed, SETTINGS + change.data, folder) as world:
+    with changed(deployed, SETTINGS.replace("visitors", project) + change.data, folder) as world:
         run = world.deployed.run("visitors.csv", table(change.labels, change.without))
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), (run.why, run.outcome, change)
         return world, run, world.deployed.evaluation(run)
 
 
-def follow(deployed: Deployed, changes: list[Change], folder: Path) -> None:
+def follow(deployed: Deployed, project: str, changes: list[Change], folder: Path) -> None:
     """Each run is accepted, and has for the live model the figure that this model had on the same rows before."""
     before: Any = None
     for change in changes:
-        world, run, evaluation = retrained(deployed, change, folder)
+        world, run, evaluation = retrained(deployed, project, change, folder)
         decision = evaluation["decision"]
         if before is None:
             assert run.why == "passes every threshold of the quality gate; there is no champion"
@@ -142,14 +142,14 @@ def figures(evaluation: Any) -> Any:
 
 
 def test_a_run_after_changed_settings_is_compared_with_the_model_of_before(deployed: Deployed, tmp_path: Path) -> None:
-    follow(deployed, SMALL, tmp_path)
+    follow(deployed, "visitors", SMALL, tmp_path)
 
 
 @pytest.mark.full
 def test_every_change_of_features_and_classes_is_followed_by_an_accepted_run(
     deployed: Deployed, tmp_path: Path
 ) -> None:
-    follow(deployed, list(ALL.values()), tmp_path)
+    follow(deployed, "all-visitors", list(ALL.values()), tmp_path)
 
 
 @pytest.mark.full
