@@ -25,7 +25,7 @@ api.path = "/buys"
 
 [gate]
 minimum = { accuracy = 0.6 }
-margin = 0.1
+margin = 0.3
 
 [data]
 target = "bought"
