@@ -139,6 +139,7 @@ class Api:
         `wanted`, a signature's name, only a model of that signature may answer.
         """
         signature, last_start = self._first(wanted), self.endpoint.last_start()
+        started = self.endpoint.clock()
         unfit, others = set[str](), 0
         last = Problem("busy", "A new model is being deployed. Try again later")
         for _ in range(TRIES):
@@ -147,12 +148,15 @@ class Api:
             except OtherSignature as other:
                 others += 1
                 if wanted:
-                    self._check(wanted)
+                    self._check(wanted, self.endpoint.clock() - started)
                 elif others % 2 and other.name not in unfit:
                     # Every second time the signature stays: models that take turns would never meet their own rows.
                     signature = self.endpoint.signature(other.name)
             except Problem as problem:
                 last = problem
+                if problem.kind == "model-error":
+                    # What was read before this call may be out of date by now.
+                    self.endpoint.live(self.endpoint.clock() - started)
                 signature = self._another(signature, problem, unfit, wanted)
             else:
                 self.asked = signature
@@ -166,12 +170,12 @@ class Api:
             self.asked = self.endpoint.signature(self.endpoint.live().signatures[0])
         if not wanted or wanted == self.asked.name:
             return self.asked
-        self._check(wanted)
+        self._check(wanted, SOON_SECONDS)
         return self.endpoint.signature(wanted)
 
-    def _check(self, wanted: str) -> None:
-        """Raise Problem if no model of the endpoint has the signature."""
-        names = self.endpoint.live(SOON_SECONDS).signatures
+    def _check(self, wanted: str, seconds: float) -> None:
+        """Raise Problem if no model of the endpoint had the signature within the last seconds."""
+        names = self.endpoint.live(seconds).signatures
         if wanted not in names:
             detail = "Rows or answers have changed: read `document`, adapt the program, and send the new signature"
             raise Problem("other-signature", detail, members={"signature": names[0], "document": "openapi.json"})
@@ -184,7 +188,7 @@ class Api:
         if not failed:
             unfit.add(signature.name)
         if wanted:
-            self._check(wanted)
+            self._check(wanted, SOON_SECONDS)
         names = [name for name in ([wanted] if wanted else live) if name not in unfit]
         if not names or (failed and live == (signature.name,)):
             raise problem
