@@ -140,7 +140,7 @@ class Api:
         """
         signature, last_start = self._first(wanted), self.endpoint.last_start()
         started = self.endpoint.clock()
-        unfit, others = set[str](), 0
+        unfit, others = dict[str, Problem](), 0
         last = Problem("busy", "A new model is being deployed. Try again later")
         for _ in range(TRIES):
             try:
@@ -162,6 +162,9 @@ class Api:
                 self.asked = signature
                 model = {**self.endpoint.model(signature.name), "variant": variant}
                 return Scored([_prediction(answer, signature) for answer in answers], model, signature)
+        if unfit:
+            # Only a model answers that these rows do not fit, whatever else the endpoint still names.
+            self.asked, last = self.endpoint.signature(next(iter(unfit))), next(iter(unfit.values()))
         raise last
 
     def _first(self, wanted: str) -> Signature:
@@ -177,16 +180,25 @@ class Api:
         """Raise Problem if no model of the endpoint had the signature within the last seconds."""
         names = self.endpoint.live(seconds).signatures
         if wanted not in names:
+            now = self._live().name
             detail = "Rows or answers have changed: read `document`, adapt the program, and send the new signature"
-            raise Problem("other-signature", detail, members={"signature": names[0], "document": "openapi.json"})
+            raise Problem("other-signature", detail, members={"signature": now, "document": "openapi.json"})
 
-    def _another(self, signature: Signature, problem: Problem, unfit: set[str], wanted: str) -> Signature:
+    def _live(self) -> Signature:
+        """Return the signature of the last answer, if the endpoint still has it, else of the live model.
+
+        While a deployment bakes, all traffic may go to its model, and DescribeEndpoint still names the previous one.
+        """
+        names = self.endpoint.live(SOON_SECONDS).signatures
+        return self.asked if self.asked and self.asked.name in names else self.endpoint.signature(names[0])
+
+    def _another(self, signature: Signature, problem: Problem, unfit: dict[str, Problem], wanted: str) -> Signature:
         """Return the signature to try after rows did not fit one; raises `problem` if there is none."""
         if problem.kind not in UNFIT:
             raise problem
         live, failed = self.endpoint.live(SOON_SECONDS).signatures, problem.kind == "model-error"
         if not failed:
-            unfit.add(signature.name)
+            unfit[signature.name] = problem
         if wanted:
             self._check(wanted, SOON_SECONDS)
         names = [name for name in ([wanted] if wanted else live) if name not in unfit]
@@ -229,7 +241,7 @@ class Api:
     def _document(self) -> Response:
         """Return the OpenAPI document of the live signature; it is the package's if that is the settings'."""
         text = self._file("openapi.json")
-        signature = self.endpoint.signature(self.endpoint.live(SOON_SECONDS).signatures[0])
+        signature = self._live()
         if signature.name != self.settings.signature:
             text = json.dumps(adapted(json.loads(text), self.endpoint.own, signature), ensure_ascii=False)
         return Response(text, headers={"Content-Type": "application/json", "X-Model-Signature": signature.name})

@@ -221,3 +221,12 @@ def test_a_caller_is_told_of_a_switch_that_was_just_made(two: Two) -> None:
     assert two.label([1, 2], **sent) == (200, "new", "ab")
     two.sagemaker.variants = ["signature-ba"]
     assert two.label([1, 2], **sent) == (409, "other-signature", "")
+
+
+def test_while_a_deployment_bakes_with_all_traffic_a_caller_learns_of_its_signature(two: Two) -> None:
+    two.put(ABC, AB, live=("ab",))
+    two.sagemaker.described = ["signature-abc", "signature-ab"]
+    assert two.label([1, 2, 3]) == (400, "bad-rows", "")
+    refused = two.call("POST", MANY, "{}", headers={"X-Model-Signature": "none such"})
+    assert refused["signature"] == "ab"
+    assert two.label([1, 2]) == (200, "new", "ab")
