@@ -139,7 +139,8 @@ class Api:
         `wanted`, a signature's name, only a model of that signature may answer.
         """
         signature, last_start = self._first(wanted), self.endpoint.last_start()
-        unfit, others = set[str](), 0
+        started = self.endpoint.clock()
+        unfit, others = dict[str, Problem](), 0
         last = Problem("busy", "A new model is being deployed. Try again later")
         for _ in range(TRIES):
             try:
@@ -147,17 +148,23 @@ class Api:
             except OtherSignature as other:
                 others += 1
                 if wanted:
-                    self._check(wanted)
+                    self._check(wanted, self.endpoint.clock() - started)
                 elif others % 2 and other.name not in unfit:
                     # Every second time the signature stays: models that take turns would never meet their own rows.
                     signature = self.endpoint.signature(other.name)
             except Problem as problem:
                 last = problem
+                if problem.kind == "model-error":
+                    # What was read before this call may be out of date by now.
+                    self.endpoint.live(self.endpoint.clock() - started)
                 signature = self._another(signature, problem, unfit, wanted)
             else:
                 self.asked = signature
                 model = {**self.endpoint.model(signature.name), "variant": variant}
                 return Scored([_prediction(answer, signature) for answer in answers], model, signature)
+        if unfit:
+            # Only a model answers that these rows do not fit, whatever else the endpoint still names.
+            self.asked, last = self.endpoint.signature(next(iter(unfit))), next(iter(unfit.values()))
         raise last
 
     def _first(self, wanted: str) -> Signature:
@@ -166,25 +173,34 @@ class Api:
             self.asked = self.endpoint.signature(self.endpoint.live().signatures[0])
         if not wanted or wanted == self.asked.name:
             return self.asked
-        self._check(wanted)
+        self._check(wanted, SOON_SECONDS)
         return self.endpoint.signature(wanted)
 
-    def _check(self, wanted: str) -> None:
-        """Raise Problem if no model of the endpoint has the signature."""
-        names = self.endpoint.live(SOON_SECONDS).signatures
+    def _check(self, wanted: str, seconds: float) -> None:
+        """Raise Problem if no model of the endpoint had the signature within the last seconds."""
+        names = self.endpoint.live(seconds).signatures
         if wanted not in names:
+            now = self._live().name
             detail = "Rows or answers have changed: read `document`, adapt the program, and send the new signature"
-            raise Problem("other-signature", detail, members={"signature": names[0], "document": "openapi.json"})
+            raise Problem("other-signature", detail, members={"signature": now, "document": "openapi.json"})
 
-    def _another(self, signature: Signature, problem: Problem, unfit: set[str], wanted: str) -> Signature:
+    def _live(self) -> Signature:
+        """Return the signature of the last answer, if the endpoint still has it, else of the live model.
+
+        While a deployment bakes, all traffic may go to its model, and DescribeEndpoint still names the previous one.
+        """
+        names = self.endpoint.live(SOON_SECONDS).signatures
+        return self.asked if self.asked and self.asked.name in names else self.endpoint.signature(names[0])
+
+    def _another(self, signature: Signature, problem: Problem, unfit: dict[str, Problem], wanted: str) -> Signature:
         """Return the signature to try after rows did not fit one; raises `problem` if there is none."""
         if problem.kind not in UNFIT:
             raise problem
         live, failed = self.endpoint.live(SOON_SECONDS).signatures, problem.kind == "model-error"
         if not failed:
-            unfit.add(signature.name)
+            unfit[signature.name] = problem
         if wanted:
-            self._check(wanted)
+            self._check(wanted, SOON_SECONDS)
         names = [name for name in ([wanted] if wanted else live) if name not in unfit]
         if not names or (failed and live == (signature.name,)):
             raise problem
@@ -225,7 +241,7 @@ class Api:
     def _document(self) -> Response:
         """Return the OpenAPI document of the live signature; it is the package's if that is the settings'."""
         text = self._file("openapi.json")
-        signature = self.endpoint.signature(self.endpoint.live(SOON_SECONDS).signatures[0])
+        signature = self._live()
         if signature.name != self.settings.signature:
             text = json.dumps(adapted(json.loads(text), self.endpoint.own, signature), ensure_ascii=False)
         return Response(text, headers={"Content-Type": "application/json", "X-Model-Signature": signature.name})

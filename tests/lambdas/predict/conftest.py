@@ -93,6 +93,8 @@ class SageMaker:
     version: int = 0
     variants: list[str] = field(default_factory=lambda: ["AllTraffic"])
     """Those that answer, in turn; the first is the live model's, another one's is being deployed."""
+    described: list[str] = field(default_factory=list)
+    """Those that DescribeEndpoint names, if they are not the ones that answer."""
     signatures: dict[str, str] = field(default_factory=dict)
     """The documents in S3, by name."""
     models: dict[str, Callable[[str], tuple[int, str, Any]]] = field(default_factory=dict)
@@ -128,12 +130,13 @@ class SageMaker:
     def describe(self, action: str) -> tuple[int, str, Any]:
         self.actions.append(action)
         tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}"}
+        named = self.described or self.variants
         answers = {
             "DescribeEndpoint": {
                 "EndpointArn": f"{ARN}endpoint/breast-cancer",
                 "EndpointConfigName": self.config,
-                "ProductionVariants": [{"VariantName": name} for name in self.variants[:1]],
-                "PendingDeploymentSummary": {"ProductionVariants": [{"VariantName": n} for n in self.variants[1:]]},
+                "ProductionVariants": [{"VariantName": name} for name in named[:1]],
+                "PendingDeploymentSummary": {"ProductionVariants": [{"VariantName": name} for name in named[1:]]},
             },
             "ListTags": {"Tags": [tag] if self.version else []},
             "DescribeModelPackage": {"ModelPackageVersion": self.version, "CreationTime": 1767323045.25},

@@ -201,3 +201,32 @@ def test_golden_rows_that_another_signature_cannot_answer_are_left_out(two: Two)
         {"row": {"a": 1.0, "b": -1.0}, "label": "other"},
     ]
     assert smoke_test({"golden": golden, "variant": "signature-ab"}, two.api) == {"ok": True, "checked": 1}
+
+
+def test_a_refusal_right_after_a_switch_costs_no_answer(two: Two) -> None:
+    """The endpoint was described a moment ago, when the old model was live."""
+
+    def picky(body: str) -> tuple[int, str, Any]:
+        return (424, "ModelError", {}) if float(body.partition(",")[0]) > 0 else BA[2](body)
+
+    two.put(AB, (*BA[:2], picky), live=("ab",))
+    assert two.label({"a": 1, "b": -1}) == (200, "new", "ab")
+    two.sagemaker.variants = ["signature-ba"]
+    assert two.label({"a": 1, "b": -1}) == (200, "new", "ba")
+
+
+def test_a_caller_is_told_of_a_switch_that_was_just_made(two: Two) -> None:
+    two.put(AB, BA, live=("ab",))
+    sent = {"X-Model-Signature": "ab"}
+    assert two.label([1, 2], **sent) == (200, "new", "ab")
+    two.sagemaker.variants = ["signature-ba"]
+    assert two.label([1, 2], **sent) == (409, "other-signature", "")
+
+
+def test_while_a_deployment_bakes_with_all_traffic_a_caller_learns_of_its_signature(two: Two) -> None:
+    two.put(ABC, AB, live=("ab",))
+    two.sagemaker.described = ["signature-abc", "signature-ab"]
+    assert two.label([1, 2, 3]) == (400, "bad-rows", "")
+    refused = two.call("POST", MANY, "{}", headers={"X-Model-Signature": "none such"})
+    assert refused["signature"] == "ab"
+    assert two.label([1, 2]) == (200, "new", "ab")
