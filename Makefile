@@ -198,6 +198,7 @@ cost: install ## estimate the costs of a stage: always on, per run, per million 
 
 deploy: install ## deploy a stage to the AWS account of your credentials (STAGE=dev)
 	$(CDK) deploy --all --require-approval $(APPROVAL)
+	@$(PY) -m ops status
 
 diff: install ## show the changes that a deployment of a stage would make
 	$(CDK) diff --all

@@ -49,11 +49,11 @@ class DataStore(Construct):
         resource.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
 
     def for_jobs(self, raw: str) -> list[iam.PolicyStatement]:
-        """Allow jobs and the endpoint to read the uploads, read and write the runs, and write the data capture."""
+        """Allow jobs and the endpoint to read the uploads, use the runs, write signatures and the data capture."""
         files = self.bucket.arn_for_objects
         return [
             allow("s3:GetObject", files(f"{raw}*"), files("runs/*"), files("rows/*")),
-            allow("s3:PutObject", files("runs/*"), files("rows/*"), files("data-capture/*")),
+            allow("s3:PutObject", *map(files, ("runs/*", "rows/*", "signatures/*", "data-capture/*"))),
             self.list_objects(f"{raw}*", "runs/*", "rows/*"),
             allow("kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey", self.key.key_arn),
             self.encrypt_volumes(),

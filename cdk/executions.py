@@ -57,7 +57,7 @@ class Finish(Construct):
             "TOPIC": topic.topic_arn,
         }
         handlers = {"Finish": "handler.handle"}
-        if settings.release.approval == "manual":
+        if settings.asks:
             handlers["Approval"] = "handler.ask"
         self.functions: dict[str, lambda_.Function] = {}
         for name, handler in handlers.items():

@@ -9,13 +9,14 @@ from constructs import Construct
 from cdk.functions import function
 from cdk.permissions import allow, granted
 from pipeline.settings import Project
-from pipeline.states.endpoint import VARIANT
 
 SLOW_MICROSECONDS = 1_000_000
 """One second per row is a fault of a linear model; ModelLatency is in microseconds (CloudWatch metrics)."""
 
 
-def alarm(scope: Construct, name: str, metric: cloudwatch.Metric, threshold: int = 1, **named: Any) -> cloudwatch.Alarm:
+def alarm(
+    scope: Construct, name: str, metric: cloudwatch.IMetric, threshold: int = 1, **named: Any
+) -> cloudwatch.Alarm:
     """Return the alarm whose construct has this name; without a label, CloudFormation makes the alarm's name."""
     return cloudwatch.Alarm(
         scope,
@@ -34,12 +35,23 @@ def label(project: str, name: str, meaning: str) -> dict[str, str]:
 
 
 def endpoint_metric(
-    project: str, name: str, statistic: str, namespace: str = "AWS/SageMaker", period: Duration | None = None
-) -> cloudwatch.Metric:
-    """Return a metric of the endpoint, which has the project's name."""
-    variant = {"EndpointName": project, "VariantName": VARIANT}
-    return cloudwatch.Metric(
-        namespace=namespace, metric_name=name, dimensions_map=variant, statistic=statistic, period=period
+    project: str, name: str, statistic: str, namespace: str = "AWS/SageMaker"
+) -> cloudwatch.MathExpression:
+    """Return a metric of the endpoint, which has the project's name, for a graph: a line per production variant."""
+    dimensions = f"{{{namespace},EndpointName,VariantName}}"
+    search = f"SEARCH('{dimensions} EndpointName=\"{project}\" MetricName=\"{name}\"', '{statistic}')"
+    return cloudwatch.MathExpression(expression=search, using_metrics={}, label="")
+
+
+def watched_metric(project: str, name: str, function: str) -> cloudwatch.MathExpression:
+    """Return a metric of the endpoint over all its variants, for an alarm: variants are named after signatures.
+
+    An alarm takes no SEARCH. Metrics Insights, which it takes, has no percentiles.
+    """
+    schema = 'SCHEMA("AWS/SageMaker", EndpointName, VariantName)'
+    query = [f"SELECT {function}({name})", f"FROM {schema}", f"WHERE EndpointName = '{project}'"]
+    return cloudwatch.MathExpression(
+        expression=" ".join(query), using_metrics={}, label=name, period=Duration.minutes(1)
     )
 
 
@@ -49,9 +61,8 @@ class LiveEndpoint(Construct):
     def __init__(self, scope: Construct, settings: Project) -> None:
         super().__init__(scope, "LiveEndpoint")
         project = settings.name
-        minute = Duration.minutes(1)
-        errors = endpoint_metric(project, "Invocation5XXErrors", "Sum", period=minute)
-        latency = endpoint_metric(project, "ModelLatency", "p99", period=minute)
+        errors = watched_metric(project, "Invocation5XXErrors", "SUM")
+        latency = watched_metric(project, "ModelLatency", "AVG")
         failing = label(project, "5xx", "Invocation5XXErrors of the live model")
         slow = label(project, "latency", "ModelLatency of the live model")
         self.error_alarm = alarm(self, "Errors", errors, 1, **failing)

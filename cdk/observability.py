@@ -93,7 +93,7 @@ class Observability(Construct):
             region="us-east-1",
         )
         throttles, duration = function.metric_throttles(), function.metric_duration(statistic="p99")
-        rows: list[dict[str, list[cloudwatch.Metric]]] = [
+        rows: list[dict[str, list[cloudwatch.IMetric]]] = [
             {
                 "Runs": [retrain.metric_started(), *runs, watched["run-failed"]],
                 "Duration of a run": [retrain.metric_time()],

@@ -42,7 +42,7 @@ class PipelineStack(Stack):
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
-        serving = PredictionApi(self, settings)
+        serving = PredictionApi(self, settings, data)
         peers = settings.training.instance_count > 1
         network = Network(self, logs=data.logs, peers=peers) if settings.network.vpc else None
         jobs = Jobs(self, settings, data, network)

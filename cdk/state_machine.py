@@ -113,7 +113,6 @@ def retrain_machine(
 ) -> sfn.StateMachine:
     """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
     scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
-    manual = settings.release.approval == "manual"
     processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
     listing = function(
         scope,
@@ -129,19 +128,25 @@ def retrain_machine(
         allowed=[
             data.list_versions(settings.data.prefix),
             allow("s3:GetObject s3:PutObject", data.bucket.arn_for_objects("runs/*/listing/*")),
+            allow("s3:GetObject", data.bucket.arn_for_objects("signatures/*")),
+            # Without it, S3 answers 403 for an object that is not there; a condition on the prefix would not hold then.
+            allow("s3:ListBucket", data.bucket.bucket_arn),
             data.use_key("s3"),
         ],
     )
     allowed = [
         *run_jobs(scope, project, Processing=processing, Training=["train"], Transform=["score", "champion"]),
         *granted(scope, "retrain", project),
-        *(granted(scope, "approval", project) if manual else []),
+        *(granted(scope, "approval", project) if settings.asks else []),
         pass_role(parts.jobs.role),
         allow("states:StartExecution", deployment.state_machine_arn),
         *granted(scope, "nested", project),
         invoke(parts.lease.function, parts.live.function, listing),
         invoke(*parts.finish.functions.values()),
-        allow("s3:GetObject", data.bucket.arn_for_objects("runs/*/evaluation/evaluation.json")),
+        allow(
+            "s3:GetObject",
+            *map(data.bucket.arn_for_objects, ("runs/*/evaluation/evaluation.json", "rows/*/champion/scoring.json")),
+        ),
         data.use_key("s3", write=False),
     ]
     ports = {
@@ -170,7 +175,7 @@ def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
         allowed=[
             *granted(scope, "drift_window", project),
             data.list_objects("data-capture/*", "ground-truth/*"),
-            allow("s3:GetObject", files("ground-truth/*")),
+            allow("s3:GetObject", files("ground-truth/*"), files("signatures/*")),
             allow("s3:PutObject", files("runs/*/window/*")),
             data.use_key("s3"),
         ],

@@ -8,6 +8,7 @@ from ops.account import Account
 from ops.jobs import jobs_of, training_job
 from ops.output import Result, command, table
 from ops.runs import Run, file_of, find, measured
+from ops.status import changed_settings
 
 
 @command
@@ -26,9 +27,11 @@ def diff(
             line["difference"] = line["after"] - line["before"]
         if line["before"] != line["after"]:
             found.append(line)
+    now = changed_settings(account)
     headings = ("what", pair[0].name[:24], pair[1].name[:24], "difference")
     rows = ((line["what"], line["before"], line["after"], line.get("difference")) for line in found)
-    return Result(found, table(headings, rows) if found else "no difference")
+    shown = [table(headings, rows) if found else "no difference", *([now] if now else [])]
+    return Result(found, shown)
 
 
 def _flat(account: Account, run: Run) -> dict[str, Any]:

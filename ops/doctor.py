@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ops.account import Account, NotDeployed, OpsError
 from ops.bootstrap import log_role
 from ops.output import Exit, Result, command
-from ops.status import alarms, endpoint
+from ops.status import alarms, changed_settings, endpoint
 from pipeline.config import Settings
 
 CDK = Path(__file__).parents[1] / "node_modules" / ".bin" / "cdk"
@@ -164,6 +164,15 @@ def _notifications(account: Account) -> str:
     return _require(confirmed or account.local, f"{confirmed} confirmed subscription(s)", problem)
 
 
+def _signature(account: Account) -> str:
+    live = endpoint(account)
+    if not live.config:
+        return "no model has been deployed yet"
+    changed = changed_settings(account, live)
+    _require(live.signature, "", "the live model has no signature, so the deployed settings' is assumed")
+    return _require(not changed, f"{live.signature}, as in the settings", changed)
+
+
 def _alarms(account: Account) -> str:
     found = [f"{alarm['name']}: {alarm['reason']}" for alarm in alarms(account)]
     return _require(not found, "no alarm is in the state ALARM", "; ".join(found))
@@ -186,6 +195,7 @@ CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
         _notifications,
         "confirm the email from AWS; without one set [stack] email and run `make deploy`, or `aws sns subscribe`",
     ),
+    "signature": (_signature, "run `ops retrain`, or deploy the settings of the live model again"),
     "alarms": (_alarms, "read docs/runbook.md: it has a section per alarm"),
 }
 """Every check with its fix, in the order in which they depend on each other; all are made."""

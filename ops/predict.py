@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,14 +46,52 @@ def predict(
     if not file:
         label = label_of(account, row or example_row(account))
         return Result({"prediction": label}, f"prediction: {label}")
+    live = live_model(account)
     own = account.settings.data.format.encoding
     encoding = "utf-8-sig" if codecs.lookup(own).name == "utf-8" else own
     try:
         with nullcontext(sys.stdin) if file == "-" else Path(file).open(newline="", encoding=encoding) as lines:
-            rows = rows_of(lines, account.settings.data)
+            rows = rows_of(lines, live.data)
     except (OSError, UnicodeError, csv.Error) as error:
         raise OpsError(f"{file}: {error}") from error
-    return Result(predict_all(account, rows), _csv(predict_all(account, rows), account.settings.data.classes))
+    answers = predict_all(account, rows, live.signature)
+    return Result(answers, _csv(answers, live.data.classes))
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """The settings' data with the features and the classes of the live model, its signature, and a row as an example.
+
+    All is from the OpenAPI document that the API serves; the example is "" if that is the settings'.
+    """
+
+    data: Data
+    signature: str = ""
+    example: str = ""
+
+
+def live_model(account: Account) -> LiveModel:
+    """What the live model takes and answers; an API of an older version serves the settings'."""
+    own = account.settings.data
+    address = account.api_url.removesuffix(account.settings.api.path) + "/openapi.json"
+    try:
+        with urllib.request.urlopen(address, timeout=SECONDS) as answer:  # noqa: S310  # the stack's own URL
+            document = json.load(answer)
+    except (urllib.error.URLError, ValueError):  # the call that posts the rows says why
+        return LiveModel(own)
+    signature = document.get("info", {}).get("x-model-signature", "")
+    if not signature or signature == account.settings.signature.name:
+        return LiveModel(own, signature)
+    schemas = document["components"]["schemas"]
+    named = schemas.get("NamedValues") or schemas["NamedNumbers"]
+    columns, types = named["properties"], {"number": "numeric", "string": "categorical", "boolean": "boolean"}
+    changes = {
+        "features": tuple(columns),
+        "kinds": {name: types[column["type"]] for name, column in columns.items()},
+        "labels": tuple(schemas.get("Label", {"enum": []})["enum"]),
+        "positive_label": None,
+    }
+    return LiveModel(own.model_copy(update=changes), signature, schemas["Data"]["example"]["data"])
 
 
 @command
@@ -67,8 +106,13 @@ def label_of(account: Account, row: str) -> str:
 
 
 def example_row(account: Account) -> str:
-    """The example of the settings, or else the first golden row, as the API takes a row of CSV. Raises OpsError."""
+    """The example of the settings, or else the first golden row, as the API takes a row of CSV. Raises OpsError.
+
+    If the live model has another signature, it is the example of the API's document.
+    """
     settings = account.settings
+    if example := live_model(account).example:
+        return example
     rows = [settings.api.example] if settings.api.example else [golden.row for golden in settings.endpoint.golden]
     if not rows:
         raise OpsError("the settings have no row: give one, or set api.example")
@@ -130,14 +174,18 @@ def _line(cells: Iterable[str]) -> str:
     return line.getvalue()
 
 
-def predict_all(account: Account, rows: list[str]) -> Iterator[Answer]:
-    """An answer per row, in order, in as few requests as possible. Raises Refused with the rows' numbers, from 1."""
+def predict_all(account: Account, rows: list[str], signature: str = "") -> Iterator[Answer]:
+    """An answer per row, in order, in as few requests as possible. Raises Refused with the rows' numbers, from 1.
+
+    With `signature` only a model of it answers.
+    """
     api, done = account.settings.api, 0
     address = account.api_url.removesuffix(api.path) + "/predictions"
     with progress_bar() as bar:
         task = bar.add_task("predicting", total=len(rows))
         for batch in _batches(rows, api.max_rows, api.max_bytes):
-            yield from _post(account, address, "\n".join(batch), "text/csv", before=done)["predictions"]
+            text = "\n".join(batch)
+            yield from _post(account, address, text, "text/csv", before=done, signature=signature)["predictions"]
             done += len(batch)
             bar.advance(task, len(batch))
 
@@ -171,9 +219,10 @@ def _batches(rows: list[str], most_rows: int, most_bytes: int) -> Iterator[list[
     yield batch
 
 
-def _post(account: Account, address: str, body: str, content_type: str, before: int = 0) -> Any:
+def _post(account: Account, address: str, body: str, content_type: str, *, before: int = 0, signature: str = "") -> Any:
+    own = {"Content-Type": content_type, **({"X-Model-Signature": signature} if signature else {})}
     for attempt in range(1, TRIES + 1):
-        headers = _authorised(account, address, body, {"Content-Type": content_type})
+        headers = _authorised(account, address, body, own)
         request = urllib.request.Request(address, body.encode(), headers, method="POST")  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310  # the stack's own URL

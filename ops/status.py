@@ -12,10 +12,17 @@ from ops.drift import latest_check
 from ops.output import Result, command
 from ops.runs import Run, latest, listing, of_package
 
+DIFFERS = (
+    "features or classes differ from the live model's: the API keeps the live model's until a retraining is accepted"
+)
+
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The endpoint with its model package, and the run that trained it; `problem` is SageMaker's FailureReason."""
+    """The endpoint with its model package, and the run that trained it; `problem` is SageMaker's FailureReason.
+
+    `signature` is the name of the live model's; a model of an older version has none.
+    """
 
     name: str
     status: str = "none"
@@ -23,6 +30,7 @@ class Endpoint:
     since: datetime | None = None
     problem: str = ""
     package: str = ""
+    signature: str = ""
     run: Run | None = None
 
 
@@ -35,9 +43,11 @@ def status(account: Account) -> Result:
 
 def status_of(account: Account, limit: int = 5) -> dict[str, Any]:
     """The status with the newest runs."""
+    live = endpoint(account)
     return {
         "project": account.settings.project.name,
-        "endpoint": endpoint(account),
+        "endpoint": live,
+        "settings": changed_settings(account, live),
         "runs": latest(account, limit),
         "alarms": alarms(account),
         "drift": latest_check(account),
@@ -51,13 +61,20 @@ def endpoint(account: Account) -> Endpoint:
     if name not in (each["EndpointName"] for each in sagemaker.list_endpoints(NameContains=name)["Endpoints"]):
         return Endpoint(name)
     found = sagemaker.describe_endpoint(EndpointName=name)
-    config, package = found.get("EndpointConfigName", ""), ""
+    config, tags = found.get("EndpointConfigName", ""), dict[str, str]()
     if config:
         arn = sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
         tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
-        package = tags.get("model-package", "")
+    package, signature = tags.get("model-package", ""), tags.get("model-signature", "")
     status, since, problem = found["EndpointStatus"], found["LastModifiedTime"], found.get("FailureReason", "")
-    return Endpoint(name, status, config, since, problem, package, of_package(account, package))
+    return Endpoint(name, status, config, since, problem, package, signature, of_package(account, package))
+
+
+def changed_settings(account: Account, live: Endpoint | None = None) -> str:
+    """A sentence if the settings are of another signature than the live model, else nothing."""
+    live = live or endpoint(account)
+    other = live.signature and live.signature != account.settings.signature.name
+    return f"{DIFFERS} ({live.signature}, here {account.settings.signature.name})" if other else ""
 
 
 def alarms(account: Account) -> list[dict[str, object]]:
@@ -81,6 +98,7 @@ def _starts(account: Account) -> list[str]:
         f"the schedule {schedule}": schedule,
         "drift": settings.drift.retrain != "never",
         "then waits for `ops approve`": settings.release.approval == "manual",
+        "then waits for `ops approve` if its model is not comparable": settings.asks_if_incomparable,
     }
     return [way for way, configured in ways.items() if configured]
 
@@ -93,6 +111,8 @@ def _text(found: dict[str, Any]) -> Iterator[str | Table]:
         yield f"  {live.problem}"
     if live.run:
         yield f"  by run {live.run.name}, started by {live.run.started_by}: {live.run.why or live.run.outcome}"
+    if found["settings"]:
+        yield f"  {found['settings']}"
     yield from (f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found["alarms"])
     yield f"drift: {check['verdict']}, {check['reason']}" if check else "drift: no check has run yet"
     yield f"next run: {'; '.join(found['starts'])}"

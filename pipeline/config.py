@@ -14,6 +14,8 @@ from pydantic_core import ErrorDetails
 
 from pipeline import settings as tables
 from pipeline.jobs.shared.metric_names import METRICS
+from pipeline.jobs.shared.settings import settings_of
+from pipeline.jobs.shared.signature import Signature, signature_of
 
 DEFAULT_STAGE = "dev"
 
@@ -50,10 +52,25 @@ class Settings(tables.Table):
             values["num_classes"] = len(data.classes)
         return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
 
+    @property
+    def asks(self) -> bool:
+        """Whether a run may wait for a person's approval."""
+        return self.release.approval == "manual" or self.gate.approve_incomparable
+
+    @property
+    def asks_if_incomparable(self) -> bool:
+        """Whether a run waits for that only if its model cannot be compared with the champion."""
+        return self.release.approval == "automatic" and self.gate.approve_incomparable
+
     def to_json(self) -> str:
         """Return all settings that a run depends on, for the jobs, as canonical JSON (sorted keys, no spaces)."""
         document = self.model_dump(mode="json", exclude={"network", "stack", "delivery"})
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def signature(self) -> Signature:
+        """The signature of a model that is trained by these settings."""
+        return signature_of(settings_of(json.loads(self.to_json())))
 
     @property
     def hash(self) -> str:

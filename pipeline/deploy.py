@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, State, caught, choice, format_, rendered
+from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, Pass, State, caught, choice, format_, rendered
 from pipeline.config import Settings
 from pipeline.states import endpoint
 from pipeline.states.building import Building
@@ -22,7 +22,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     failed = fail("deploy")
     build = Building(settings, on_error=failed)
     finished = finish("deploy", failed)
-    taken_back = _reject_new_package(build)
+    taken_back = endpoint.autoscaling_of_champion(build, _reject_new_package(build))
     champion = endpoint.find_champion(build)
     seconds = DEADLINE_HOURS * 3600
     # A failure leaves the model live.
@@ -46,9 +46,10 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
 
 
 def _find_package(build: Building, then: State) -> list[State]:
-    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, described, smoke}, with the rows that its run kept.
+    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, described, smoke}, with rows that its run kept.
 
-    A run of an older version kept none: `smoke.document` is then empty.
+    A run of an older version kept none: `smoke.document` is then empty. If it named no signature, the settings' is
+    assumed.
     """
     request = {"ModelPackageName": Intrinsic("$.request.package")}
     select = {
@@ -64,11 +65,21 @@ def _find_package(build: Building, then: State) -> list[State]:
     approved = choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))
     words = "{} has no run in its metadata (execution): deploy a package that a run registered."
     of_no_run = build.failure("PackageOfNoRun", format_(words, "$.package.arn"))
-    execution = "$.package.described.CustomerMetadataProperties.execution"
+    execution = f"{endpoint.METADATA}.execution"
     registered = choice("PackageOfRun", ChoiceRule.IsPresent(execution, False), of_no_run)
+    unsigned = ChoiceRule.IsPresent(f"{endpoint.METADATA}.signature", False)
+    metadata = {
+        "execution": Intrinsic(execution),
+        "signature": build.settings.signature.name,
+        "variant": endpoint.OLD_VARIANT,
+    }
+    assumed = {"CustomerMetadataProperties": metadata}
+    assume = Pass("AssumeSignature", parameters=assumed, result_path="$.package.described")
+    signed = choice("HasSignature", unsigned, assume)
     run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
     read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", run)
-    return [describe, approved, registered, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
+    assume.next(read)
+    return [describe, approved, registered, signed, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
 
 
 def _reject_new_package(build: Building) -> Choice:

@@ -8,7 +8,7 @@ from pipeline.states.building import EXECUTION_ARN, HASH, Building
 from pipeline.states.endpoint import find_champion
 from pipeline.states.evaluate import evaluate
 from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
-from pipeline.states.model_registry import approval, create_model, features, register, trained
+from pipeline.states.model_registry import approval, create_model, register, trained
 from pipeline.states.preprocess import preprocess
 from pipeline.states.train import train
 
@@ -32,11 +32,11 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     finished = finish("retrain", failed)
     rejected = register(build, "Rejected")
     rejected.next(finished)
-    waits = settings.release.approval_hours if settings.release.approval == "manual" else 0
+    waits = settings.release.approval_hours if settings.asks else 0
     seconds = (DEADLINE_HOURS + waits) * 3600
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
-        find_champion(build, features(build.settings.data)),
+        find_champion(build),
         *preprocess(build, superseded=finished),
         *train(build),
         create_model(build, trained(build)),

@@ -265,12 +265,16 @@ class Training(Instances):
 
 
 class Gate(Table):
-    """The thresholds of the hold-out's metrics, and the allowed loss against the champion in the compared metric."""
+    """The thresholds of the hold-out's metrics, and the allowed loss against the champion in the compared metric.
+
+    With `approve_incomparable` a run asks for a person's approval if its model cannot be compared with the champion.
+    """
 
     minimum: dict[str, float] = {}
     maximum: dict[str, float] = {}
     margin: Annotated[float, Field(ge=0)] = 0.01
     confidence: Share = 0.95
+    approve_incomparable: bool = False
 
 
 class Release(Table):

@@ -77,11 +77,12 @@ def scaled_to_two(shell: Shell) -> None:
     scaling, sagemaker = client(shell, "application-autoscaling"), client(shell, "sagemaker")
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
-    assert target["ResourceId"] == policy["ResourceId"] == "endpoint/breast-cancer/variant/AllTraffic"
+    own = variant(shell)["VariantName"]
+    assert target["ResourceId"] == policy["ResourceId"] == f"endpoint/breast-cancer/variant/{own}"
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
     assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
     assert variant(shell)["DesiredInstanceCount"] == 1
-    two = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}]
+    two = [{"VariantName": own, "DesiredInstanceCount": 2}]
     sagemaker.update_endpoint_weights_and_capacities(EndpointName="breast-cancer", DesiredWeightsAndCapacities=two)
     sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="breast-cancer", WaiterConfig={"Delay": 1})
 

@@ -5,11 +5,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from cdk.api.openapi import PROBLEMS, Json
+from cdk.api.openapi import PROBLEMS
+from lambdas.predict.documents import Json
 from pipeline.config import Settings
 
 RESPONSES = Path(__file__).with_name("gateway_responses.toml")
 ANY = "x-amazon-apigateway-any-method"
+LIVE = {"Label": "string", "Predictions": "object"}
+"""Schemas of what a model answers."""
 UNSUPPORTED = ("example", "nullable")
 """Fields that API Gateway does not import (Developer Guide, "Amazon API Gateway important notes")."""
 
@@ -23,7 +26,7 @@ def deployable(document: Json, *, integration_uri: str, settings: Settings) -> J
     answer 403. The first two need no credentials, as no prediction is behind them; so a preflight call needs none.
     """
     deployed: Json = _supported(document)
-    del deployed["servers"]
+    del deployed["servers"], deployed["info"]["x-model-signature"]
     schemes, schemas = deployed["components"].get("securitySchemes", {}), deployed["components"]["schemas"]
     integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": integration_uri}
     proxy = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -49,7 +52,10 @@ def deployable(document: Json, *, integration_uri: str, settings: Settings) -> J
     for form in schemas.pop("Row")["oneOf"]:
         del schemas[form["$ref"].rpartition("/")[2]]
     schemas["Instances"] = {"type": "object", "required": ["instances"]}
-    schemas["Data"]["properties"]["data"].pop("pattern")
+    # What follows the live model's signature is in the document that the Lambda serves: this one would be out of date.
+    deployed["info"].pop("description")
+    schemas["Data"]["properties"]["data"] = {"type": "string"}
+    schemas |= {name: {"type": kind} for name, kind in LIVE.items() if name in schemas}
     validator = {"validateRequestBody": True, "validateRequestParameters": True}
     deployed["x-amazon-apigateway-request-validators"] = {"body": validator}
     deployed["x-amazon-apigateway-request-validator"] = "body"

@@ -3,7 +3,8 @@
 import json
 import sys
 
-from cdk.api.openapi import Json, document
+from cdk.api.openapi import document
+from lambdas.predict.documents import Json
 from pipeline.config import load
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"

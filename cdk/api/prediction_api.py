@@ -9,8 +9,9 @@ from constructs import Construct
 from cdk.api import gateway
 from cdk.api.openapi import document, write_package
 from cdk.api.protection import add_canary, add_web_acl
+from cdk.data import DataStore
 from cdk.functions import function, log_group, output_folder
-from cdk.permissions import granted
+from cdk.permissions import allow, granted
 from pipeline.config import Settings
 
 STAGE = "v1"
@@ -20,7 +21,7 @@ LOGGED = ("http_method", "ip", "protocol", "request_time", "resource_path", "res
 class PredictionApi(Construct):
     """The API: `function` answers the calls; `key_id` is the id of the key that counts them, None without metering."""
 
-    def __init__(self, scope: Construct, settings: Settings) -> None:
+    def __init__(self, scope: Construct, settings: Settings, data: DataStore) -> None:
         super().__init__(scope, "Serving")
         project = settings.project.name
         predict = function(
@@ -28,10 +29,18 @@ class PredictionApi(Construct):
             "Predict",
             "predict",
             code=lambda_.Code.from_asset(str(write_package(settings, output_folder(self) / "predict"))),
-            environment={"ENDPOINT_NAME": project, "URL_SUFFIX": Aws.URL_SUFFIX},
+            environment={
+                "DATA_BUCKET": data.bucket.bucket_name,
+                "ENDPOINT_NAME": project,
+                "URL_SUFFIX": Aws.URL_SUFFIX,
+            },
             # API Gateway's integration timeout is 29 s (API Gateway quotas).
             timeout=Duration.seconds(29),
-            allowed=granted(self, "predict", project),
+            allowed=[
+                *granted(self, "predict", project),
+                allow("s3:GetObject", data.bucket.arn_for_objects("signatures/*")),
+                data.use_key("s3", write=False),
+            ],
             concurrency=settings.api.concurrency or None,
         )
         self.function: lambda_.IFunction = predict

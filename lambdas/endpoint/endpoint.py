@@ -23,11 +23,11 @@ class RolledBack(Exception):
     """The endpoint serves another config than the one that was asked for."""
 
 
-def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str, str | bool]:
-    """Return {"model", "config", "status", "comparable"} of what is live; model and config are "none" when nothing is.
+def find_champion(sagemaker: Any, endpoint: str, instances: int = 1) -> dict[str, Any]:
+    """Return {"model", "config", "status", "variant", "instances"} of what is live.
 
-    It is comparable if its package in the registry has these `features`. An endpoint whose creation Failed serves
-    nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
+    All names are "none" when nothing is. `instances` are those that it has, or the given number if that is more. An
+    endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
     """
@@ -36,28 +36,15 @@ def find_champion(sagemaker: Any, endpoint: str, features: str = "") -> dict[str
     if status in CHANGING:
         raise EndpointChanging(f"the endpoint {endpoint} is {status}")
     if status in (NONE, "Failed"):
-        return {"model": NONE, "config": NONE, "status": status, "comparable": False}
+        return {**dict.fromkeys(("model", "config", "variant"), NONE), "status": status, "instances": instances}
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     return {
         "model": config["ProductionVariants"][0]["ModelName"],
         "config": found["EndpointConfigName"],
         "status": status,
-        "comparable": bool(features) and _features(sagemaker, config["EndpointConfigArn"]) == features,
+        "variant": config["ProductionVariants"][0]["VariantName"],
+        "instances": max(instances, found["ProductionVariants"][0].get("DesiredInstanceCount", 0)),
     }
-
-
-def _features(sagemaker: Any, config: str) -> str:
-    """The features of the package that a config's tag names; "" when nothing says them, or the package is deleted."""
-    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=config)["Tags"]}
-    if "model-package" not in tags:
-        return ""
-    try:
-        package = sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationException":  # the API has no other error for a deleted one
-            return ""
-        raise
-    return str(package.get("CustomerMetadataProperties", {}).get("features", ""))
 
 
 def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms: list[str]) -> dict[str, str]:

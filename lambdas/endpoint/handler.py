@@ -14,8 +14,8 @@ _SAGEMAKER = boto3.client("sagemaker", config=Config(retries={"total_max_attempt
 _CLOUDWATCH = boto3.client("cloudwatch")
 
 
-def handle(event: dict[str, Any], context: object) -> dict[str, str] | dict[str, str | bool]:
-    """Take {"wait_for": "champion", "features"?}, or {"wait_for": "config", "config": name, "alarms": names}."""
+def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Take {"wait_for": "champion", "instances"?}, or {"wait_for": "config", "config", "alarms"}."""
     if event["wait_for"] == "champion":
-        return find_champion(_SAGEMAKER, _ENDPOINT, event.get("features", ""))
+        return find_champion(_SAGEMAKER, _ENDPOINT, event.get("instances", 1))
     return wait_for(event["config"], _SAGEMAKER, _CLOUDWATCH, _ENDPOINT, event["alarms"])

@@ -32,7 +32,8 @@ class Outcome:
 def of_failure(state: State, execution: str) -> Outcome:
     """The outcome of an execution that ends Failed, from the last state that it had."""
     error, why = _error(state.get("error", {}))
-    if error == "States.Timeout" and "PendingManualApproval" in state.get("package", {}).values():
+    asked = "PendingManualApproval" in {state.get("package", {}).get("status"), _decided(state).get("status")}
+    if error == "States.Timeout" and asked and "package" in state and "approval" not in state:
         why = f"No answer within release.approval_hours; {state['package']['arn']} stays pending."
         return Outcome("failed", why, "ApprovalDeadline")
     if error == "TrainingStopped" or state.get("train", {}).get("status", "Completed") != "Completed":
@@ -66,13 +67,13 @@ def of_retrain(state: State) -> Outcome:
 
 
 def decision(state: State) -> str:
-    """The quality gate's reason."""
-    reason, champion = str(state["evaluation"]["document"]["decision"]["reason"]), state.get("champion", {})
-    if champion.get("model", "none") == "none" or champion.get("comparable", True):
-        return reason
-    # The evaluation saw no champion: the live model did not score the hold-out's rows.
-    why = "not comparable: the live model has other features, or its model package is deleted"
-    return reason.replace("there is no champion", why)
+    """The quality gate's reason, which also says if the champion was not comparable."""
+    return str(_decided(state)["reason"])
+
+
+def _decided(state: State) -> dict[str, Any]:
+    decided: dict[str, Any] = state.get("evaluation", {}).get("document", {}).get("decision", {})
+    return decided
 
 
 def _error(error: dict[str, str]) -> tuple[str, str]:
@@ -100,7 +101,11 @@ def request(state: State) -> dict[str, Any]:
 
 
 def warnings(state: State) -> list[str]:
-    """What went wrong beside the outcome: a cleanup, or a package that was not rejected."""
-    places = {"cleanup_error": "cleanup failed", "reject_error": "the package was not rejected"}
+    """What went wrong beside the outcome: a cleanup, a package that was not rejected, a champion that is not scaled."""
+    places = {
+        "cleanup_error": "cleanup failed",
+        "reject_error": "the package was not rejected",
+        "autoscaling_error": "autoscaling of the previous model was not set again",
+    }
     found = [f"{what}: {_error(state[place])[1]}" for place, what in places.items() if place in state]
     return [*state.get("deployment", {}).get("warnings", []), *found]

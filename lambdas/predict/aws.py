@@ -1,4 +1,4 @@
-"""Signed calls to SageMaker over connections that stay open.
+"""Signed calls to SageMaker and S3 over connections that stay open.
 
 botocore signs and sends the requests, without its clients: a client loads service models and endpoint rules, a third of
 a cold start, and takes most of a warm call's time. `make bench` (bench/api.py) measures both.
@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import EnvProvider
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
@@ -26,9 +26,9 @@ class Refused(Exception):
 
 
 class Aws:
-    """SageMaker's two services, with the credentials and the region of Lambda's environment.
+    """SageMaker's two services and S3, with the credentials and the region of Lambda's environment.
 
-    AWS_ENDPOINT_URL replaces both addresses. URL_SUFFIX is the partition's, CloudFormation's AWS::URLSuffix.
+    AWS_ENDPOINT_URL replaces all addresses. URL_SUFFIX is the partition's, CloudFormation's AWS::URLSuffix.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -54,6 +54,16 @@ class Aws:
         url = f"{self._override or f'https://{service}.{self._region}.{self._suffix}'}{path}"
         request = AWSRequest("POST", url, data=body.encode(), headers=dict(headers))
         SigV4Auth(self._credentials, "sagemaker", self._region).add_auth(request)
+        return self._answer(request)
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """Return an object of S3. Raises as `call` does."""
+        host = f"https://{bucket}.s3.{self._region}.{self._suffix}"
+        request = AWSRequest("GET", f"{f'{self._override}/{bucket}' if self._override else host}/{key}")
+        S3SigV4Auth(self._credentials, "s3", self._region).add_auth(request)
+        return self._answer(request)[1]
+
+    def _answer(self, request: AWSRequest) -> tuple[Mapping[str, str], bytes]:
         prepared = request.prepare()
         try:
             answer = self._http.send(prepared)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +11,18 @@ from botocore.exceptions import BotoCoreError, ConnectTimeoutError, NoCredential
 
 from .aws import CONNECT_SECONDS, READ_SECONDS, Aws, Refused
 from .problem import REPORT, Problem
-from .rows import Row
+from .rows import Row, Signature
 
 MAX_BYTES = 6_291_456
 """The largest body of InvokeEndpoint (SageMaker runtime API model, BodyBlob)."""
 SECONDS = 28
 """The time limit of a whole batch: API Gateway's integration timeout is 29 s (API Gateway quotas)."""
+PREFIX = "signature-"
 FRESH_SECONDS = 60
 """A new model shows after at most this time."""
+
+SOON_SECONDS = 1
+"""What was read of the endpoint is read again after this time when a call shows that it may have changed."""
 
 Answer = dict[str, Any]
 """The model's answer for one row, unchecked."""
@@ -26,38 +30,95 @@ Model = dict[str, str | None]
 UNKNOWN: Model = {"name": None, "package_version": None, "trained_at": None}
 
 
+class OtherSignature(Exception):
+    """A model of another signature than the rows' answered; its answer must not be used."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Live:
+    """The endpoint's config and the names of its signatures: the live model's, then one that is being deployed."""
+
+    config: str
+    arn: str
+    signatures: tuple[str, ...]
+
+
 @dataclass
 class Endpoint:
-    """A SageMaker endpoint by name, and its live model, read at most once per minute; `clock` returns seconds.
+    """A SageMaker endpoint by name, and what is live; `clock` returns seconds.
 
-    InvokeEndpoint does not name the model. DescribeEndpoint names the endpoint config, which has its model's name; the
-    config's tag `model-package` names the version in the registry. During an update this is the previous model.
+    A production variant is named after its model's signature, whose document is in the bucket; `own` is the deployed
+    settings', which is assumed of a variant with another name. DescribeEndpoint is read at most once per minute, unless
+    a call shows that it changed. It names the endpoint config, which has its model's name; the config's tag
+    `model-package` names the version in the registry. During an update this is the previous model.
     """
 
     name: str
     aws: Aws
+    bucket: str
+    own: Signature
     clock: Callable[[], float] = time.monotonic
     max_bytes: int = MAX_BYTES
-    expires: float = float("-inf")
+    read_at: float = float("-inf")
+    seen: Live | None = None
+    looked_up: Live | None = None
     cached: Model | None = None
+    documents: dict[str, Signature] = field(default_factory=dict)
 
-    def score(self, rows: list[Row], inference_id: str = "") -> tuple[list[Answer], str]:
-        """Return one answer per row and the production variant that served the last part. Raises Problem.
+    def last_start(self) -> float:
+        """Return the time until which a call may be sent, so that all are answered before API Gateway gives up."""
+        return self.clock() + SECONDS - CONNECT_SECONDS - READ_SECONDS
+
+    def score(
+        self, rows: list[Row], signature: str, last_start: float, inference_id: str = ""
+    ) -> tuple[list[Answer], str]:
+        """Return one answer per row, of a model of this signature, and its variant. Raises Problem, OtherSignature.
 
         Data capture stores the rows under `inference_id`, by which ground truth is joined later. Of a batch in several
         parts it stores only the first part under that id.
         """
-        last_start = self.clock() + SECONDS - CONNECT_SECONDS - READ_SECONDS
         answers: list[Answer] = []
         variant = ""
         for payload, count in _payloads(rows, self.max_bytes):
             if self.clock() > last_start:
                 raise Problem("timeout", "Send fewer rows in one call")
             part, variant = self._invoke(payload, "" if answers else inference_id)
+            if (other := self.signature_of(variant)) != signature:
+                raise OtherSignature(other)
             if len(part) != count:
                 raise Problem("model-error", f"The model returned a wrong number of answers. {REPORT}")
             answers += part
         return answers, variant
+
+    def signature(self, name: str) -> Signature:
+        """Return a signature by its name, which is read once. Raises Problem."""
+        if name == self.own.name:
+            return self.own
+        if name not in self.documents:
+            try:
+                document = json.loads(self.aws.read(self.bucket, f"signatures/{name}.json"))
+                self.documents[name] = Signature.of(name, document)
+            except (Refused, BotoCoreError, KeyError, ValueError) as error:
+                raise Problem("internal", f"The API cannot read the live model's signature. {REPORT}") from error
+        return self.documents[name]
+
+    def live(self, seconds: float = FRESH_SECONDS) -> Live:
+        """Return what is live, as it was read at most so many seconds ago; without an endpoint its own signature."""
+        if self.clock() >= self.read_at + seconds:
+            self.read_at = self.clock()
+            try:
+                self.seen = self._describe()
+            except (Refused, BotoCoreError, KeyError, ValueError) as error:
+                _log_unknown(error)
+        return self.seen or Live("", "", (self.own.name,))
+
+    def signature_of(self, variant: str) -> str:
+        """Return the name of the signature that a production variant's name has."""
+        return variant.removeprefix(PREFIX) if variant.startswith(PREFIX) else self.own.name
 
     def _invoke(self, payload: str, inference_id: str) -> tuple[list[Answer], str]:
         types = {"Content-Type": "text/csv", "Accept": "application/json"}
@@ -77,35 +138,50 @@ class Endpoint:
         except (ValueError, KeyError, TypeError) as error:
             raise Problem("model-error", f"The API cannot read the model's answer. {REPORT}") from error
 
-    def model(self) -> Model:
-        """Return the live model's name, package_version and trained_at; each is None until a lookup has succeeded."""
-        if self.clock() >= self.expires:
-            self.expires = self.clock() + FRESH_SECONDS
+    def model(self, signature: str) -> Model:
+        """Return the live model's name, package_version and trained_at; each is None until a lookup has succeeded.
+
+        `signature` is of the last answer: another one than the live model's shows that a deployment has ended.
+        """
+        live = self.live()
+        if signature != live.signatures[0]:
+            live = self.live(SOON_SECONDS)
+        if live is not self.looked_up and live.config:
+            self.looked_up = live
             try:
-                self.cached = self._look_up()
+                self.cached = self._look_up(live)
             except (Refused, BotoCoreError, KeyError, ValueError) as error:
-                # The prediction is answered without the model's name; the log has the reason.
-                print(json.dumps({"message": "the live model is unknown", "error": type(error).__name__}), flush=True)
+                _log_unknown(error)
         return self.cached or UNKNOWN
 
-    def _look_up(self) -> Model:
-        live = self._call("DescribeEndpoint", EndpointName=self.name)
-        name = live["EndpointConfigName"]
-        if self.cached and name == self.cached["name"]:
+    def _describe(self) -> Live:
+        found = self._call("DescribeEndpoint", EndpointName=self.name)
+        pending = (found.get("PendingDeploymentSummary") or {}).get("ProductionVariants") or []
+        variants = [variant["VariantName"] for variant in (*(found.get("ProductionVariants") or []), *pending)]
+        names = tuple(dict.fromkeys(map(self.signature_of, variants))) or (self.own.name,)
+        return Live(found["EndpointConfigName"], found["EndpointArn"], names)
+
+    def _look_up(self, live: Live) -> Model:
+        if self.cached and live.config == self.cached["name"]:
             return self.cached
-        config = live["EndpointArn"].rpartition(":endpoint/")[0] + f":endpoint-config/{name}"
+        config = live.arn.rpartition(":endpoint/")[0] + f":endpoint-config/{live.config}"
         tags = {tag["Key"]: tag["Value"] for tag in self._call("ListTags", ResourceArn=config)["Tags"]}
         if "model-package" not in tags:
-            return {**UNKNOWN, "name": name}
+            return {**UNKNOWN, "name": live.config}
         package = self._call("DescribeModelPackage", ModelPackageName=tags["model-package"])
         # A run registers its model right after training and scoring.
         trained = datetime.fromtimestamp(package["CreationTime"], UTC).isoformat(timespec="seconds")
-        return {"name": name, "package_version": str(package["ModelPackageVersion"]), "trained_at": trained}
+        return {"name": live.config, "package_version": str(package["ModelPackageVersion"]), "trained_at": trained}
 
     def _call(self, action: str, **parameters: str) -> dict[str, Any]:
         headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"SageMaker.{action}"}
         answer: dict[str, Any] = json.loads(self.aws.call("api.sagemaker", "/", headers, json.dumps(parameters))[1])
         return answer
+
+
+def _log_unknown(error: Exception) -> None:
+    """The prediction is answered without the model's name; the log has the reason."""
+    print(json.dumps({"message": "the live model is unknown", "error": type(error).__name__}), flush=True)
 
 
 def _payloads(rows: list[Row], max_bytes: int) -> Iterator[tuple[str, int]]:

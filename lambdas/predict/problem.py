@@ -12,13 +12,22 @@ Fault = dict[str, int | str]
 
 
 class Problem(Exception):
-    """An error that the API answers with; `detail` says what to do, `errors` lists faults and quotes no value."""
+    """An error that the API answers with; `detail` says what to do, `errors` lists faults and quotes no value.
+
+    `members` are those of this kind of problem alone.
+    """
 
     def __init__(
-        self, kind: str, detail: str, *, headers: dict[str, str] | None = None, errors: list[Fault] | None = None
+        self,
+        kind: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        errors: list[Fault] | None = None,
+        members: dict[str, str] | None = None,
     ) -> None:
         super().__init__(kind)
-        self.kind, self.detail, self.errors = kind, detail, errors
+        self.kind, self.detail, self.errors, self.members = kind, detail, errors, members or {}
         self.status = KINDS[kind]["status"]
         retry = KINDS[kind].get("retry_after")
         self.headers = {**(headers or {}), **({"Retry-After": str(retry)} if retry else {})}
@@ -27,4 +36,4 @@ class Problem(Exception):
         """Return the members of RFC 9457, the request's id, by which the log names the call, and the faults."""
         members = {"type": f"urn:problem-type:{self.kind}", "title": KINDS[self.kind]["title"], "status": self.status}
         errors = {"errors": self.errors} if self.errors else {}
-        return {**members, "detail": self.detail, "request_id": request_id, **errors}
+        return {**members, "detail": self.detail, "request_id": request_id, **errors, **self.members}

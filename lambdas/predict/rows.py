@@ -7,8 +7,8 @@ digits. Numbers in the lines are rebuilt from floats, and texts have no control 
 import csv
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -33,37 +33,41 @@ Row = str
 
 
 @dataclass(frozen=True)
-class ApiSettings:
-    """The part of pipeline.toml that the API needs, in the package's file `api.json`.
+class Signature:
+    """A model's signature: the rows that it takes, and what its answers mean.
 
-    `classes` are the labels by class number; a regressor has none. `max_bytes` limits the body of a call. `largest` is
-    the largest absolute value of a number. Pages of the origin `cors_origin` may call; when empty, no other origin may.
-    `kinds` are of the features that are no numbers, "categorical" or "boolean". A value of a feature in `imputed` may
-    be missing, which `missing_texts` say too.
+    `columns` are the kinds of the features in order, "numeric", "categorical" or "boolean", each with whether a value
+    may be missing, which the texts in `missing` say too, as `level_of` returns them. `classes` are the labels by class
+    number; a regressor has none. `largest` is the largest absolute value of a number.
     """
 
-    path: str
+    name: str
     predictor_type: str
+    target: str
     features: list[str]
+    columns: list[tuple[str, bool]]
+    missing: frozenset[str]
     classes: list[str]
-    max_rows: int
-    max_bytes: int
     largest: float
-    cors_origin: str = ""
-    kinds: dict[str, str] = field(default_factory=dict)
-    imputed: list[str] = field(default_factory=list)
-    missing_texts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, name: str, document: Mapping[str, Any]) -> "Signature":
+        """Return the signature of a document (pipeline/jobs/shared/signature.py)."""
+        return cls(
+            name=name,
+            predictor_type=document["predictor_type"],
+            target=document["target"],
+            features=[feature["name"] for feature in document["features"]],
+            columns=[(feature["kind"], feature["imputed"]) for feature in document["features"]],
+            missing=frozenset(["", *map(level_of, document["missing_texts"])]),
+            classes=document["classes"],
+            largest=document["largest"],
+        )
 
     @cached_property
     def encoded(self) -> bool:
         """Whether rows may have texts or gaps, which the model's first container encodes."""
-        return bool(self.kinds or self.imputed)
-
-    @cached_property
-    def columns(self) -> list[tuple[str, bool]]:
-        """Kind, and whether a value may be missing, per feature."""
-        imputed = frozenset(self.imputed)
-        return [(self.kinds.get(name, "numeric"), name in imputed) for name in self.features]
+        return any(imputed or kind != "numeric" for kind, imputed in self.columns)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -73,12 +77,7 @@ class ApiSettings:
     @cached_property
     def required(self) -> frozenset[str]:
         """The features that an object must have."""
-        return self.names - frozenset(self.imputed)
-
-    @cached_property
-    def missing(self) -> frozenset[str]:
-        """The texts that mean "no value", as `level_of` returns them."""
-        return frozenset(["", *map(level_of, self.missing_texts)])
+        return frozenset(name for name, (_, imputed) in zip(self.features, self.columns, strict=True) if not imputed)
 
     @cached_property
     def missing_numbers(self) -> frozenset[float]:
@@ -99,47 +98,47 @@ def boolean_of(text: str) -> bool | None:
     return True if word in TRUE else False if word in FALSE else None
 
 
-def from_data(text: str, settings: ApiSettings) -> list[Row]:
+def from_data(text: str, signature: Signature, most: int) -> list[Row]:
     """Return the one row of `{"data": "<values, separated by commas>"}`."""
     data = _object(text, "data")["data"]
     if not isinstance(data, str):
-        values = "values" if settings.encoded else "numbers"
+        values = "values" if signature.encoded else "numbers"
         raise Problem("bad-body", f'"data" must be a string: the {values} of one row, separated by commas')
-    return _checked([_cells(data.strip("\r\n"), settings)], settings)
+    return _checked([_cells(data.strip("\r\n"), signature)], signature, most)
 
 
-def from_instances(text: str, settings: ApiSettings) -> list[Row]:
+def from_instances(text: str, signature: Signature, most: int) -> list[Row]:
     """Return the rows of `{"instances": [...]}`: arrays in the columns' order, or objects by column name."""
     instances = _object(text, "instances")["instances"]
     if not isinstance(instances, list):
         raise Problem("bad-body", '"instances" must be an array of rows')
-    return _checked(instances, settings)
+    return _checked(instances, signature, most)
 
 
-def from_csv(text: str, settings: ApiSettings) -> list[Row]:
+def from_csv(text: str, signature: Signature, most: int) -> list[Row]:
     """Return the rows of `text/csv`: one per line, no header; a byte order mark is skipped.
 
     Only values of a table with texts or gaps may be quoted, and no line break is within quotes.
     """
     lines = text.removeprefix("\ufeff").strip("\r\n")
-    rows = [_cells(line.removesuffix("\r"), settings) for line in lines.split("\n")] if lines else []
-    return _checked(rows, settings)
+    rows = [_cells(line.removesuffix("\r"), signature) for line in lines.split("\n")] if lines else []
+    return _checked(rows, signature, most)
 
 
-def _cells(line: str, settings: ApiSettings) -> list[Any] | csv.Error:
+def _cells(line: str, signature: Signature) -> list[Any] | csv.Error:
     """Return the cells of a line: floats where the text is a number (of a number's column), else the text."""
-    if not settings.encoded:
+    if not signature.encoded:
         cells = [cell.strip(" \t") for cell in line.split(",")]
         return [float(cell) if _NUMBER.fullmatch(cell) else cell for cell in cells]
     try:
         cells = [cell.strip(" \t") for cell in next(csv.reader([line], strict=True), None) or [""]]
     except csv.Error as error:
         return error
-    if len(cells) != len(settings.features):
+    if len(cells) != len(signature.features):
         return cells
     return [
         float(cell) if kind == "numeric" and _NUMBER.fullmatch(cell) else cell
-        for cell, (kind, _) in zip(cells, settings.columns, strict=True)
+        for cell, (kind, _) in zip(cells, signature.columns, strict=True)
     ]
 
 
@@ -165,32 +164,33 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _checked(given: list[Any], settings: ApiSettings) -> list[Row]:
+def _checked(given: list[Any], signature: Signature, most: int) -> list[Row]:
     """Return all rows, or raise Problem with the faults: a batch is scored as a whole or not at all."""
     if not given:
         raise Problem("bad-body", "The body has no rows; send at least one")
-    if len(given) > settings.max_rows:
-        raise Problem("too-large", f"Send at most {settings.max_rows} rows in one call; this one has {len(given)}")
-    rows = [_row(cells, settings) for cells in given]
+    if len(given) > most:
+        raise Problem("too-large", f"Send at most {most} rows in one call; this one has {len(given)}")
+    rows = [_row(cells, signature) for cells in given]
     refused = (number for number, row in enumerate(rows, 1) if row is None)
-    faults = ({"row": number, **fault} for number in refused for fault in _faults(given[number - 1], settings))
+    faults = ({"row": number, **fault} for number in refused for fault in _faults(given[number - 1], signature))
     if errors := list(islice(faults, LISTED)):
         detail = f"No row was scored. Correct the faults in `errors` (at most {LISTED}) and send all rows again"
         raise Problem("bad-rows", detail, errors=errors)
     return [row for row in rows if row is not None]
 
 
-def _row(cells: Any, settings: ApiSettings) -> Row | None:
+def _row(cells: Any, signature: Signature) -> Row | None:
     """Return the row as CSV, or None when it has a fault."""
-    if isinstance(cells, dict) and settings.required <= cells.keys() <= settings.names:
-        cells = [cells.get(name) for name in settings.features]
-    if not isinstance(cells, list) or len(cells) != len(settings.features):
+    if isinstance(cells, dict) and signature.required <= cells.keys() <= signature.names:
+        cells = [cells.get(name) for name in signature.features]
+    if not isinstance(cells, list) or len(cells) != len(signature.features):
         return None
-    if not settings.encoded:
-        return ",".join(map(repr, cells)) if _are_numbers(cells, settings.largest) else None
+    if not signature.encoded:
+        return ",".join(map(repr, cells)) if _are_numbers(cells, signature.largest) else None
     try:
         values = [
-            _value(cell, kind, imputed, settings) for cell, (kind, imputed) in zip(cells, settings.columns, strict=True)
+            _value(cell, kind, imputed, signature)
+            for cell, (kind, imputed) in zip(cells, signature.columns, strict=True)
         ]
     except ValueError:
         return None
@@ -203,20 +203,20 @@ def _are_numbers(cells: list[Any], largest: float) -> bool:
     return set(map(type, cells)) == {float} and -largest <= min(cells) and max(cells) <= largest
 
 
-def _value(cell: Any, kind: str, imputed: bool, settings: ApiSettings) -> str:
+def _value(cell: Any, kind: str, imputed: bool, signature: Signature) -> str:
     """Return a value as a raw row has it. Raises ValueError: what is wrong with it."""
     if isinstance(cell, str):
-        cell = None if level_of(cell) in settings.missing else cell
-    elif isinstance(cell, float) and cell in settings.missing_numbers:
+        cell = None if level_of(cell) in signature.missing else cell
+    elif isinstance(cell, float) and cell in signature.missing_numbers:
         cell = None
     if cell is None:
         if imputed:
             return ""
         raise ValueError("has no value")
     if kind == "numeric":
-        if isinstance(cell, float) and -settings.largest <= cell <= settings.largest:
+        if isinstance(cell, float) and -signature.largest <= cell <= signature.largest:
             return repr(cell)
-        raise ValueError(f"must be a number from {-settings.largest:g} to {settings.largest:g}")
+        raise ValueError(f"must be a number from {-signature.largest:g} to {signature.largest:g}")
     if kind == "boolean":
         means = boolean_of(str(cell) if isinstance(cell, bool) else _text(cell) or "")
         if means is None:
@@ -236,26 +236,26 @@ def _text(cell: Any) -> str | None:
     return cell if isinstance(cell, str) and len(cell) <= LONGEST and not _CONTROL.search(cell) else None
 
 
-def _faults(cells: Any, settings: ApiSettings) -> Iterator[Fault]:
+def _faults(cells: Any, signature: Signature) -> Iterator[Fault]:
     """Yield the faults of a row that `_row` refused."""
-    columns = settings.features
+    columns = signature.features
     if isinstance(cells, dict):
         for name in columns:
-            if name not in cells and name in settings.required:
+            if name not in cells and name in signature.required:
                 yield {"column": name, "detail": "is missing"}
-        if unknown := len(cells.keys() - settings.names):
+        if unknown := len(cells.keys() - signature.names):
             yield {"detail": f"has {unknown} name(s) that the model does not know"}
         cells = [cells.get(name, 0.0) for name in columns]
     if isinstance(cells, csv.Error):
         yield {"detail": 'is not CSV: quote a value as a whole, within one line, and write a quote in it as ""'}
     elif not isinstance(cells, list):
-        values = "values" if settings.encoded else "numbers"
+        values = "values" if signature.encoded else "numbers"
         yield {"detail": f"must be an array of {len(columns)} {values}, or an object of {values} by column name"}
     elif len(cells) != len(columns):
         yield {"detail": f"has {len(cells)} value(s); the model takes {len(columns)}"}
     else:
-        for name, cell, (kind, imputed) in zip(columns, cells, settings.columns, strict=True):
+        for name, cell, (kind, imputed) in zip(columns, cells, signature.columns, strict=True):
             try:
-                _value(cell, kind, imputed, settings)
+                _value(cell, kind, imputed, signature)
             except ValueError as error:
                 yield {"column": name, "detail": str(error)}

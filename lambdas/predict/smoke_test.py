@@ -2,10 +2,12 @@
 
 import json
 import math
+from functools import partial
 from typing import Any, NotRequired, Required, TypedDict
 
 from .api import Api, Prediction, Score
 from .gateway import respond
+from .rows import Signature
 
 TOLERANCE = 1e-6
 """Of the largest score: sums of float32 differ by less, in whatever order the model adds."""
@@ -31,8 +33,12 @@ class Scored(TypedDict):
 
 
 class SmokeTest(TypedDict, total=False):
-    """The rows of a smoke test; of the golden ones at least `golden_share` must hold, by default all."""
+    """The rows of a smoke test; of the golden ones at least `golden_share` must hold, by default all.
 
+    `variant` names the production variant that must answer.
+    """
+
+    variant: str
     golden: list[Golden] | None
     golden_share: float
     smoke: list[Scored] | None
@@ -49,14 +55,19 @@ class SmokeTestUnanswered(Exception):
 def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
     """Return `{"ok": true, "checked": n}` when the API answers the n rows as it must.
 
-    A smoke row must get the label that batch transform gave, and the score within TOLERANCE.
+    A smoke row must get the label that batch transform gave, and the score within TOLERANCE. Golden rows are those of
+    the settings: one that a model of another signature cannot take, or not answer with the label, is left out.
     Raises SmokeTestFailed, SmokeTestUnanswered: with the row's position and both answers, not its values.
     """
-    golden, smoke = event.get("golden") or [], event.get("smoke") or []
+    name = api.endpoint.signature_of(event["variant"]) if event.get("variant") else ""
+    signature = api.endpoint.signature(name or api.settings.signature)
+    smoke = event.get("smoke") or []
+    golden = [each for each in event.get("golden") or [] if _fits(each, signature)]
+    ask = partial(_predicted, api, name)
     wrong = []
     for position, expected in enumerate(golden, 1):
         place = f"golden row {position}"
-        got = _predicted(place, "application/json", json.dumps({"instances": [expected["row"]]}), api)
+        got = ask(place, "application/json", json.dumps({"instances": [expected["row"]]}))
         right, wanted = _judged(expected, got)
         if not right:
             wrong.append(f"{place}: expected {wanted}, got {got['label'] if 'label' in expected else got['score']}")
@@ -65,7 +76,7 @@ def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
     largest = max((abs(number) for row in smoke for number in _numbers(row["score"])), default=0.0)
     for position, scored in enumerate(smoke, 1):
         place = f"smoke row {position}"
-        got = _predicted(place, "text/csv", scored["row"], api)
+        got = ask(place, "text/csv", scored["row"])
         ours, theirs = _numbers(got["score"]), _numbers(scored["score"])
         same = len(ours) == len(theirs) and all(
             math.isclose(*pair, rel_tol=0, abs_tol=TOLERANCE * largest) for pair in zip(ours, theirs, strict=True)
@@ -75,9 +86,15 @@ def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
     return {"ok": True, "checked": len(golden) + len(smoke)}
 
 
-def _predicted(place: str, content_type: str, body: str, api: Api) -> Prediction:
-    """Return the answer to a call as API Gateway hands it over."""
-    headers = {"Content-Type": content_type}
+def _fits(expected: Golden, signature: Signature) -> bool:
+    row, label = expected["row"], expected.get("label")
+    named = not isinstance(row, dict) or signature.required <= row.keys() <= signature.names
+    return named and (label is None or label in signature.classes)
+
+
+def _predicted(api: Api, signature: str, place: str, content_type: str, body: str) -> Prediction:
+    """Return the answer of a model of the signature, if one is named, to a call as API Gateway hands it over."""
+    headers = {"Content-Type": content_type} | ({"X-Model-Signature": signature} if signature else {})
     response = respond({"httpMethod": "POST", "resource": "/predictions", "headers": headers, "body": body}, api)
     document = json.loads(response["body"])
     if response["statusCode"] != 200:

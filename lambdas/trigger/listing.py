@@ -3,9 +3,15 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from typing import Any, TypedDict
 
 import boto3
+
+VARIANT = "signature-"
+"""A production variant's name starts with it, and the signature's name follows; an older version has other names."""
+NONE = "none"
+"""The variant when nothing is live."""
 
 
 class DataIncomplete(Exception):
@@ -58,9 +64,10 @@ def data_of(listed: list[Listed]) -> Data:
 def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
     """ListData and CheckData of the retrain machine, for {"execution": its name}.
 
-    With the "fingerprint" that the run was asked for, or "none", write listing.json and manifest.json to the run's
-    folder and return the data: preprocessing reads the manifest's objects. A processing job's copies of them have no
-    times, and the later upload of a row replaces the earlier one.
+    With the "fingerprint" that the run was asked for, or "none", and the champion's "variant", write listing.json and
+    manifest.json to the run's folder and return the data: preprocessing reads the manifest's objects. A processing
+    job's copies of them have no times, and the later upload of a row replaces the earlier one. If something is live,
+    champion.json beside them is the champion's signature, or {} if none is known.
 
     Without it, return {"objects"} if all of the listing are still there in the version that was listed: SageMaker reads
     the current ones.
@@ -83,6 +90,8 @@ def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
     manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(item["key"].removeprefix(prefix) for item in listed)]
     for name, document in (("listing", listed), ("manifest", manifest)):
         s3.put_object(Bucket=bucket, Key=f"{folder}/{name}.json", Body=json.dumps(document).encode())
+    if event["variant"] != NONE:
+        s3.put_object(Bucket=bucket, Key=f"{folder}/champion.json", Body=_signature(s3, bucket, event["variant"]))
     return data
 
 
@@ -92,3 +101,12 @@ def _unchanged(read: list[Listed], listed: list[Listed]) -> dict[str, int]:
     if changed:
         raise Superseded(f"{changed[0]} changed while this run read it; without a newer run: ops retrain")
     return {"objects": len(read)}
+
+
+def _signature(s3: Any, bucket: str, variant: str) -> bytes:
+    """Return the signature's document that a production variant is named after, or {}."""
+    if variant.startswith(VARIANT):
+        with suppress(s3.exceptions.NoSuchKey):
+            found = s3.get_object(Bucket=bucket, Key=f"signatures/{variant.removeprefix(VARIANT)}.json")
+            return bytes(found["Body"].read())
+    return b"{}"

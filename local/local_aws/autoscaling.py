@@ -53,7 +53,7 @@ class Autoscaling:
         self._sagemaker = sagemaker
         self._arn = partial(sagemaker.host.arn, "application-autoscaling")
         self._model = botocore.session.get_session().get_service_model("application-autoscaling")
-        self._targets: dict[str, Document] = {}
+        self._targets = sagemaker.scalable_targets
         self._policies: dict[tuple[str, str], Document] = {}
         self._operations: dict[str, Callable[[Document], Document]] = {
             "RegisterScalableTarget": self._register,

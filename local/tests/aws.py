@@ -192,7 +192,11 @@ class Aws:
 
     def config(self, name: str, model: str, count: int = 1, **members: Any) -> str:
         """A configuration of one variant."""
-        variants = [variant(model, count, members.pop("InstanceType", "ml.t2.medium"))]
+        own = {
+            "instance": members.pop("InstanceType", "ml.t2.medium"),
+            "name": members.pop("VariantName", "AllTraffic"),
+        }
+        variants = [variant(model, count, **own)]
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **members)
         return name
 

@@ -77,3 +77,22 @@ def test_a_condition_can_limit_a_caller_to_variants(aws: Aws) -> None:
         bound = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition}
         client = aws.user("application-autoscaling", bound)
         assert refused(client.deregister_scalable_target, **target("any"))[0] == code
+
+
+def test_a_scalable_target_is_deregistered_before_its_variant_goes(aws: Aws) -> None:
+    scaling, model = aws.client("application-autoscaling"), aws.model("scaled")
+    endpoint = aws.serve(unique("scaled"), model, InstanceType="ml.m5.large")
+    scaling.register_scalable_target(**target(endpoint), MinCapacity=1, MaxCapacity=2)
+    for name, change in (("removed", {"VariantName": "other"}), ("retyped", {"InstanceType": "ml.m5.xlarge"})):
+        config = aws.config(unique(name), model, 1, **({"InstanceType": "ml.m5.large"} | change))
+        update = {"EndpointName": endpoint, "EndpointConfigName": config}
+        code, message = refused(aws.sagemaker.update_endpoint, **update)
+        assert (code, "deregister it before" in message) == ("ValidationException", True)
+    aws.update(endpoint, aws.config(unique("same"), model, 1, InstanceType="ml.m5.large"))
+    scaling.deregister_scalable_target(**target(endpoint))
+    other = aws.config(unique("other"), model, 1, VariantName="other", InstanceType="ml.m5.large")
+    aws.update(endpoint, other)
+    of_other = {**DIMENSION, "ResourceId": f"endpoint/{endpoint}/variant/other"}
+    scaling.register_scalable_target(**of_other, MinCapacity=1, MaxCapacity=2)
+    aws.delete(endpoint)
+    assert stored(scaling, of_other) == ([], [])

@@ -218,3 +218,24 @@ def test_the_api_model_limits_a_deployment(aws: Aws) -> None:
     update_endpoint = aws.client("sagemaker", parameter_validation=False).update_endpoint
     _, message = refused(update_endpoint, EndpointName="any", EndpointConfigName="any", DeploymentConfig=plan)
     assert message.startswith("3 validation errors detected: ")
+
+
+def test_an_alarm_of_a_metrics_insights_query_is_over_all_variants_of_its_endpoint(aws: Aws) -> None:
+    endpoint = aws.endpoint("old")
+    query = 'SELECT SUM(Invocation4XXErrors) FROM SCHEMA("AWS/SageMaker", EndpointName, VariantName) '
+    metric = {"Id": "all", "Expression": f"{query}WHERE EndpointName = '{endpoint}'", "Period": 60}
+    name = unique("insights")
+    properties = {
+        "AlarmName": name,
+        "Metrics": [metric],
+        "EvaluationPeriods": 1,
+        "Threshold": 1,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+    assert aws.stack(unique("insights"), {"Alarm": alarm})["StackStatus"] == "CREATE_COMPLETE"
+    aws.invoke(endpoint, "1")
+    until(lambda: states(aws, name) == {name: "OK"})
+    refused(aws.invoke, endpoint, "bad")
+    until(lambda: states(aws, name) == {name: "ALARM"})

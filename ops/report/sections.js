@@ -33,6 +33,11 @@ function comparison({ metric, challenger, champion, difference, interval }) {
   };
 }
 
+function incomparable(reason) {
+  const note = `The champion is the model of run ${run.champion || "unknown"}. Not compared: ${reason}.`;
+  return { title: "Challenger against champion", note, parts: [] };
+}
+
 function answers() {
   const binary = {
     roc: "ROC: true positives against false positives",
@@ -64,6 +69,7 @@ function quality() {
       ],
     },
     ...(run.evaluation.comparison ? [comparison(run.evaluation.comparison)] : []),
+    ...(run.evaluation.champion?.reason ? [incomparable(run.evaluation.champion.reason)] : []),
     ...answers(),
     ...(run.coefficients.length ? [{ title: "Largest coefficients", parts: [{ figure: "coefficients", caption: "Effect of one standard deviation of a feature, or of a column that it is encoded as" }] }] : []),
   ];

@@ -40,7 +40,7 @@ KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
 OPT = "/opt/ml/processing"
 LOCAL_STORAGE = r"ml\.([a-z]+[0-9]+[a-z]*d|g[5-9]|p[5-9]|trn|i[0-9])"
-ROWS = ("train", "validation", "holdout", "labels", "shards", "quarantine", "predictions")
+ROWS = ("train", "validation", "holdout", "labels", "champion", "shards", "quarantine", "predictions")
 """The folders with rows; a lifecycle rule names them by the prefix `rows/`."""
 START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
@@ -58,8 +58,11 @@ def job_name(project: str, kind: str) -> Intrinsic:
 
 def folder(name: str) -> Intrinsic:
     """The S3 URI of one of this execution's folders: those with rows expire before those of the model."""
-    kind = "rows" if name.partition("/")[0] in ROWS else "runs"
-    return format_(f"s3://${{DataBucket}}/{kind}/{{}}/{name}", EXECUTION)
+    return format_(f"s3://${{DataBucket}}/{_kind(name)}/{{}}/{name}", EXECUTION)
+
+
+def _kind(name: str) -> str:
+    return "rows" if name.partition("/")[0] in ROWS else "runs"
 
 
 def volume_key(instance_type: str) -> str | None:
@@ -128,11 +131,11 @@ class Building:
         parameters = {"FunctionName": f"${{{port}}}", "Payload": payload}
         return self.task(state_id, "lambda:invoke", parameters, select=select, **fields)
 
-    def read_json(self, state_id: str, file: str, result_path: str, run: str = EXECUTION) -> Task:
+    def read_json(self, state_id: str, file: str, result_path: str, run: str = EXECUTION, **fields: Any) -> Task:
         """Return the read of a JSON file of a run's folder to `document` at `result_path`; Body is a string."""
-        request = {"Bucket": "${DataBucket}", "Key": format_(f"runs/{{}}/{file}", run)}
+        request = {"Bucket": "${DataBucket}", "Key": format_(f"{_kind(file)}/{{}}/{file}", run)}
         select = {"document.$": "States.StringToJson($.Body)"}
-        return self.call(state_id, "getObject", request, service="s3", result_path=result_path, select=select)
+        return self.call(state_id, "getObject", request, service="s3", result_path=result_path, select=select, **fields)
 
     def processing(
         self,
@@ -141,6 +144,7 @@ class Building:
         *,
         inputs: Mapping[str, str | Intrinsic],
         outputs: list[str],
+        kept: Sequence[str] = (),
         arguments: Sequence[str] = (),
         instances: int = 1,
         manifest: str = "",
@@ -149,7 +153,8 @@ class Building:
 
         `inputs` are S3 URIs by folder name under /opt/ml/processing/input; several instances share the objects of the
         one called `data`, and each has those of all others. The one called `manifest` is a file that lists the objects.
-        Each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's folder of that name.
+        Each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's folder of that name, and
+        those of `kept` to the bucket's.
         `arguments` are by default the inputs' folders, each by its name, and the first output's.
         """
         size = self.settings.processing
@@ -178,7 +183,7 @@ class Building:
             container_entrypoint=["python3", f"{OPT}/input/code/${{JobsFile}}"],
             container_arguments=[command, *arguments, *common],
             inputs=[ProcessingInput("s3://filled-below", f"{OPT}/input/{name}", name) for name in sources],
-            outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://filled-below", name) for name in outputs],
+            outputs=[ProcessingOutput(f"{OPT}/output/{name}", "s3://filled-below", name) for name in (*outputs, *kept)],
             kms_key_id=KEY,
             timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
             result_path=None,
@@ -193,5 +198,6 @@ class Building:
             if instances > 1 and request["InputName"] == "data":
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:
-            request["S3Output"]["S3Uri"] = folder(request["OutputName"])
+            name = request["OutputName"]
+            request["S3Output"]["S3Uri"] = f"s3://${{DataBucket}}/{name}" if name in kept else folder(name)
         return caught(retried(step), self.on_error)

@@ -17,12 +17,11 @@ NONE = "none"
 NO_CHAMPION = ChoiceRule.StringEquals("$.champion.config", NONE)
 ENDPOINT = {"EndpointName": "${EndpointName}"}
 ALARMS = ["${ErrorAlarm}", "${LatencyAlarm}"]
-VARIANT = "AllTraffic"
-SCALING_TARGET = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": f"endpoint/${{EndpointName}}/variant/{VARIANT}",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
+OLD_VARIANT = "AllTraffic"
+"""The variant of models whose packages name no signature: versions before 0.3 trained them."""
+METADATA = "$.package.described.CustomerMetadataProperties"
+NEW, LIVE = f"{METADATA}.variant", "$.champion.variant"
+SAME_VARIANT = ChoiceRule.StringEqualsPath(LIVE, NEW)
 COOLDOWN_SECONDS = 300
 """SageMaker's default in both directions, and the time that a new instance takes to answer."""
 BUSY = "SageMaker.SageMakerException"
@@ -36,17 +35,15 @@ CHANGING = "EndpointChanging"
 """The error of lambdas/endpoint while the endpoint is being changed."""
 
 
-def find_champion(build: Building, features: str = "") -> Task:
-    """FindChampion: `$.champion` = {model, config, status} once the endpoint is not being changed.
+def find_champion(build: Building) -> Task:
+    """FindChampion: `$.champion` = {model, config, status, variant, instances} once the endpoint is not being changed.
 
-    Model and config are "none" when nothing is live; status is then "none", or "Failed" after a failed creation. With
-    `features`, `comparable` is whether the champion takes rows of the same ones (see model_registry.features).
+    Names are "none" when nothing is live; status is then "none", or "Failed" after a failed creation.
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
     changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
-    request, results = {"wait_for": "champion"}, ["model", "config", "status"]
-    if features:
-        request, results = {**request, "features": features}, [*results, "comparable"]
+    request: dict[str, Any] = {"wait_for": "champion", "instances": build.settings.endpoint.instance_count}
+    results = ["model", "config", "status", "variant", "instances"]
     return build.function(
         "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results
     )
@@ -60,14 +57,18 @@ def delete_failed(build: Building, again: State) -> Choice:
 
 
 def create_endpoint_config(build: Building) -> Task:
-    """CreateEndpointConfig, as a plain Task: the SDK's EndpointConfigStep drops `parameters`."""
+    """CreateEndpointConfig, as a plain Task: the SDK's EndpointConfigStep drops `parameters`.
+
+    The variant is named after the model's signature, by which the API reads its answers. An autoscaled one starts with
+    as many instances as the champion has: only those of a variant with the same name would be retained.
+    """
     size = build.settings.endpoint
     name = resource(build.project)
     variant = {
-        "VariantName": VARIANT,
+        "VariantName": Intrinsic(NEW),
         "ModelName": name,
         "InstanceType": size.instance_type,
-        "InitialInstanceCount": size.instance_count,
+        "InitialInstanceCount": Intrinsic("$.champion.instances") if size.autoscaled else size.instance_count,
         "InitialVariantWeight": 1.0,
     }
     data_capture = {
@@ -83,20 +84,34 @@ def create_endpoint_config(build: Building) -> Task:
         "ProductionVariants": [variant],
         "DataCaptureConfig": data_capture,
         **({"KmsKeyId": KEY} if volume_key(size.instance_type) else {}),
-        "Tags": [{"Key": "model-package", "Value": Intrinsic("$.package.arn")}],
+        "Tags": [
+            {"Key": "model-package", "Value": Intrinsic("$.package.arn")},
+            {"Key": "model-signature", "Value": Intrinsic(f"{METADATA}.signature")},
+        ],
     }
     return build.call("CreateEndpointConfig", "createEndpointConfig", request)
 
 
 def create_or_update(build: Building, *, taken_back: State) -> list[State]:
-    """HasEndpoint to WaitForEndpoint, which goes to `taken_back` when the endpoint does not serve the new config."""
+    """HasEndpoint to WaitForEndpoint, which goes to `taken_back` when the endpoint does not serve the new config.
+
+    A scalable target is a variant by its name. SageMaker refuses to remove a variant that is one, so DeregisterChampion
+    comes before ReplaceChampion, the update to a model of another signature.
+    """
     wanted = resource(build.project)
     wait = _wait(build, "WaitForEndpoint", wanted, "$.endpoint")
     caught(wait, taken_back, errors=["RolledBack", "EndpointFailed"])
     create = build.call("CreateEndpoint", "createEndpoint", {**ENDPOINT, "EndpointConfigName": wanted})
     create.next(wait)
-    update = _update(build, "UpdateEndpoint", wanted, DeploymentConfig=_deployment(build))
-    return [choice("HasEndpoint", NO_CHAMPION, create), update, wait]
+    first, update = choice("HasEndpoint", NO_CHAMPION, create), _update(build, "UpdateEndpoint", wanted, retain=True)
+    if not build.settings.endpoint.autoscaled:
+        return [first, update, wait]
+    update.next(wait)
+    replace = _update(build, "ReplaceChampion", wanted, on_error=taken_back)
+    missing = "ApplicationAutoScaling.ObjectNotFoundException"
+    deregister = _scaling(build, "DeregisterChampion", "deregisterScalableTarget", variant=LIVE, failed=build.on_error)
+    caught(deregister, replace, "$.no_target", [missing])
+    return [first, choice("IsSameVariant", SAME_VARIANT, update), deregister, replace, wait]
 
 
 def smoke_test(build: Building, *, taken_back: State) -> Task:
@@ -105,14 +120,17 @@ def smoke_test(build: Building, *, taken_back: State) -> Task:
     A wrong answer is not retried: a wrong model serves.
     """
     endpoint, names = build.settings.endpoint, build.settings.data.features
-    rows = [[row[name] for name in names] if isinstance(row := golden.row, dict) else row for golden in endpoint.golden]
+    # By name: the package may be of a model that takes them in another order.
+    rows = [
+        row if isinstance(row := golden.row, dict) else dict(zip(names, row, strict=True)) for golden in endpoint.golden
+    ]
     expected = [golden.model_dump(exclude={"row"}, exclude_none=True) for golden in endpoint.golden]
     golden = [{"row": row, **wanted} for row, wanted in zip(rows, expected, strict=True)]
     smoke = Intrinsic("$.package.smoke.document")
     step = build.function(
         "SmokeTest",
         "PredictFunction",
-        {"golden": golden, "golden_share": endpoint.golden_share, "smoke": smoke},
+        {"golden": golden, "golden_share": endpoint.golden_share, "smoke": smoke, "variant": Intrinsic(NEW)},
         retries=[Retry(error_equals=["SmokeTestFailed"], max_attempts=0)],
         on_error=_way_back(build, taken_back),
         error_path="$.smoke_test",
@@ -126,14 +144,31 @@ def smoke_test(build: Building, *, taken_back: State) -> Task:
 def autoscaling(build: Building) -> list[State]:
     """RegisterAutoscaling and PutAutoscalingPolicy, if the settings have it; their failure leaves the model live.
 
-    The scalable target is the variant by its name, which never changes, and UpdateEndpoint retains the instance count
-    that autoscaling left. Registering again changes the limits and nothing else.
+    UpdateEndpoint retains the instance count that autoscaling left. Registering again changes the limits and nothing
+    else.
     """
-    endpoint = build.settings.endpoint
-    if not endpoint.autoscaled:
+    if not build.settings.endpoint.autoscaled:
         return []
     cause = format_("The new model is live, but autoscaling was not set: {}", "$.error.Cause")
     failed = build.failure("AutoscalingFailed", cause)
+    return _scaled(build, "RegisterAutoscaling", "PutAutoscalingPolicy", variant=NEW, failed=failed)
+
+
+def autoscaling_of_champion(build: Building, then: State) -> State:
+    """RegisterChampion and PutChampionPolicy: the champion, which stayed or is back, is a scalable target again."""
+    if not build.settings.endpoint.autoscaled:
+        return then
+    names = "RegisterChampion", "PutChampionPolicy"
+    register, put = _scaled(build, *names, variant=LIVE, failed=then, path="$.autoscaling_error")
+    register.next(put)
+    put.next(then)
+    return choice("HasScaledChampion", NO_CHAMPION, then, register)
+
+
+def _scaled(
+    build: Building, register: str, put: str, *, variant: str, failed: State, path: str = "$.error"
+) -> list[State]:
+    endpoint = build.settings.endpoint
     tracking = {
         "TargetValue": endpoint.calls_per_minute,
         "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
@@ -146,23 +181,46 @@ def autoscaling(build: Building) -> list[State]:
         "TargetTrackingScalingPolicyConfiguration": tracking,
     }
     limits = {"MinCapacity": endpoint.instance_count, "MaxCapacity": endpoint.max_instances}
-    retries = [retry(SCALING_TRANSIENT, seconds=5, attempts=5)]
-    fields: dict[str, Any] = {"service": "applicationautoscaling", "on_error": failed, "retries": retries}
     return [
-        build.call("RegisterAutoscaling", "registerScalableTarget", SCALING_TARGET | limits, **fields),
-        build.call("PutAutoscalingPolicy", "putScalingPolicy", SCALING_TARGET | policy, **fields),
+        _scaling(build, register, "registerScalableTarget", variant=variant, failed=failed, path=path, **limits),
+        _scaling(build, put, "putScalingPolicy", variant=variant, failed=failed, path=path, **policy),
     ]
+
+
+def _scaling(
+    build: Building,
+    state_id: str,
+    action: str,
+    *,
+    variant: str,
+    failed: State,
+    path: str = "$.error",
+    **more: Any,
+) -> Task:
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": format_("endpoint/${EndpointName}/variant/{}", variant),
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        **more,
+    }
+    retries = [retry(SCALING_TRANSIENT, seconds=5, attempts=5)]
+    fields: dict[str, Any] = {"on_error": failed, "error_path": path, "retries": retries}
+    return build.call(state_id, action, target, service="applicationautoscaling", **fields)
 
 
 def _way_back(build: Building, taken_back: State) -> Choice:
     """HasChampion: back to the champion's config; without a champion, the endpoint is deleted."""
     config = Intrinsic("$.champion.config")
-    restore = _update(build, "RestoreChampion", config)
+    restore = _update(build, "RestoreChampion", config, retain=True, deployment=False)
     wait = _wait(build, "WaitForChampion", config, "$.restored")
     delete = build.call("DeleteEndpoint", "deleteEndpoint", ENDPOINT, result_path="$.deleted")
     restore.next(wait).next(taken_back)
     delete.next(taken_back)
-    return choice("HasChampion", NO_CHAMPION, delete, restore)
+    if not build.settings.endpoint.autoscaled:
+        return choice("HasChampion", NO_CHAMPION, delete, restore)
+    put_back = _update(build, "PutChampionBack", config, deployment=False)
+    put_back.next(wait)
+    return choice("HasChampion", NO_CHAMPION, delete, choice("IsChampionsVariant", SAME_VARIANT, restore, put_back))
 
 
 def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -> Task:
@@ -179,14 +237,26 @@ def _wait(build: Building, state_id: str, config: Intrinsic, result_path: str) -
     return step
 
 
-def _update(build: Building, state_id: str, config: Intrinsic, **more: Any) -> Task:
-    request = {**ENDPOINT, "EndpointConfigName": config, **more}
+def _update(
+    build: Building,
+    state_id: str,
+    config: Intrinsic,
+    *,
+    retain: bool = False,
+    deployment: bool = True,
+    on_error: State | None = None,
+) -> Task:
+    request: dict[str, Any] = {**ENDPOINT, "EndpointConfigName": config}
+    if deployment:
+        request["DeploymentConfig"] = _deployment(build)
     if not build.settings.endpoint.autoscaled:
         return build.call(state_id, "updateEndpoint", request)
-    # Autoscaling owns the instance count; all else is the new config's.
-    excluded = [{"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")]
-    request |= {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}
-    return build.call(state_id, "updateEndpoint", request, retries=[retry(BUSY, seconds=60, attempts=10, rate=1.0)])
+    if retain:
+        # Autoscaling owns the instance count; all else is the new config's.
+        excluded = [{"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")]
+        request |= {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}
+    retries = [retry(BUSY, seconds=60, attempts=10, rate=1.0)]
+    return build.call(state_id, "updateEndpoint", request, retries=retries, on_error=on_error)
 
 
 def _longest(build: Building) -> int:

@@ -11,29 +11,54 @@ from pipeline.asl import (
     TransformStep,
     caught,
     choice,
+    format_,
     retried,
 )
 from pipeline.jobs.shared.metric_names import SECTIONS
-from pipeline.states.building import KEY, START_UP_SECONDS, Building, folder, job_name, resource, session, volume_key
+from pipeline.states.building import (
+    EXECUTION,
+    KEY,
+    START_UP_SECONDS,
+    Building,
+    folder,
+    job_name,
+    resource,
+    session,
+    volume_key,
+)
 
 
 def evaluate(build: Building, *, rejected: State) -> list[State]:
     """ScoreHoldout to QualityGate, which leaves for `rejected`; `$.evaluation.document` is evaluation.json."""
-    inputs = {name: folder(name) for name in ("predictions", "labels", "holdout")}
+    inputs = {name: folder(name) for name in ("predictions", "labels", "holdout", "champion")}
     measure = build.processing("Evaluate", "evaluate", inputs=inputs, outputs=["evaluation"])
     read = build.read_json("ReadEvaluation", "evaluation/evaluation.json", "$.evaluation")
     return [_score_holdout(build), measure, read, _quality_gate(build, rejected)]
 
 
 def _score_holdout(build: Building) -> Parallel:
-    """ScoreHoldout: the challenger and, if there is a comparable one, the champion score the same rows at once."""
+    """ScoreHoldout: the challenger and, if there is a comparable one, the champion score the same rows at once.
+
+    Preprocessing wrote scoring.json if there is one: where the rows are as the champion reads them. Evaluate fails if
+    that could not be read.
+    """
     both = Parallel("ScoreHoldout", result_path=None)
     # Their Catch is the Parallel's; a Retry of the Parallel's own would use its jobs' names again.
     both.add_branch(retried(_score(build, "ScoreChallenger", "score", resource(build.project))))
-    champion = retried(_score(build, "ScoreChampion", "champion", Intrinsic("$.champion.model")))
-    nothing = ChoiceRule.BooleanEquals("$.champion.comparable", False)
-    both.add_branch(choice("HasChampion", nothing, Pass("NoChampion"), champion))
+    nothing = Pass("NoChampion")
+    find = build.read_json("FindChampionsRows", "champion/scoring.json", "$.scoring", on_error=nothing)
+    find.next(_score_champion(build))
+    both.add_branch(find)
     return caught(both, build.on_error)
+
+
+def _score_champion(build: Building) -> TransformStep:
+    step = retried(_score(build, "ScoreChampion", "champion", Intrinsic("$.champion.model")))
+    request, found = step.fields["parameters"]["TransformInput"], "$.scoring.document"
+    uri = format_("s3://${DataBucket}/rows/{}/{}", EXECUTION, f"{found}.holdout")
+    request["DataSource"]["S3DataSource"]["S3Uri"] = uri
+    request["ContentType"] = Intrinsic(f"{found}.content_type")
+    return step
 
 
 def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> TransformStep:

@@ -1,11 +1,8 @@
 """Model registry: a model package for every run that trained, with its lineage and its evaluation."""
 
-import hashlib
-import json
 from typing import Any
 
 from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
-from pipeline.settings import Data
 from pipeline.states.building import EXECUTION, EXECUTION_ARN, ROLE, Building, folder, resource
 
 JSON = ["application/json", "application/jsonlines"]
@@ -27,12 +24,6 @@ def trained(build: Building) -> list[dict[str, Any]]:
     return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
 
 
-def features(data: Data) -> str:
-    """SHA-256 of all that decides which rows a model takes and what its answers mean: equal ones can be compared."""
-    columns = [(name, data.kind(name), data.imputed(name)) for name in data.features]
-    return hashlib.sha256(json.dumps([data.predictor_type, data.classes, columns]).encode()).hexdigest()
-
-
 def create_model(build: Building, containers: list[dict[str, Any]]) -> Task:
     """CreateModel: a model named after the execution."""
     request = {
@@ -45,8 +36,8 @@ def create_model(build: Building, containers: list[dict[str, Any]]) -> Task:
     return build.call("CreateModel", "createModel", request)
 
 
-def register(build: Building, status: str) -> Task:
-    """RegisterApproved, RegisterRejected or RegisterPending: `$.package` = {arn, status}."""
+def register(build: Building, status: str | Intrinsic) -> Task:
+    """RegisterApproved, RegisterRejected or RegisterPending, or Register: `$.package` = {arn, status}."""
     statistics = {"ContentType": "application/json", "S3Uri": folder("evaluation/evaluation.json")}
     request = {
         "ModelPackageGroupName": "${ModelPackageGroup}",
@@ -63,7 +54,8 @@ def register(build: Building, status: str) -> Task:
             "model": resource(build.project),
             "data": Intrinsic("$.request.data.fingerprint"),
             "settings": build.settings.hash,
-            "features": features(build.settings.data),
+            "signature": build.settings.signature.name,
+            "variant": build.settings.signature.variant,
             "commit": Intrinsic("$.request.commit"),
             "parent": Intrinsic("$.champion.model"),
             "job": Intrinsic("$.train.job"),
@@ -71,8 +63,9 @@ def register(build: Building, status: str) -> Task:
             **{f"hyperparameters/{name}": value for name, value in build.settings.hyperparameters().items()},
         },
     }
-    state_id = f"Register{status.removesuffix('ManualApproval')}"
-    select = {"arn.$": "$.ModelPackageArn", "status": status}
+    state_id = "Register" + ("" if isinstance(status, Intrinsic) else status.removesuffix("ManualApproval"))
+    fixed = {} if isinstance(status, Intrinsic) else {"status": status}
+    select = {"arn.$": "$.ModelPackageArn", **fixed}
     return build.call(state_id, "createModelPackage", request, result_path="$.package", select=select)
 
 
@@ -83,10 +76,14 @@ def set_approval(build: Building, state_id: str, status: Intrinsic | str, why: s
 
 
 def approval(build: Building, *, rejected: State) -> list[State]:
-    """By the settings: RegisterApproved, or RegisterPending and a wait for the {"status"} that `ops approve` sends."""
+    """By the settings: RegisterApproved, or RegisterPending and a wait for the {"status"} that `ops approve` sends.
+
+    If a person approves only what cannot be compared, Register takes the status of the evaluation's decision.
+    """
     release = build.settings.release
-    if release.approval == "automatic":
+    if not build.settings.asks:
         return [register(build, "Approved")]
+    answer, decided = "$.approval.status", "$.evaluation.document.decision.status"
     payload = {"execution": EXECUTION_ARN, "token": Intrinsic("$$.Task.Token"), "state": Intrinsic("$")}
     wait = build.task(
         "WaitForApproval",
@@ -95,6 +92,13 @@ def approval(build: Building, *, rejected: State) -> list[State]:
         timeout_seconds=release.approval_hours * 3600,
         result_path="$.approval",
     )
-    record = set_approval(build, "RecordApproval", Intrinsic("$.approval.status"), "Answered by `ops`")
-    refused = ChoiceRule.Not(ChoiceRule.StringEquals("$.approval.status", "Approved"))
-    return [register(build, "PendingManualApproval"), wait, record, choice("Approved", refused, rejected)]
+    record = set_approval(build, "RecordApproval", Intrinsic(answer), "Answered by `ops`")
+    refused = ChoiceRule.Not(ChoiceRule.StringEquals(answer, "Approved"))
+    if not build.settings.asks_if_incomparable:
+        return [register(build, "PendingManualApproval"), wait, record, choice("Approved", refused, rejected)]
+    answered = ChoiceRule.IsPresent(answer, True)
+    approved = choice("Approved", ChoiceRule.And([answered, refused]), rejected)
+    pending = ChoiceRule.StringEquals(decided, "PendingManualApproval")
+    approved.add_choice(ChoiceRule.And([ChoiceRule.Not(answered), pending]), wait)
+    wait.next(record).next(approved)
+    return [register(build, Intrinsic(decided)), approved]

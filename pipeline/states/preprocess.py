@@ -7,12 +7,15 @@ from pipeline.states.building import EXECUTION, OPT, Building, folder
 def preprocess(build: Building, *, superseded: State) -> list[State]:
     """ListData to CheckData, which leave for `superseded` when the data is not that which the run was asked for.
 
-    Preprocess reads the objects that ListData listed, and fills the run's folders train, validation, holdout, labels
-    and baseline, and the quarantine's. For an inference pipeline it also writes the encoder. On several instances each
-    takes some of the files, and Merge does what needs the rows of all. `$.request.data` is the data that was read.
+    Preprocess reads the objects that ListData listed and what it wrote of the champion, and fills the run's folders
+    train, validation, holdout, labels, champion and baseline, and the quarantine's. It writes the model's signature to
+    the bucket's folder, where other runs of the same settings write the same. For an inference pipeline it also writes
+    the encoder. On several instances each takes some of the files, and Merge does what needs the rows of all.
+    `$.request.data` is the data that was read.
     """
     name = {"execution": Intrinsic(EXECUTION)}
-    asked = {**name, "fingerprint": Intrinsic("$.request.data.fingerprint")}
+    request = {"fingerprint": "$.request.data.fingerprint", "variant": "$.champion.variant"}
+    asked = {**name, **{key: Intrinsic(path) for key, path in request.items()}}
     numbers = ["fingerprint", "objects", "bytes", "newest"]
     listing = build.function("ListData", "ListDataFunction", asked, result_path="$.request.data", results=numbers)
     check = build.function("CheckData", "ListDataFunction", name, result_path=None)
@@ -23,7 +26,7 @@ def preprocess(build: Building, *, superseded: State) -> list[State]:
 
 def _jobs(build: Building) -> list[State]:
     instances, data = build.settings.processing.instance_count, build.settings.data
-    parts = ["train", "validation", "holdout", "labels"]
+    parts = ["train", "validation", "holdout", "labels", "champion"]
     output = ["--output", f"{OPT}/output"]
     resources = ["--resources", "/opt/ml/config/resourceconfig.json"] if instances > 1 else []
     kept_aside = data.bad_rows.count or data.bad_rows.share or data.on_bad_file == "quarantine"
@@ -35,6 +38,7 @@ def _jobs(build: Building) -> list[State]:
         arguments=["--input", f"{OPT}/input/data", "--listing", f"{OPT}/input/listing", *output, *resources],
         inputs={"data": folder("listing/manifest.json"), "listing": folder("listing")},
         outputs=[*parts, "shards" if instances > 1 else "baseline", *encoder, *quarantine],
+        kept=["signatures"],
         instances=instances,
         manifest="data",
     )

@@ -247,6 +247,14 @@ def test_api_gateway_checks_shapes_and_never_quotes_a_value_of_a_row(settings: S
     assert api["x-amazon-apigateway-request-validator"] in api["x-amazon-apigateway-request-validators"]
 
 
+def test_what_api_gateway_imports_does_not_change_with_a_models_signature(settings: Settings) -> None:
+    data = settings.data
+    other = {"target": "other", "features": data.features[::-1], "labels": data.labels[::-1]}
+    changed_data = settings.model_copy(update={"data": data.model_copy(update=other), "api": settings.api})
+    plain = changed_data.model_copy(update={"endpoint": settings.endpoint.model_copy(update={"golden": ()})})
+    assert deployed(plain) == deployed(settings)
+
+
 def test_api_gateways_own_responses_are_problems() -> None:
     for response in gateway.gateway_responses().values():
         template = response["responseTemplates"]["application/json"]

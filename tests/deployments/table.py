@@ -31,6 +31,7 @@ class Row:
 
 def same_each_time(text: str) -> str:
     """The text without names, figures and places that differ from one run to the next."""
+    text = re.sub(r"signature-[0-9a-f]{16}", "signature-…", text)
     text = re.sub(r"[0-9a-f]{24,32}(-[0-9a-f]{8})*(-\d)?", "…", text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "…", text)
     text = re.sub(r"(model-package/\w+/)\d+", r"\1…", text)

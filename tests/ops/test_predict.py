@@ -16,7 +16,7 @@ import pytest
 
 from ops import predict
 from ops.account import Account, OpsError
-from pipeline.config import load
+from pipeline.config import Settings, load
 from pipeline.settings import Data, Format, Missing
 from tests.conftest import ROOT, WDBC, Deployed
 from tests.lambdas.predict.conftest import Answer, served
@@ -32,10 +32,14 @@ class Api:
     account: Account
     posted: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
     refusals: list[tuple[int, str]] = field(default_factory=list)
+    document: dict[str, Any] = field(default_factory=dict)
 
     def settings(self, **changes: Any) -> Account:
         api = self.account.settings.api.model_copy(update=changes)
-        account = Account(self.account.settings.model_copy(update={"api": api}), self.account.session)
+        return self.of(self.account.settings.model_copy(update={"api": api}))
+
+    def of(self, settings: Settings) -> Account:
+        account = Account(settings, self.account.session)
         vars(account)["outputs"] = self.account.outputs
         return account
 
@@ -46,6 +50,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     state = Api(account)
 
     def answer(request: BaseHTTPRequestHandler, body: str) -> Answer:
+        if request.command == "GET":
+            return (200, {}, json.dumps(state.document).encode()) if state.document else (404, {}, b"")
         state.posted.append((request.path, dict(request.headers), body))
         status, retry = state.refusals.pop(0) if state.refusals else (200, "")
         predictions = [{"label": line[:1]} for line in body.split("\n")]
@@ -111,7 +117,7 @@ def test_the_default_row_is_the_example_of_the_settings_or_else_the_first_golden
             "api": settings.api.model_copy(update={"example": example}),
         }
     )
-    assert predict.example_row(Account(settings, api.account.session)) == '1.5,,true,"Köln, Süd"'
+    assert predict.example_row(api.of(settings)) == '1.5,,true,"Köln, Süd"'
     bare = settings.model_copy(
         update={
             "api": settings.api.model_copy(update={"example": {}}),
@@ -119,7 +125,7 @@ def test_the_default_row_is_the_example_of_the_settings_or_else_the_first_golden
         }
     )
     with pytest.raises(OpsError, match=r"set api\.example"):
-        predict.example_row(Account(bare, api.account.session))
+        predict.example_row(api.of(bare))
 
 
 def test_calls_keep_to_the_apis_limits_and_the_answers_to_the_rows_order(api: Api) -> None:
@@ -179,3 +185,22 @@ def test_a_bad_row_is_named_by_its_place_in_the_file(live: Deployed, tmp_path: P
     assert failed.code == 1
     assert failed.err.strip().endswith("row 1002: has 2 value(s); the model takes 30")
     assert failed.out.count("\nB,") == 1000
+
+
+def test_rows_follow_the_live_models_signature(api: Api) -> None:
+    number, text = {"type": "number"}, {"type": "string"}
+    schemas = {
+        "NamedValues": {"properties": {"b": number, "a": text}},
+        "Label": {"enum": ["no", "yes"]},
+        "Data": {"example": {"data": "1.5,x"}},
+    }
+    api.document = {"info": {"x-model-signature": "other"}, "components": {"schemas": schemas}}
+    live = predict.live_model(api.account)
+    assert (live.signature, live.data.features, live.data.classes) == ("other", ("b", "a"), ("no", "yes"))
+    assert predict.rows_of(["a,c,b\n", "x,1,2\n"], live.data) == ["2,x"]
+    assert predict.example_row(api.account) == "1.5,x"
+    assert list(predict.predict_all(api.account, ["2,x"], live.signature)) == [{"label": "2"}]
+    ((_, headers, _),) = api.posted
+    assert headers["X-Model-Signature"] == "other"
+    api.document = {"info": {"x-model-signature": api.account.settings.signature.name}}
+    assert predict.live_model(api.account).data == api.account.settings.data

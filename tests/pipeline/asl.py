@@ -34,7 +34,9 @@ def resolved(value: Any) -> Any:
     return value
 
 
-def _sample(expression: str) -> str:
+def _sample(expression: str) -> str | int:
+    if expression == "$.champion.instances":
+        return 1
     template = re.match(r"States\.Format\('([^']*)'", expression)
     if template is None:
         return HASH

@@ -19,7 +19,7 @@ from pipeline import deploy, diagram, drift, retrain
 from pipeline.__main__ import MACHINES as DEFINITIONS
 from pipeline.asl import Definition
 from pipeline.config import Settings, load
-from pipeline.settings import BadRows, Golden, Missing
+from pipeline.settings import BadRows, Golden
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,10 +42,13 @@ SEVERAL = changed(processing={"instance_count": 2}, data={"bad_rows": BadRows(sh
 SIZE = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6, "calls_per_minute": 90}
 ENCODED = changed(data={"kinds": {"radius_mean": "categorical"}})
 MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
+ASKING = changed(gate={"approve_incomparable": True}, processing={"instance_count": 2})
+METADATA = "$.package.described.CustomerMetadataProperties"
 MACHINES = {
     **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
     "retrain, several instances": retrain.definition(SEVERAL),
     "retrain, manual approval": retrain.definition(MANUAL),
+    "retrain, approval if incomparable": retrain.definition(ASKING),
     "retrain, encoded": retrain.definition(ENCODED),
     "deploy, autoscaled": deploy.definition(changed(endpoint=SIZE)),
     **{f"{name}, vpc": definition(changed(network={"vpc": True})) for name, definition in DEFINITIONS.items()},
@@ -58,7 +61,7 @@ def each(request: pytest.FixtureRequest) -> Definition:
     return MACHINES[request.param]
 
 
-@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 26, 8), ("deploy", 30, 10), ("drift", 12, 3)])
+@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 25, 8), ("deploy", 38, 12), ("drift", 12, 3)])
 def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
     for name, definition in MACHINES.items():
         if name.startswith(machine):
@@ -181,7 +184,8 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
     jobs = [states[name]["Parameters"]["ProcessingResources"] for name in ("Preprocess", "Merge", "Evaluate")]
     assert [job["ClusterConfig"]["InstanceCount"] for job in jobs] == [2, 1, 1]
     outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
-    assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine"]
+    parts = ["train", "validation", "holdout", "labels", "champion"]
+    assert outputs == [*parts, "shards", "quarantine", "signatures"]
 
 
 def test_a_run_reads_the_objects_that_it_was_asked_for_or_is_superseded() -> None:
@@ -189,8 +193,8 @@ def test_a_run_reads_the_objects_that_it_was_asked_for_or_is_superseded() -> Non
     order = ["FindChampion", "ListData", "Preprocess", "CheckData", "Train"]
     assert [states[name]["Next"] for name in order[:-1]] == order[1:]
     name = {"execution.$": "$$.Execution.Name"}
-    fingerprint = {"fingerprint.$": "$.request.data.fingerprint"}
-    assert states["ListData"]["Parameters"]["Payload"] == {**name, **fingerprint}
+    asked = {"fingerprint.$": "$.request.data.fingerprint", "variant.$": "$.champion.variant"}
+    assert states["ListData"]["Parameters"]["Payload"] == {**name, **asked}
     assert states["ListData"]["ResultPath"] == "$.request.data"
     assert states["CheckData"]["Parameters"]["Payload"] == name
     for state in ("ListData", "CheckData"):
@@ -235,43 +239,89 @@ def test_other_kinds_are_encoded_by_a_first_container_that_takes_raw_rows() -> N
         inference = states[name]["Parameters"]["InferenceSpecification"]
         assert inference["Containers"] == [encoder, learner]
         assert inference["SupportedContentTypes"] == ["text/csv"]
-    for name in ("ScoreChallenger", "ScoreChampion"):
-        asked = states[name]["Parameters"]
-        raw = (asked["TransformInput"]["ContentType"], asked["TransformInput"]["SplitType"])
-        assert (raw, asked["TransformOutput"]["Accept"]) == (("text/csv", "Line"), "application/jsonlines")
+    asked = states["ScoreChallenger"]["Parameters"]
+    raw = (asked["TransformInput"]["ContentType"], asked["TransformInput"]["SplitType"])
+    assert (raw, asked["TransformOutput"]["Accept"]) == (("text/csv", "Line"), "application/jsonlines")
     assert "feature_dim" not in states["Train"]["Parameters"]["HyperParameters"]
 
 
 FEATURES = SHIPPED.data.features
-OTHERS: list[dict[str, Any]] = [
-    {"features": FEATURES[1:]},
-    {"features": FEATURES[::-1]},
-    {"kinds": {"radius_mean": "boolean"}},
-    {"missing": Missing(impute=("*",))},
-    {"positive_label": "B", "negative_label": "M"},
-]
 
 
-@pytest.mark.parametrize("other", OTHERS)
-def test_the_champion_is_compared_only_if_it_takes_the_same_rows_and_answers_the_same(other: dict[str, Any]) -> None:
-    def asked(settings: Settings) -> tuple[Any, ...]:
-        states = retrain.definition(settings)["States"]
-        register = states["RegisterApproved"]["Parameters"]["CustomerMetadataProperties"]
-        return states["FindChampion"]["Parameters"]["Payload"]["features"], register["features"]
+def test_the_champion_scores_the_rows_that_preprocessing_says_or_none() -> None:
+    states = MACHINES["retrain"]["States"]
+    listed = {"execution.$": "$$.Execution.Name", "variant.$": "$.champion.variant"}
+    assert states["ListData"]["Parameters"]["Payload"] == listed
+    _, champion = states["ScoreHoldout"]["Branches"]
+    find, score = champion["States"]["FindChampionsRows"], champion["States"]["ScoreChampion"]
+    assert champion["StartAt"] == "FindChampionsRows"
+    key = "States.Format('runs/{}/champion/scoring.json', $$.Execution.Name)"
+    assert find["Parameters"] == {"Bucket": "${DataBucket}", "Key.$": key}
+    (caught,) = find["Catch"]
+    assert (caught["ErrorEquals"], caught["Next"], find["Next"]) == (["States.ALL"], "NoChampion", "ScoreChampion")
+    asked = score["Parameters"]["TransformInput"]
+    uri = "States.Format('s3://${DataBucket}/runs/{}/{}', $$.Execution.Name, $.scoring.document.holdout)"
+    assert asked["DataSource"]["S3DataSource"]["S3Uri.$"] == uri
+    assert asked["ContentType.$"] == "$.scoring.document.content_type"
+    inputs = states["Evaluate"]["Parameters"]["ProcessingInputs"]
+    (known,) = [part["S3Input"] for part in inputs if part["InputName"] == "champion"]
+    assert known["S3Uri.$"] == "States.Format('s3://${DataBucket}/runs/{}/champion', $$.Execution.Name)"
 
-    known, registered = asked(SHIPPED)
-    assert known == registered
-    assert asked(changed(data={"split": SHIPPED.data.split, "id_columns": ()})) == (known, known)
-    assert known not in asked(changed(data=other))
-    _, champion = MACHINES["retrain"]["States"]["ScoreHoldout"]["Branches"]
-    (choice,) = champion["States"]["HasChampion"]["Choices"]
-    assert choice == {"Variable": "$.champion.comparable", "BooleanEquals": False, "Next": "NoChampion"}
+
+def test_a_person_is_asked_only_about_what_cannot_be_compared() -> None:
+    states = MACHINES["retrain, approval if incomparable"]["States"]
+    status, answer = "$.evaluation.document.decision.status", "$.approval.status"
+    assert states["Register"]["Parameters"]["ModelApprovalStatus.$"] == status
+    assert states["Register"]["Next"] == "Approved"
+    answered = {"Variable": answer, "IsPresent": True}
+    assert states["Approved"] == {
+        "Type": "Choice",
+        "Choices": [
+            {"And": [answered, {"Not": {"Variable": answer, "StringEquals": "Approved"}}], "Next": "Finish"},
+            {
+                "And": [{"Not": answered}, {"Variable": status, "StringEquals": "PendingManualApproval"}],
+                "Next": "WaitForApproval",
+            },
+        ],
+        "Default": "Deploy",
+    }
+    assert (states["WaitForApproval"]["Next"], states["RecordApproval"]["Next"]) == ("RecordApproval", "Approved")
+    assert retrain.definition(changed(release={"approval": "manual"}, gate={"approve_incomparable": True})) == (
+        retrain.definition(changed(release={"approval": "manual"}))
+    )
 
 
 def test_a_package_is_deployed_whatever_its_containers() -> None:
     asked = MACHINES["deploy"]["States"]["CreateModel"]["Parameters"]
     assert asked["Containers"] == [{"ModelPackageName.$": "$.package.arn"}]
-    assert deploy.definition(ENCODED) == MACHINES["deploy"]
+    other = deploy.definition(ENCODED)["States"]
+    assumed = other.pop("AssumeSignature")["Result"]
+    assert assumed == {"signature": ENCODED.signature.name, "variant": "AllTraffic"}
+    shipped = MACHINES["deploy"]["States"]
+    assert other == {name: shipped[name] for name in shipped.keys() - {"AssumeSignature"}}
+
+
+def test_the_variant_and_a_tag_name_the_packages_signature_or_the_settings_if_it_names_none() -> None:
+    states = MACHINES["deploy"]["States"]
+    (unsigned,) = states["HasSignature"]["Choices"]
+    wanted = {"Variable": f"{METADATA}.signature", "IsPresent": False, "Next": "AssumeSignature"}
+    assert (unsigned, states["HasSignature"]["Default"]) == (wanted, "ReadSmokeRows")
+    assert states["AssumeSignature"]["ResultPath"] == "$.package.described"
+    config = states["CreateEndpointConfig"]["Parameters"]
+    (variant,) = config["ProductionVariants"]
+    assert variant["VariantName.$"] == states["SmokeTest"]["Parameters"]["Payload"]["variant.$"]
+    assert variant["VariantName.$"] == f"{METADATA}.variant"
+    assert {"Key": "model-signature", "Value.$": f"{METADATA}.signature"} in config["Tags"]
+
+
+def test_preprocess_keeps_the_signature_in_a_folder_of_the_bucket() -> None:
+    for name in ("retrain", "retrain, several instances"):
+        outputs = dict(tasks(MACHINES[name]))["Preprocess"]["Parameters"]["ProcessingOutputConfig"]["Outputs"]
+        (kept,) = [each["S3Output"] for each in outputs if each["OutputName"] == "signatures"]
+        assert (kept["LocalPath"], kept["S3Uri"]) == (
+            "/opt/ml/processing/output/signatures",
+            "s3://${DataBucket}/signatures",
+        )
 
 
 def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows() -> None:
@@ -280,13 +330,17 @@ def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows()
     definition = deploy.definition(changed(endpoint={"golden": golden, "golden_share": 0.5}))
     states = definition["States"]
     assert states["SmokeTest"]["Parameters"]["Payload"] == {
-        "golden": [{"row": [1.5, *[None] * 29], "label": "M"}, {"row": [*[2.0] * 29, None], "label": "M"}],
+        "golden": [
+            {"row": dict.fromkeys(FEATURES) | {"radius_mean": 1.5}, "label": "M"},
+            {"row": dict.fromkeys(FEATURES, 2.0) | {FEATURES[-1]: None}, "label": "M"},
+        ],
         "golden_share": 0.5,
         "smoke.$": "$.package.smoke.document",
+        "variant.$": f"{METADATA}.variant",
     }
     assert states["DescribePackage"]["ResultSelector"]["smoke"] == {"document": []}
     read = states["ReadSmokeRows"]
-    execution = "$.package.described.CustomerMetadataProperties.execution"
+    execution = f"{METADATA}.execution"
     run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
     key = f"States.Format('runs/{{}}/evaluation/smoke.json', {run})"
     assert read["Parameters"] == {"Bucket": "${DataBucket}", "Key.$": key}
@@ -299,12 +353,14 @@ def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows()
 
 def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings_say_so() -> None:
     states, shipped = MACHINES["deploy, autoscaled"]["States"], MACHINES["deploy"]["States"]
-    assert set(states) - set(shipped) == {"RegisterAutoscaling", "PutAutoscalingPolicy", "AutoscalingFailed"}
     path = ["SmokeTest", "RegisterAutoscaling", "PutAutoscalingPolicy", "Cleanup"]
+    champion = {"IsSameVariant", "DeregisterChampion", "ReplaceChampion", "IsChampionsVariant", "PutChampionBack"}
+    again = {"HasScaledChampion", "RegisterChampion", "PutChampionPolicy"}
+    assert set(states) - set(shipped) == {*path[1:3], "AutoscalingFailed", *champion, *again}
     assert [states[name]["Next"] for name in path[:-1]] == path[1:]
     target = {
         "ServiceNamespace": "sagemaker",
-        "ResourceId": "endpoint/${EndpointName}/variant/AllTraffic",
+        "ResourceId.$": "States.Format('endpoint/${EndpointName}/variant/{}', $.package.described.CustomerMetadataProperties.variant)",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
     assert states["RegisterAutoscaling"]["Parameters"] == {**target, "MinCapacity": 2, "MaxCapacity": 6}
@@ -317,9 +373,36 @@ def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings
         "PolicyType": "TargetTrackingScaling",
         "TargetTrackingScalingPolicyConfiguration": tracking,
     }
+    assert states["CreateEndpointConfig"]["Parameters"]["ProductionVariants"][0]["InitialInstanceCount.$"] == (
+        "$.champion.instances"
+    )
     for name in path[1:-1]:  # what fails there takes no model back
         (caught,) = states[name]["Catch"]
         assert caught == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "AutoscalingFailed"}
+
+
+def test_a_champion_of_another_signature_is_deregistered_before_its_variant_goes_and_registered_if_it_stays() -> None:
+    states = MACHINES["deploy, autoscaled"]["States"]
+    same = {"Variable": "$.champion.variant", "StringEqualsPath": f"{METADATA}.variant"}
+    assert states["IsSameVariant"]["Choices"] == [{**same, "Next": "UpdateEndpoint"}]
+    path = ["IsSameVariant", "DeregisterChampion", "ReplaceChampion", "WaitForEndpoint"]
+    assert states["IsSameVariant"]["Default"] == path[1]
+    assert [states[name]["Next"] for name in path[1:-1]] == path[2:]
+    missing, _ = states["DeregisterChampion"]["Catch"]
+    assert missing["ErrorEquals"] == ["ApplicationAutoScaling.ObjectNotFoundException"]
+    assert missing["Next"] == "ReplaceChampion"
+    assert "RetainAllVariantProperties" not in states["ReplaceChampion"]["Parameters"]
+    assert states["IsChampionsVariant"]["Choices"] == [{**same, "Next": "RestoreChampion"}]
+    assert states["IsChampionsVariant"]["Default"] == "PutChampionBack"
+    for failed in (states["ReplaceChampion"]["Catch"][-1], states["WaitForEndpoint"]["Catch"][0]):
+        assert failed["Next"] == "HasScaledChampion"
+    assert states["WaitForChampion"]["Next"] == "HasScaledChampion"
+    again = ["RegisterChampion", "PutChampionPolicy", "IsNewPackage"]
+    assert states["HasScaledChampion"]["Default"] == again[0]
+    assert [states[name]["Next"] for name in again[:-1]] == again[1:]
+    resource = "States.Format('endpoint/${EndpointName}/variant/{}', $.champion.variant)"
+    named = {states[name]["Parameters"]["ResourceId.$"] for name in ("DeregisterChampion", *again[:-1])}
+    assert named == {resource}
 
 
 def test_an_update_keeps_only_the_instance_count_and_only_of_a_scaled_variant_and_is_retried_meanwhile() -> None:

@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 Opinions = tuple[dict[str, Any], dict[str, Any]]
 ROLE = "arn:aws:iam::123456789012:role/machine"
 PATHS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("paths.toml").read_text("utf-8"))
-NOTHING = {"model": "none", "config": "none", "status": "none", "comparable": False}
+NOTHING = {**dict.fromkeys(("model", "config", "status", "variant"), "none"), "instances": 1}
 METADATA = "CustomerMetadataProperties"
 FIRST = {"0-9": {"Return": {"Payload": NOTHING}}}
 """FindChampion's answer when nothing is live."""

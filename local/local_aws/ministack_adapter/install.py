@@ -78,6 +78,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
         )
     )
     gateway.install(inner(STACKS, "_RESOURCE_HANDLERS"))
+    wrap(STACKS, {"_cw_metric_alarm_record": _alarm_record})
     wrap(ALARMS, {"_evaluate_alarm": _judge_alarm, "_evict_old_metrics": _evict_old_metrics})
     wrap(LOGS, {"_append_log_events": _append_log_events, "_filter_log_events": _filter_log_events})
     wrap(LAMBDA, {"_emit_lambda_logs": _emit_lambda_logs, "_execute_function_warm": _execute_function})
@@ -100,6 +101,22 @@ def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: l
     # POST /_ministack/reset ends everything that runs; no state is kept, as processes do not survive a restart.
     inner(APP, "_loaded_modules")[name] = SimpleNamespace(reset=service.reset, get_state=lambda: None)
     inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
+
+
+def _alarm_record(original: Callable[..., dict[str, Any]], name: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """A template's alarm; ministack knows none of a Metrics Insights query, of which one of an endpoint runs here."""
+    metrics = properties.get("Metrics") or []
+    query = monitor.QUERY.fullmatch(metrics[0].get("Expression", "")) if len(metrics) == 1 else None
+    if query is None:
+        return original(name, properties)
+    one = {
+        "MetricName": query["metric"],
+        "Namespace": monitor.NAMESPACE,
+        "Statistic": monitor.FUNCTIONS[query["function"]],
+        "Dimensions": [{"Name": "EndpointName", "Value": query["endpoint"]}],
+        "Period": metrics[0].get("Period", 60),
+    }
+    return {**original(name, {**properties, **one, "Metrics": None}), "Metrics": metrics}
 
 
 def _judge_alarm(original: Callable[[Any], None], alarm: dict[str, Any]) -> None:

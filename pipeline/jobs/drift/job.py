@@ -15,6 +15,7 @@ from ..shared.documents import Baseline, Categories, Distribution, Drift, DriftR
 from ..shared.encoder import OTHER, Encoder, Feature
 from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
+from ..shared.signature import read_signature, settings_under
 from .data_capture import CapturedRows, read_data_capture
 from .ground_truth import Joined, join, quality, read_ground_truth
 from .psi import (
@@ -64,12 +65,15 @@ class WindowCounts:
 def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, evaluation: Path, output: Path) -> None:
     """Compare the window's rows with the baseline, and its answers with the ground truth; write both documents.
 
-    `data_capture` holds the endpoint's `.jsonl` files, `window` window.json and ground_truth.csv; `baseline` holds
-    baseline.json, and `evaluation` profile.json, of the run that trained the live model.
+    `data_capture` holds the endpoint's `.jsonl` files, `window` window.json and ground_truth.csv, and signature.json
+    if the live model has a signature; `baseline` holds baseline.json, and `evaluation` profile.json, of the run that
+    trained it.
 
     Raises JobError: the settings or one of these documents cannot be read.
     """
-    wanted = read_settings(settings)
+    wanted, signature = read_settings(settings), window / "signature.json"
+    if signature.exists():
+        wanted = settings_under(read_signature(signature), wanted)
     span, reference = _read(window / "window.json"), _read(baseline / "baseline.json")
     profile = _read(evaluation / "profile.json")
     encoder = encoder_of(reference, wanted)

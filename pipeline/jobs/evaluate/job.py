@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..shared.documents import ConfusionMatrix, Evaluation, Metrics
+from ..shared.documents import Champion, ConfusionMatrix, Evaluation, Metrics
 from ..shared.errors import JobError, place
+from ..shared.labels import numbers_of
 from ..shared.metric_names import SECTIONS
 from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
 from ..shared.settings import read_settings
@@ -20,12 +22,21 @@ MOST_CLASSES_IN_A_MATRIX = 20
 SHARD = re.compile(r"(^|/)(holdout|labels)|\.[a-z.]+$")
 
 
-def evaluate(settings: Path, predictions: Path, labels: Path, output: Path, holdout: Path | None = None) -> None:
+def evaluate(
+    settings: Path,
+    predictions: Path,
+    labels: Path,
+    output: Path,
+    holdout: Path | None = None,
+    *,
+    champion: Path | None = None,
+) -> None:
     """Measure the challenger's predictions against the labels; write evaluation.json and profile.json to `output`.
 
-    `predictions`/challenger holds the challenger's predictions. If there are files in `predictions`/champion, the
-    champion's predictions of the same rows, the two models are compared as well. With the `holdout` that was answered,
-    smoke.json gets a few of its rows with their answers.
+    `predictions`/challenger holds the challenger's predictions. If `champion`, the folder of champion.json, says that
+    the champion is comparable, its predictions of the same rows are in `predictions`/champion, by its own classes: the
+    two models are compared as well. With the `holdout` that was answered, smoke.json gets a few of its rows with their
+    answers.
 
     Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
@@ -33,13 +44,14 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path, hold
     true, rows_by_file = read_labels(labels, wanted)
     groups = random_groups(len(true))
 
-    def estimated(source: Path) -> tuple[Predictions, dict[str, Estimate]]:
-        answers = read_predictions(source, wanted)
-        _check_pairs(source, answers.rows_by_file, rows_by_file)
+    def estimated(name: str, classes: Sequence[str]) -> tuple[Predictions, dict[str, Estimate]]:
+        answers = read_predictions(predictions / name, wanted)
+        _check_pairs(predictions / name, answers.rows_by_file, rows_by_file)
+        answers = answers.renumbered(numbers_of(classes, wanted.classes))
         measure = measure_of(wanted.predictor_type, true, answers, groups)
         return answers, bootstrap(measure, len(true) if groups is None else GROUPS)
 
-    answers, estimates = estimated(predictions / "challenger")
+    answers, estimates = estimated("challenger", wanted.classes)
     for name in (*wanted.gate.minimum, *wanted.gate.maximum):
         if name not in estimates:
             fault = f"the gate asks for {name}, which these scores do not give (does the loss yield probabilities?)"
@@ -53,11 +65,13 @@ def evaluate(settings: Path, predictions: Path, labels: Path, output: Path, hold
         section.update(curves(true, answers.scores))
     document: Evaluation = {"rows": len(true)}
     document[SECTIONS[wanted.predictor_type]] = section
-    champion = predictions / "champion"
-    if any(path.is_file() for path in champion.rglob("*")):
-        _, old = estimated(champion)
+    known: Champion = json.loads((champion / "champion.json").read_text(encoding="utf-8")) if champion else {}
+    if known.get("comparable"):
+        _, old = estimated("champion", known["classes"])
         document["comparison"] = compare(wanted.predictor_type, estimates, old, wanted.gate.confidence)
-    document["decision"] = decide(wanted.gate, estimates, document.get("comparison"))
+    if known:
+        document["champion"] = known
+    document["decision"] = decide(wanted.gate, estimates, document.get("comparison"), known.get("reason"))
     written: dict[str, object] = {"evaluation": document, "profile": profile(true, answers, wanted)}
     if holdout is not None:
         written["smoke"] = smoke_rows(holdout, answers, wanted)

@@ -72,10 +72,13 @@ def compare(
     }
 
 
-def decide(gate: GateSettings, estimates: dict[str, Estimate], compared: Comparison | None) -> Decision:
+def decide(
+    gate: GateSettings, estimates: dict[str, Estimate], compared: Comparison | None, incomparable: str | None = None
+) -> Decision:
     """Return the decision, as the state QualityGate makes it: every threshold passed, and no worse than by the margin.
 
-    The second is a non-inferiority test: the interval of the paired difference must end above minus the margin.
+    The second is a non-inferiority test: the interval of the paired difference must end above minus the margin. It has
+    no part in the decision if there is no champion, or if the champion is `incomparable`: the reason for that.
     """
     broken = gate.breaches({name: estimate.value for name, estimate in estimates.items()})
     if compared is not None and compared["interval"][0] < -gate.margin:
@@ -84,7 +87,13 @@ def decide(gate: GateSettings, estimates: dict[str, Estimate], compared: Compari
             f"{compared['metric']} {new:.4g} may be worse than the champion's {old:.4g} by more than {gate.margin:g}"
         )
         broken.append(f"{worse}: the difference lies between {low:.4g} and {high:.4g} at {gate.confidence:g}")
-    if broken:
-        return {"accepted": False, "reason": "; ".join(broken)}
+    apart = f"; the champion is not comparable: {incomparable}" if incomparable else ""
     against = f" and is not worse than the champion by {compared['metric']}" if compared else "; there is no champion"
-    return {"accepted": True, "reason": f"passes every threshold of the quality gate{against}"}
+    passed = f"passes every threshold of the quality gate{apart or against}"
+    decision: Decision = {"accepted": not broken, "reason": "; ".join(broken) + apart if broken else passed}
+    if compared or incomparable:
+        decision["comparable"] = not incomparable
+    if not broken:
+        asks = incomparable and gate.approve_incomparable
+        decision["status"] = "PendingManualApproval" if asks else "Approved"
+    return decision

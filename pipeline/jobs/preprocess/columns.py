@@ -130,7 +130,7 @@ def read_column(column: pa.Array, name: str, settings: JobSettings, levels: Leve
 
 def _numbers(column: pa.Array, imputed: bool, settings: JobSettings) -> Values:
     missing: Mask | None = None
-    if len(numbers := missing_numbers(settings)):
+    if len(numbers := missing_numbers(settings.format, settings.missing_texts)):
         column = pc.if_else(pc.is_in(column, numbers), None, column)
     if column.null_count:
         missing = to_mask(pc.is_null(column))
@@ -152,19 +152,15 @@ def _numbers_of_texts(column: pa.Array, imputed: bool, settings: JobSettings) ->
     texts = pc.utf8_trim_whitespace(pc.fill_null(column, "-"))
     missing = to_mask(pc.is_in(texts, pa.array(settings.missing_texts, pa.string())))
     values, wrong = NumberForm.of(settings.format).read(texts)
-    missing |= ~wrong & np.isin(values, missing_numbers(settings).to_numpy())
+    missing |= ~wrong & np.isin(values, missing_numbers(settings.format, settings.missing_texts).to_numpy())
     values = np.where(missing, np.nan, values)
     wrong = faulty | (wrong & ~missing if imputed else wrong | missing)
     return Values(values, wrong if wrong.any() else None)
 
 
-def missing_numbers(settings: JobSettings) -> pa.Array:
-    """Return the numbers that mean "no value"."""
-    return _missing_numbers(settings.format, settings.missing_texts)
-
-
 @lru_cache
-def _missing_numbers(form: FileFormat, texts: tuple[str, ...]) -> pa.Array:
+def missing_numbers(form: FileFormat, texts: tuple[str, ...]) -> pa.Array:
+    """Return those of the texts that are numbers, as numbers."""
     values, wrong = NumberForm.of(form).read(pa.array(texts, pa.string()))
     return pa.array(values[~wrong], pa.float64())
 

@@ -5,6 +5,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
@@ -107,6 +108,13 @@ class DataFiles:
         self.rows = [0] * len(self.files)  # rows read of each file so far, bad ones too
         self.set_aside: dict[int, str] = {}  # by number the reason of each file that the run goes on without
 
+    def again(self, settings: JobSettings) -> "DataFiles":
+        """Return the same files, without those set aside, for another reading by other settings."""
+        again = copy(self)
+        again.settings, again.levels = settings, Levels(settings.features, settings.levels.maximum)
+        again.rows, again.set_aside = [0] * len(self.files), dict(self.set_aside)
+        return again
+
     def records(self, quarantine: Quarantine) -> Iterator[Records]:
         """Yield the rows of every file, in order; `kept` says which are of files that were set aside later.
 
@@ -170,7 +178,9 @@ class DataFiles:
 
     def _blocks(self) -> Iterator[tuple[int, Callable[[], Rows]]]:
         size = max(1, self.settings.memory_bytes // BLOCKS_IN_MEMORY)
-        read_text = partial(read_csv, as_text=set())
+        # A key of other missing texts is made of the texts, also of those of numbers.
+        as_text = set() if self.settings.key_texts is None else set(self.settings.numeric)
+        read_text = partial(read_csv, as_text=as_text)
         for number, (file, name) in enumerate(zip(self.files, self.names, strict=True)):
             read_file = read_parquet if file.suffix.lower() == ".parquet" else read_text
             try:

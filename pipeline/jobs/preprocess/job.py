@@ -11,20 +11,21 @@ import numpy as np
 
 from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
+from ..shared.signature import signature_of
 from . import contradictions
 from .baseline import Moments
-from .copies import Copies, copies
-from .data_files import NO_FILE, DataFiles, Quarantine, ahead, check_left, check_limit, parallel_map, upload_times
+from .champion import read_champion, write_rows, write_verdict
+from .data_files import NO_FILE, DataFiles, Quarantine, check_left, check_limit, parallel_map, upload_times
 from .encoding import NUMBER_BYTES, RowEncoder, write_model
-from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .learning import Learner
 from .parts import SMALL, Parts, parts_of
 from .records import Keys, Records
+from .sorted_rows import ROWS_AT_A_TIME, SortedRows
 from .split import SplitWriter, atomic_output, texts_of
 from .summary import Summary, count_labels
 
-ROWS_AT_A_TIME, TEXT_AT_A_TIME = 8192, 3 << 20
-"""So many rows are written at a time at most, and about so many bytes: the text of wide rows would be arrays of pages
+TEXT_AT_A_TIME = 3 << 20
+"""About so many bytes are written at a time: the text of wide rows would be arrays of pages
 of their own (map_large_arrays), which take longer to get than to fill."""
 Block = tuple[str, Records]  # a part, and some of its rows
 Written = tuple[str, int, list[bytes], Moments, Keys | None]
@@ -33,7 +34,7 @@ Written = tuple[str, int, list[bytes], Moments, Keys | None]
 def preprocess(
     settings: Path, input_: Path, output: Path, resources: Path | None = None, listing: Path | None = None
 ) -> None:
-    """Check every file under `input_`, and write the parts, the encoder and the baseline to `output`.
+    """Check every file under `input_`, and write the parts, the encoder, the signature and the baseline to `output`.
 
     The first pass reads and checks all rows. The second looks at them in the order of their keys (external_sort.py),
     to count them and to learn the encoder; the third writes them. Memory does not grow with the data. The quarantine's
@@ -42,23 +43,30 @@ def preprocess(
     With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
     merge.py makes the checks that need every row, and shards/ holds what it needs for them. `listing`, listing.json or
     its folder, has the objects of the data in order of time; without it files count as uploaded in the order of names.
+    The folder also has champion.json, the signature of the live model if there is one: champion/ then gets the hold-out
+    in its columns, and says whether it can be compared.
 
     Raises JobError: the settings or the data are not usable, or the disk is full; nothing is left written then.
     """
     wanted = read_settings(settings)
     with atomic_output(output):
-        files = DataFiles(input_, wanted, upload_times(listing))
+        files, champion = DataFiles(input_, wanted, upload_times(listing)), read_champion(listing, wanted)
         if resources is not None:
             host = json.loads(resources.read_text(encoding="utf-8"))["current_host"]
-            summary, _ = write_parts(files, output, host)
+            summary, learner = write_parts(files, output, host)
+            summary.incomparable += filter(None, [write_rows(champion, files, summary, learner.parts, output)])
             summary.save(output / "shards")
             kept = sum(rows for _, _, rows in summary.shards)
             print(f"{host}: {summary.read} rows in {len(summary.files)} file(s), {kept} of them kept")
         elif files.files:
             summary, learner = write_parts(files, output, "")
             summary.finish(output, wanted, learner.categories())
+            write_verdict(champion, write_rows(champion, files, summary, learner.parts, output), wanted, output)
         else:
             raise JobError(f"{input_}: {NO_FILE}")
+        signature = signature_of(wanted)
+        (output / "signatures").mkdir(exist_ok=True)
+        (output / "signatures" / f"{signature.name}.json").write_text(signature.to_json(), encoding="utf-8")
 
 
 def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Learner]:
@@ -66,11 +74,8 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
     settings = files.settings
     ending = f"-{host}" if host else ""
     quarantine = Quarantine(output / "quarantine" / f"quarantine{ending}.jsonl", settings.bad_rows)
-    memory, width = max(1, settings.memory_bytes // SORT_IN_MEMORY), 3 + len(settings.features)
-    counted = Copies(by_id=bool(settings.id_columns))
-    with ExternalSort(output / "train", width, memory, counted.joined) as rows_by_key:
-        for records in files.records(quarantine):
-            rows_by_key.add(records)
+    with SortedRows(output / "train", files) as rows_by_key:
+        rows_by_key.read(quarantine)
         left_out = list(files.set_aside.values())
         if not host:
             check_left(len(files.files), left_out)
@@ -79,10 +84,8 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
         if not host and settings.classes and 0 < sum(files.rows) <= SMALL:
             parts = parts_of(map(files.kept, rows_by_key.groups(last=False)), settings)
         learner = Learner(parts, files.levels, sum(files.rows))
-        for group in ahead(rows_by_key.groups(last=False)):
-            for rows in _looked_at(files.kept(group), counted, rows_by_key, max(1, memory // (16 * width))):
-                learner.add(rows)
-            del group  # else it stays in memory while the next one is loaded
+        for rows in rows_by_key.looked_at():
+            learner.add(rows)
         summary = Summary(
             host=host,
             uploads=files.uploads,
@@ -90,7 +93,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             read=sum(files.rows),
             refused=quarantine.count,
             faults=quarantine.first,
-            replaced=counted.replaced,
+            replaced=rows_by_key.replaced,
             contradictions=contradictions.Contradictions.none(settings),
             moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
             counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
@@ -105,10 +108,9 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             (output / "shards").mkdir(parents=True, exist_ok=True)
             index = rows_by_key.enter_context((output / "shards" / f"{host}.index").open("wb"))
         with closing(SplitWriter(output, host, settings)) as writer:
-            groups = (counted.once(files.kept(group))[0] for group in rows_by_key.groups(last=True))
             width = encoder.width if encoder else NUMBER_BYTES * (1 + len(settings.features))
             most = max(1, min(ROWS_AT_A_TIME, TEXT_AT_A_TIME // width))
-            blocks = _blocks(ahead(groups), summary, index, parts, most)
+            blocks = _blocks(rows_by_key.last(), summary, index, parts, most)
             for part, count, texts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
                 writer.write(part, texts, count)
                 summary.moments += moments
@@ -116,19 +118,6 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
                     summary.contradictions.add(pairs)
         summary.shards = writer.shards
     return summary, learner
-
-
-def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most: int) -> Iterator[Records]:
-    """Yield all rows of a group as they count, some at a time, after adding the copies, at most `most` at a time."""
-    alone = counted.alone(group)
-    for start in range(0, len(group), ROWS_AT_A_TIME):
-        some = slice(start, start + ROWS_AT_A_TIME)
-        yield group[some] if alone[some].all() else group[some][alone[some]]
-    rows, counts = counted.once(counted.joined(group[~alone]))
-    yield rows
-    for more in copies(rows, counts, most):
-        rows_by_key.add(more)
-        yield more
 
 
 def _blocks(

@@ -20,6 +20,7 @@ from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from . import recordio
 from .baseline import Moments, in_sample
+from .champion import has_own_rows, read_champion, rows_path, write_verdict
 from .copies import Copies
 from .data_files import NO_FILE, check_left, check_limit
 from .external_sort import SORT_IN_MEMORY
@@ -33,7 +34,8 @@ Lost = tuple[str, Floats]  # a part, and label and features of some of its rows
 def merge(settings: Path, run: Path, output: Path) -> None:
     """Merge the run under `run`: its folders shards, train, validation, holdout and labels, of every instance.
 
-    Writes baseline/baseline.json, and each file that has rows which another instance keeps again without these.
+    Writes baseline/baseline.json, what is known of the champion, and each file that has rows which another instance
+    keeps again without these.
 
     Raises JobError: too many rows are bad or too few are left; nothing is left written then.
     """
@@ -47,8 +49,10 @@ def merge(settings: Path, run: Path, output: Path) -> None:
         check_left(len(total.files), total.left_out)
         check_limit(total.refused, total.faults, total.read, wanted.bad_rows)
         counted = Copies(by_id=bool(wanted.id_columns))
+        champion = read_champion(run / "listing", wanted)
+        scored = has_own_rows(champion, wanted) and not total.incomparable
         for summary, rows in zip(summaries, _dropped(summaries, shards, counted, wanted), strict=True):
-            for part, lost in _rewrite(summary, rows, run, output, wanted):
+            for part, lost in _rewrite(summary, rows, run, output, wanted, scored=scored):
                 total.counts[part] -= count_labels(lost[:, 0], wanted)
                 total.moments += -Moments.of(lost)
         total.replaced += counted.replaced
@@ -59,6 +63,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
         sample = sample[sample.order()]
         total.sample = [sample[np.append(sample.keys[1:] != sample.keys[:-1], True)[: len(sample)]]]
         total.finish(output, wanted)
+        write_verdict(champion, next(iter(total.incomparable), ""), wanted, output)
 
 
 def _dropped(summaries: list[Summary], shards: Path, counted: Copies, settings: JobSettings) -> list[Numbers]:
@@ -110,8 +115,13 @@ def _ranges(indexes: list[Records], settings: JobSettings) -> Iterator[tuple[sli
     return zip(*(map(slice, end[:-1], end[1:]) for end in ends), strict=True)
 
 
-def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings) -> Iterator[Lost]:
-    """Write an instance's files without some of its rows; yield the part, labels and features of these."""
+def _rewrite(
+    summary: Summary, rows: Numbers, run: Path, output: Path, settings: JobSettings, *, scored: bool
+) -> Iterator[Lost]:
+    """Write an instance's files without some of its rows; yield the part, labels and features of these.
+
+    With `scored`, the hold-out has files in the champion's columns, too.
+    """
     index = read_index(run / "shards" / f"{summary.host}.index")
     start = 0
     for part, number, count in summary.shards:
@@ -119,9 +129,11 @@ def _rewrite(summary: Summary, rows: Numbers, run: Path, output: Path, settings:
         if len(within):
             keep = np.ones(count, bool)
             keep[within - start] = False
-            named = (part, number, summary.host, settings)
-            lines = [_lines(file.read_bytes(), count) for file in paths(run, *named)]
-            for file, texts in zip(paths(output, *named), lines, strict=True):
+            old, new = (paths(folder, part, number, summary.host, settings) for folder in (run, output))
+            if scored and part == "holdout":
+                old, new = ([*of, rows_path(to, number, summary.host)] for of, to in ((old, run), (new, output)))
+            lines = [_lines(file.read_bytes(), count) for file in old]
+            for file, texts in zip(new, lines, strict=True):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(b"".join(text for text, kept in zip(texts, keep, strict=True) if kept))
             features = _features(part, [lines[0][row] for row in within - start], len(settings.features))

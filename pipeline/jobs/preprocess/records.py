@@ -153,7 +153,7 @@ def _text_hashes(column: pa.Array, seed: np.uint64, settings: JobSettings) -> Ke
     if len(texts) > FEW_TEXTS:
         hashes[:-1] = _hashes_of(texts, seed, settings)
     else:
-        known = _known(int(seed), settings.format, settings.missing_texts)
+        known = _known(int(seed), settings.format, _missing(settings))
         words = texts.to_pylist()
         if rest := [word for word in words if word not in known]:
             new = dict(zip(rest, _hashes_of(pa.array(rest, pa.string()), seed, settings).tolist(), strict=True))
@@ -177,9 +177,13 @@ def _hashes_of(texts: pa.Array, seed: np.uint64, settings: JobSettings) -> Keys:
     hashes = _number_hashes(values, seed)
     others = np.flatnonzero(np.isnan(values))
     hashes[others] = mixed(_character_hashes(texts.take(pa.array(others))) ^ seed)
-    missing = to_mask(pc.is_in(texts, pa.array(settings.missing_texts, pa.string())))
-    hashes[missing | np.isin(values, missing_numbers(settings).to_numpy())] = 0
+    texts_, numbers = _missing(settings), missing_numbers(settings.format, _missing(settings)).to_numpy()
+    hashes[to_mask(pc.is_in(texts, pa.array(texts_, pa.string()))) | np.isin(values, numbers)] = 0
     return hashes
+
+
+def _missing(settings: JobSettings) -> tuple[str, ...]:
+    return settings.missing_texts if settings.key_texts is None else settings.key_texts
 
 
 def _number_values(texts: pa.Array, settings: JobSettings) -> Floats:

@@ -32,6 +32,8 @@ class Summary:
     moments: Moments  # of the label and the features of each row kept
     counts: dict[str, NDArray[np.int64]]  # rows kept by part and class
     sample: list[Records] = field(default_factory=list)
+    incomparable: list[str] = field(default_factory=list)
+    """Why the champion cannot be compared; empty if it can, or nothing is live."""
     shards: list[tuple[str, int, int]] = field(default_factory=list)
     """Part, number and rows of each file of a part, in the order of the rows' keys."""
 

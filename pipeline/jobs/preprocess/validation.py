@@ -69,7 +69,7 @@ class Columns:
         """Return columns, given by name as `read_column` takes them; `texts` are those to know a row by, never null."""
         found = {name: read_column(columns[name], name, settings, levels) for name in settings.reading}
         known: dict[str, pa.Array | Floats] = {
-            name: found[name].numbers if kind == "numeric" else texts[name]
+            name: found[name].numbers if kind == "numeric" and settings.key_texts is None else texts[name]
             for name, (kind, _) in settings.reading.items()
         }
         known |= {name: text for name, text in texts.items() if name not in known}

@@ -98,6 +98,27 @@ class SmokeRow(TypedDict, total=False):
     score: float | list[float]
 
 
+class Champion(TypedDict, total=False):
+    """champion.json: whether the live model's answers can be compared, and the `reason` if not; its classes by number.
+
+    It is empty when nothing is live.
+    """
+
+    comparable: bool
+    reason: str
+    classes: list[str]
+
+
+class Scoring(TypedDict):
+    """scoring.json: the run's folder with the hold-out as the champion reads it, and its content type.
+
+    It is there if the champion can be compared: the state machine then lets it score these rows.
+    """
+
+    holdout: str
+    content_type: str
+
+
 class Comparison(TypedDict):
     """Challenger against champion; `difference` and its `interval` are positive where the challenger is better."""
 
@@ -109,17 +130,27 @@ class Comparison(TypedDict):
     confidence: float
 
 
-class Decision(TypedDict):
-    """The quality gate's decision, and the reason as a sentence."""
-
+class _Decided(TypedDict):
     accepted: bool
     reason: str
 
 
+@final
+class Decision(_Decided, total=False):
+    """The quality gate's decision, the reason as a sentence, and whether the champion is comparable, if there is one.
+
+    `status` is that of the model package if it is accepted.
+    """
+
+    comparable: bool
+    status: Literal["Approved", "PendingManualApproval"]
+
+
 class Evaluation(TypedDict, total=False):
-    """evaluation.json: the section of its predictor type, and `comparison` where there is a champion."""
+    """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion."""
 
     rows: int
+    champion: Champion
     binary_classification_metrics: Metrics
     multiclass_classification_metrics: Metrics
     regression_metrics: Metrics

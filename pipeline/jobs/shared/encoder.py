@@ -1,7 +1,8 @@
 """The encoder: raw rows in, the numbers that the linear learner reads out.
 
 Preprocessing learns it from the training rows and encodes with it. This very file is also in the model, where the
-scikit-learn image runs it as its script, so both give the same numbers. It needs nothing beside numpy and pyarrow.
+scikit-learn image runs it as its script, so both give the same numbers. It needs nothing beside numpy and pyarrow; in
+the container it answers by the image's web server.
 """
 
 import io
@@ -9,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -175,11 +177,20 @@ def input_fn(body: Any, content_type: str) -> bytes:
     return body.encode() if isinstance(body, str) else bytes(body)
 
 
-def predict_fn(text: bytes, encoder: Encoder) -> NDArray[np.float64]:
-    """Return encoded rows. Raises BadRows."""
-    return encoder.encode(encoder.read(text))
+def predict_fn(text: bytes, encoder: Encoder) -> NDArray[np.float64] | BadRows:
+    """Return encoded rows, or why they cannot be read."""
+    try:
+        return encoder.encode(encoder.read(text))
+    except BadRows as error:
+        return error
 
 
-def output_fn(rows: NDArray[np.float64], _accept: str) -> tuple[bytes, str]:
-    """Return encoded rows as the linear learner reads them, whatever the caller wants of the learner."""
+def output_fn(rows: NDArray[np.float64] | BadRows, _accept: str) -> Any:
+    """Return encoded rows as the linear learner reads them, whatever the caller wants of the learner.
+
+    Rows that cannot be read are the caller's fault, 400: the image would answer an exception with 500, which counts as
+    an error of the model and would roll a deployment back.
+    """
+    if isinstance(rows, BadRows):
+        return import_module("werkzeug").Response(str(rows), status=400, content_type="text/plain")
     return csv_text([pa.array(column) for column in rows.T]), "text/csv"

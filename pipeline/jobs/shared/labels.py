@@ -20,6 +20,12 @@ def class_of(text: str, classes: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
+def numbers_of(names: Sequence[str], classes: Sequence[str]) -> list[int] | None:
+    """Return the number among `classes` of each of these names; None unless they name each of them once."""
+    numbers = [number for name in names if (number := class_of(name, classes)) is not None]
+    return numbers if sorted(numbers) == list(range(len(classes))) and len(names) == len(classes) else None
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)

@@ -4,7 +4,7 @@ One function returns the metric itself (every weight 1) and all bootstrap resamp
 Where rows are too many for that, groups of rows have weights instead: a metric is then computed from each group's sums.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,17 @@ class Predictions:
     scores: Floats  # shape (rows,): the positive class's score or the predicted value; (rows, classes) for multiclass
     classes: Numbers | None  # shape (rows,): the predicted class number; None for regression
     rows_by_file: RowsByFile = field(default_factory=dict)
+
+    def renumbered(self, numbers: Sequence[int] | None) -> "Predictions":
+        """Return the answers with these numbers for the model's classes; None: as they are.
+
+        If two classes change places, the score of the other one is the negative: of 1 less the score, small scores
+        would become equal, and the order of rows would be another.
+        """
+        if self.classes is None or numbers is None or list(numbers) == sorted(numbers):
+            return self
+        scores = -self.scores if self.scores.ndim == 1 else self.scores[:, np.argsort(numbers)]
+        return Predictions(scores, np.array(numbers, self.classes.dtype)[self.classes], self.rows_by_file)
 
 
 def random_groups(rows: int) -> Groups:

@@ -12,12 +12,16 @@ from .errors import JobError
 
 @dataclass(frozen=True)
 class GateSettings:
-    """Thresholds by metric; a challenger may be worse than the champion by `margin`, at this `confidence`."""
+    """Thresholds by metric; a challenger may be worse than the champion by `margin`, at this `confidence`.
+
+    With `approve_incomparable` a person approves one that cannot be compared.
+    """
 
     minimum: dict[str, float]
     maximum: dict[str, float]
     margin: float
     confidence: float
+    approve_incomparable: bool = False
 
     def breaches(self, metrics: dict[str, float]) -> list[str]:
         """Return a phrase for each metric that breaks its threshold; a metric that is missing breaks none."""
@@ -98,6 +102,7 @@ class JobSettings:
     bad_rows: BadRowLimit
     drift: DriftSettings
     memory_bytes: int  # the memory that preprocessing may use, in addition to the libraries' own
+    key_texts: tuple[str, ...] | None = None  # the missing texts of a row's key, if not those of its values
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -11,12 +11,14 @@ import pytest
 
 from lambdas.drift_window.collect import UnknownModel, Window
 from ops import runs
-from tests.conftest import Deployed
+from pipeline.config import load
+from tests.conftest import ROOT, Deployed
 
 pytestmark = pytest.mark.cloud
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 PACKAGES = "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer"
-PREFIX = "data-capture/breast-cancer/AllTraffic/"
+SIGNATURE = load(ROOT / "pipeline.toml").signature
+PREFIX = f"data-capture/breast-cancer/{SIGNATURE.variant}/"
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ def test_the_manifest_lists_the_files_of_the_windows_hours_only(live: Deployed, 
     period = {"run": run.name, "since": "2031-05-06T05:08:09Z", "until": "2031-05-06T07:08:09Z"}
     assert json.loads(read(window, "window.json")) == period
     assert read(window, "ground_truth.csv") == "inference_id,row,label\n"
+    assert read(window, "signature.json") == SIGNATURE.to_json()
 
 
 def test_with_recent_ground_truth_the_window_includes_its_requests(window: Window) -> None:

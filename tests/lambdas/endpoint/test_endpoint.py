@@ -8,9 +8,10 @@ from botocore.exceptions import ClientError
 
 from lambdas.endpoint.endpoint import EndpointChanging, EndpointFailed, RolledBack, find_champion, wait_for
 
+LIVE = {"model": "model-of-new", "config": "new", "variant": "signature-abc", "instances": 3}
+NOTHING = {**dict.fromkeys(("model", "config", "variant"), "none"), "instances": 2}
 ALARMS = ["shop-5xx", "shop-latency"]
 CODES = {"ValidationException": "Could not find endpoint", "ThrottlingException": "", "InternalFailure": "no answer"}
-DELETED = ClientError({"Error": {"Code": "ValidationException", "Message": "does not exist"}}, "DescribeModelPackage")
 MISSING, THROTTLED, BROKEN = (
     ClientError({"Error": {"Code": code, "Message": text}}, "DescribeEndpoint") for code, text in CODES.items()
 )
@@ -19,27 +20,18 @@ MISSING, THROTTLED, BROKEN = (
 def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") -> Any:
     """A client whose endpoint is in this status."""
 
-    def describe_endpoint(EndpointName: str) -> dict[str, str]:  # noqa: N803
+    def describe_endpoint(EndpointName: str) -> dict[str, Any]:  # noqa: N803
         assert EndpointName == "shop"
         if isinstance(status, ClientError):
             raise status
-        return {"EndpointStatus": status, "EndpointConfigName": config, **({"FailureReason": reason} if reason else {})}
+        variants = [{"VariantName": "signature-abc", "DesiredInstanceCount": 3}]
+        members = {"EndpointStatus": status, "EndpointConfigName": config, "ProductionVariants": variants}
+        return members | ({"FailureReason": reason} if reason else {})
 
-    variants, tags = [{"ModelName": f"model-of-{config}"}], [{"Key": "model-package", "Value": f"package-of-{config}"}]
-    features = {"package-of-new": {"features": "abc"}, "package-of-old": {}}
-
-    def describe_model_package(ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
-        if ModelPackageName == "package-of-deleted":
-            raise DELETED
-        if ModelPackageName == "package-of-throttled":
-            raise THROTTLED
-        return {"CustomerMetadataProperties": features[ModelPackageName]}
-
+    variants = [{"ModelName": f"model-of-{config}", "VariantName": "signature-abc"}]
     return SimpleNamespace(
         describe_endpoint=describe_endpoint,
-        describe_endpoint_config=lambda **_: {"ProductionVariants": variants, "EndpointConfigArn": f"arn:{config}"},
-        list_tags=lambda ResourceArn: {"Tags": tags if ResourceArn != "arn:by-hand" else []},  # noqa: N803
-        describe_model_package=describe_model_package,
+        describe_endpoint_config=lambda **_: {"ProductionVariants": variants},
     )
 
 
@@ -54,35 +46,18 @@ def cloudwatch(*in_alarm: str) -> Any:
 @pytest.mark.parametrize(
     ("status", "found"),
     [
-        ("InService", {"model": "model-of-new", "config": "new", "status": "InService"}),
-        ("OutOfService", {"model": "model-of-new", "config": "new", "status": "OutOfService"}),
-        ("Failed", {"model": "none", "config": "none", "status": "Failed"}),
-        (MISSING, {"model": "none", "config": "none", "status": "none"}),
+        ("InService", {**LIVE, "status": "InService"}),
+        ("OutOfService", {**LIVE, "status": "OutOfService"}),
+        ("Failed", {**NOTHING, "status": "Failed"}),
+        (MISSING, {**NOTHING, "status": "none"}),
     ],
 )
 def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> None:
-    assert find_champion(sagemaker(status), "shop") == {**found, "comparable": False}
+    assert find_champion(sagemaker(status), "shop", 2) == found
 
 
-@pytest.mark.parametrize(
-    ("config", "features", "comparable"),
-    [
-        ("new", "abc", True),
-        ("new", "abd", False),
-        ("old", "abc", False),
-        ("by-hand", "abc", False),
-        ("deleted", "abc", False),
-    ],
-)
-def test_a_champion_is_comparable_if_its_package_has_the_same_features(
-    config: str, features: str, comparable: bool
-) -> None:
-    assert find_champion(sagemaker("InService", config), "shop", features)["comparable"] is comparable
-
-
-def test_whether_a_champion_is_comparable_is_not_guessed_when_the_registry_does_not_answer() -> None:
-    with pytest.raises(ClientError, match="ThrottlingException"):
-        find_champion(sagemaker("InService", "throttled"), "shop", "abc")
+def test_a_champion_has_at_least_the_instances_of_the_settings() -> None:
+    assert [find_champion(sagemaker("InService"), "shop", least)["instances"] for least in (1, 5)] == [3, 5]
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", THROTTLED])

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -91,18 +91,37 @@ class SageMaker:
     held: threading.Event | None = None
     config: str = "breast-cancer-1"
     version: int = 0
+    variants: list[str] = field(default_factory=lambda: ["AllTraffic"])
+    """Those that answer, in turn; the first is the live model's, another one's is being deployed."""
+    described: list[str] = field(default_factory=list)
+    """Those that DescribeEndpoint names, if they are not the ones that answer."""
+    signatures: dict[str, str] = field(default_factory=dict)
+    """The documents in S3, by name."""
+    models: dict[str, Callable[[str], tuple[int, str, Any]]] = field(default_factory=dict)
+    """The answers of variants to a body, if they are not those of the fake model."""
 
     def respond(self, request: BaseHTTPRequestHandler, body: str) -> Answer | None:
         if self.hang_up:
             self.hang_up -= 1
             return None
-        target = request.headers.get("X-Amz-Target", "")
-        status, code, document = self.describe(target.partition(".")[2]) if target else self.invoke(body)
+        if request.command == "GET":
+            name = request.path.rpartition("/")[2].removesuffix(".json")
+            self.actions.append(f"GetObject {name}")
+            found = self.signatures.get(name)
+            return (200, {}, found.encode()) if found else (403, {}, b"<Error/>")
+        target, variant = request.headers.get("X-Amz-Target", ""), ""
+        if target:
+            status, code, document = self.describe(target.partition(".")[2])
+        else:
+            variant = self.variants[len(self.rows) % len(self.variants)]
+            status, code, document = self.invoke(body, variant)
         content = document if isinstance(document, bytes) else json.dumps(document).encode()
-        return status, {"x-Amzn-Invoked-Production-Variant": "AllTraffic", "x-amzn-ErrorType": code}, content
+        return status, {"x-Amzn-Invoked-Production-Variant": variant, "x-amzn-ErrorType": code}, content
 
-    def invoke(self, body: str) -> tuple[int, str, Any]:
+    def invoke(self, body: str, variant: str) -> tuple[int, str, Any]:
         self.rows.append(body)
+        if variant in self.models:
+            return self.models[variant](body)
         if self.held:
             self.held.wait(10)
         scores = {"predictions": [_scored(line) for line in body.split("\n")]}
@@ -111,8 +130,14 @@ class SageMaker:
     def describe(self, action: str) -> tuple[int, str, Any]:
         self.actions.append(action)
         tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}"}
+        named = self.described or self.variants
         answers = {
-            "DescribeEndpoint": {"EndpointArn": f"{ARN}endpoint/breast-cancer", "EndpointConfigName": self.config},
+            "DescribeEndpoint": {
+                "EndpointArn": f"{ARN}endpoint/breast-cancer",
+                "EndpointConfigName": self.config,
+                "ProductionVariants": [{"VariantName": name} for name in named[:1]],
+                "PendingDeploymentSummary": {"ProductionVariants": [{"VariantName": name} for name in named[1:]]},
+            },
             "ListTags": {"Tags": [tag] if self.version else []},
             "DescribeModelPackage": {"ModelPackageVersion": self.version, "CreationTime": 1767323045.25},
         }
@@ -161,6 +186,7 @@ def environment(sagemaker: SageMaker) -> dict[str, str]:
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        "DATA_BUCKET": "data",
         "ENDPOINT_NAME": "breast-cancer",
     }
 
@@ -174,6 +200,13 @@ def api(environment: dict[str, str], package: Path) -> Api:
 def encoded(environment: dict[str, str], passengers: Settings, tmp_path: Path) -> Api:
     """The API of `passengers`."""
     return Api.of(write_package(passengers, tmp_path / "encoded") / "predict", environment)
+
+
+def with_signature(api: Api, **changes: Any) -> Api:
+    """The API with another signature of its own; `features` are numbers."""
+    if "features" in changes:
+        changes["columns"] = [("numeric", False)] * len(changes["features"])
+    return replace(api, endpoint=replace(api.endpoint, own=replace(api.endpoint.own, **changes)))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from lambdas.predict.gateway import respond
 from lambdas.predict.problem import KINDS
 from pipeline.config import Settings
 from tests.conftest import ROOT
+from tests.lambdas.predict.conftest import with_signature
 
 PATH = "/predictbreastcancer"
 
@@ -21,12 +22,13 @@ def text(row: list[float]) -> str:
     return ",".join(map(repr, row))
 
 
-def test_a_benign_row_and_a_malignant_one(call: Any, rows: list[list[float]], sagemaker: Any) -> None:
+def test_a_benign_row_and_a_malignant_one(api: Api, call: Any, rows: list[list[float]], sagemaker: Any) -> None:
     assert call.post(PATH, {"data": text(rows[0])}) == "B"
     assert call.status == 200
     assert call.headers == {
         "Content-Type": "application/json",
         "X-Model-Version": "breast-cancer-1",
+        "X-Model-Signature": api.settings.signature,
         "X-Inference-Id": "request-1",
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
@@ -79,7 +81,9 @@ def test_a_body_in_base64_is_read(call: Any, rows: list[list[float]]) -> None:
 
 
 def test_a_multiclass_model_answers_the_class_and_all_scores(api: Api, call: Any, sagemaker: Any) -> None:
-    call.api = _with(api, predictor_type="multiclass_classifier", classes=["low", "mid", "high"], features=["x"])
+    call.api = with_signature(
+        api, predictor_type="multiclass_classifier", classes=["low", "mid", "high"], features=["x"]
+    )
     sagemaker.answer = b'{"predictions": [{"score": [0.1, 0.2, 0.7], "predicted_label": 2.0}]}'
     answer = {"label": "high", "score": [0.1, 0.2, 0.7], "predicted_label": 2}
     assert call.post("/predictions", {"instances": [[1]]})["predictions"] == [answer]
@@ -87,7 +91,7 @@ def test_a_multiclass_model_answers_the_class_and_all_scores(api: Api, call: Any
 
 
 def test_a_regressor_answers_a_number(api: Api, call: Any, sagemaker: Any) -> None:
-    call.api = _with(api, predictor_type="regressor", classes=[], features=["x"])
+    call.api = with_signature(api, predictor_type="regressor", classes=[], features=["x"])
     sagemaker.answer = b'{"predictions": [{"score": 151.5}]}'
     assert call.post("/predictions", {"instances": [{"x": 1}]})["predictions"] == [{"score": 151.5}]
     assert call.post(PATH, {"data": "1"}) == 151.5
@@ -144,8 +148,8 @@ def test_no_other_origin_may_call_unless_the_settings_say_so(api: Api, call: Any
     assert headers == {
         "Access-Control-Allow-Origin": "https://example.org",
         "Access-Control-Allow-Methods": "POST",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Amz-Date, X-Amz-Security-Token, X-Api-Key",
-        "Access-Control-Expose-Headers": "Retry-After, X-Inference-Id, X-Model-Version",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Amz-Date, X-Amz-Security-Token, X-Api-Key, X-Model-Signature",
+        "Access-Control-Expose-Headers": "Retry-After, X-Inference-Id, X-Model-Signature, X-Model-Version",
         "Access-Control-Max-Age": "600",
     }
     call.post("/predictions", {})
@@ -155,7 +159,7 @@ def test_no_other_origin_may_call_unless_the_settings_say_so(api: Api, call: Any
 def test_a_failure_of_the_api_is_500_and_shows_nothing(
     call: Any, api: Api, capsys: pytest.CaptureFixture[str], rows: list[list[float]]
 ) -> None:
-    call.api = _with(api, features=None)
+    call.api = with_signature(api, columns=None)
     assert call.post(PATH, {"data": text(rows[0])}) == {
         "type": "urn:problem-type:internal",
         "title": "The API failed",

@@ -12,9 +12,16 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from lambdas.predict.api import Api
+from lambdas.predict.endpoint import Answer, Endpoint
 from lambdas.predict.problem import Problem
 
 PATH, BODY = "/predictbreastcancer", {"data": ",".join(["1.5"] * 30)}
+
+
+def score(endpoint: Endpoint, rows: list[str]) -> tuple[list[Answer], str]:
+    return endpoint.score(rows, endpoint.own.name, endpoint.last_start())
+
+
 REFUSALS = tomllib.loads(Path(__file__).with_name("refusals.toml").read_text("utf-8"))["refusal"]
 
 
@@ -86,7 +93,7 @@ def test_the_address_is_the_regions_in_every_partition(environment: dict[str, st
         api = Api.of(package / "predict", {**environment, **changes})
         api.endpoint.aws._http = Recorded()  # type: ignore[assignment]
         with pytest.raises(Problem, match="timeout"):
-            api.endpoint.score(["1.0"])
+            score(api.endpoint, ["1.0"])
     assert Recorded.urls == [
         "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/breast-cancer/invocations",
         "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/endpoints/breast-cancer/invocations",
@@ -95,7 +102,7 @@ def test_the_address_is_the_regions_in_every_partition(environment: dict[str, st
 
 def test_a_batch_larger_than_one_invocation_goes_in_parts_and_keeps_its_order(api: Api, sagemaker: Any) -> None:
     endpoint = replace(api.endpoint, max_bytes=20)
-    answers, variant = endpoint.score([f"{radius}.0,0.5" for radius in range(9, 21)])
+    answers, variant = score(endpoint, [f"{radius}.0,0.5" for radius in range(9, 21)])
     assert [answer["predicted_label"] for answer in answers] == [0] * 6 + [1] * 6
     assert variant == "AllTraffic"
     assert sagemaker.rows[0] == "9.0,0.5\n10.0,0.5"
@@ -104,7 +111,7 @@ def test_a_batch_larger_than_one_invocation_goes_in_parts_and_keeps_its_order(ap
 
 
 def test_a_part_is_measured_in_bytes(api: Api, sagemaker: Any) -> None:
-    replace(api.endpoint, max_bytes=8).score(["1,é", "2,é"])
+    score(replace(api.endpoint, max_bytes=8), ["1,é", "2,é"])
     assert sagemaker.rows == ["1,é", "2,é"]
 
 
@@ -112,7 +119,7 @@ def test_no_part_is_sent_that_could_end_after_api_gateway_gave_up(api: Api, sage
     ticks = iter([0.0, 0.0, 14.9, 15.1])
     endpoint = replace(api.endpoint, max_bytes=5, clock=lambda: next(ticks))
     with pytest.raises(Problem, match="timeout"):
-        endpoint.score(["1.0", "2.0", "3.0"])
+        score(endpoint, ["1.0", "2.0", "3.0"])
     assert sagemaker.rows == ["1.0", "2.0"]
 
 
@@ -121,13 +128,14 @@ def test_the_model_is_looked_up_once_a_minute_and_its_tags_once(api: Api, sagema
     sagemaker.version = 3
     live = replace(api.endpoint, clock=lambda: now[0])
     first = {"name": "breast-cancer-1", "package_version": "3", "trained_at": "2026-01-02T03:04:05+00:00"}
-    assert [live.model(), live.model()] == [first, first]
+    own = live.own.name
+    assert [live.model(own), live.model(own)] == [first, first]
     sagemaker.config, now[0] = "breast-cancer-2", 59.9
-    assert live.model() == first
+    assert live.model(own) == first
     now[0] = 60.0
-    assert live.model() == {**first, "name": "breast-cancer-2"}
+    assert live.model(own) == {**first, "name": "breast-cancer-2"}
     now[0] = 120.0
-    assert live.model()["name"] == "breast-cancer-2"
+    assert live.model(own)["name"] == "breast-cancer-2"
     assert sagemaker.actions == ["DescribeEndpoint", "ListTags", "DescribeModelPackage"] * 2 + ["DescribeEndpoint"]
 
 
@@ -147,5 +155,5 @@ def test_an_answer_larger_than_lambda_gives_is_413(call: Any, monkeypatch: pytes
 
 def test_calls_at_once_share_the_client(api: Api) -> None:
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: api.endpoint.score(["1.0"])[0], range(8)))
+        results = list(pool.map(lambda _: score(api.endpoint, ["1.0"])[0], range(8)))
     assert results == [[{"score": 1 / 30, "predicted_label": 0}]] * 8

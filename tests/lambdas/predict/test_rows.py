@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdk.api.openapi import api_settings
+from cdk.api.openapi import signature_of
 from lambdas.predict import rows
 from lambdas.predict.problem import Problem
 from pipeline.config import Settings
@@ -16,18 +16,19 @@ from tests.conftest import ROOT
 
 NUMBER = "must be a number from -1e+30 to 1e+30"
 TEXT = "must be text: at most 1000 characters, no control characters"
+MOST = 2000
 GOOD = [22, "3", "male", "Cork", True, 7.25]
 PATH = "/predictions"
 
 
 @pytest.fixture
-def known(passengers: Settings) -> rows.ApiSettings:
-    return api_settings(passengers)
+def known(passengers: Settings) -> rows.Signature:
+    return signature_of(passengers)
 
 
-def faults(read: Any, text: str, settings: rows.ApiSettings) -> list[Any]:
+def faults(read: Any, text: str, settings: rows.Signature) -> list[Any]:
     with pytest.raises(Problem, match="bad-rows") as refused:
-        read(text, settings)
+        read(text, settings, MOST)
     return refused.value.errors or []
 
 
@@ -42,33 +43,35 @@ def test_rows_of_every_form_reach_the_model_as_csv(encoded: Any, call: Any, sage
     assert call.status == 200
 
 
-def test_the_bodies_of_the_guide_have_the_same_row(known: rows.ApiSettings) -> None:
+def test_the_bodies_of_the_guide_have_the_same_row(known: rows.Signature) -> None:
     guide = (ROOT / "docs" / "api.md").read_text("utf-8").partition("These bodies have the same row")[2]
     data, array, by_name, line = guide.split("```")[1].strip().splitlines()
-    settings = replace(known, features=["age", "sex", "port", "alone", "fare"])
-    read = [rows.from_data(data, settings), rows.from_instances(array, settings)]
-    read += [rows.from_instances(by_name, settings), rows.from_csv(line, settings)]
+    columns = dict(zip(known.features, known.columns, strict=True))
+    names = ["age", "sex", "port", "alone", "fare"]
+    settings = replace(known, features=names, columns=[columns[name] for name in names])
+    read = [rows.from_data(data, settings, MOST), rows.from_instances(array, settings, MOST)]
+    read += [rows.from_instances(by_name, settings, MOST), rows.from_csv(line, settings, MOST)]
     assert read == [['22.0,male,"Cork, Ireland",,7.25']] * 4
 
 
-def test_a_missing_value_is_null_or_a_text_that_means_it_or_is_left_out(known: rows.ApiSettings) -> None:
+def test_a_missing_value_is_null_or_a_text_that_means_it_or_is_left_out(known: rows.Signature) -> None:
     given = [
         *([nothing, "3", "male", nothing, nothing, 7.25] for nothing in (None, "", " ", "?", " ? ", "-1", -1)),
         {"class": 3, "sex": "male", "fare": 7.25},
     ]
-    assert rows.from_instances(json.dumps({"instances": given}), known) == [",3,male,,,7.25"] * 8
+    assert rows.from_instances(json.dumps({"instances": given}), known, MOST) == [",3,male,,,7.25"] * 8
     lines = [f"{nothing},3,male,{nothing},{nothing},7.25" for nothing in ("", " ", "?", '"?"', '""', "-1")]
-    assert rows.from_csv("\n".join(lines), known) == [",3,male,,,7.25"] * 6
-    assert rows.from_data(json.dumps({"data": lines[0]}), known) == [",3,male,,,7.25"]
+    assert rows.from_csv("\n".join(lines), known, MOST) == [",3,male,,,7.25"] * 6
+    assert rows.from_data(json.dumps({"data": lines[0]}), known, MOST) == [",3,male,,,7.25"]
     # The same number, as in the files; -1e0 is the same in a column of numbers.
-    read = rows.from_instances('{"instances": [[-1e0, "3", "male", "-1.0", -1.0, 7.25]]}', known)
-    assert read == rows.from_csv("-1e0,3,male,-1.0,-1.0,7.25", known) == [",3,male,,,7.25"]
+    read = rows.from_instances('{"instances": [[-1e0, "3", "male", "-1.0", -1.0, 7.25]]}', known, MOST)
+    assert read == rows.from_csv("-1e0,3,male,-1.0,-1.0,7.25", known, MOST) == [",3,male,,,7.25"]
 
 
-def test_a_row_of_one_missing_value_is_no_empty_line(known: rows.ApiSettings) -> None:
-    one = replace(known, features=["port"])
-    assert rows.from_instances('{"instances": [{}, ["x"], [null]]}', one) == ['""', "x", '""']
-    assert rows.from_csv('x\n\n""\ny', one) == ["x", '""', '""', "y"]
+def test_a_row_of_one_missing_value_is_no_empty_line(known: rows.Signature) -> None:
+    one = replace(known, features=["port"], columns=[("categorical", True)])
+    assert rows.from_instances('{"instances": [{}, ["x"], [null]]}', one, MOST) == ['""', "x", '""']
+    assert rows.from_csv('x\n\n""\ny', one, MOST) == ["x", '""', '""', "y"]
 
 
 @pytest.mark.parametrize(
@@ -86,9 +89,9 @@ def test_a_row_of_one_missing_value_is_no_empty_line(known: rows.ApiSettings) ->
         ("true", "true"),
     ],
 )
-def test_a_category_is_written_as_a_level(known: rows.ApiSettings, given: Any, level: str) -> None:
+def test_a_category_is_written_as_a_level(known: rows.Signature, given: Any, level: str) -> None:
     body = json.dumps({"instances": [{"class": given, "sex": "f", "fare": 1}]})
-    assert rows.from_instances(body, known) == [f",{level},f,,,1.0"]
+    assert rows.from_instances(body, known, MOST) == [f",{level},f,,,1.0"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_a_category_is_written_as_a_level(known: rows.ApiSettings, given: Any, l
         *(("alone", wrong, "must be true or false") for wrong in ("maybe", 2, -1.5, [], {}, "tru\x00e")),
     ],
 )
-def test_a_fault_names_the_column(known: rows.ApiSettings, column: str, value: Any, detail: str) -> None:
+def test_a_fault_names_the_column(known: rows.Signature, column: str, value: Any, detail: str) -> None:
     named = dict(zip(known.features, GOOD, strict=True)) | {column: value}
     expected = [{"row": 2, "column": column, "detail": detail}]
     for row in (named, list(named.values())):
@@ -131,19 +134,19 @@ def test_a_fault_names_the_column(known: rows.ApiSettings, column: str, value: A
         ),
     ],
 )
-def test_a_line_that_is_no_row_is_refused(known: rows.ApiSettings, line: str, fault: dict[str, str]) -> None:
+def test_a_line_that_is_no_row_is_refused(known: rows.Signature, line: str, fault: dict[str, str]) -> None:
     good = "22,3,male,Cork,true,7.25"
     assert faults(rows.from_csv, f"{good}\n{line}\n{good}", known) == [{"row": 2, **fault}]
     assert faults(rows.from_data, json.dumps({"data": line}), known) == [{"row": 1, **fault}]
 
 
-def test_a_line_break_within_quotes_is_refused(known: rows.ApiSettings) -> None:
+def test_a_line_break_within_quotes_is_refused(known: rows.Signature) -> None:
     text = '22,3,male,"Cork\nIreland",true,7.25'
     assert [fault["row"] for fault in faults(rows.from_csv, text, known)] == [1, 2]
     assert faults(rows.from_data, json.dumps({"data": text}), known) == [{"row": 1, "column": "port", "detail": TEXT}]
 
 
-def test_what_an_object_lacks_or_has_too_much_is_named(known: rows.ApiSettings) -> None:
+def test_what_an_object_lacks_or_has_too_much_is_named(known: rows.Signature) -> None:
     assert faults(rows.from_instances, '{"instances": [{"sex": "f", "x": 1, "fare": null}, 5]}', known) == [
         {"row": 1, "column": "class", "detail": "is missing"},
         {"row": 1, "detail": "has 1 name(s) that the model does not know"},

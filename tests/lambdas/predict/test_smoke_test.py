@@ -1,12 +1,12 @@
 """The smoke test: golden rows get what they demand, smoke rows what batch transform gave."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lambdas.predict.api import Api
 from lambdas.predict.smoke_test import SmokeTestFailed, SmokeTestUnanswered, smoke_test
+from tests.lambdas.predict.conftest import with_signature
 
 BENIGN: Any = {"row": [13.0] * 30, "label": "B"}
 ROW = ",".join(["12.0"] * 30)
@@ -14,7 +14,7 @@ SCORED: Any = {"row": ROW, "label": "B", "score": 0.4}
 
 
 def regressor(api: Api) -> Api:
-    return replace(api, settings=replace(api.settings, predictor_type="regressor", classes=[], features=["x"]))
+    return with_signature(api, predictor_type="regressor", classes=[], features=["x"])
 
 
 def failure(event: Any, api: Api) -> str:
@@ -116,8 +116,8 @@ def test_scores_near_zero_are_compared_with_the_largest_one(api: Api, sagemaker:
 
 
 def test_each_score_of_a_multiclass_model_is_compared(api: Api, sagemaker: Any) -> None:
-    settings = replace(api.settings, predictor_type="multiclass_classifier", classes=["a", "b", "c"], features=["x"])
-    multiclass = replace(api, settings=settings)
+    classes = ["a", "b", "c"]
+    multiclass = with_signature(api, predictor_type="multiclass_classifier", classes=classes, features=["x"])
     sagemaker.answer = b'{"predictions": [{"score": [0.1, 0.2, 0.7], "predicted_label": 2}]}'
     smoke: Any = {"row": "1.0", "label": "c", "score": [0.1, 0.2, 0.7]}
     assert smoke_test({"smoke": [smoke]}, multiclass) == {"ok": True, "checked": 1}

@@ -145,7 +145,8 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(listing.boto3, "client", lambda service: {"s3": s3}[service])
     asked = data_of(listing.list_objects(s3, bucket, "raw/", "_SUCCESS")[0])
-    assert listing.handle({"execution": "run-1", "fingerprint": asked["fingerprint"]}, None) == asked
+    event = {"execution": "run-1", "fingerprint": asked["fingerprint"], "variant": "none"}
+    assert listing.handle(event, None) == asked
     written = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/listing.json")["Body"])
     manifest = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/manifest.json")["Body"])
     assert manifest == [{"prefix": f"s3://{bucket}/raw/"}, "a.csv", "b.csv"]
@@ -156,6 +157,14 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
         for key, head in heads.items()
     ]
     assert [item["size"] for item in written] == [3, 1]
+    known = b'{"signature": "abc"}'
+    place.put("signatures/abc.json", body=known)
+    for variant, document in (("signature-abc", known), ("signature-abd", b"{}"), ("AllTraffic", b"{}")):
+        listing.handle({"execution": variant, "fingerprint": "none", "variant": variant}, None)
+        found = s3.get_object(Bucket=bucket, Key=f"runs/{variant}/listing/champion.json")["Body"].read()
+        assert found == document
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="runs/run-1/")["Contents"]]
+    assert keys == ["runs/run-1/listing/listing.json", "runs/run-1/listing/manifest.json"]
 
 
 @pytest.fixture
@@ -179,7 +188,7 @@ def test_a_run_is_superseded_when_the_data_changed_after_it_was_asked_for(
         change, lambda: place.delete("raw/b.csv")
     )()
     with pytest.raises(listing.Superseded, match=r"^the data changed after this run was asked for"):
-        listed(fingerprint=asked)
+        listed(fingerprint=asked, variant="none")
 
 
 @pytest.mark.cloud
@@ -187,14 +196,14 @@ def test_a_run_is_superseded_when_what_it_reads_changed_but_not_by_a_new_file(
     place: Place, listed: Callable[..., Any]
 ) -> None:
     place.put("raw/a.csv", "raw/b.csv", "raw/_SUCCESS")
-    listed(fingerprint="none")
+    listed(fingerprint="none", variant="none")
     place.put("raw/c.csv")
     assert listed() == {"objects": 2}
     place.put("raw/a.csv")
     with pytest.raises(listing.Superseded, match=r"^raw/a\.csv changed while this run read it"):
         listed()
     place.put("raw/_SUCCESS")
-    listed(fingerprint="none")
+    listed(fingerprint="none", variant="none")
     place.delete("raw/b.csv")
     with pytest.raises(listing.Superseded, match=r"^raw/b\.csv changed while this run read it"):
         listed()
@@ -206,12 +215,12 @@ def test_a_run_without_a_request_reads_what_is_there_if_the_marker_allows_it(
 ) -> None:
     folder = f"s3://{place.pipeline.data_bucket}/raw/"
     with pytest.raises(listing.DataIncomplete, match=f"^{folder} is empty: upload a CSV$"):
-        listed(fingerprint="none")
+        listed(fingerprint="none", variant="none")
     place.put("raw/a.csv")
     with pytest.raises(listing.DataIncomplete, match=f"^upload {folder}_SUCCESS after the data$"):
-        listed(fingerprint="none")
+        listed(fingerprint="none", variant="none")
     place.put("raw/_SUCCESS")
-    assert listed(fingerprint="none") == data_of(
+    assert listed(fingerprint="none", variant="none") == data_of(
         listing.list_objects(place.pipeline.s3, place.pipeline.data_bucket, "raw/", "_SUCCESS")[0]
     )
 

@@ -17,6 +17,7 @@ from pipeline.jobs.preprocess.columns import LARGEST
 from pipeline.jobs.preprocess.data_files import DataFiles
 from pipeline.jobs.preprocess.job import preprocess, write_parts
 from pipeline.jobs.shared.errors import JobError
+from pipeline.jobs.shared.signature import signature_of
 from tests.pipeline.jobs.conftest import read_rows, write_settings
 
 
@@ -153,3 +154,13 @@ TOO_FEW = tomllib.loads(Path(__file__).with_name("too_few_rows.toml").read_text(
 def test_too_few_rows_are_refused(settings, folder, table, case):
     wanted = dataclasses.replace(settings, **case["change"])
     assert refused(wanted, folder, table[: case["lines"]]) == case["message"]
+
+
+def test_the_signature_is_written_under_its_name_also_into_a_folder_that_is_there(
+    settings_file, shop, settings, tmp_path
+):
+    signature = signature_of(settings)
+    (tmp_path / "out" / "signatures").mkdir(parents=True)
+    preprocess(settings_file, shop, tmp_path / "out")
+    (written,) = (tmp_path / "out" / "signatures").iterdir()
+    assert (written.name, written.read_text()) == (f"{signature.name}.json", signature.to_json())

@@ -47,7 +47,9 @@ class SageMaker:
         kinds = (PROCESSING, TRAINING, TRANSFORM)
         self._jobs: dict[str, Shelf[Job]] = {kind.noun: Shelf(kind, host.arn) for kind in kinds}
         registry = Registry(host.arn)
-        self._deployments = Hosting(host, registry)
+        self.scalable_targets: dict[str, dict[str, Any]] = {}
+        """Application Auto Scaling's, by resource ID."""
+        self._deployments = Hosting(host, registry, self.scalable_targets)
         self.shelves: dict[str, Shelf[Any]] = {**self._jobs, **self._deployments.shelves, **registry.shelves}
         self._operations: dict[str, Operation] = {
             "CreateProcessingJob": lambda request: self._create_job(PROCESSING, ProcessingJob, request),

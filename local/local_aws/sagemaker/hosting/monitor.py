@@ -1,12 +1,13 @@
 """Endpoints' metrics in CloudWatch's namespace AWS/SageMaker, and the alarms on them.
 
 ministack judges alarms when metrics are put, by all metrics of a name whatever their dimensions. Alarms of this
-namespace are judged here instead: by the metrics of their own endpoint and variant, every 0.5 s while there is traffic,
-and all the time while a deployment bakes.
+namespace are judged here instead: by the metrics of their own endpoint and variant, or of all its variants if the alarm
+is of a Metrics Insights query, every 0.5 s while there is traffic, and all the time while a deployment bakes.
 """
 
 import logging
 import operator
+import re
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -31,6 +32,13 @@ OPERATORS = {
     "LessThanOrEqualToThreshold": operator.le,
 }
 MISSING = {"breaching": "ALARM", "notBreaching": "OK", "missing": "INSUFFICIENT_DATA"}  # TreatMissingData
+QUERY = re.compile(
+    r"SELECT (?P<function>[A-Z]+)\((?P<metric>\w+)\) "
+    r'FROM SCHEMA\("AWS/SageMaker", EndpointName, VariantName\) '
+    r"WHERE EndpointName = '(?P<endpoint>[\w-]+)'"
+)
+"""The Metrics Insights query of all variants of an endpoint; the service knows more."""
+FUNCTIONS = {"AVG": "Average", "COUNT": "SampleCount", "MAX": "Maximum", "MIN": "Minimum", "SUM": "Sum"}
 Series = tuple[str, str, str]  # metric, endpoint, variant
 
 log = logging.getLogger(__name__)
@@ -93,13 +101,17 @@ class Monitor:
         if alarm.get("Namespace") != NAMESPACE:
             return alarm
         place = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
-        endpoint = place.pop("EndpointName", "")
-        series = (alarm["MetricName"], endpoint, place.pop("VariantName", ""))
+        endpoint, variant = place.pop("EndpointName", ""), place.pop("VariantName", "")
+        every = [""] if alarm.get("Metrics") else []
         window = alarm["Period"] * alarm["EvaluationPeriods"]
         since = max(self._since.get(endpoint, 0.0), time.time() - window)
         with self._lock:
-            newest_first = () if place else reversed(self._samples.get(series, ()))
-            values = [value for _, value in takewhile(lambda sample: sample[0] >= since, newest_first)]
+            values = [
+                value
+                for (name, of, its), samples in self._samples.items()
+                if (name, of) == (alarm["MetricName"], endpoint) and not place and variant in (its, *every)
+                for _, value in takewhile(lambda sample: sample[0] >= since, reversed(samples))
+            ]
         statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic", "")
         if values:
             value, threshold = _statistic(statistic, values), alarm["Threshold"]

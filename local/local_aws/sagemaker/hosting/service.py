@@ -23,8 +23,9 @@ ELSEWHERE = ("ModelDataSource", "AdditionalModelDataSources", "AdditionalS3DataS
 class Hosting:
     """Models, endpoint configs and endpoints."""
 
-    def __init__(self, host: Host, registry: Registry) -> None:
+    def __init__(self, host: Host, registry: Registry, scalable_targets: dict[str, dict[str, Any]]) -> None:
         self._host = host
+        self._scalable_targets = scalable_targets
         self._registry = registry
         self._models: Shelf[Record] = Shelf(MODEL, host.arn)
         self._configs: Shelf[Record] = Shelf(ENDPOINT_CONFIG, host.arn)
@@ -113,6 +114,7 @@ class Hosting:
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.describe().get("LastDeploymentConfig")
         fleet = self._fleet(endpoint.name, request, endpoint)
+        self._check_targets(endpoint, fleet.config)
         instances = min(variant.get("InitialInstanceCount", 1) for variant in fleet.config["ProductionVariants"])
         plan = Plan.of(deployment, instances)
 
@@ -122,6 +124,21 @@ class Hosting:
 
         endpoint.change(fleet, deployment, bring_over)
         return {"EndpointArn": endpoint.arn}
+
+    def _check_targets(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
+        """Refuse to remove a scalable target or to change its instance type ("Update endpoints that use auto scaling").
+
+        The guide says nothing of the first.
+        """
+        types = {variant["VariantName"]: variant.get("InstanceType") for variant in config["ProductionVariants"]}
+        for variant in endpoint.live_config["ProductionVariants"]:
+            target = f"endpoint/{endpoint.name}/variant/{variant['VariantName']}"
+            kept = types.get(variant["VariantName"]) == variant.get("InstanceType")
+            if target in self._scalable_targets and not kept:
+                raise ValidationException(
+                    f"An Application Auto Scaling scalable target exists for {target}: deregister it before its "
+                    "variant is removed or gets another instance type."
+                )
 
     def _update_weights(self, request: dict[str, Any]) -> dict[str, Any]:
         """What autoscaling calls; here a whole new fleet takes over, of the same config."""
@@ -137,8 +154,14 @@ class Hosting:
 
     def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._endpoints.named(request)
-        endpoint.delete(lambda: self._endpoints.remove(endpoint.name))
+        endpoint.delete(lambda: self._forget(endpoint))
         return {}
+
+    def _forget(self, endpoint: Endpoint) -> None:
+        """Its scalable targets are deregistered with it ("Delete endpoints configured for auto scaling")."""
+        for target in [each for each in self._scalable_targets if each.startswith(f"endpoint/{endpoint.name}/")]:
+            del self._scalable_targets[target]
+        self._endpoints.remove(endpoint.name)
 
     def _fleet(self, endpoint: str, request: dict[str, Any], live: Endpoint | None = None) -> Fleet:
         config = self._configs.named(request).describe()

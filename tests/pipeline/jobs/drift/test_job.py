@@ -14,6 +14,7 @@ from pipeline.jobs.drift.psi import psi, share_limit
 from pipeline.jobs.shared.documents import distribution
 from pipeline.jobs.shared.encoder import MISSING
 from pipeline.jobs.shared.errors import JobError
+from pipeline.jobs.shared.signature import signature_of
 from tests.pipeline.jobs.conftest import write_settings
 from tests.pipeline.jobs.drift.capture import AGES, KINDS, raw_rows, record, write_inputs
 
@@ -203,6 +204,17 @@ def test_a_window_of_another_models_features_is_refused(tmp_path, settings):
         "the live model was trained with other features or kinds than the settings have: start a run with `ops retrain`,"
         " or deploy the settings of that model again"
     )
+
+
+def test_rows_are_read_by_the_live_models_signature(tmp_path, settings, kinds):
+    """The settings have other features than the live model by now."""
+    folders = write_inputs(tmp_path, features=KINDS, profile={"labels": {"no": 1, "yes": 1}}, truth=[])
+    (folders["window"] / "signature.json").write_text(signature_of(kinds).to_json())
+    (tmp_path / "capture").mkdir()
+    (tmp_path / "capture/a.jsonl").write_text(record([["40.0", "S", "true"]] * 300, [(0.9, 1)] * 300))
+    drift(write_settings(tmp_path), data_capture=tmp_path / "capture", **folders, output=tmp_path / "out")
+    found = json.loads((tmp_path / "out/drift.json").read_text())
+    assert (found["rows"], list(found["features"])) == (300, ["age", "port", "alone"])
 
 
 def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):

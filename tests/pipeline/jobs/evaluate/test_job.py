@@ -29,14 +29,16 @@ def answered(tmp_path):
     return tmp_path
 
 
-def evaluated(root, settings_file, champion=None):
-    """The evaluation of root/new, compared with the folder `champion` if one is given."""
+def evaluated(root, settings_file, champion=None, classes=("no", "yes"), reason=""):
+    """The evaluation of root/new, compared with the folder `champion` if one is given, whose classes are these."""
     predictions = root / "predictions"
     shutil.rmtree(predictions, ignore_errors=True)
     for name, folder in (("challenger", "new"), ("champion", champion)):
         if folder:
             shutil.copytree(root / folder, predictions / name)
-    evaluate(settings_file, predictions, root / "labels", root / "out")
+    known = {"comparable": not reason, "reason": reason, "classes": classes} if champion or reason else {}
+    lines(root / "known/champion.json", [known])
+    evaluate(settings_file, predictions, root / "labels", root / "out", champion=root / "known")
     return json.loads((root / "out/evaluation.json").read_text())
 
 
@@ -61,6 +63,89 @@ def test_the_comparison_is_paired_and_positive_when_the_challenger_is_better(ans
     assert (found["metric"], found["confidence"]) == ("auc", 0.95)
     assert found["difference"] == pytest.approx(found["challenger"] - found["champion"])
     assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
+
+
+def ranked(root, name, scores, classes=2):
+    """The answers of a folder: a score for each row, called positive from 0.5; or a list of scores, the largest called."""
+    called = [int(score >= 0.5) if classes == 2 else score.index(max(score)) for score in scores]
+    answers = [{"score": score, "predicted_label": label} for score, label in zip(scores, called, strict=True)]
+    lines(root / name / "holdout.jsonl.out", answers)
+
+
+def test_a_champion_of_the_other_positive_class_is_measured_by_todays(tmp_path, settings_file):
+    """Of the pairs of yes and no the champion puts 12 of 16 in order; 4 if its scores were those of yes."""
+    labels = [1, 1, 1, 0, 0, 0, 0, 1]
+    lines(tmp_path / "labels/labels.jsonl", [{"row": f"{n:016x}", "label": label} for n, label in enumerate(labels)])
+    ranked(tmp_path, "new", [0.9, 0.8, 0.7, 0.1, 0.2, 0.3, 0.75, 0.6])  # yes; 2 of 16 pairs are not in order
+    no = [0.1, 0.2, 0.8, 0.9, 0.7, 0.6, 0.3, 0.4]
+    for scores in (no, [score * 1e-20 for score in no], [8 * score - 4 for score in no]):
+        ranked(tmp_path, "old", scores)
+        found = evaluated(tmp_path, settings_file, "old", ("yes", "no"))
+        comparison = found["comparison"]
+        assert {key: comparison[key] for key in ("metric", "challenger", "champion", "difference")} == {
+            "metric": "auc",
+            "challenger": 14 / 16,
+            "champion": 12 / 16,
+            "difference": 2 / 16,
+        }
+        assert found["decision"]["comparable"] is True
+    ranked(tmp_path, "turned", [1 - score for score in no])
+    assert evaluated(tmp_path, settings_file, "turned")["comparison"] == comparison
+
+
+def test_a_model_against_itself_in_other_words_differs_by_nothing(answered, settings_file):
+    """The non-inferiority test sees the same model, however its positive class is called."""
+    answers = [json.loads(line) for line in (answered / "new/holdout.jsonl.out").read_text().splitlines()]
+    turned = [{"score": 1 - each["score"], "predicted_label": 1 - each["predicted_label"]} for each in answers]
+    lines(answered / "turned/holdout.jsonl.out", turned)
+    found = evaluated(answered, settings_file, "turned", ("yes", "no"))
+    assert (found["comparison"]["difference"], found["comparison"]["interval"]) == (0, [0, 0])
+    gate = "passes every threshold of the quality gate and is not worse than the champion by auc"
+    assert found["decision"] == {"accepted": True, "reason": gate, "comparable": True, "status": "Approved"}
+
+
+def test_a_champion_whose_classes_have_another_order_is_read_by_their_names(tmp_path, settings_file):
+    data = {"predictor_type": "multiclass_classifier", "labels": ["a", "b", "c"]}
+    settings = json.loads(settings_file.read_text())
+    settings["data"] |= data
+    settings["gate"]["minimum"] = {"accuracy": 0.5}
+    settings_file.write_text(json.dumps(settings))
+    labels = [0, 0, 1, 1, 2, 2]
+    lines(tmp_path / "labels/labels.jsonl", [{"row": f"{n:016x}", "label": label} for n, label in enumerate(labels)])
+    one = {"a": [0.7, 0.2, 0.1], "b": [0.1, 0.8, 0.1], "c": [0.2, 0.2, 0.6]}
+    ranked(tmp_path, "new", [one[name] for name in "aabbca"], 3)
+    # The champion's classes are c, a, b; it says a a b c c a: 4 of 6 are right. By number it would say b b c a a b.
+    said = [[one[name]["abc".index(own)] for own in "cab"] for name in "aabcca"]
+    ranked(tmp_path, "old", said, 3)
+    found = evaluated(tmp_path, settings_file, "old", ["c", "a", "b"])
+    assert {key: found["comparison"][key] for key in ("metric", "challenger", "champion")} == {
+        "metric": "accuracy",
+        "challenger": 5 / 6,
+        "champion": 4 / 6,
+    }
+
+
+@pytest.mark.parametrize("classes", [("no", "yes", "later"), ("no",)], ids=["removed", "added"])
+def test_a_champion_of_other_classes_leaves_the_decision_to_the_thresholds(answered, settings_file, classes):
+    reason = f"its classes are {', '.join(classes)}"
+    without = evaluated(answered, settings_file)
+    found = evaluated(answered, settings_file, None, classes, reason)
+    assert found.pop("decision") == {
+        "accepted": True,
+        "reason": f"passes every threshold of the quality gate; the champion is not comparable: {reason}",
+        "comparable": False,
+        "status": "Approved",
+    }
+    assert found.pop("champion") == {"comparable": False, "reason": reason, "classes": list(classes)}
+    del without["decision"]
+    assert found == without
+
+
+def test_a_comparable_champion_without_answers_is_an_error(answered, settings_file):
+    shutil.rmtree(answered / "old")
+    (answered / "old").mkdir()
+    with pytest.raises(JobError, match=r"champion: no file whose name ends in \.out"):
+        evaluated(answered, settings_file, "old")
 
 
 def sharded(root, kind, name, sizes):

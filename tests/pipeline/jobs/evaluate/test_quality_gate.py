@@ -1,4 +1,5 @@
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ def test_a_challenger_that_passes_is_accepted_and_a_rejection_names_every_bound(
     estimates = {name: Estimate(case[name], np.array([case[name]])) for name in ("auc", "log_loss")}
     figures = {"metric": "auc", "challenger": 0.98, "champion": 0.99, "difference": -0.01}
     compared = {**figures, "interval": [case.get("low"), 0.02], "confidence": 0.95} if "low" in case else None
-    assert decide(GATE, estimates, compared) == {"accepted": case["accepted"], "reason": case["reason"]}
+    gate = replace(GATE, approve_incomparable=case.get("approve", False))
+    decided = decide(gate, estimates, compared, case.get("incomparable"))
+    assert decided == {key: case[key] for key in ("accepted", "reason", "comparable", "status") if key in case}
 
 
 def test_a_smaller_error_is_a_positive_difference():

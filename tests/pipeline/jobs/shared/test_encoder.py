@@ -150,8 +150,10 @@ def test_unseen_levels_are_other_or_nothing_and_missing_values_are_filled_in(set
 )
 def test_a_row_that_the_encoder_cannot_read_is_refused(raw, message):
     features = (Feature("age", "numeric"), Feature("sex", "categorical", levels=("male",)), Feature("paid", "boolean"))
-    with pytest.raises(BadRows, match=message):
-        predict_fn(input_fn(raw, "text/csv"), Encoder(features))
+    refused = output_fn(predict_fn(input_fn(raw, "text/csv"), Encoder(features)), "application/json")
+    # An answer of 500 would count as an error of the model, which rolls a deployment back.
+    assert (refused.status_code, refused.content_type) == (400, "text/plain")
+    assert message in refused.get_data(as_text=True)
 
 
 def test_the_container_takes_csv_alone():

@@ -1,0 +1,55 @@
+"""The rows of all files in the order of their keys, each as often as it counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .copies import Copies, copies
+from .data_files import DataFiles, Quarantine, ahead
+from .external_sort import SORT_IN_MEMORY, ExternalSort
+from .records import Numbers, Records
+
+ROWS_AT_A_TIME = 8192
+
+
+class SortedRows(ExternalSort):
+    """Reads files once and looks at their rows twice; `folder` is for what does not fit into the memory."""
+
+    def __init__(self, folder: Path, files: DataFiles) -> None:
+        settings, width = files.settings, 3 + len(files.settings.features)
+        memory = max(1, settings.memory_bytes // SORT_IN_MEMORY)
+        self._files, self._most = files, max(1, memory // (16 * width))
+        self._counted = Copies(by_id=bool(settings.id_columns))
+        super().__init__(folder, width, memory, self._counted.joined)
+
+    @property
+    def replaced(self) -> int:
+        """How many rows a later one with the same ids has replaced."""
+        return self._counted.replaced
+
+    def read(self, quarantine: Quarantine, refused: Numbers | None = None) -> None:
+        """Take all rows but those at the places `refused`. Raises JobError: an unusable file, or too many bad rows."""
+        for records in self._files.records(quarantine):
+            self.add(records if refused is None else records[~np.isin(records.places, refused)])
+
+    def looked_at(self) -> Iterator[Records]:
+        """Yield all rows as they count, some at a time; adds the copies, so it comes before `last`."""
+        for group in ahead(self.groups(last=False)):
+            yield from self._looked_at(self._files.kept(group))
+            del group  # else it stays in memory while the next one is loaded
+
+    def last(self) -> Iterator[Records]:
+        """Yield all rows in the order of their keys, some at a time, for the last time."""
+        return ahead(self._counted.once(self._files.kept(group))[0] for group in self.groups(last=True))
+
+    def _looked_at(self, group: Records) -> Iterator[Records]:
+        alone = self._counted.alone(group)
+        for start in range(0, len(group), ROWS_AT_A_TIME):
+            some = slice(start, start + ROWS_AT_A_TIME)
+            yield group[some] if alone[some].all() else group[some][alone[some]]
+        rows, counts = self._counted.once(self._counted.joined(group[~alone]))
+        yield rows
+        for more in copies(rows, counts, self._most):
+            self.add(more)
+            yield more

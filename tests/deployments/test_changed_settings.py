@@ -1,0 +1,176 @@
+"""Settings that change what the model reads or answers: the next run compares with the live model all the same."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops import runs
+from tests.conftest import Deployed, deploy, wait_for
+from tests.deployments.world import World
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+
+SETTINGS = """\
+project.name = "visitors"
+processing.instance_type = "ml.m5.large"
+training = { instance_type = "ml.m5.large", hyperparameters = { mini_batch_size = 100, epochs = 15 } }
+transform.instance_type = "ml.m5.large"
+endpoint.instance_type = "ml.t2.medium"
+api.path = "/buys"
+
+[gate]
+minimum = { accuracy = 0.6 }
+margin = 0.3
+
+[data]
+target = "bought"
+id_columns = ["visitor"]
+minimum_rows_per_class = 10
+split = { train = 0.6, validation = 0.2, holdout = 0.2, salt = "1" }
+"""
+BINARY = """\
+predictor_type = "binary_classifier"
+positive_label = "{}"
+negative_label = "{}"
+"""
+YES, NO = BINARY.format("yes", "no"), BINARY.format("no", "yes")
+THREE = """\
+predictor_type = "multiclass_classifier"
+labels = [{}]
+"""
+NUMBERS = 'features = ["age", "visits"]\nignored_columns = ["colour"]\n'
+MIXED = 'features = ["colour", "visits", "age"]\n[data.kinds]\ncolour = "categorical"\n'
+
+
+@dataclass(frozen=True)
+class Change:
+    """Other lines of [data], the columns and labels of the file, and why the live model is then not comparable."""
+
+    data: str
+    reason: str = ""
+    without: str = ""
+    labels: tuple[str, ...] = ("yes", "no")
+
+
+SMALL = [Change(YES + NUMBERS), Change(NO + MIXED)]
+ALL = {
+    "start": Change(YES + NUMBERS),
+    "features reordered": Change(YES + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "positive class swapped": Change(NO + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "categorical feature added": Change(NO + MIXED),
+    "feature removed": Change(NO + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "feature removed, its column too": Change(
+        NO + 'features = ["age"]\nignored_columns = ["colour"]\n',
+        reason='its columns cannot be read: visitors.csv, row 1: missing column "visits"',
+        without="visits",
+    ),
+    "class set changed": Change(
+        THREE.format('"no", "yes", "later"') + NUMBERS, "it is a binary_classifier", labels=("yes", "later", "no")
+    ),
+    "classes reordered": Change(THREE.format('"yes", "later", "no"') + MIXED, labels=("yes", "later", "no")),
+    "class removed": Change(
+        THREE.format('"yes", "later", "never"') + MIXED,
+        "its classes are yes, later, no",
+        labels=("yes", "later", "never"),
+    ),
+    "two classes again": Change(YES + NUMBERS, "it is a multiclass_classifier"),
+}
+
+
+def table(labels: tuple[str, ...], without: str) -> bytes:
+    """Visitors: those who like red, come often or are old get the first labels."""
+    generator = random.Random(1)
+    lines = []
+    for number in range(600):
+        age, visits, colour = generator.randint(18, 80), generator.randint(0, 9), generator.choice(["red", "dark blue"])
+        score = (age - 50) / 15 + (visits - 5) / 2 + 2 * (colour == "red") - 1 + generator.gauss(0, 0.8)
+        place = sum(score < edge for edge in ((0,) if len(labels) == 2 else (1, -1)))
+        cells = {"visitor": f"v{number}", "bought": labels[place], "age": age, "visits": visits, "colour": colour}
+        cells.pop(without, None)
+        lines += [] if lines else [",".join(cells)]
+        lines.append(",".join(map(str, cells.values())))
+    return "\n".join(lines).encode()
+
+
+@contextmanager
+def changed(deployed: Deployed, settings: str, folder: Path) -> Iterator[World]:
+    """The pipeline with these settings, deployed again."""
+    config = folder / f"{len(list(folder.iterdir()))}.toml"
+    config.write_text(settings)
+    with pytest.MonkeyPatch.context() as patched:
+        yield World(deploy(deployed.cloud, config, config.with_suffix(".out"), patched, bootstrapped=True), "")
+
+
+def retrained(deployed: Deployed, project: str, change: Change, folder: Path) -> tuple[World, runs.Run, Any]:
+    """The run on the data after a change of the settings, with its evaluation."""
+    with changed(deployed, SETTINGS.replace("visitors", project) + change.data, folder) as world:
+        run = world.deployed.run("visitors.csv", table(change.labels, change.without))
+        assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), (run.why, run.outcome, change)
+        return world, run, world.deployed.evaluation(run)
+
+
+def follow(deployed: Deployed, project: str, changes: list[Change], folder: Path) -> None:
+    """Each run is accepted, and has for the live model the figure that this model had on the same rows before."""
+    before: Any = None
+    for change in changes:
+        world, run, evaluation = retrained(deployed, project, change, folder)
+        decision = evaluation["decision"]
+        if before is None:
+            assert run.why == "passes every threshold of the quality gate; there is no champion"
+            assert "comparable" not in decision
+        elif change.reason:
+            apart = f"; the champion is not comparable: {change.reason}"
+            assert (run.why, decision["comparable"]) == (f"passes every threshold of the quality gate{apart}", False)
+            assert evaluation["champion"]["reason"] == change.reason
+            assert "ScoreChampion" not in world.entered(run.arn)
+        else:
+            metric, known = evaluation["comparison"]["metric"], figures(before)
+            assert decision["comparable"] is True
+            assert evaluation["comparison"]["champion"] == pytest.approx(known[metric]["value"], abs=1e-9)
+        before = evaluation
+
+
+def figures(evaluation: Any) -> Any:
+    """The metrics, whatever the model's type."""
+    (section,) = (value for key, value in evaluation.items() if key.endswith("_metrics"))
+    return section
+
+
+def test_a_run_after_changed_settings_is_compared_with_the_model_of_before(deployed: Deployed, tmp_path: Path) -> None:
+    follow(deployed, "visitors", SMALL, tmp_path)
+
+
+@pytest.mark.full
+def test_every_change_of_features_and_classes_is_followed_by_an_accepted_run(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    follow(deployed, "all-visitors", list(ALL.values()), tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("answer", "outcome"), [("reject", "rejected"), ("approve", "accepted")])
+def test_a_person_may_be_asked_about_a_model_that_cannot_be_compared(
+    deployed: Deployed, tmp_path: Path, answer: str, outcome: str
+) -> None:
+    settings = SETTINGS.replace("margin", "approve_incomparable = true\nmargin").replace("visitors", f"asks-{answer}")
+    start, other = ALL["start"], ALL["class set changed"]
+    with changed(deployed, settings + start.data, tmp_path) as world:
+        for _ in range(2):  # without a champion, and with one that is comparable
+            run = world.run(table(start.labels, ""))
+            assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+            assert "WaitForApproval" not in world.entered(run.arn)
+        live = world.live()
+    with changed(deployed, settings + other.data, tmp_path) as world:
+        execution = world.start(table(other.labels, ""))
+        wait_for(lambda: world.lease().get("approval"))
+        assert world.package(execution) == "PendingManualApproval"
+        world.deployed.command(".venv/bin/python", "-m", "ops", answer)
+        run = world.ended(execution)
+        assert (run.status, run.outcome) == ("SUCCEEDED", outcome), run
+        assert world.package(execution) == {"reject": "Rejected", "approve": "Approved"}[answer]
+        assert (world.live() == live) == (answer == "reject")
