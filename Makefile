@@ -12,16 +12,16 @@ BIN := $(VENV)/bin
 CDK := node_modules/.bin/cdk
 PY := $(BIN)/python
 LOCAL_HOME := build/aws
+RUN_HOME := build/run
 export STAGE ?= dev
 CONSOLE = $(shell expr $(PORT) + 14)
+LOCAL_AWS = AWS_DEFAULT_REGION=$(REGION) SFN_WAIT_SCALE=0.01 $(PY) -m local_aws
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
-
-# Environment variables that point a shell to the local AWS. The credentials are not secret.
-LOCAL := AWS_ENDPOINT_URL=http://127.0.0.1:$(PORT) AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
-	AWS_DEFAULT_REGION=$(REGION) AWS_REGION=$(REGION) CDK_DEFAULT_REGION=$(REGION) CDK_DEFAULT_ACCOUNT=123456789012
+# Containers often set it. Each process would then compile the packages that it imports again: the CDK's takes 4 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets
@@ -34,7 +34,9 @@ CDK_INSTALLED := node_modules/.installed
 
 $(INSTALLED): requirements.txt pyproject.toml local/pyproject.toml
 	@echo "installing the Python packages into $(VENV) ..."
-	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv 2>/dev/null; }
+	@test -x $(VENV)/bin/uv || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt >$(VENV)/uv.txt
+	@test -x $(VENV)/bin/uv || $(PY) -m pip install -qq --require-hashes --requirement $(VENV)/uv.txt
 	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable . --editable ./local
 	@touch $@
@@ -59,37 +61,38 @@ lock: $(INSTALLED) ## compile each requirements*.in into its lock file
 
 # --- the main job -------------------------------------------------------------------------------------------------
 
-.PHONY: run cloud up down
-run: install ## the whole pipeline on the local AWS: deploy, upload, retrain, predict
-	@trap '$(PY) -m local_aws stop --home $(LOCAL_HOME) >/dev/null' EXIT; \
-	$(MAKE) --no-print-directory cloud; \
-	export $(LOCAL); \
-	$(PY) -m ops upload "$(DATA)"; \
-	$(PY) -m ops watch; \
-	$(PY) -m ops predict
+.PHONY: run main-job up deployed down
+run: install ## the whole pipeline on a local AWS of its own: deploy, upload, retrain, predict
+	@$(LOCAL_AWS) run --home $(RUN_HOME) --port $(if $(filter file,$(origin PORT)),0,$(PORT)) -- \
+		$(MAKE) --no-print-directory main-job
 
-up: cloud ## start the local AWS, deploy to it and serve the console; both keep running
-	@$(LOCAL) nohup $(PY) -m ops console --port $(CONSOLE) >build/console.log 2>&1 </dev/null & echo $$! >build/console.pid
-	@for _ in {1..100}; do grep -q console: build/console.log && break; sleep 0.2; done; cat build/console.log
+main-job: deployed
+	@$(PY) -m ops upload "$(DATA)"
+	@$(PY) -m ops watch
+	@$(PY) -m ops predict
+
+up: install ## start the local AWS, deploy to it and serve the console; both keep running
+	@$(LOCAL_AWS) start --home $(LOCAL_HOME) --port $(PORT)
+	@$(LOCAL_AWS) exec --home $(LOCAL_HOME) -- $(MAKE) --no-print-directory deployed
+	@$(LOCAL_AWS) beside console --home $(LOCAL_HOME) -- $(CURDIR)/$(PY) -m ops console --port $(CONSOLE)
 	@echo "to use it:  source .venv/bin/activate;  eval \"\$$(make -s env$(if $(filter-out 4566,$(PORT)), PORT=$(PORT)))\";  ops --help"
 
-cloud: install
-	@SFN_WAIT_SCALE=0.01 $(PY) -m local_aws start --port $(PORT) --home $(LOCAL_HOME)
+# In the environment of a local AWS, which `run` and `exec` of local_aws set; its logs go to the home folder.
+deployed:
 	@echo "deploying with the CDK CLI ..."
-	@$(LOCAL) $(CDK) bootstrap --app "" --progress bar aws://123456789012/$(REGION) >build/bootstrap.log 2>&1 \
-		|| { cat build/bootstrap.log; exit 1; }
-	@$(LOCAL) $(PY) -m ops bootstrap >>build/bootstrap.log
-	@$(LOCAL) $(CDK) deploy --all --require-approval never --outputs-file build/outputs.json >build/deploy.log 2>&1 \
-		|| { cat build/deploy.log; exit 1; }
+	@$(CDK) bootstrap --app "" --progress bar aws://$$CDK_DEFAULT_ACCOUNT/$(REGION) >"$$LOCAL_AWS_HOME/bootstrap.log" 2>&1 \
+		|| { cat "$$LOCAL_AWS_HOME/bootstrap.log"; exit 1; }
+	@$(PY) -m ops bootstrap >>"$$LOCAL_AWS_HOME/bootstrap.log"
+	@$(CDK) deploy --all --require-approval never --output "$$LOCAL_AWS_HOME/cdk.out" >"$$LOCAL_AWS_HOME/deploy.log" 2>&1 \
+		|| { cat "$$LOCAL_AWS_HOME/deploy.log"; exit 1; }
 	@echo "deployed"
 
 down: $(INSTALLED) ## stop the local AWS and the console
-	@test ! -f build/console.pid || kill $$(cat build/console.pid) 2>/dev/null || true; rm -f build/console.pid
-	@$(PY) -m local_aws stop --home $(LOCAL_HOME)
+	@$(LOCAL_AWS) stop --home $(LOCAL_HOME)
 
 .PHONY: env
-env: ## print the exports that point a shell to the local AWS
-	@for pair in $(LOCAL); do echo "export $$pair"; done
+env: $(INSTALLED) ## print the exports that point a shell to the local AWS
+	@$(LOCAL_AWS) env --home $(LOCAL_HOME)
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
@@ -136,8 +139,9 @@ $(CHECKS_INSTALLED): requirements-checks.txt $(INSTALLED)
 checkers: install $(CHECKS_INSTALLED)
 	$(PY) -m pytest --numprocesses 2 -m checkers tests/cdk/test_checkers.py
 
-test-fast: $(INSTALLED) ## the tests that deploy nothing
-	$(PYTEST) -m "not cloud and not full and not checkers"
+test-fast: $(INSTALLED) ## the tests that deploy, synthesise and train nothing
+	$(PYTEST) --numprocesses 2 -m "not cloud and not full and not checkers" \
+		--ignore tests/cdk --ignore local/tests/linear_learner --ignore local/tests/scikit_learn
 
 test: install style audit ## the target that CI runs: lint, all tests except the long ones, coverage
 	@$(MAKE) --no-print-directory --jobs 3 secrets types tested

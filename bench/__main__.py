@@ -43,12 +43,14 @@ def parts_of(
         "serving": lambda: serving.measure(folder, 1 if small else 20),
         "endpoint": lambda: serving.compare(folder, 3 if small else 9, 200 if small else 1000),
         "preprocess": lambda: preprocess.measure(folder, rows, repeats),
+        "categories": lambda: preprocess.measure_categories(folder, 80_000 if small else rows, repeats),
         "instances": lambda: preprocess.measure_instances(folder, 80_000 if small else rows, repeats),
         "training": lambda: training.measure(folder, rows, repeats),
         "growth": lambda: growth.measure(folder, sizes, growth_file),
         "end-to-end": lambda: end_to_end.measure(folder, example(), repeats),
         "transform": lambda: transform.measure(folder, example(), scored, repeats),
         "api": lambda: api.measure(folder, example(), *((5, 100) if small else (25, 1000))),
+        "inference-pipeline": lambda: api.measure_encoded(300 if small else 3000),
         "load": lambda: load.measure(example(), 2.0 if small else 30.0, quick=small),
     }
 

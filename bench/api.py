@@ -1,8 +1,10 @@
 """The prediction API: its cold start beside the handler of 2018, its share of a warm call, and batches."""
 
 import contextlib
+import csv
 import http.client
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -15,9 +17,9 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.deployment import Deployment, one_row
+from bench.deployment import Deployment, deployed, one_row
 from bench.figures import Figure
-from bench.process import in_turn, timed
+from bench.process import PROJECT, in_turn, timed
 from cdk.api.openapi import write_package
 from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
@@ -44,6 +46,33 @@ def measure(folder: Path, deployment: Deployment, starts: int, calls: int) -> It
     yield Figure("one-row call by the API", 1e3 * one, "ms", "InvokeEndpoint alone", 1e3 * model, limit=limit)
     baseline = "requests of one row, by the API"
     yield Figure(f"{ROWS} rows in one request, by the API", ROWS / batch, "rows/s", baseline, 1 / one, "ratio >= 50")
+
+
+def measure_encoded(calls: int) -> Iterator[Figure]:
+    """The 99th percentile of `calls` requests of one named row with texts and gaps: two containers answer each."""
+    example = "examples/penguins"
+    with deployed(f"{example}/pipeline.toml", f"{example}/penguins.csv") as deployment:
+        post, kinds = _poster(deployment), deployment.settings.data.kinds
+        with (PROJECT / example / "penguins.csv").open(encoding="utf-8") as file:
+            rows = [
+                {
+                    column: None if text == "NA" else text if column in kinds else float(text)
+                    for column, text in row.items()
+                    if column in deployment.settings.data.features
+                }
+                for row in csv.DictReader(file)
+            ]
+
+        def predict(number: int) -> None:
+            body = json.dumps({"instances": [rows[number % len(rows)]]}).encode()
+            status, answer = post("/predictions", body, "application/json")
+            if status != 200:
+                raise AssertionError(f"the API answered {status}: {answer!r}")
+
+        predict(0)
+        seconds = [timed(partial(predict, number)) for number in range(calls)]
+    slowest = 1e3 * sorted(seconds)[math.ceil(calls * 0.99) - 1]
+    yield Figure("one named row with texts and gaps by the API, 99th percentile", slowest, "ms", goal="value < 25")
 
 
 def cold_starts(packages: dict[str, Path], starts: int) -> list[float]:

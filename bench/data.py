@@ -9,13 +9,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from bench.columns import CLASSES, FEATURES, NAMES, TARGET
+from bench.columns import CLASSES, FEATURES, LEVELS, NAMES, TARGET
 
 DUPLICATES = 100
 """The last rows of each chunk of a raw file are in every other raw file, too, for the preprocessing to drop."""
 SHARED = 1_000_000
 """The seed of the first chunk's."""
 _CHUNK = 100_000
+_LEVELS = pa.array([f"word {number:02}" for number in range(LEVELS)])
 
 
 def write_csv(path: Path, rows: int, seed: int) -> None:
@@ -33,18 +34,24 @@ def write_csv(path: Path, rows: int, seed: int) -> None:
             csv.write_csv(pa.table(columns, names=[str(i) for i in range(FEATURES + 1)]), file, options)
 
 
-def write_raw(path: Path, rows: int, seed: int) -> int:
+def write_raw(path: Path, rows: int, seed: int, words: int = 0) -> int:
     """Write a file as a user uploads it: a header, the label last and a word; returns its bytes.
 
-    Some rows are those of every such file, as in tables that were uploaded twice.
+    Some rows are those of every such file, as in tables that were uploaded twice. The last `words` features are words
+    about as long as the numbers, of LEVELS different ones each.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([*((name, pa.float64()) for name in NAMES), (TARGET, pa.string())])
+    numbers = FEATURES - words
+    kinds = [pa.float64()] * numbers + [pa.string()] * (words + 1)
+    schema = pa.schema(zip([*NAMES, TARGET], kinds, strict=True))
     with path.open("wb") as file, csv.CSVWriter(file, schema) as writer:
         for number, (label, table) in enumerate(_chunks(rows, seed)):
             label[-DUPLICATES:], table[-DUPLICATES:] = next(_chunks(DUPLICATES, SHARED + number))
-            words = pa.array(np.array(CLASSES)[label.astype(np.int8)])
-            writer.write_table(pa.table([*(pa.array(column) for column in table.T), words], schema=schema))
+            columns = [pa.array(column) for column in table.T[:numbers]]
+            levels = np.abs(table.T[numbers:] * 1e6).astype(np.int64) % LEVELS
+            columns += [_LEVELS.take(pa.array(level)) for level in levels]
+            labels = pa.array(np.array(CLASSES)[label.astype(np.int8)])
+            writer.write_table(pa.table([*columns, labels], schema=schema))
     return path.stat().st_size
 
 

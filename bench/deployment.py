@@ -38,7 +38,7 @@ class Deployment:
 
     def client(self, service: str) -> Any:
         """A client of this local AWS."""
-        session = boto3.Session("test", "test", region_name=REGION)
+        session = boto3.Session(self.cloud.credentials.key, self.cloud.credentials.secret, region_name=REGION)
         return session.client(service, endpoint_url=self.cloud.endpoint_url)  # type: ignore[call-overload]
 
     @cached_property
@@ -54,7 +54,8 @@ class Deployment:
     def sign(self, path: str, body: bytes, content_type: str = "application/json") -> dict[str, str]:
         """The headers of a signed POST, valid for five minutes."""
         request = AWSRequest("POST", self.url + path, data=body, headers={"Content-Type": content_type})
-        SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
+        own = self.cloud.credentials
+        SigV4Auth(Credentials(own.key, own.secret), "execute-api", REGION).add_auth(request)
         return dict(request.headers)
 
     def throttle(self, rate: float, burst: int) -> None:
@@ -108,10 +109,10 @@ def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
 
 
 @contextmanager
-def deployed() -> Iterator[Deployment]:
-    """The example's pipeline after its first run."""
-    with deploying(PROJECT / "pipeline.toml") as deployment:
-        deployment.ops("upload", "examples/breast_cancer/wdbc.csv")
+def deployed(config: str = "pipeline.toml", table: str = "examples/breast_cancer/wdbc.csv") -> Iterator[Deployment]:
+    """An example's pipeline after its first run."""
+    with deploying(PROJECT / config) as deployment:
+        deployment.ops("upload", table)
         deployment.ops("watch")
         yield deployment
 

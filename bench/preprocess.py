@@ -1,4 +1,4 @@
-"""The preprocessing beside polars, pandas and pyarrow, and on two instances beside one."""
+"""The preprocessing beside polars, pandas and pyarrow, with categories beside numbers, and on two instances."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import data
+from bench.columns import FEATURES, NAMES, WORDS
 from bench.figures import Figure
 from bench.process import BASELINES, PROJECT, BenchError, Program, Run, in_turn, least_disturbed, run, start, timed
 from pipeline.config import load
@@ -51,6 +52,33 @@ def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+def measure_categories(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
+    """MB of CSV per second and peak memory of a table with words, beside that of numbers alone.
+
+    The arguments are those of `measure`.
+    """
+    root, tables = folder / "categories", {"words": WORDS, "numbers": 0}
+    try:
+        megabytes = {
+            table: sum(data.write_raw(root / table / f"{n}.csv", rows // FILES, n, words) for n in range(FILES)) / 1e6
+            for table, words in tables.items()
+        }
+        runs = in_turn(
+            repeats,
+            {
+                table: partial(_run_job, root, "preprocess", "--input", str(root / table), output="out", words=words)
+                for table, words in tables.items()
+            },
+        )
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    words, numbers = (least_disturbed(runs[table]) for table in tables)
+    name, other = f"preprocess {rows:,} rows, {WORDS} of {FEATURES} columns categorical", "the same with numbers alone"
+    speed, its_speed = megabytes["words"] / words.seconds, megabytes["numbers"] / numbers.seconds
+    yield Figure(name, speed, "MB/s", other, its_speed, "ratio >= 0.6", SPEED)
+    yield Figure(f"{name}, peak memory", words.memory, "MB", other, numbers.memory, "ratio <= 1.25", "its buffers")
+
+
 def measure_instances(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """Rows per second of two instances with one core each, merge included, beside one instance (Linux only).
 
@@ -78,16 +106,23 @@ def measure_instances(folder: Path, rows: int, repeats: int) -> Iterator[Figure]
     yield Figure(name, rows / two, "rows/s", "one instance on one core", rows / one, "ratio >= 1.6", limit)
 
 
-def _start_job(root: Path, command: str, *arguments: str, output: str, core: int | None = None) -> Program:
-    """Start a command of the jobs with `root`/settings.json; empties its output folder before."""
+def _start_job(
+    root: Path, command: str, *arguments: str, output: str, core: int | None = None, words: int = 0
+) -> Program:
+    """Start a command of the jobs with `root`/settings.json; empties its output folder before.
+
+    The last `words` features are categorical.
+    """
     shutil.rmtree(root / output, ignore_errors=True)
-    (root / "settings.json").write_text(load(PROJECT / "bench/pipeline.toml").to_json())
+    settings = json.loads(load(PROJECT / "bench/pipeline.toml").to_json())
+    settings["data"]["kinds"] = dict.fromkeys(NAMES[FEATURES - words :], "categorical")
+    (root / "settings.json").write_text(json.dumps(settings))
     common = ("--settings", str(root / "settings.json"), "--output", str(root / output))
     return start(sys.executable, "-m", "pipeline.jobs", command, *arguments, *common, core=core)
 
 
-def _run_job(root: Path, command: str, *arguments: str, output: str, core: int | None = None) -> Run:
-    return _start_job(root, command, *arguments, output=output, core=core).result()
+def _run_job(root: Path, command: str, *arguments: str, output: str, core: int | None = None, words: int = 0) -> Run:
+    return _start_job(root, command, *arguments, output=output, core=core, words=words).result()
 
 
 def _run_baseline(root: Path, name: str) -> Run:

@@ -27,6 +27,8 @@ JOB_INSTANCE, VOLUME_MB = "ml.m5.large", 81.25
 """Two vCPUs, as the machine measured has two cores; the second is its sustained EBS bandwidth in MB/s."""
 HOURS, EFFICIENCY = 1.0, 0.8
 """The most hours of a job, and the rate of one of many instances as a share of one alone (assumed)."""
+MOST_INSTANCES = 100
+"""Of a job (API reference, ProcessingClusterConfig); the settings take no more."""
 HELD_OUT, MOST_HELD_OUT = 0.05, 2e7
 """The share of the rows that bench/pipeline.toml holds out, and the number of hold-out rows that is enough."""
 Prices = dict[str, Any]
@@ -75,7 +77,7 @@ def markdown(run: Measurements) -> str:
     prices = tomllib.loads((PROJECT / "cdk/prices.toml").read_text(encoding="utf-8"))
     one, batch = services(run)
     calls = ((rows, many, service) for many, service in ((1, one), (BATCH, batch)) for rows in RATES)
-    scaled, example = cheapest(1_000, one, prices)
+    scaled, example = cheapest(1_000, one, prices, autoscaled=True)
     growth = _largest(run)
     jobs = {name: list(sized(growth, length, prices)) for name, length in SIZES.items()}
     template = Path(__file__).with_name("scale.md").read_text(encoding="utf-8")
@@ -109,13 +111,13 @@ def services(run: Measurements) -> tuple[Service, Service]:
     return Service(median, slowest), Service(median + longer, slowest + longer)
 
 
-def cheapest(calls: float, service: Service, prices: Prices) -> tuple[str, Fleet]:
+def cheapest(calls: float, service: Service, prices: Prices, *, autoscaled: bool = False) -> tuple[str, Fleet]:
     """The cheapest instance type for so many calls per second, and its fleet; a burstable type only if it is fixed."""
     sizes = {}
     for kind, (workers, sustained) in KINDS.items():
         most = min(capacity(service, workers), sustained * workers / service.mean)
         fleet = size(calls, most)
-        if sustained == 1 or fleet.high == fleet.low:
+        if sustained == 1 or (fleet.high == fleet.low and not autoscaled):
             sizes[kind] = fleet
     kind = min(sizes, key=lambda name: sizes[name].mean * prices["hour"][name])
     return kind, sizes[kind]
@@ -129,8 +131,8 @@ def sized(growth: list[Point], length: float, prices: Prices) -> Iterator[Sized]
         copied = job.copied * size / VOLUME_MB / 1e6
         worked = size / BYTES_PER_ROW * point.seconds / point.rows
         count, hours = 1, (copied + worked) / 3600
-        while hours > HOURS and job.spreads:
-            count *= 2
+        while hours > HOURS and job.spreads and count < MOST_INSTANCES:
+            count = min(MOST_INSTANCES, 2 * count)
             hours = (copied + worked / EFFICIENCY) / count / 3600
         billed = hours + START_MINUTES / 60
         # Input and output share the volume.

@@ -1,5 +1,6 @@
 """The data: the key that encrypts everything, and the bucket of uploads and runs."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
@@ -13,9 +14,14 @@ from cdk.permissions import allow
 
 
 class DataStore(Construct):
-    """One customer managed key, and one versioned bucket that it encrypts: not public, and reached only by TLS."""
+    """One customer managed key, and one versioned bucket that it encrypts: not public, and reached only by TLS.
 
-    def __init__(self, scope: Construct, construct_id: str, removal: RemovalPolicy) -> None:
+    `expiry` are days by prefix, 0 for never. An expired or replaced version is deleted 90 days later.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, removal: RemovalPolicy, expiry: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(scope, construct_id)
         self.key = kms.Key(self, "Key", enable_key_rotation=True, removal_policy=removal)
         closed = s3.BlockPublicAccess.BLOCK_ALL
@@ -25,6 +31,9 @@ class DataStore(Construct):
         managed = s3.BucketEncryption.S3_MANAGED
         self.logs = bucket("AccessLogs", encryption=managed, lifecycle_rules=[rule(expiration=days)])
         uploads = rule(abort_incomplete_multipart_upload_after=Duration.days(7), noncurrent_version_expiration=days)
+        expired = [
+            rule(prefix=prefix, expiration=Duration.days(after)) for prefix, after in (expiry or {}).items() if after
+        ]
         self.bucket = bucket(
             "Bucket",
             versioned=True,
@@ -33,7 +42,7 @@ class DataStore(Construct):
             bucket_key_enabled=True,
             server_access_logs_bucket=self.logs,
             server_access_logs_prefix="data/",
-            lifecycle_rules=[uploads],
+            lifecycle_rules=[uploads, *expired],
         )
         # `event_bridge_enabled` would do this by a custom resource with a Lambda and a role of its own.
         resource = cast("s3.CfnBucket", self.bucket.node.default_child)
@@ -43,9 +52,9 @@ class DataStore(Construct):
         """Allow jobs and the endpoint to read the uploads, use the runs, write signatures and the data capture."""
         files = self.bucket.arn_for_objects
         return [
-            allow("s3:GetObject", files(f"{raw}*"), files("runs/*")),
-            allow("s3:PutObject", files("runs/*"), files("signatures/*"), files("data-capture/*")),
-            self.list_objects(f"{raw}*", "runs/*"),
+            allow("s3:GetObject", files(f"{raw}*"), files("runs/*"), files("rows/*")),
+            allow("s3:PutObject", *map(files, ("runs/*", "rows/*", "signatures/*", "data-capture/*"))),
+            self.list_objects(f"{raw}*", "runs/*", "rows/*"),
             allow("kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey", self.key.key_arn),
             self.encrypt_volumes(),
         ]

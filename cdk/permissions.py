@@ -12,6 +12,8 @@ from constructs import IConstruct
 PERMISSIONS = Path(__file__).with_name("permissions.toml")
 FOLLOW = "events:PutTargets events:PutRule events:DescribeRule"
 """Step Functions follows what a `.sync` integration started by a rule that it manages itself."""
+HASH = "?" * 32
+"""An MD5 in a name, as IAM writes it: `shop-*` would be `shop-prod`'s, too."""
 Conditions = Mapping[str, Mapping[str, str | Sequence[str]]]
 
 
@@ -42,7 +44,8 @@ def allow_service(scope: IConstruct, service: str, actions: str, resource: str) 
 
 def granted(scope: IConstruct, role: str, project: str) -> list[iam.PolicyStatement]:
     """Return the statements of permissions.toml for a role or a task."""
-    table = tomllib.loads(PERMISSIONS.read_text(encoding="utf-8").replace("{project}", project))
+    text = PERMISSIONS.read_text(encoding="utf-8").replace("{project}", project).replace("{hash}", HASH)
+    table = tomllib.loads(text)
     arns = {"*": "*", **{name: arn(scope, **parts) for name, parts in table["resources"].items()}}
     return [
         allow(each["actions"], *(arns[name] for name in each["on"].split()), where=each.get("where"))
@@ -55,16 +58,19 @@ def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
     return allow("lambda:InvokeFunction", *(function.function_arn for function in functions))
 
 
-def run_jobs(scope: IConstruct, project: str, *kinds: str) -> list[iam.PolicyStatement]:
-    """Allow the `.sync` integrations of the job kinds (Step Functions Developer Guide, "Manage SageMaker jobs")."""
+def run_jobs(scope: IConstruct, project: str, **kinds: Sequence[str]) -> list[iam.PolicyStatement]:
+    """Allow the `.sync` integrations of the jobs (Step Functions Developer Guide, "Manage SageMaker jobs").
+
+    `kinds` are the second parts of the jobs' names, `{project}-{kind}-{hash}-{attempt}`, by SageMaker's type of job.
+    """
     rules = [arn(scope, "events:rule", f"StepFunctionsGetEventsForSageMaker{kind}JobsRule") for kind in kinds]
     jobs = [
         allow(
             f"sagemaker:Create{kind}Job sagemaker:Describe{kind}Job sagemaker:Stop{kind}Job sagemaker:AddTags"
             " sagemaker:ListTags",
-            arn(scope, f"sagemaker:{kind.lower()}-job", f"{project}-*"),
+            *(arn(scope, f"sagemaker:{kind.lower()}-job", f"{project}-{name}-{HASH}-?") for name in names),
         )
-        for kind in kinds
+        for kind, names in kinds.items()
     ]
     return [*jobs, allow(FOLLOW, *rules)]
 

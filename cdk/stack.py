@@ -31,7 +31,14 @@ class PipelineStack(Stack):
         self.node.set_context(LOG_DAYS, settings.stack.log_days)
         project = settings.project.name
 
-        data = DataStore(self, "Data", RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY)
+        kept, removal = settings.stack, RemovalPolicy.RETAIN if settings.stack.keep_data else RemovalPolicy.DESTROY
+        expiry = {
+            "data-capture/": kept.capture_days,
+            "ground-truth/": kept.capture_days,
+            "rows/": kept.rows_days,
+            settings.data.prefix: kept.upload_days,
+        }
+        data = DataStore(self, "Data", removal, expiry)
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
         if settings.stack.email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.stack.email))
@@ -46,7 +53,7 @@ class PipelineStack(Stack):
         # Its name is fixed: a group that outlives the stack would stop the next one.
         registry.apply_removal_policy(RemovalPolicy.DESTROY)
         lease = Lease(self, project, data)
-        live = LiveEndpoint(self, project)
+        live = LiveEndpoint(self, settings.project)
         jobs.allow(allow("cloudwatch:DescribeAlarms", *live.alarms))
         finish = Finish(self, settings, data, topic, lease)
         parts = Parts(settings, data, topic, serving, jobs, lease, live, finish)

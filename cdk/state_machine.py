@@ -78,7 +78,8 @@ def state_machine(
         state_machine_name=f"{parts.project}-{name}",
         definition_body=sfn.DefinitionBody.from_string(text),
         definition_substitutions={port: value for port, value in values.items() if f"${{{port}}}" in text},
-        logs=sfn.LogOptions(destination=group, level=sfn.LogLevel.ALL),
+        # The log has each event without the data: inputs, outputs and causes are in the execution's history.
+        logs=sfn.LogOptions(destination=group, level=sfn.LogLevel.ALL, include_execution_data=False),
         tracing_enabled=True,
     )
     for statement in allowed:
@@ -113,7 +114,7 @@ def retrain_machine(
     """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
     scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
     manual = settings.release.approval == "manual"
-    through = {"StringEquals": {"kms:ViaService": data.service("s3")}}
+    processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
     listing = function(
         scope,
         "ListData",
@@ -127,12 +128,12 @@ def retrain_machine(
         timeout=LISTING_TIMEOUT,
         allowed=[
             data.list_versions(settings.data.prefix),
-            allow("s3:PutObject", data.bucket.arn_for_objects("runs/*/listing/*")),
-            allow("kms:GenerateDataKey", data.key.key_arn, where=through),
+            allow("s3:GetObject s3:PutObject", data.bucket.arn_for_objects("runs/*/listing/*")),
+            data.use_key("s3"),
         ],
     )
     allowed = [
-        *run_jobs(scope, project, "Processing", "Training", "Transform"),
+        *run_jobs(scope, project, Processing=processing, Training=["train"], Transform=["score", "champion"]),
         *granted(scope, "retrain", project),
         *(granted(scope, "approval", project) if manual else []),
         pass_role(parts.jobs.role),
@@ -176,7 +177,7 @@ def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
     )
     parts.jobs.allow(allow("s3:GetObject", files("data-capture/*")))
     allowed = [
-        *run_jobs(scope, project, "Processing"),
+        *run_jobs(scope, project, Processing=["drift"]),
         pass_role(parts.jobs.role),
         allow("s3:GetObject", files("runs/*/drift/summary.json")),
         invoke(window),

@@ -57,7 +57,8 @@ def checked(settings: Settings, files: list[Path]) -> Checked:
         data.mkdir()
         for file in files:
             (data / file.name).symlink_to(file.resolve())
-        strict = settings.data.model_copy(update={"on_bad_file": "fail"})
+        # The message stays where the files are.
+        strict = settings.data.model_copy(update={"on_bad_file": "fail", "show_values": True})
         document.write_text(settings.model_copy(update={"data": strict}).to_json(), encoding="utf-8")
         options = ["--settings", document, "--input", data, "--output", Path(folder) / "output", "--message", message]
         done = subprocess.run(

@@ -1,5 +1,6 @@
 """Delete a stage: the resources that its runs created, its stack, and, with --data, its data."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ def destroy(
 def _created_by_runs(account: Account) -> Iterator[Deletion]:
     """The resources that are not in the stack, in the order in which they can be deleted: name and deletion."""
     project, group, sagemaker = account.settings.project.name, account.outputs["ModelPackageGroup"], account.sagemaker
+    own = re.compile(account.settings.project.made)
     for machine in (account.outputs[name] for name in ("StateMachine", "DeployMachine")):
         for each in _pages(account.states, "list_executions", stateMachineArn=machine, statusFilter="RUNNING"):
             arn = each["executionArn"]
@@ -56,7 +58,7 @@ def _created_by_runs(account: Account) -> Iterator[Deletion]:
     for what, key in (("endpoint config", "EndpointConfigName"), ("model", "ModelName")):
         operation = what.replace(" ", "_")
         for each in _pages(sagemaker, f"list_{operation}s", NameContains=f"{project}-"):
-            if (name := each[key]).startswith(f"{project}-"):
+            if own.fullmatch(name := each[key]):
                 yield f"{what} {name}", partial(getattr(sagemaker, f"delete_{operation}"), **{key: name})
     for each in _pages(sagemaker, "list_model_packages", ModelPackageGroupName=group):
         arn = each["ModelPackageArn"]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -81,16 +82,19 @@ def _region(account: Account) -> str:
 
 def _quotas(account: Account) -> str:
     """Compare the instances that the settings need with the quotas; passes when the account may not list its quotas."""
-    pages = account.session.client("service-quotas").get_paginator("list_service_quotas")
+    client: Any = account.session.client("service-quotas")
+    listed: dict[str, float] = {}
     try:
-        quotas = pages.paginate(ServiceCode="sagemaker").search("Quotas[]")
-        listed = {quota["QuotaName"]: quota["Value"] for quota in quotas}
+        # The second has only those that were ever changed or requested (Service Quotas API, ListServiceQuotas).
+        for operation in ("list_aws_default_service_quotas", "list_service_quotas"):
+            quotas = client.get_paginator(operation).paginate(ServiceCode="sagemaker").search("Quotas[]")
+            listed |= {quota["QuotaName"]: quota["Value"] for quota in quotas}
     except ClientError:
-        return "the account may not list them"
+        return "not checked: these credentials may not list them"
     short = [
-        f"{name}: {listed[name]:g}"
+        f"{name}: {listed.get(name, 0):g} of {count}"
         for name, count in instances(account.settings).items()
-        if listed.get(name, count) < count
+        if listed.get(name, 0) < count
     ]
     return _require(not short, "enough for every job and the endpoint", f"too few instances: {'; '.join(short)}")
 
@@ -99,7 +103,8 @@ def instances(settings: Settings) -> dict[str, int]:
     """Return the instances that a stage needs at the same time, by the quota's name."""
     size, scoring = settings.endpoint, settings.transform
     return {
-        f"{settings.processing.instance_type} for processing job usage": settings.processing.instance_count,
+        # A drift check waits for no run.
+        f"{settings.processing.instance_type} for processing job usage": settings.processing.instance_count + 1,
         f"{settings.training.instance_type} for training job usage": settings.training.instance_count,
         # Challenger and champion are scored in parallel; an update of the endpoint runs both fleets.
         f"{scoring.instance_type} for transform job usage": 2 * scoring.instance_count,
@@ -159,6 +164,15 @@ def _signature(account: Account) -> str:
     return _require(not changed, f"{live.signature}, as in the settings", changed)
 
 
+def _notifications(account: Account) -> str:
+    """Ask for a confirmed subscription; the local AWS sends no emails."""
+    sns = account.session.client("sns")
+    attributes = sns.get_topic_attributes(TopicArn=account.outputs["Topic"])["Attributes"]
+    confirmed, pending = (int(attributes[f"Subscriptions{state}"]) for state in ("Confirmed", "Pending"))
+    problem = f"nobody receives notifications: no confirmed subscription, {pending} pending"
+    return _require(confirmed or account.local, f"{confirmed} confirmed subscription(s)", problem)
+
+
 def _alarms(account: Account) -> str:
     found = [f"{alarm['name']}: {alarm['reason']}" for alarm in alarms(account)]
     return _require(not found, "no alarm is in the state ALARM", "; ".join(found))
@@ -178,6 +192,10 @@ CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
     "settings": (_settings, "run `make deploy` (locally `make up`): the stack was deployed with other settings"),
     "endpoint": (_endpoint, "`ops upload FILE` starts a run; `ops logs` shows why a run failed"),
     "signature": (_signature, "run `ops retrain`, or deploy the settings of the live model again"),
+    "receivers": (
+        _notifications,
+        "confirm the email from AWS; without one set [stack] email and run `make deploy`, or `aws sns subscribe`",
+    ),
     "alarms": (_alarms, "read docs/runbook.md: it has a section per alarm"),
 }
 """Every check with its fix, in the order in which they depend on each other; all are made."""

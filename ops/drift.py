@@ -1,6 +1,7 @@
 """Drift checks: the newest one's verdict and figures, a new one on request, and ground truth for them."""
 
 import csv
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -51,7 +52,7 @@ def _check(account: Account, arn: str) -> Check:
     return {"check": run.name, "status": run.status, "verdict": verdict, "reason": reason, "when": run.stopped}
 
 
-def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[str, float]]]:
+def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[str, Any]]]:
     """The features of drift.json with the largest PSI, the largest first."""
     return sorted(details.get("features", {}).items(), key=lambda item: -item[1]["psi"])[:count]
 
@@ -68,6 +69,10 @@ def described(found: Check, details: dict[str, Any]) -> Iterator[str | Table]:
         yield table(("feature", "PSI", "KS", "missing", "out of range"), rows)
         if any("counts" in each for _, each in worst):
             yield "a level that the training data lack is out of range; categories have no KS"
+        for name, each in worst:
+            if unknown := each.get("unknown"):
+                # As JSON: whoever calls the API chooses these texts.
+                yield f"{name} had {', '.join(f'{json.dumps(level)} {count}' for level, count in unknown.items())}"
 
 
 @command

@@ -22,6 +22,7 @@ from botocore.awsrequest import AWSRequest
 
 from ops.account import Account, OpsError
 from ops.output import Result, command, progress_bar
+from pipeline.jobs.shared.encoder import level_of
 from pipeline.settings import Data
 
 SECONDS = 30
@@ -158,7 +159,7 @@ def rows_of(lines: Iterable[str], data: Data) -> list[str]:
 
 def _cell(text: str, data: Data, numeric: bool) -> str:
     """A cell of a file as the API takes it: nothing for no value, a number with a point and no other signs."""
-    if text in data.missing.texts:
+    if level_of(text) in map(level_of, data.missing.texts):
         return ""
     if numeric:
         for sign in (*data.format.symbols, data.format.thousands):

@@ -103,12 +103,17 @@ def start_rollback(account: Account) -> str:
         ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
     )
     approved = pages.search("ModelPackageSummaryList[].ModelPackageArn")
-    older = next((next(approved, None) for arn in approved if arn == live.package), None)
+    older = next((arn for arn in approved if live.package and _version(arn) < _version(live.package)), None)
     if older is None:
         raise NothingToDo("no approved model package is older than the live one: `ops upload FILE` trains another")
     return account.states.start_execution(
         stateMachineArn=account.outputs["DeployMachine"], input=json.dumps({"package": older, "reason": "rollback"})
     )["executionArn"]
+
+
+def _version(package: str) -> int:
+    """The version in a model package's ARN; of the live one also after it was deleted from the registry."""
+    return int(package.rpartition("/")[2])
 
 
 @command
@@ -128,7 +133,26 @@ def _answer(account: Account, status: Literal["Approved", "Rejected"]) -> Result
     dynamodb = account.session.client("dynamodb")
     item: dict[str, Any] = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
     if "approval" not in item:
-        raise NothingToDo("no run waits for an approval: `ops status` shows the runs")
-    account.states.send_task_success(taskToken=item["approval"]["S"], output=json.dumps({"status": status}))
+        raise NothingToDo(_nobody_asks(account))
+    states = account.states
+    try:
+        states.send_task_success(taskToken=item["approval"]["S"], output=json.dumps({"status": status}))
+    except (states.exceptions.TaskTimedOut, states.exceptions.InvalidToken) as error:
+        raise NothingToDo(_nobody_asks(account)) from error
     package, word = item["package"]["S"], status.lower()
     return Result({word: package}, f"{word} {package}")
+
+
+def _nobody_asks(account: Account) -> str:
+    """Say what to do without a run that waits: a package that stayed pending was compared with an older champion."""
+    pending = account.sagemaker.list_model_packages(
+        ModelPackageGroupName=account.outputs["ModelPackageGroup"],
+        ModelApprovalStatus="PendingManualApproval",
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        MaxResults=1,
+    )["ModelPackageSummaryList"]
+    if not pending:
+        return "no run waits for an approval: `ops status` shows the runs"
+    package = pending[0]["ModelPackageArn"]
+    return f"no run waits for an approval: that of {package} has ended; `ops retrain --force` trains and asks again"

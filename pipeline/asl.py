@@ -1,6 +1,6 @@
 """The Data Science SDK's states, and the Amazon States Language fields that the SDK leaves out.
 
-Every module that builds a state imports the SDK's names from here. The SDK sets the root logger to ERROR when it is
+Every module that builds a state imports the SDKs' names from here. The SDK sets the root logger to ERROR when it is
 imported, and warns of its own age; this module reverts the first and hides the second.
 """
 
@@ -18,11 +18,20 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
     from sagemaker import image_uris
+    from sagemaker.estimator import Estimator
+    from sagemaker.inputs import TrainingInput
+    from sagemaker.network import NetworkConfig
+    from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
+    from sagemaker.session import Session
+    from sagemaker.transformer import Transformer
     from stepfunctions.inputs import Placeholder
     from stepfunctions.steps import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Parallel, Pass, Retry, Task
+    from stepfunctions.steps import integration_resources as _resources
     from stepfunctions.steps.sagemaker import ProcessingStep, TrainingStep, TransformStep
     from stepfunctions.steps.states import State
 logging.getLogger().setLevel(_level)
+# The SDK's own function takes 0.1 s for each state: it reads botocore's endpoints again. `rendered` sets the partition.
+_resources.get_aws_partition = lambda: "aws"
 
 Definition = dict[str, Any]
 """A state machine in Amazon States Language."""
@@ -91,6 +100,6 @@ def choice(state_id: str, rule: ChoiceRule, then: State, otherwise: State | None
 
 
 def rendered(states: list[State], comment: str, timeout_seconds: int, partition: str) -> Definition:
-    """Return the machine in Amazon States Language; the SDK takes the partition from the ambient region."""
+    """Return the machine in Amazon States Language."""
     text = Graph(Chain(states), comment=comment, timeout_seconds=timeout_seconds).to_json()
     return dict(json.loads(re.sub(r'"arn:[a-z-]+:states:::', f'"arn:{partition}:states:::', text)))

@@ -97,6 +97,16 @@ class Settings(tables.Table):
         return self
 
     @model_validator(mode="after")
+    def _captured_requests_outlive_the_drift_check(self) -> Self:
+        days, read = self.stack.capture_days, max(self.drift.ground_truth_days, math.ceil(self.drift.window_hours / 24))
+        if 0 < days <= read:
+            raise ValueError(
+                f"stack.capture_days = {days}, but a drift check reads {read} days (drift.window_hours and"
+                f" ground_truth_days): set at least {read + 1}, or 0 to keep all"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _an_encoder_is_learnt_on_one_instance(self) -> Self:
         if self.data.encoded and self.processing.instance_count > 1:
             raise ValueError(
@@ -177,8 +187,7 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        # A stage replaces the gate's thresholds as a whole: a threshold that it does not name does not apply.
-        merged[key] = _merged(base[key], value) if both and key not in {"minimum", "maximum"} else value
+        merged[key] = _merged(base[key], value) if both else value
     return merged
 
 

@@ -46,7 +46,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
 
 
 def _find_package(build: Building, then: State) -> list[State]:
-    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, run, metadata, smoke}, with rows that its run kept.
+    """DescribePackage to HasSignature: `$.package` = {arn, status, described, smoke}, with rows that its run kept.
 
     A run of an older version kept none: `smoke.document` is then empty. If it named no signature, the settings' is
     assumed.
@@ -55,21 +55,26 @@ def _find_package(build: Building, then: State) -> list[State]:
     select = {
         "arn.$": "$.ModelPackageArn",
         "status.$": "$.ModelApprovalStatus",
-        "run.$": "States.ArrayGetItem(States.StringSplit($.CustomerMetadataProperties.execution, ':'), 7)",
-        "metadata.$": "$.CustomerMetadataProperties",
+        "described.$": "$",  # its execution may be missing, by which a path here would fail
         "smoke": {"document": []},
     }
     describe = build.call("DescribePackage", "describeModelPackage", request, result_path="$.package", select=select)
-    cause = format_("{} is {}: approve it first (ops approve).", "$.package.arn", "$.package.status")
+    advice = "approve it in the model registry and deploy it again, or run ops retrain --force."
+    cause = format_(f"{{}} is {{}}: {advice}", "$.package.arn", "$.package.status")
     pending = ChoiceRule.Not(ChoiceRule.StringEquals("$.package.status", "Approved"))
     approved = choice("PackageApproved", pending, build.failure("PackageNotApproved", cause))
+    words = "{} has no run in its metadata (execution): deploy a package that a run registered."
+    of_no_run = build.failure("PackageOfNoRun", format_(words, "$.package.arn"))
+    execution = f"{endpoint.METADATA}.execution"
+    registered = choice("PackageOfRun", ChoiceRule.IsPresent(execution, False), of_no_run)
+    run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
+    read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", run)
     assumed = {"signature": build.settings.signature.name, "variant": endpoint.OLD_VARIANT}
-    assume = Pass("AssumeSignature", result=assumed, result_path="$.package.metadata")
-    unsigned = ChoiceRule.IsPresent("$.package.metadata.signature", False)
-    signed = choice("HasSignature", unsigned, assume)
-    read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", "$.package.run")
-    assume.next(read)
-    return [describe, approved, signed, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
+    assume = Pass("AssumeSignature", result=assumed, result_path=endpoint.METADATA)
+    assume.next(then)
+    signed = choice("HasSignature", ChoiceRule.IsPresent(f"{endpoint.METADATA}.signature", False), assume)
+    read = caught(read, signed, "$.no_smoke_rows", ["S3.NoSuchKeyException"])
+    return [describe, approved, registered, read, signed]
 
 
 def _reject_new_package(build: Building) -> Choice:

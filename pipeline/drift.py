@@ -45,8 +45,4 @@ def _measure(build: Building) -> State:
         "baseline": format_("s3://${DataBucket}/runs/{}/baseline", "$.window.run"),
         "evaluation": format_("s3://${DataBucket}/runs/{}/evaluation", "$.window.run"),
     }
-    step = build.processing("MeasureDrift", "drift", inputs=inputs, outputs=["drift"])
-    for source in step.fields["parameters"]["ProcessingInputs"]:
-        if source["InputName"] == "data-capture":
-            source["S3Input"]["S3DataType"] = "ManifestFile"
-    return step
+    return build.processing("MeasureDrift", "drift", inputs=inputs, outputs=["drift"], manifest="data-capture")

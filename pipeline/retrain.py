@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.asl import Definition, Intrinsic, State, format_, rendered
 from pipeline.config import Settings
-from pipeline.states.building import EXECUTION, EXECUTION_ARN, HASH, Building
+from pipeline.states.building import EXECUTION_ARN, HASH, Building
 from pipeline.states.endpoint import find_champion
 from pipeline.states.evaluate import evaluate
 from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
@@ -18,7 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "settings": "none",
     "commit": "none",
 }
-"""The request of an execution that a person started, with any input or none."""
+"""The request of an execution that a person or delivery started, with any input or none: ListData fills in the data."""
 
 
 def definition(settings: Settings, partition: str = "aws") -> Definition:
@@ -37,8 +37,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
         find_champion(build, comparing=True),
-        build.function("ListData", "ListDataFunction", {"execution": Intrinsic(EXECUTION)}, result_path=None),
-        *preprocess(build),
+        *preprocess(build, superseded=finished),
         *train(build),
         create_model(build, trained(build)),
         *evaluate(build, rejected=rejected),

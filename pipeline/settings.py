@@ -48,6 +48,11 @@ class Project(Table):
 
     name: Annotated[str, Field(max_length=16), like("[a-z][a-z0-9]*(-[a-z0-9]+)*", "my-model")]
 
+    @property
+    def made(self) -> str:
+        """The pattern of the models and endpoint configs of its runs: the names of `shop` begin as `shop-prod`'s do."""
+        return f"{self.name}-[0-9a-f]{{32}}"
+
 
 class Split(Table):
     """Shares of the rows by part, and the salt of the hash that assigns each row to a part."""
@@ -131,6 +136,7 @@ class Data(Table):
 
     `id_columns` name a row: a later upload with the same ids replaces it. `kinds` are of the features that are no
     numbers. With `on_bad_file` "quarantine" a file that cannot be read is set aside, and the run goes on without it.
+    Errors of jobs, which are in logs and notifications, have a value's place; with `show_values` the value, too.
     """
 
     prefix: Annotated[str, like("([A-Za-z0-9._-]+/)+", "raw/")] = "raw/"
@@ -147,6 +153,7 @@ class Data(Table):
     levels: Levels = Levels()
     format: Format = Format()
     on_bad_file: Literal["fail", "quarantine"] = "fail"
+    show_values: bool = False
     minimum_rows_per_class: Annotated[int, Field(ge=3)]
     bad_rows: BadRows = BadRows()
     split: Split
@@ -364,6 +371,8 @@ class Api(Table):
     def _is_complete(self) -> Self:
         if (self.auth == "cognito") != bool(self.user_pool):
             raise ValueError("auth cognito and user_pool go together: give the ARN of an existing user pool")
+        if self.auth == "none" and not self.waf_rate:
+            raise ValueError("auth none is open to everybody: set waf_rate, or choose iam or cognito")
         if self.calls_per_day and not self.metering:
             raise ValueError("calls_per_day counts by key: set metering = true")
         if 0 < self.waf_rate < 10:
@@ -377,11 +386,20 @@ class Network(Table):
     vpc: bool = False
 
 
+Days = Annotated[int, Field(ge=0, le=3650)]
+
+
 class Stack(Table):
-    """The stack around the pipeline. The budget is in US dollars per month, 0 for none."""
+    """The stack around the pipeline. The budget is in US dollars per month, 0 for none.
+
+    After so many days (0: never) S3 deletes captured requests with their ground truth, the rows of runs, and uploads.
+    """
 
     keep_data: bool = True
     log_days: Literal[7, 30, 90, 180, 365] = 90
+    capture_days: Days = 90
+    rows_days: Days = 90
+    upload_days: Days = 0
     monthly_budget: Annotated[int, Field(ge=0)] = 0
     email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""
 

@@ -14,7 +14,6 @@ import boto3
 import pytest
 from local_aws.cloud import ACCOUNT, Cloud, running
 
-from cdk.app import build
 from ops import runs
 from ops.account import Account
 from pipeline.config import load
@@ -22,7 +21,7 @@ from tests import iam_report
 
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
-LONGEST_FIRST = ("deployed", "promotion", "machine", "local")
+LONGEST_FIRST = ("deployed", "promotion", "machine", "local", "templates", "clients")
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "pipeline.toml"
@@ -30,12 +29,12 @@ WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests that share a local AWS run in one worker: it is started and deployed to once.
+    """Tests that share a local AWS or templates run in one worker: these are made once.
 
     Marked here, as xdist reads the groups before `pytest_collection_modifyitems`.
     """
     stack = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
-    groups = {"deployed": stack, "bare": "deployed", "cloud": "local"}
+    groups = {"deployed": stack, "bare": "deployed", "cloud": "local", "path_of": "templates", "clients": "clients"}
     if found := [groups[name] for name in groups if name in getattr(item, "fixturenames", ())]:
         item.add_marker(pytest.mark.xdist_group(found[0]))
 
@@ -83,11 +82,11 @@ class Deployed:
         pages = listed.paginate(stateMachineArn=self.account.outputs["StateMachine"])
         return {execution["executionArn"] for page in pages for execution in page["executions"]}
 
-    def started(self, before: set[str], seconds: float = 60) -> str:
+    def started(self, before: set[str], seconds: float = 300) -> str:
         """The ARN of the run that started since `before`."""
         return wait_for(lambda: next(iter(self.executions() - before), None), seconds)
 
-    def ended(self, execution: str, seconds: float = 60) -> runs.Run:
+    def ended(self, execution: str, seconds: float = 300) -> runs.Run:
         return wait_for(lambda: None if (run := runs.describe(self.account, execution)).running else run, seconds)
 
     def waiting(self) -> int:
@@ -128,11 +127,12 @@ def history(states: Any, execution: str) -> list[dict[str, Any]]:
 
 def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
     """What `look` returns once that is true; pytest's timeout is the last resort, this the readable one."""
-    deadline = time.monotonic() + seconds
+    wait, deadline = 0.05, time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.05)
+        time.sleep(wait)
+        wait = min(1.2 * wait, 0.2)  # each look takes time of the processors that do what is waited for
     raise AssertionError(f"nothing after {seconds} s")
 
 
@@ -156,6 +156,8 @@ def deploy(
         "PIPELINE_CONFIG": str(config),
     }
     if not as_a_user:
+        from cdk.app import build  # starts Node, which few of the processes that read this file need
+
         build(load(config), region=region, account=ACCOUNT, out=out).synth()
     commands = [
         ["cdk", "bootstrap", "--app", "", f"aws://{ACCOUNT}/{region}"],

@@ -110,3 +110,56 @@ TABLES: dict[str, Callable[[], Written]] = {
         *(affairs, vote, travel, investment, food),
     )
 }
+
+
+def strange(features: dict[str, Any], target: str, values: Any, kind: str, **options: Any) -> Written:
+    return written(pd.DataFrame({**features, target: values}), target, kind, **options)
+
+
+def normal(rows: int, columns: int) -> Any:
+    """Columns of the same numbers in every test."""
+    return np.random.default_rng(7).normal(size=(columns, rows)).round(3)
+
+
+def labels_1_and_2() -> Written:
+    a, b, noise = normal(300, 3)
+    cities = np.where(b > 0.5, "Zürich", np.where(b < -0.5, "Genève", "Chur"))
+    frame = gaps(pd.DataFrame({"size": 10 + 3 * a, "city": cities}), ["size", "city"])
+    return written(frame.assign(group=1 + (a + 2 * (b > 0.5) + 0.4 * noise > 0.5)), "group", "binary_classifier")
+
+
+def semicolons() -> Written:
+    a, b, noise = normal(240, 3)
+    frame = gaps(pd.DataFrame({"Länge (cm)": 20 + 5 * a, "Breite": 3 + b}), ["Breite"]).round(3)
+    frame["Art"] = np.where(a + b + 0.3 * noise > 0, "Hecht", "Barsch")
+    frame["Ort"] = np.where(b > 0, "Ost", "West")
+    text = frame.to_csv(index=False, sep=";", decimal=",")
+    return Written(text.encode("cp1252"), "Art", "binary_classifier")
+
+
+def one_feature() -> Written:
+    hours, noise = normal(200, 2)
+    return strange({"hours": hours}, "passed", np.where(hours + 0.5 * noise > 0.3, "yes", "no"), "binary_classifier")
+
+
+def thirty_rows() -> Written:
+    a, b, noise = normal(30, 3)
+    kinds = np.where(b > 0, "oak", "birch")
+    return strange({"a": a, "tree": kinds}, "y", (2 * a + 0.1 * noise).round(3), "regressor")
+
+
+def money_and_percent() -> Written:
+    area, rate, noise = normal(250, 3)
+    prices = 250_000 + 60_000 * area - 20_000 * rate + 8_000 * noise
+    features = {
+        "Area sq. ft": [f"{1500 + 200 * value:,.0f}" for value in area],
+        "Rate": ["" if row % 11 == 3 else f"{5 + value:.2f}%" for row, value in enumerate(rate)],
+        "District": np.where(area > 0.7, "O'Hare, west", "Loop"),
+    }
+    return strange(features, "Price", [f"${price:,.2f}" for price in prices], "regressor")
+
+
+STRANGE: dict[str, Callable[[], Written]] = {
+    make.__name__: make for make in (labels_1_and_2, semicolons, one_feature, thirty_rows, money_and_percent)
+}
+"""Made tables that are written as no package writes them."""

@@ -47,6 +47,7 @@ def test_ops_knows_of_the_pipeline_only_its_settings_its_metrics_and_how_values_
         "pipeline.settings",
         "pipeline.jobs.shared.metric_names",
         "pipeline.jobs.shared.encoder",
+        "pipeline.jobs.shared.errors",
         "pipeline.jobs.shared.labels",
     )
     assert {name for name in names if not name.startswith(known)} == set()

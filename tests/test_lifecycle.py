@@ -47,7 +47,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def client(shell: Shell, service: str) -> Any:
-    session = boto3.Session("test", "test", region_name="us-east-1")
+    keys = (shell.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    session = boto3.Session(*keys, region_name="us-east-1")
     return session.client(service, endpoint_url=shell.environment["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
 
 
@@ -59,7 +60,7 @@ def quarantine(shell: Shell) -> list[dict[str, Any]]:
     """The rows that the only run left out, of all its instances."""
     s3, rows = client(shell, "s3"), []
     for bucket in buckets(shell):
-        for item in s3.list_objects_v2(Bucket=bucket, Prefix="runs/").get("Contents", []):
+        for item in s3.list_objects_v2(Bucket=bucket, Prefix="rows/").get("Contents", []):
             if "/quarantine/" in item["Key"]:
                 lines = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().splitlines()
                 rows += map(json.loads, lines)

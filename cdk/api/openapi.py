@@ -26,6 +26,10 @@ def document(settings: Settings) -> Json:
     """Return the OpenAPI document of a model of the settings. Raises ConfigError: the API would refuse an example."""
     base: Json = json.loads(Path(__file__).with_name("openapi_base.json").read_bytes())
     base["info"]["title"] = f"{settings.project.name} predictions"
+    base["info"]["description"] = (
+        "Every problem is an RFC 9457 document with a stable type. Problems and logs hold no values of a row. "
+        f"{_captured(settings)}"
+    )
     base["paths"] = {settings.api.path: _one(settings), "/predictions": _many(settings), **base["paths"]}
     schemas = base["components"]["schemas"]
     schemas["Problem"]["properties"]["type"]["enum"] = [f"urn:problem-type:{kind}" for kind in PROBLEMS]
@@ -38,6 +42,15 @@ def document(settings: Settings) -> Json:
     except Problem as problem:
         faults = "; ".join(f"{fault.get('column', 'the row')} {fault['detail']}" for fault in problem.errors or [])
         raise ConfigError(f"{'api.example' if settings.api.example else 'endpoint.golden'}: {faults}") from problem
+
+
+def _captured(settings: Settings) -> str:
+    """Return what a caller must know of data capture."""
+    if not (percent := settings.endpoint.capture_percent):
+        return "Posted rows are not stored."
+    days = settings.stack.capture_days
+    kept = f"{days} days" if days else "without a limit of time"
+    return f"Of the posted rows {percent} % are stored with their predictions, {kept}, to detect drift."
 
 
 def write_package(settings: Settings, target: Path) -> Path:
@@ -85,7 +98,7 @@ def _examples(settings: Settings) -> list[dict[str, Cell]]:
 
 def _cell(cell: Cell, name: str, settings: Settings) -> Cell:
     """Return a value of the settings as the document describes it: text for a category, null for a missing one."""
-    if isinstance(cell, str) and cell.strip() in ("", *settings.data.missing.texts):
+    if isinstance(cell, str) and rows.level_of(cell) in ("", *map(rows.level_of, settings.data.missing.texts)):
         return None
     if settings.data.kind(name) == "categorical" and isinstance(cell, float):
         return rows.level_of(repr(cell))

@@ -32,10 +32,8 @@ def handle(event: dict[str, Any], context: object) -> dict[str, list[str]]:
 
 
 def _newest_first(operation: str, field: str, key: str) -> list[str]:
-    project = os.environ["PROJECT"]
     pages = _SAGEMAKER.get_paginator(operation).paginate(
-        NameContains=f"{project}-", SortBy="CreationTime", SortOrder="Descending"
+        NameContains=f"{os.environ['ENDPOINT_NAME']}-", SortBy="CreationTime", SortOrder="Descending"
     )
-    # The names of project `shop` begin as those of `shop-eu` do: only its own are all of project and hash.
-    own = re.compile(rf"{re.escape(project)}-[0-9a-f]{{32}}")
+    own = re.compile(os.environ["OWN_NAMES"])
     return [item[key] for page in pages for item in page[field] if own.fullmatch(item[key])]

@@ -71,9 +71,15 @@ class Window:
         tags = {tag["Key"]: tag["Value"] for tag in listed}
         if "model-package" not in tags:
             raise UnknownModel(f"{config} names no model package: deploy a model by a run first")
-        package = self.sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
-        known = package["CustomerMetadataProperties"]
-        variant = described["ProductionVariants"][0]["VariantName"]
+        try:
+            package = self.sagemaker.describe_model_package(ModelPackageName=tags["model-package"])
+        except self.sagemaker.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            raise UnknownModel(f"{tags['model-package']} is deleted: deploy a model by a run first") from error
+        if "execution" not in package.get("CustomerMetadataProperties", {}):
+            raise UnknownModel(f"{tags['model-package']} names no run: deploy a model by a run first")
+        known, variant = package["CustomerMetadataProperties"], described["ProductionVariants"][0]["VariantName"]
         return str(known["execution"]).rpartition(":")[2], variant, known.get("signature", "")
 
     def _text(self, key: str) -> str:

@@ -70,8 +70,9 @@ def decision(state: State) -> str:
     reason, champion = str(state["evaluation"]["document"]["decision"]["reason"]), state.get("champion", {})
     if champion.get("model", "none") == "none" or champion.get("comparable", True):
         return reason
-    # The evaluation saw no champion, as the live model could not score the hold-out's rows.
-    return reason.replace("there is no champion", "not comparable: the live model has other features")
+    # The evaluation saw no champion: the live model did not score the hold-out's rows.
+    why = "not comparable: the live model has other features, or its model package is deleted"
+    return reason.replace("there is no champion", why)
 
 
 def _error(error: dict[str, str]) -> tuple[str, str]:

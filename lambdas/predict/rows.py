@@ -7,7 +7,7 @@ digits. Numbers in the lines are rebuilt from floats, and texts have no control 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -37,7 +37,8 @@ class Signature:
     """A model's signature: the rows that it takes, and what its answers mean.
 
     `columns` are the kinds of the features in order, "numeric", "categorical" or "boolean", each with whether a value
-    may be missing, which the texts in `missing` say too. `classes` are the labels by class number; a regressor has
+    may be missing, which the texts in `missing`, as `level_of` returns them, say
+    too. `classes` are the labels by class number; a regressor has
     none. `largest` is the largest absolute value of a number.
     """
 
@@ -59,7 +60,7 @@ class Signature:
             target=document["target"],
             features=[feature["name"] for feature in document["features"]],
             columns=[(feature["kind"], feature["imputed"]) for feature in document["features"]],
-            missing=frozenset(document["missing_texts"]),
+            missing=frozenset(map(level_of, document["missing_texts"])),
             classes=document["classes"],
             largest=document["largest"],
         )
@@ -80,12 +81,9 @@ class Signature:
         return frozenset(name for name, (_, imputed) in zip(self.features, self.columns, strict=True) if not imputed)
 
     @cached_property
-    def number(self) -> Callable[[str], float | None]:
-        """The parser of JSON numbers. An integer is a float too: an int of a million digits takes quadratic time."""
-        missing = self.missing
-        if not self.encoded or not any(map(_NUMBER.fullmatch, missing)):
-            return float
-        return lambda text: None if text in missing else float(text)
+    def missing_numbers(self) -> frozenset[float]:
+        """The numbers that mean "no value"."""
+        return frozenset(float(text) for text in self.missing if _NUMBER.fullmatch(text))
 
 
 def level_of(text: str) -> str:
@@ -103,7 +101,7 @@ def boolean_of(text: str) -> bool | None:
 
 def from_data(text: str, signature: Signature, most: int) -> list[Row]:
     """Return the one row of `{"data": "<values, separated by commas>"}`."""
-    data = _object(text, "data", signature)["data"]
+    data = _object(text, "data")["data"]
     if not isinstance(data, str):
         values = "values" if signature.encoded else "numbers"
         raise Problem("bad-body", f'"data" must be a string: the {values} of one row, separated by commas')
@@ -112,7 +110,7 @@ def from_data(text: str, signature: Signature, most: int) -> list[Row]:
 
 def from_instances(text: str, signature: Signature, most: int) -> list[Row]:
     """Return the rows of `{"instances": [...]}`: arrays in the columns' order, or objects by column name."""
-    instances = _object(text, "instances", signature)["instances"]
+    instances = _object(text, "instances")["instances"]
     if not isinstance(instances, list):
         raise Problem("bad-body", '"instances" must be an array of rows')
     return _checked(instances, signature, most)
@@ -140,18 +138,17 @@ def _cells(line: str, signature: Signature) -> list[Any] | csv.Error:
     if len(cells) != len(signature.features):
         return cells
     return [
-        float(cell) if kind == "numeric" and cell not in signature.missing and _NUMBER.fullmatch(cell) else cell
+        float(cell) if kind == "numeric" and _NUMBER.fullmatch(cell) else cell
         for cell, (kind, _) in zip(cells, signature.columns, strict=True)
     ]
 
 
-def _object(text: str, key: str, signature: Signature) -> dict[str, Any]:
+def _object(text: str, key: str) -> dict[str, Any]:
     """Return the JSON object in `text`, whose one member is `key`."""
-    number = signature.number
     try:
-        # NaN and Infinity are no JSON: a tuple is no value either.
+        # An int of a million digits takes quadratic time. NaN and Infinity are no JSON: a tuple is no value either.
         body = json.loads(
-            text, parse_int=number, parse_float=number, parse_constant=lambda _: (), object_pairs_hook=_no_duplicates
+            text, parse_int=float, parse_float=float, parse_constant=lambda _: (), object_pairs_hook=_no_duplicates
         )
     except (ValueError, RecursionError):
         if _TYPOGRAPHIC.search(text):
@@ -209,7 +206,11 @@ def _are_numbers(cells: list[Any], largest: float) -> bool:
 
 def _value(cell: Any, kind: str, imputed: bool, signature: Signature) -> str:
     """Return a value as a raw row has it. Raises ValueError: what is wrong with it."""
-    if cell is None or (isinstance(cell, str) and cell.strip() in signature.missing):
+    if isinstance(cell, str):
+        cell = None if level_of(cell) in signature.missing else cell
+    elif isinstance(cell, float) and cell in signature.missing_numbers:
+        cell = None
+    if cell is None:
         if imputed:
             return ""
         raise ValueError("has no value")

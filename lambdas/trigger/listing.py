@@ -1,10 +1,19 @@
-"""The objects of the data: the trigger compares them with those of earlier runs, and a run notes what it reads."""
+"""The objects of the data: the trigger compares them with earlier runs', and a run reads those that it lists."""
 
+import hashlib
 import json
 import os
 from typing import Any, TypedDict
 
 import boto3
+
+
+class DataIncomplete(Exception):
+    """There is no data yet, or its marker is missing or older."""
+
+
+class Superseded(Exception):
+    """The data is not that which the run was asked for, or it changed while the run read it."""
 
 
 class Listed(TypedDict):
@@ -14,6 +23,15 @@ class Listed(TypedDict):
     modified: str
     size: int
     version: str
+
+
+class Data(TypedDict):
+    """SHA-256 of the objects' keys, versions and sizes, their number, total bytes and newest time (ISO 8601)."""
+
+    fingerprint: str
+    objects: int
+    bytes: int
+    newest: str
 
 
 def list_objects(s3: Any, bucket: str, prefix: str, marker: str = "") -> tuple[list[Listed], str]:
@@ -29,13 +47,48 @@ def list_objects(s3: Any, bucket: str, prefix: str, marker: str = "") -> tuple[l
     return listed, times.get(prefix + marker, "")
 
 
-def handle(event: dict[str, str], _context: object) -> dict[str, int]:
-    """ListData of the retrain machine: write the listing of {"execution": its name}; return {"objects"}.
+def data_of(listed: list[Listed]) -> Data:
+    """Return the listing in numbers."""
+    objects = [(item["key"], item["version"], item["size"]) for item in listed]
+    digest, total = hashlib.sha256(json.dumps(objects).encode()).hexdigest(), sum(size for *_, size in objects)
+    newest = max((item["modified"] for item in listed), default="")
+    return Data(fingerprint=digest, objects=len(objects), bytes=total, newest=newest)
 
-    A processing job's copies of the objects have no times, and the later upload of a row replaces the earlier one.
+
+def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
+    """ListData and CheckData of the retrain machine, for {"execution": its name}.
+
+    With the "fingerprint" that the run was asked for, or "none", write listing.json and manifest.json to the run's
+    folder and return the data: preprocessing reads the manifest's objects. A processing job's copies of them have no
+    times, and the later upload of a row replaces the earlier one.
+
+    Without it, return {"objects"} if all of the listing are still there in the version that was listed: SageMaker reads
+    the current ones.
+
+    Raises Superseded: the data is, or became, another. Raises DataIncomplete: nobody asked for certain data, and there
+    is none or not all of it.
     """
-    s3, bucket = boto3.client("s3"), os.environ["DATA_BUCKET"]
-    listed, _ = list_objects(s3, bucket, os.environ["DATA_PREFIX"], os.environ["DATA_MARKER"])
-    key = f"runs/{event['execution']}/listing/listing.json"
-    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(listed).encode())
-    return {"objects": len(listed)}
+    s3, bucket, prefix = boto3.client("s3"), os.environ["DATA_BUCKET"], os.environ["DATA_PREFIX"]
+    listed, marked = list_objects(s3, bucket, prefix, os.environ["DATA_MARKER"])
+    folder = f"runs/{event['execution']}/listing"
+    if "fingerprint" not in event:
+        return _unchanged(json.load(s3.get_object(Bucket=bucket, Key=f"{folder}/listing.json")["Body"]), listed)
+    data, asked = data_of(listed), event["fingerprint"]
+    if asked not in ("none", data["fingerprint"]):
+        raise Superseded("the data changed after this run was asked for; without a newer run: ops retrain")
+    if not listed:
+        raise DataIncomplete(f"s3://{bucket}/{prefix} is empty: upload a CSV")
+    if asked == "none" and os.environ["DATA_MARKER"] and marked < data["newest"]:
+        raise DataIncomplete(f"upload s3://{bucket}/{prefix}{os.environ['DATA_MARKER']} after the data")
+    manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(item["key"].removeprefix(prefix) for item in listed)]
+    for name, document in (("listing", listed), ("manifest", manifest)):
+        s3.put_object(Bucket=bucket, Key=f"{folder}/{name}.json", Body=json.dumps(document).encode())
+    return data
+
+
+def _unchanged(read: list[Listed], listed: list[Listed]) -> dict[str, int]:
+    versions = {item["key"]: item["version"] for item in listed}
+    changed = [item["key"] for item in read if versions.get(item["key"]) != item["version"]]
+    if changed:
+        raise Superseded(f"{changed[0]} changed while this run read it; without a newer run: ops retrain")
+    return {"objects": len(read)}

@@ -1,13 +1,12 @@
 """Start a run for requests, if there is new data."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
-from .listing import list_objects
+from .listing import Data, data_of, list_objects
 
 REASONS = ("upload", "schedule", "drift", "manual", "delivery")
 ATTEMPTS = 10  # by one call, before SQS retries the message
@@ -35,15 +34,6 @@ class Request(NamedTuple):
         if keys.get("reason") not in REASONS or not isinstance(keys.get("force", False), bool):
             raise BadRequest(f'want {{"reason": one of {", ".join(REASONS)}, "force": true or false}}')
         return Request(keys["reason"], keys.get("force", False), message_id)
-
-
-class Data(TypedDict):
-    """SHA-256 of the objects' keys, versions and sizes, their number, total bytes and newest time (ISO 8601)."""
-
-    fingerprint: str
-    objects: int
-    bytes: int
-    newest: str
 
 
 @dataclass(frozen=True)
@@ -96,11 +86,8 @@ class Pipeline:
         put last is never older than the data.
         """
         listed, marked = list_objects(self.s3, self.data_bucket, self.data_prefix, self.data_marker)
-        objects = [(item["key"], item["version"], item["size"]) for item in listed]
-        digest, total = hashlib.sha256(json.dumps(objects).encode()).hexdigest(), sum(size for *_, size in objects)
-        newest = max((item["modified"] for item in listed), default="")
-        data = Data(fingerprint=digest, objects=len(objects), bytes=total, newest=newest)
-        return data, not self.data_marker or marked >= newest
+        data = data_of(listed)
+        return data, not self.data_marker or marked >= data["newest"]
 
     def _read_latest(self) -> tuple[str, int]:
         """Return the latest wanted run and the version of the item."""

@@ -1,10 +1,8 @@
-"""Starts and stops the local AWS: `python -m local_aws start|stop|status [--port 4566] [--home build/aws]`.
+"""Starts and stops the local AWS.
 
 One server process on 127.0.0.1; its state is in memory, its files (log, pid, sandboxes of jobs) are in the home folder.
 """
 
-import argparse
-import fcntl
 import json
 import os
 import select
@@ -19,14 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_aws import beside, credentials, log_file
+from local_aws.iam import Credentials
+from local_aws.processes import STOP_SECONDS, CloudError, end, locked_by, of_command
+
 ACCOUNT = "123456789012"
 SOURCE = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
-STOP_SECONDS = 15.0
-
-
-class CloudError(Exception):
-    """The local AWS could not be started or stopped; the message says what to do."""
+START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class Cloud:
     pid: int
     port: int
     home: Path
+    credentials: Credentials
 
     @property
     def endpoint_url(self) -> str:
@@ -48,7 +46,8 @@ class Cloud:
         region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test"),
+            **self.credentials.environment,
+            "AWS_SESSION_TOKEN": "",  # a person's own would not fit these credentials
             **dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), region),
             "AWS_EC2_METADATA_DISABLED": "true",
             **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull),
@@ -58,18 +57,15 @@ class Cloud:
 
 def find(home: Path) -> Cloud | None:
     """The local AWS that runs with this home folder, if there is one."""
-    try:
-        descriptor = os.open(home / "aws.pid", os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the server, then its reaper, hold it to the very end
-        return None
-    except BlockingIOError:
-        text = os.read(descriptor, 1000)
-        return Cloud(home=home, **json.loads(text)) if text else None
-    finally:
-        os.close(descriptor)
+    text = locked_by(home / "aws.pid")  # the server, then its reaper, hold it to the very end
+    return Cloud(home=home, credentials=credentials.of_home(home), **json.loads(text)) if text else None
+
+
+def end_orphans(home: Path) -> None:
+    """End servers of this home whose pid file is gone: someone has deleted the folder."""
+    for pid in of_command(["--home", str(home.resolve())], part=True):
+        if pid in of_command(["-m", "local_aws.server"], part=True):
+            end(pid)
 
 
 def launch(
@@ -83,6 +79,7 @@ def launch(
     Raises CloudError: another one runs in this home, the port is taken, or the server did not start.
     """
     home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
     if (running_one := find(home)) is not None:
         raise CloudError(f"already running on {running_one.endpoint_url} (pid {running_one.pid}): stop it first")
     with socket.socket() as listener:
@@ -95,7 +92,7 @@ def launch(
         port = listener.getsockname()[1]
         ready, done = os.pipe()
         command = [sys.executable, "-m", "local_aws.server", "--socket", str(listener.fileno()), "--ready", str(done)]
-        with (home / "aws.log").open("wb") as log:
+        with log_file.begin(home / "aws.log") as log:
             process = subprocess.Popen(
                 [*command, "--home", str(home.resolve()), *(["--owned"] if owned else [])],
                 cwd=SOURCE,
@@ -105,9 +102,10 @@ def launch(
                 stderr=log,
                 pass_fds=(listener.fileno(), done),
                 start_new_session=True,
+                umask=0o077,
             )
     os.close(done)
-    cloud = Cloud(process.pid, port, home)
+    cloud = Cloud(process.pid, port, home, credentials.of_home(home))
     try:
         _await_ready(ready, cloud, progress)
     except BaseException:
@@ -132,6 +130,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
+        "LAMBDA_ACCOUNT_CONCURRENCY": str(8 * (os.cpu_count() or 1)),
         "TMPDIR": str(scratch),
         "S3_DATA_DIR": str(home.resolve() / "s3"),
         "S3_PERSIST": "1",
@@ -140,6 +139,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        **{name: os.environ[name] for name in ("LAMBDA_ACCOUNT_CONCURRENCY",) if name in os.environ},
         **extra,
     }
 
@@ -160,7 +160,11 @@ def _await_ready(ready: int, cloud: Cloud, progress: bool) -> None:
 
 
 def stop(home: Path) -> bool:
-    """Stop the local AWS of this home and wait until every process of it is gone; False when none was running."""
+    """Stop the local AWS of this home and what runs beside it, and wait until every process of it is gone.
+
+    Returns False when none was running.
+    """
+    beside.stop(home)
     cloud = find(home)
     if cloud is None:
         return False
@@ -186,37 +190,3 @@ def running(port: int = 0, home: Path | None = None, environment: Mapping[str, s
         finally:
             stop(folder)
             process.communicate()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="local-aws", description=__doc__)
-    parser.add_argument("command", choices=["start", "stop", "status"])
-    parser.add_argument("--port", type=int, default=4566)
-    parser.add_argument("--home", type=Path, default=Path("build/aws"))
-    parser.add_argument("--foreground", action="store_true", help="stay until Ctrl-C")
-    chosen = parser.parse_args(arguments)
-    try:
-        if chosen.command == "start":
-            return _start(chosen)
-        if chosen.command == "stop":
-            print("stopped" if stop(chosen.home) else "not running")
-            return 0
-    except CloudError as error:
-        print(error, file=sys.stderr)
-        return 1
-    cloud = find(chosen.home)
-    print(f"running on {cloud.endpoint_url} (pid {cloud.pid})" if cloud else "not running")
-    return 0 if cloud else 3
-
-
-def _start(chosen: argparse.Namespace) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
-    try:
-        cloud, process = launch(chosen.port, chosen.home, owned=chosen.foreground, progress=True)
-        print(f"local AWS on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})", flush=True)
-        return process.wait() if chosen.foreground else 0
-    except KeyboardInterrupt:
-        stop(chosen.home)
-        return 0

@@ -1,8 +1,9 @@
 """IAM: checks callers, lets services act in roles, and records decisions."""
 
-import hashlib
+import hmac
 import json
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,10 +23,10 @@ class Need:
 
 @dataclass(frozen=True)
 class Credentials:
-    """Temporary credentials of a role, or those that open everything."""
+    """Temporary credentials of a role, or those of the account's root."""
 
-    key: str = "test"
-    secret: str = "test"  # noqa: S105 the local AWS takes any
+    key: str
+    secret: str
     token: str = ""
 
     @property
@@ -54,6 +55,7 @@ class Access:
     decisions: Path
     _known: set[tuple[str, str, str, bool]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _salt: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def act(self, role: str, service: str) -> Credentials:
         """Credentials of a role for a service (`sagemaker.amazonaws.com`). Raises AccessError."""
@@ -62,8 +64,11 @@ class Access:
                 f"Could not assume role {role}. Please ensure that the role exists and allows principal '{service}' "
                 "to assume the role."
             )
-        digest = hashlib.sha256(f"{role} {service}".encode()).hexdigest()
-        credentials = Credentials(f"ASIA{digest[:16].upper()}", digest, digest[::-1])
+        key, secret, token = (
+            hmac.new(self._salt, f"{part} {role} {service}".encode(), "sha256").hexdigest()
+            for part in ("key", "secret", "token")
+        )
+        credentials = Credentials(f"ASIA{key[:16].upper()}", secret, token)
         self.register(role, credentials)
         return credentials
 

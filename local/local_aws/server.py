@@ -21,6 +21,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from local_aws import connections, log_file
 from local_aws.ministack_adapter import iam
 from local_aws.ministack_adapter.install import install
 from local_aws.process_reaper import ProcessReaper
@@ -40,8 +41,10 @@ def main() -> None:
     parser.add_argument("--owned", action="store_true")
     arguments = parser.parse_args()
     lock = hold(arguments.home)
-    for left_over in ("jobs", "endpoints", "s3"):
+    log_file.keep_short(arguments.home / "aws.log")
+    for left_over in ("jobs", "endpoints", "s3", "tmp"):
         shutil.rmtree(arguments.home / left_over, ignore_errors=True)
+    Path(os.environ["TMPDIR"]).mkdir()
     service = SageMaker(Host(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home)))
     application = announce(install(service), arguments.ready)
     asyncio.run(_serve(application, service, arguments))
@@ -85,6 +88,7 @@ def announce(application: Application, ready: int) -> Application:
 
 async def _serve(application: Application, service: SageMaker, arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
+    connections.install(loop)
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)

@@ -5,6 +5,7 @@ import json
 import sys
 import tarfile
 import threading
+import time
 import tomllib
 import uuid
 import zipfile
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 def images(folder: Path) -> Path:
     """The file for SAGEMAKER_IMAGES that adds the image `stub`."""
-    program = [sys.executable, str(Path(__file__).with_name("stub_container.py"))]
+    program = [sys.executable, "-I", "-S", "-u", str(Path(__file__).with_name("stub_container.py"))]  # starts in 10 ms
     stub = {"train": [*program, "train", "{root}"], "serve": [*program, "serve", "{root}", "{port}"]}
     table = folder / "images.json"
     table.write_text(json.dumps({"stub": stub}))
@@ -53,9 +54,10 @@ class Aws:
             self.role("anyone", ["sagemaker", "states"], EVERYTHING)
 
     def client(
-        self, service: str, keys: tuple[str, str] = ("test", "test"), region: str = "us-east-1", **config: Any
+        self, service: str, keys: tuple[str, str] | None = None, region: str = "us-east-1", **config: Any
     ) -> Any:
-        session = boto3.Session(*keys, region_name=region)
+        own = self.cloud.credentials
+        session = boto3.Session(*(keys or (own.key, own.secret)), region_name=region)
         return session.client(service, endpoint_url=self.cloud.endpoint_url, config=Config(**config))  # type: ignore[call-overload]
 
     # IAM
@@ -354,11 +356,12 @@ def unique(word: str) -> str:
     return f"{word}-{uuid.uuid4().hex[:8]}"
 
 
-def until(look: Callable[[], T], done: Callable[[T], Any] = bool, seconds: float = 30.0) -> T:
-    """The first result of `look` that is `done`."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.02)):
-        if done(found := look()):
-            return found
-        pause.wait(0.02)
-    raise AssertionError(f"nothing after {seconds} s; last: {found!r}")
+def until(look: Callable[[], T], done: Callable[[T], Any] = bool, seconds: float = 60.0) -> T:
+    """The first result of `look` that is `done`; it is asked less and less often, as each time takes the server's."""
+    pause, wait, deadline = threading.Event(), 0.02, time.monotonic() + seconds
+    while not done(found := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"nothing after {seconds} s; last: {found!r}")
+        pause.wait(wait)
+        wait = min(1.2 * wait, 0.1)
+    return found

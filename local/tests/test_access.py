@@ -49,6 +49,14 @@ def test_a_job_has_its_roles_permissions(aws: Aws, action: str) -> None:
     assert ("AccessDenied" if action.startswith("s3") else action) in job["FailureReason"]
 
 
+def test_a_role_has_its_log_group_by_the_streams_in_it(aws: Aws) -> None:
+    group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/TrainingJobs"
+    actions = [f"logs:{name}" for name in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")]
+    for resource, status in ((f"{group}:*", "Completed"), (group, "Failed")):
+        own = {**EVERYTHING, "Action": actions, "Resource": resource}
+        assert train_as(aws, but(*actions), own)["TrainingJobStatus"] == status
+
+
 @pytest.mark.parametrize("action", ["ec2:CreateNetworkInterface", "ec2:DescribeVpcs"])
 def test_a_job_in_a_vpc_needs_network_interfaces(aws: Aws, action: str) -> None:
     outside, inside = train_as(aws, but(action)), train_as(aws, but(action), VpcConfig=VPC)
@@ -79,6 +87,14 @@ def test_an_encrypted_object_needs_its_key_too(aws: Aws) -> None:
     reader.get_object(**item)
     writer.put_object(**item, Body=b"w")
     assert refused(writer.get_object, **item)[0] == refused(reader.put_object, **item)[0] == "AccessDenied"
+
+
+def test_a_permission_for_a_folder_is_one_for_names_with_spaces(aws: Aws) -> None:
+    key = f"{unique('folder')}/my fish.csv"
+    aws.put(key, "1,2")
+    folder = f"arn:aws:s3:::{aws.bucket}/{key.partition('/')[0]}/*"
+    reader = aws.user("s3", {**EVERYTHING, "Action": "s3:GetObject", "Resource": folder})
+    assert reader.get_object(Bucket=aws.bucket, Key=key)["Body"].read() == b"1,2"
 
 
 def test_an_object_encrypted_without_a_key_has_the_accounts_own(aws: Aws) -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from local_aws.cloud import CloudError, find, launch, main, running, stop
+from local_aws.cloud import find, launch, running, stop
+from local_aws.command import main
+from local_aws.processes import CloudError
+from local_aws.signed import request
 
 from .aws import PROGRAMS, Aws, images, refused, unique, until
 
@@ -55,7 +58,7 @@ def test_stopping_leaves_no_child_running_and_can_be_repeated(own: Aws) -> None:
 def test_a_reset_ends_the_processes_and_deletes_the_state(own: Aws) -> None:
     name = own.endpoint("any")
     server = psutil.Process(int(own.invoke(name, "pid")))
-    urllib.request.urlopen(urllib.request.Request(f"{own.cloud.endpoint_url}/_ministack/reset", method="POST")).close()
+    urllib.request.urlopen(request(own.cloud, "/_ministack/reset")).close()
     until(lambda: gone([server]))
     assert own.sagemaker.list_endpoints()["Endpoints"] == []
     missing = f"Endpoint {name} of account 123456789012 not found."
@@ -91,8 +94,11 @@ def test_the_commands_start_status_and_stop(tmp_path: Path, capsys: pytest.Captu
     assert "starting the local AWS" in started.stderr
     assert main(["status", *home]) == 0
     assert capsys.readouterr().out == f"running on {cloud.endpoint_url} (pid {cloud.pid})\n"
-    assert main(["start", "--port", "0", *home]) == 1
+    assert main(["start", "--port", "1", *home]) == 1
     assert f"already running on {cloud.endpoint_url} (pid {cloud.pid}): stop it first" in capsys.readouterr().err
+    assert main(["start", "--port", str(cloud.port), *home]) == 0
+    assert capsys.readouterr().out == started.stdout.replace("local AWS", "already running")
+    assert find(tmp_path) == cloud
     assert main(["stop", *home]) == 0
     assert main(["status", *home]) == 3
     assert main(["stop", *home]) == 0

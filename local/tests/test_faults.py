@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from local_aws.signed import request
 
 from .aws import ROLE, Aws, unique
 
@@ -16,10 +17,9 @@ CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 
 def faults(aws: Aws, body: Any = None) -> dict[str, Any]:
     """The remaining faults and those that occurred; a body replaces the list."""
-    headers = {"X-Amz-Target": "SageMaker.LocalFaults", "Content-Type": "application/json"}
     data = b"" if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(aws.cloud.endpoint_url, data, headers, method="POST")
-    with urllib.request.urlopen(request) as answer:
+    asked = request(aws.cloud, body=data, headers={"X-Amz-Target": "SageMaker.LocalFaults"})
+    with urllib.request.urlopen(asked) as answer:
         return dict(json.load(answer))
 
 
@@ -45,8 +45,8 @@ def test_a_call_is_refused_as_often_as_requested(aws: Aws, code: str) -> None:
         assert caught.value.response["Error"]["Code"] == code
     assert [entry["name"] for entry in faults(aws)["struck"]] == [hit["TrainingJobName"]] * 2
     client.create_training_job(**hit)
-    for request in (hit, spared):
-        assert aws.wait("training", request["TrainingJobName"])["TrainingJobStatus"] == "Completed"
+    for job in (hit, spared):
+        assert aws.wait("training", job["TrainingJobName"])["TrainingJobStatus"] == "Completed"
 
 
 def test_an_invocation_is_refused(aws: Aws) -> None:

@@ -292,6 +292,7 @@ LIMIT = (
     "A local model has 1 to 15 containers: each an Image and, if it wants data, a ModelDataUrl, or a ModelPackageName."
 )
 PLAIN = {"Image": STUB}
+SOURCE = {"S3Uri": "s3://b/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
 
 
 @pytest.mark.parametrize(
@@ -307,6 +308,14 @@ PLAIN = {"Image": STUB}
         ),
         ({"Containers": [PLAIN, {**PLAIN, "ContainerHostname": "b"}]}, HOSTNAMES),
         ({"Containers": [{**PLAIN, "ContainerHostname": "b"}] * 2}, HOSTNAMES),
+        (
+            {"PrimaryContainer": {**PLAIN, "Mode": "MultiModel", "ModelDataUrl": "s3://b/models/"}},
+            "Mode MultiModel does not run locally; use SingleModel.",
+        ),
+        (
+            {"Containers": [PLAIN, {**PLAIN, "ModelDataSource": {"S3DataSource": SOURCE}}]},
+            "ModelDataSource: a local container's data is one archive, a ModelDataUrl.",
+        ),
         (
             {"Containers": [PLAIN, {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/xgboost:1"}]},
             "No local program replaces the image '123456789012.dkr.ecr.us-east-1.amazonaws.com/xgboost:1' in model hosting.",

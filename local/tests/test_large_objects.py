@@ -83,7 +83,7 @@ def test_a_job_reads_and_leaves_large_files_without_a_copy(aws: Aws) -> None:
     assert job["ProcessingJobStatus"] == "Completed"
     inode = [str(stored(aws, key).stat().st_ino) for key in ("large/job/large.bin", "large/out/large.bin")]
     lines = aws.lines("ProcessingJobs", job["ProcessingJobName"])
-    assert lines == ["large.bin 444", "small.bin 644", *inode]
+    assert lines == ["large.bin 400", "small.bin 600", *inode]
     left = aws.s3.get_object(Bucket=aws.bucket, Key="large/out/large.bin")
     assert left["ETag"] == f'"{hashlib.md5(BODY[::-1]).hexdigest()}"'
     assert left["Body"].read() == BODY[::-1]

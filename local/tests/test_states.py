@@ -292,6 +292,15 @@ def test_a_worker_does_the_task_of_an_activity(aws: Aws) -> None:
     assert aws.outcome(again)[:2] == ("FAILED", "States.Runtime")
 
 
+def test_the_task_of_an_activity_that_no_worker_takes_times_out(aws: Aws) -> None:
+    activity = aws.states.create_activity(name=unique("activity"))["activityArn"]
+    work = {"Type": "Task", "Resource": activity, "TimeoutSeconds": 1, "End": True}
+    execution = aws.begin(aws.machine(Work=work))
+    assert aws.outcome(execution)[:2] == ("FAILED", "States.Timeout")
+    events = aws.states.get_execution_history(executionArn=execution)["events"]
+    assert [event["type"] for event in events][2:] == ["ActivityScheduled", "ActivityTimedOut", "ExecutionFailed"]
+
+
 @pytest.mark.parametrize("status", ["ABORTED", "SUCCEEDED"])
 def test_a_rule_invokes_a_lambda_with_the_end_of_a_nested_execution(aws: Aws, status: str) -> None:
     child, key = aws.machine(Wait=WAIT if status == "ABORTED" else DONE), unique("events")

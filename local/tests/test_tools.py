@@ -60,7 +60,7 @@ def test_the_aws_cli_invokes_an_endpoint(aws: Aws, tmp_path: Path) -> None:
 def sdk(aws: Aws) -> tuple[Any, Any]:
     """SageMaker's SDK and a session of it."""
     sagemaker = pytest.importorskip("sagemaker")
-    boto = boto3.Session("test", "test", region_name="us-east-1")
+    boto = boto3.Session(aws.cloud.credentials.key, aws.cloud.credentials.secret, region_name="us-east-1")
     for method in ("client", "resource"):
         setattr(boto, method, functools.partial(getattr(boto, method), endpoint_url=aws.cloud.endpoint_url))
     config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}

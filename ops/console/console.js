@@ -95,14 +95,23 @@ byId("report").addEventListener("toggle", () => last?.run && report(last.run.nam
 function listen() {
   source?.close();
   source = new EventSource(`/events?run=${encodeURIComponent(chosen)}`);
-  source.onmessage = (event) => show((last = JSON.parse(event.data)));
+  source.onmessage = async (event) => {
+    last = JSON.parse(event.data);
+    if (!definitions) await define();
+    show(last);
+  };
   source.onerror = () => { byId("live").textContent = "The console's server does not answer: start it again with `ops console`."; };
 }
 
-async function begin() {
-  const [found, golden] = await Promise.all([fetch("/definitions"), fetch("/golden")].map(async (asked) => (await asked).json()));
+// AWS may fail to answer once: the next snapshot asks again.
+async function define() {
+  const found = await (await fetch("/definitions")).json();
   if (!found.error) definitions = found;
-  byId("row").value = golden;
+}
+
+async function begin() {
+  const [golden] = await Promise.all([fetch("/golden").then((answer) => answer.json()), define()]);
+  byId("row").value = golden.error ? "" : golden;
   listen();
 }
 begin();

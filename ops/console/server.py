@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import typer
 
-from ops.account import FAILURES, Account
+from ops.account import FAILURES, Account, OpsError
 from ops.drift import most_drifted
 from ops.jobs import jobs_of, log_of, of_state
 from ops.output import CONFIG, Config, plain
@@ -47,7 +47,10 @@ class Console(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, account: Account, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise OpsError(f"port {port} on 127.0.0.1 is taken: choose another --port") from error
         self.account, self.url = account, f"http://127.0.0.1:{self.server_port}/"
 
 

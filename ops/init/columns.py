@@ -51,6 +51,7 @@ DATES = re.compile(
     r"|\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?"
     r"|\d{1,2}[- ][A-Za-z]{3,9}[- ,]+\d{2,4}.*|[A-Z][a-z]{2,8} \d{1,2},? \d{4}.*"
 )
+STRANGE_SIGN = re.compile(r"\(.*\)|\u2212.*|.*-")
 SEEN = 5000
 STYLES = [
     (".", ""),
@@ -207,16 +208,28 @@ def column_of(column: Texts, style: Style, levels: Levels) -> Column:
     if len(words) < 2 and not (words and missing):
         reason = f"{words[0]!r} in every row" if words else "no value in any row"
         return Column(name, "ignored", reason, missing)
-    if _is_numeric(column, style) and not _is_code(words):
+    if name and _is_numeric(column, style) and not _is_code(words):
         return _numeric(column, style, missing)
+    if reason := _no_use(column, words, style):
+        return Column(name, "ignored", reason, missing)
     if all(boolean_of(word) is not None for word in words) and len({boolean_of(word) for word in words}) == 2:
         meanings = {word: boolean_of(word) for word in words}
         values = np.array([meanings.get(word) for word in column.words], np.float64)[column.places]
         return Column(name, "boolean", " and ".join(sorted(words)[:4]), missing, values=values)
-    if column.rows(word for word in words if DATES.fullmatch(word)) >= 0.95 * (rows - missing):
-        reason = f"dates or times such as {words[0]}: a linear model needs their parts as columns, such as the year"
-        return Column(name, "ignored", reason, missing)
     return _categorical(column, words, missing, levels)
+
+
+def _no_use(column: Texts, words: list[str], style: Style) -> str:
+    """Return why nothing can be learnt from texts that are neither numbers nor categories, or nothing."""
+    most = 0.95 * column.rows(words)
+    if not column.name:
+        return "a column without a name, such as the names of the rows"
+    if column.rows(word for word in words if DATES.fullmatch(word)) >= most:
+        return f"dates or times such as {words[0]}: a linear model needs their parts as columns, such as the year"
+    signed = [word for word in words if STRANGE_SIGN.fullmatch(word) and style.number(word.strip("()-\u2212"))]
+    if signed and column.rows([*signed, *_numbers(column, style)]) >= most:
+        return f"numbers such as {signed[0]}: a number below zero needs a hyphen in front, such as -1"
+    return ""
 
 
 def _is_code(words: Sequence[str]) -> bool:
@@ -299,9 +312,12 @@ def target_of(column: Texts, style: Style, positive: str = "", wanted: str = "")
     numeric = bool(found) and wrong <= 0.05 * column.rows(words)
     counts = Counter[str]()
     labels = {word: _label(word, numbers[word] if numeric else None) for word in words}
-    for word, count in zip(column.words, column.counts.tolist(), strict=True):
-        if word in labels:
-            counts[labels[word]] += count
+    rows = dict(zip(column.words, column.counts.tolist(), strict=True))
+    if not numeric and len(words) > 2 and {boolean_of(word) for word in words} == {0.0, 1.0}:
+        usual = {boolean_of(word): word for word in sorted(words, key=lambda word: rows[word])}
+        labels = {word: usual[boolean_of(word)] for word in words}
+    for word, label in labels.items():
+        counts[label] += rows[word]
     if wanted == "regressor" and not numeric:
         raise ValueError(f"the target {column.name!r} is not a number, which --type regressor needs")
     if wanted == "regressor" or (numeric and not wanted and not positive and _is_measured(found, counts)):

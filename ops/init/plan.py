@@ -38,6 +38,8 @@ def plan_of(file: Path, wishes: Wishes) -> tuple[Plan, list[str]]:
     """Return the plan for a file, and sentences about what its owner should look at. Raises OpsError."""
     cells = read(file, wishes)
     place = _place_of(file, cells.names, wishes.target)
+    if reason := cells.unusable.get(cells.names[place]):
+        raise OpsError(f"{file}: the target {cells.names[place]!r} has {reason}: choose another --target")
     texts = [Texts.of(name, column) for name, column in zip(cells.names, cells.columns, strict=True)]
     if len(cells.columns[0]) + cells.odd < FEWEST_ROWS:
         raise OpsError(f"{file}: {len(cells.columns[0])} rows: a model needs at least {FEWEST_ROWS}, better hundreds")
@@ -47,7 +49,12 @@ def plan_of(file: Path, wishes: Wishes) -> tuple[Plan, list[str]]:
     except ValueError as error:
         raise OpsError(f"{file}: {error}") from error
     others = [text for number, text in enumerate(texts) if number != place]
-    columns = tuple(column_of(text, style, Levels()) for text in others)
+    columns = tuple(
+        Column(text.name, "ignored", cells.unusable[text.name])
+        if text.name in cells.unusable
+        else column_of(text, style, Levels())
+        for text in others
+    )
     features = [column for column in columns if column.kind != "ignored"]
     if not features:
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns)
@@ -87,15 +94,16 @@ def _parquet(file: Path) -> Cells:
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise OpsError(f"{file}: {error}") from error
-    columns = []
-    for column in table.columns:
+    columns, unusable = [], {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
         plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         try:
             words = pc.cast(plain, pa.string()).to_pylist()
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            words = [repr(value) for value in plain.to_pylist()]
+            words = [""] * len(plain)
+            unusable[name] = f"values of the type {plain.type}, which are neither numbers nor texts"
         columns.append([(word or "").strip() for word in words])
-    return Cells(list(table.column_names), columns, Format(), 0, 1.0)
+    return Cells(list(table.column_names), columns, Format(), 0, 1.0, unusable)
 
 
 def _stem(file: Path) -> str:
@@ -111,8 +119,11 @@ def _place_of(file: Path, names: Sequence[str], target: str) -> int:
         if not 0 <= place < len(names) or not number:
             raise OpsError(f"--target {target}: {file} has the columns 1 to {len(names)}, and -1 is the last")
         return place
-    near = get_close_matches(target.lower(), {name.lower().strip(): name for name in names}, 1, 0.5)
+    # A name may have a line break in it.
+    if (spaced := [" ".join(name.split()) for name in names]).count(" ".join(target.split())) == 1:
+        return spaced.index(" ".join(target.split()))
     named = {name.lower().strip(): name for name in names}
+    near = get_close_matches(target.lower(), named, 1, 0.5)
     hint = f"did you mean {named[near[0]]!r}? " if near else ""
     raise OpsError(f"--target {target!r} is no column of {file}: {hint}Columns: {', '.join(map(repr, names))}")
 
@@ -171,6 +182,9 @@ def _of_column(column: Column, plan: Plan) -> Iterable[str]:
 
 def _of_target(plan: Plan) -> Iterable[str]:
     target = plan.target
+    if len({label.casefold() for label in target.labels}) < len(target.labels):
+        shown = ", ".join(target.labels[:6])
+        yield f"some labels differ only in case ({shown}): correct the file if they mean the same"
     if target.labels:
         counts = Counter(target.values[target.known].astype(int).tolist())
         rarest = min(counts, key=lambda number: counts[number])

@@ -9,12 +9,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from ops.account import OpsError
 from ops.init.columns import MISSING
+from pipeline.jobs.shared.errors import packed_fault
 from pipeline.settings import Format
 
 BLOCK, BLOCKS = 1 << 20, 32
@@ -30,13 +31,17 @@ NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?", re.I)
 
 @dataclass(frozen=True)
 class Cells:
-    """The values of a file by column, as texts without spaces around them; `lines` of them had another width."""
+    """The values of a file by column, as texts without spaces around them; `odd` lines had another width.
+
+    `unusable` has the reason for each column that holds no texts, whatever they say.
+    """
 
     names: list[str]
     columns: list[list[str]]
     format: Format
     odd: int
     share: float  # of the file that was read
+    unusable: dict[str, str] = field(default_factory=dict)
 
 
 def read_text(file: Path, target: str, names: Sequence[str]) -> Cells:
@@ -61,6 +66,9 @@ def read_text(file: Path, target: str, names: Sequence[str]) -> Cells:
         # Each row ends in a separator.
         rows, width = [row[:-1] if len(row) == width else row for row in rows], width - 1
     top = rows[0]
+    if len(top) == width - 1 and len({row[0] for row in rows[1:]}) == len(rows) - 1:
+        top = ["", *top]  # R gives the names of rows no name
+        rows = [top, *rows[1:]]
     if len(top) != width:
         wrong = f"{file}: the first line has {len(top)} values and most rows have {width}"
         raise OpsError(f"{wrong}: give each column a name, and delete lines before the header")
@@ -70,6 +78,8 @@ def read_text(file: Path, target: str, names: Sequence[str]) -> Cells:
     called = top if header else list(names) or [f"column_{number}" for number in range(1, width + 1)]
     if len(called) != width:
         raise OpsError(f"--names has {len(called)} names and the rows have {width} values: name each column")
+    if called.count("") > 1:
+        raise OpsError(f"{file}: columns without a name: give each one, and delete lines before the header")
     if twice := [name for name, count in Counter(called).items() if count > 1]:
         raise OpsError(f"{file}: two columns are called {twice[0]!r}: give each its own name in the first line")
     whole = [row for row in rows[header:] if len(row) == width]
@@ -99,6 +109,8 @@ def _opened(file: Path) -> Iterator["IO[bytes] | gzip.GzipFile"]:
                 yield stream
     else:
         with file.open("rb") as stream:
+            if fault := packed_fault(stream.peek(4), file.name):
+                raise OpsError(f"{file}: {fault}")
             yield stream
 
 
@@ -179,6 +191,8 @@ def _rows(lines: Iterator[str] | list[str], separator: str, quote: str) -> Itera
 
 def _separator(file: Path, head: list[str], quote: str) -> str:
     """Return the sign that cuts most lines into as many values, and into values without other separators in them."""
+    if head[0].lstrip().startswith(("{", "[{")):
+        raise OpsError(f"{file}: looks like JSON: save the table as CSV or Parquet")
     best, found = 0.0, ""
     for sign in SEPARATORS:
         try:

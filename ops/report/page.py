@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 
 from ops.account import Account, OpsError
 from ops.drift import latest_check
@@ -79,13 +80,18 @@ def contents(account: Account, run: Run) -> Contents:
 
 
 def _package(account: Account, run: Run) -> dict[str, Any]:
-    """The run's model package as the registry describes it; empty when it has none.
+    """The run's model package as the registry describes it; empty when it has none, or it is deleted.
 
     The package of a run that failed is searched by its metadata among those that were created since the run started.
     """
     describe, group = account.sagemaker.describe_model_package, account.outputs["ModelPackageGroup"]
     if run.package:
-        return dict(describe(ModelPackageName=run.package))
+        try:
+            return dict(describe(ModelPackageName=run.package))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            return {}
     listed = account.sagemaker.list_model_packages(
         ModelPackageGroupName=group, CreationTimeAfter=run.started, SortOrder="Ascending"
     )["ModelPackageSummaryList"]

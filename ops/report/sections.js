@@ -74,6 +74,7 @@ const COUNTED = { repeated: "in another file too", replaced: "replaced by a late
 function data() {
   const features = Object.entries(baseline.features);
   const counts = Object.entries(baseline.rows).map(([name, count]) => [COUNTED[name] ?? name.replaceAll("_", " "), count]);
+  const leftOut = (baseline.left_out ?? []).map((reason) => [reason]);
   const parts = Object.keys(baseline.parts ?? {});
   const classes = parts.length && baseline.labels ? Object.keys(baseline.labels) : [];
   const labels = classes.length ? [] : Object.entries(baseline.labels ?? {}).map(([name, count]) => [`labelled ${name}`, count]);
@@ -88,6 +89,7 @@ function data() {
     note: "A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine.",
     parts: [
       { caption: "Rows", headings: ["what", "rows"], rows: [...counts, ...labels] },
+      ...(leftOut.length ? [{ caption: "Files left out", headings: ["reason"], rows: leftOut }] : []),
       ...(classes.length ? [byClass] : []),
       ...(missing ? [kinds] : []),
       { figure: "features", caption: `Features: the middle 80 % of the values, against ${against}` },

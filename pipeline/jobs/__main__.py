@@ -1,18 +1,24 @@
-"""The programs that run inside SageMaker jobs: `python -m pipeline.jobs COMMAND …`, or `python3 jobs.zip COMMAND …`."""
+"""The programs that run inside SageMaker jobs: `python pipeline/jobs COMMAND …`, or `python3 jobs.zip COMMAND …`."""
 
 import argparse
 import ctypes
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from inspect import getdoc, signature
 from pathlib import Path
+
+if not __package__:  # python pipeline/jobs COMMAND
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    __package__ = "jobs"
 
 from .drift.job import drift
 from .evaluate.job import evaluate
 from .preprocess.job import preprocess
 from .preprocess.merge import merge
 from .shared.errors import JobError
+from .shared.settings import read_settings
 
 MESSAGE_BYTES = 1024
 """The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
@@ -33,9 +39,21 @@ def main(arguments: list[str] | None = None) -> int:
         _report(str(error), message)
         return 1
     except Exception as error:
-        _report(f"{command} failed, {type(error).__name__}: {error}", message)
-        raise
+        # What another error says may have values in it: a number that Python cannot read, for example.
+        if isinstance(error, OSError | MemoryError) or _shows_values(options["settings"]):
+            _report(f"{command} failed, {type(error).__name__}: {error}", message)
+            raise
+        traceback.print_tb(error.__traceback__)
+        _report(f"{command} failed, {type(error).__name__}; data.show_values = true shows what it says", message)
+        return 1
     return 0
+
+
+def _shows_values(settings: Path) -> bool:
+    try:
+        return read_settings(settings).show_values
+    except JobError:
+        return False
 
 
 class WithoutPandas(MetaPathFinder):

@@ -10,11 +10,24 @@ from functools import cache
 from typing import Any
 
 import boto3
-from sagemaker.network import NetworkConfig
-from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
-from sagemaker.session import Session
 
-from pipeline.asl import Intrinsic, Pass, ProcessingStep, Retry, State, Task, caught, format_, retried, with_fields
+from pipeline.asl import (
+    Intrinsic,
+    NetworkConfig,
+    Pass,
+    ProcessingInput,
+    ProcessingOutput,
+    ProcessingStep,
+    Processor,
+    Retry,
+    Session,
+    State,
+    Task,
+    caught,
+    format_,
+    retried,
+    with_fields,
+)
 from pipeline.config import Settings
 
 EXECUTION = "$$.Execution.Name"
@@ -27,6 +40,8 @@ KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
 OPT = "/opt/ml/processing"
 LOCAL_STORAGE = r"ml\.([a-z]+[0-9]+[a-z]*d|g[5-9]|p[5-9]|trn|i[0-9])"
+ROWS = ("train", "validation", "holdout", "labels", "shards", "quarantine", "predictions")
+"""The folders with rows; a lifecycle rule names them by the prefix `rows/`."""
 START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
 
@@ -42,8 +57,9 @@ def job_name(project: str, kind: str) -> Intrinsic:
 
 
 def folder(name: str) -> Intrinsic:
-    """The S3 URI of one of this execution's folders."""
-    return format_(f"s3://${{DataBucket}}/runs/{{}}/{name}", EXECUTION)
+    """The S3 URI of one of this execution's folders: those with rows expire before those of the model."""
+    kind = "rows" if name.partition("/")[0] in ROWS else "runs"
+    return format_(f"s3://${{DataBucket}}/{kind}/{{}}/{name}", EXECUTION)
 
 
 def volume_key(instance_type: str) -> str | None:
@@ -128,12 +144,14 @@ class Building:
         kept: Sequence[str] = (),
         arguments: Sequence[str] = (),
         instances: int = 1,
+        manifest: str = "",
     ) -> ProcessingStep:
         """Return a processing job that runs one command of the jobs' zip.
 
         `inputs` are S3 URIs by folder name under /opt/ml/processing/input; several instances share the objects of the
-        one called `data`, and each has those of all others. Each of `outputs`, a folder under
-        /opt/ml/processing/output, goes to the execution's folder of that name, and those of `kept` to the bucket's.
+        one called `data`, and each has those of all others. The one called `manifest` is a file that lists the objects.
+        Each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's folder of that name, and
+        those of `kept` to the bucket's.
         `arguments` are by default the inputs' folders, each by its name, and the first output's.
         """
         size = self.settings.processing
@@ -172,6 +190,8 @@ class Building:
         parameters["NetworkConfig"] |= self.vpc
         for request in parameters["ProcessingInputs"]:
             request["S3Input"]["S3Uri"] = sources[request["InputName"]]
+            if request["InputName"] == manifest:
+                request["S3Input"]["S3DataType"] = "ManifestFile"
             if instances > 1 and request["InputName"] == "data":
                 request["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
         for request in parameters["ProcessingOutputConfig"]["Outputs"]:

@@ -19,7 +19,8 @@ ENDPOINT = {"EndpointName": "${EndpointName}"}
 ALARMS = ["${ErrorAlarm}", "${LatencyAlarm}"]
 OLD_VARIANT = "AllTraffic"
 """The variant of models whose packages name no signature: versions before 0.3 trained them."""
-NEW, LIVE = "$.package.metadata.variant", "$.champion.variant"
+METADATA = "$.package.described.CustomerMetadataProperties"
+NEW, LIVE = f"{METADATA}.variant", "$.champion.variant"
 SAME_VARIANT = ChoiceRule.StringEqualsPath(LIVE, NEW)
 COOLDOWN_SECONDS = 300
 """SageMaker's default in both directions, and the time that a new instance takes to answer."""
@@ -89,7 +90,7 @@ def create_endpoint_config(build: Building) -> Task:
         **({"KmsKeyId": KEY} if volume_key(size.instance_type) else {}),
         "Tags": [
             {"Key": "model-package", "Value": Intrinsic("$.package.arn")},
-            {"Key": "model-signature", "Value": Intrinsic("$.package.metadata.signature")},
+            {"Key": "model-signature", "Value": Intrinsic(f"{METADATA}.signature")},
         ],
     }
     return build.call("CreateEndpointConfig", "createEndpointConfig", request)

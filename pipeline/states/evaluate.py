@@ -1,8 +1,18 @@
 """Evaluate: score the hold-out, compare with the champion on the same rows, and decide by the quality gate."""
 
-from sagemaker.transformer import Transformer
-
-from pipeline.asl import Choice, ChoiceRule, Intrinsic, Parallel, Pass, State, TransformStep, caught, choice, retried
+from pipeline.asl import (
+    Choice,
+    ChoiceRule,
+    Intrinsic,
+    Parallel,
+    Pass,
+    State,
+    Transformer,
+    TransformStep,
+    caught,
+    choice,
+    retried,
+)
 from pipeline.jobs.shared.metric_names import SECTIONS
 from pipeline.states.building import KEY, START_UP_SECONDS, Building, folder, job_name, resource, session, volume_key
 

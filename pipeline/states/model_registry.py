@@ -53,7 +53,7 @@ def register(build: Building, status: str) -> Task:
             "execution": EXECUTION_ARN,
             "model": resource(build.project),
             "data": Intrinsic("$.request.data.fingerprint"),
-            "settings": Intrinsic("$.request.settings"),
+            "settings": build.settings.hash,
             "signature": build.settings.signature.name,
             "variant": build.settings.signature.variant,
             "commit": Intrinsic("$.request.commit"),

@@ -1,33 +1,48 @@
-"""Preprocess: check and split the data."""
+"""Preprocess: check and split the data that the run was asked for."""
 
-from pipeline.asl import State
-from pipeline.states.building import OPT, Building, folder
+from pipeline.asl import Intrinsic, State, caught, format_
+from pipeline.states.building import EXECUTION, OPT, Building, folder
 
 
-def preprocess(build: Building) -> list[State]:
-    """Preprocess: fills the run's folders train, validation, holdout, labels and baseline, and the quarantine's.
+def preprocess(build: Building, *, superseded: State) -> list[State]:
+    """ListData to CheckData, which leave for `superseded` when the data is not that which the run was asked for.
 
-    It writes the model's signature to the bucket's folder, where other runs of the same settings write the same.
-    It reads the data and what ListData wrote of it. For an inference pipeline it also writes the encoder. On several
-    instances each takes some of the files, and Merge does what needs the rows of all.
+    Preprocess reads the objects that ListData listed, and fills the run's folders train, validation, holdout, labels
+    and baseline, and the quarantine's. For an inference pipeline it also writes the encoder. On several instances each
+    takes some of the files, and Merge does what needs the rows of all. `$.request.data` is the data that was read.
+    The model's signature goes to the bucket's folder, where other runs of the same settings write the same.
     """
+    name = {"execution": Intrinsic(EXECUTION)}
+    asked = {**name, "fingerprint": Intrinsic("$.request.data.fingerprint")}
+    numbers = ["fingerprint", "objects", "bytes", "newest"]
+    listing = build.function("ListData", "ListDataFunction", asked, result_path="$.request.data", results=numbers)
+    check = build.function("CheckData", "ListDataFunction", name, result_path=None)
+    for step in (listing, check):
+        caught(step, superseded, errors=["Superseded"])
+    return [listing, *_jobs(build), check]
+
+
+def _jobs(build: Building) -> list[State]:
     instances, data = build.settings.processing.instance_count, build.settings.data
     parts = ["train", "validation", "holdout", "labels"]
     output = ["--output", f"{OPT}/output"]
     resources = ["--resources", "/opt/ml/config/resourceconfig.json"] if instances > 1 else []
-    quarantine = ["quarantine"] if data.bad_rows.count or data.bad_rows.share else []
+    kept_aside = data.bad_rows.count or data.bad_rows.share or data.on_bad_file == "quarantine"
+    quarantine = ["quarantine"] if kept_aside else []
     encoder = ["encoder"] if data.encoded else []
     step = build.processing(
         "Preprocess",
         "preprocess",
         arguments=["--input", f"{OPT}/input/data", "--listing", f"{OPT}/input/listing", *output, *resources],
-        inputs={"data": f"s3://${{DataBucket}}/{data.prefix}", "listing": folder("listing")},
+        inputs={"data": folder("listing/manifest.json"), "listing": folder("listing")},
         outputs=[*parts, "shards" if instances > 1 else "baseline", *encoder, *quarantine],
         kept=["signatures"],
         instances=instances,
+        manifest="data",
     )
     if instances == 1:
         return [step]
-    inputs, arguments = {"run": folder("")}, ["--run", f"{OPT}/input/run", *output]
+    inputs = {"run": format_("s3://${DataBucket}/rows/{}/", EXECUTION)}
+    arguments = ["--run", f"{OPT}/input/run", *output]
     merge = build.processing("Merge", "merge", inputs=inputs, outputs=[*parts, "baseline"], arguments=arguments)
     return [step, merge]

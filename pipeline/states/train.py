@@ -1,9 +1,6 @@
 """Train: fit the linear learner on this run's split."""
 
-from sagemaker.estimator import Estimator
-from sagemaker.inputs import TrainingInput
-
-from pipeline.asl import ChoiceRule, State, TrainingStep, caught, choice, retried, with_fields
+from pipeline.asl import ChoiceRule, Estimator, State, TrainingInput, TrainingStep, caught, choice, retried, with_fields
 from pipeline.states.building import KEY, ROLE, START_UP_SECONDS, Building, folder, job_name, session, volume_key
 
 

@@ -192,6 +192,21 @@ def test_limits_and_names_come_from_the_settings(settings: Settings, document: J
     assert list(document["paths"]) == [settings.api.path, "/predictions", "/health", "/openapi.json", "/docs"]
 
 
+def test_callers_are_told_what_is_stored_of_their_rows(settings: Settings) -> None:
+    stored = "Of the posted rows {} % are stored with their predictions, {}, to detect drift."
+    for percent, days, text in (
+        (100, 90, stored.format(100, "90 days")),
+        (5, 0, stored.format(5, "without a limit of time")),
+        (0, 90, "Posted rows are not stored."),
+    ):
+        endpoint = settings.endpoint.model_copy(update={"capture_percent": percent})
+        stack = settings.stack.model_copy(update={"capture_days": days})
+        told = openapi.document(settings.model_copy(update={"endpoint": endpoint, "stack": stack}))["info"][
+            "description"
+        ]
+        assert told.endswith(f" {text}")
+
+
 def test_every_problem_of_the_lambda_is_documented_where_it_can_happen(document: Json) -> None:
     responses = document["paths"]["/predictions"]["post"]["responses"]
     absent = {"not-found", "method-not-allowed", "quota-used-up"}  # the first two not by a documented call

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ops import runs
+from ops.report.page import contents, page
 from tests.conftest import Deployed, deploy
 from tests.deployments.world import World, subscribed
 from tests.lambdas.predict.signed import Consumer
@@ -32,6 +33,7 @@ id_columns = ["customer"]
 features = ["age", "colour", "member"]
 minimum_rows_per_class = 10
 split = { train = 0.6, validation = 0.2, holdout = 0.2, salt = "1" }
+on_bad_file = "quarantine"
 """
 Mixed = tuple[World, runs.Run]
 KINDS = """\
@@ -79,7 +81,7 @@ def mixed(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_a_raw_row_goes_through_the_encoder_and_the_learner_from_the_run_to_the_api(mixed: Mixed) -> None:
     world, first = mixed
-    assert first.why.endswith("; not comparable: the live model has other features")
+    assert first.why.endswith("; not comparable: the live model has other features, or its model package is deleted")
     assert "ScoreChampion" not in world.entered(first.arn)
     assert world.live_run() == first.arn
     package = world.account.sagemaker.describe_model_package(ModelPackageName=world.model())
@@ -120,6 +122,21 @@ def test_a_challenger_is_scored_on_raw_rows_as_the_champion_is(mixed: Mixed) -> 
     assert world.deployed.evaluation(run)["comparison"]["metric"] == "auc"
 
 
+def test_a_wrong_file_is_left_out_and_the_report_names_it(mixed: Mixed) -> None:
+    world, _ = mixed
+    reason = "wrong.csv, row 1: missing column "
+    run = world.deployed.run("wrong.csv", b"a,b\n1,2\n")
+    assert run.status == "FAILED"
+    assert f"no file is left: {reason}" in f"{run.outcome} {run.why}"
+    before = world.deployed.executions()
+    world.add("right.csv", table(1))
+    run = world.ended(world.deployed.started(before))
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    document = contents(world.account, run)
+    assert [found.startswith(reason) for found in document["baseline"]["left_out"]] == [True]
+    assert reason in page(document)
+
+
 def test_an_older_package_of_another_signature_is_deployed_again(mixed: Mixed) -> None:
     world, _ = mixed
     packages = world.account.sagemaker.list_model_packages(ModelPackageGroupName="customers")
@@ -130,3 +147,23 @@ def test_an_older_package_of_another_signature_is_deployed_again(mixed: Mixed) -
     rows = [{"age": 75, "colour": 1, "member": 1}, [30, 0, 0]]
     answer = Consumer(world.deployed).post("/predictions", json.dumps({"instances": rows})).json()
     assert [each["label"] for each in answer["predictions"]] == ["yes", "no"], answer
+
+
+@pytest.mark.full
+def test_the_smoke_test_asks_for_rows_of_one_feature_that_have_no_value(
+    mixed: Mixed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    world, _ = mixed
+    folder = tmp_path_factory.mktemp("one")
+    text = SETTINGS.replace('["age", "colour", "member"]', '["age"]').replace("auc = 0.9", "auc = 0.1")
+    (folder / "one.toml").write_text(text + 'missing.impute = ["age"]\n')
+    with pytest.MonkeyPatch.context() as patched:
+        made = deploy(world.deployed.cloud, folder / "one.toml", folder / "one.out", patched, bootstrapped=True)
+    other = World(made, world.queue, world.received)
+    run = other.run(b"\n".join(line.rpartition(b",")[0].rpartition(b",")[0] for line in table(3).splitlines()))
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    assert other.lines(run, "holdout").count('""') > 20
+    assert checked(other, run.arn) == 8
+    answers = Consumer(made).post("/predictions", json.dumps({"instances": [{"age": None}, {"age": 20}, {}]})).json()
+    first, second, third = (each["score"] for each in answers["predictions"])
+    assert first == third != second

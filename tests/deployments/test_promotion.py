@@ -111,6 +111,33 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     assert predict.label_of(shipped.account, predict.example_row(shipped.account)) == "B"
 
 
+@pytest.mark.full
+def test_a_champion_whose_package_is_deleted_is_not_compared_and_is_rolled_back(shipped: World) -> None:
+    good, _, sagemaker = shipped.run(), shipped.run(data(ROWS[1:])), shipped.account.sagemaker
+    sagemaker.delete_model_package(ModelPackageName=shipped.model())
+    assert shipped.ended(retrain.start_rollback(shipped.account)).outcome == "accepted"
+    assert shipped.live_run() == good.arn
+    sagemaker.delete_model_package(ModelPackageName=shipped.model())
+    run = shipped.run(data(ROWS[2:]))
+    assert run.outcome == "accepted"
+    assert run.why.endswith("; not comparable: the live model has other features, or its model package is deleted")
+
+
+@pytest.mark.full
+def test_a_package_that_no_run_registered_is_not_deployed(shipped: World) -> None:
+    shipped.run()
+    live, sagemaker = shipped.live(), shipped.account.sagemaker
+    found = sagemaker.describe_model_package(ModelPackageName=shipped.model())
+    same = {name: found[name] for name in ("ModelPackageGroupName", "ModelApprovalStatus", "InferenceSpecification")}
+    package = sagemaker.create_model_package(**same)["ModelPackageArn"]
+    machine, request = shipped.account.outputs["DeployMachine"], json.dumps({"package": package})
+    started = shipped.account.states.start_execution(stateMachineArn=machine, input=request)["executionArn"]
+    words = f"{package} has no run in its metadata (execution): deploy a package that a run registered."
+    assert shipped.ended(started).outcome == f"PackageOfNoRun: {words}"
+    assert shipped.live() == live
+    sagemaker.delete_model_package(ModelPackageName=package)
+
+
 def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> None:
     good = shipped.run()
     shipped.inject({"on": "Endpoint", "fault": "CapacityError"})

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import requests
+from local_aws.signed import request
 
 from ops import predict, runs
 from tests.conftest import ROOT, WDBC, Deployed, queue_of_notifications, wait_for
@@ -110,16 +111,10 @@ class World:
 
     def inject(self, *faults: dict[str, Any]) -> list[dict[str, str]]:
         """Faults of the local SageMaker in place of those before; what has struck until now."""
-        request = urllib.request.Request(
-            self.deployed.cloud.endpoint_url,
-            data=json.dumps(faults).encode(),
-            method="POST",
-            headers={"X-Amz-Target": "SageMaker.LocalFaults", "Content-Type": "application/json"},
-        )
-        before = urllib.request.Request(request.full_url, data=b"", method="POST", headers=dict(request.headers))
-        with urllib.request.urlopen(before) as answer:
+        to_faults, cloud = {"X-Amz-Target": "SageMaker.LocalFaults"}, self.deployed.cloud
+        with urllib.request.urlopen(request(cloud, headers=to_faults)) as answer:
             struck: list[dict[str, str]] = json.load(answer)["struck"]
-        urllib.request.urlopen(request).close()
+        urllib.request.urlopen(request(cloud, body=json.dumps(faults).encode(), headers=to_faults)).close()
         return struck
 
     def start(self, body: bytes | None = None) -> str:
@@ -129,7 +124,7 @@ class World:
         return self.deployed.started(before)
 
     def ended(self, execution: str) -> runs.Run:
-        return self.deployed.ended(execution, 90)
+        return self.deployed.ended(execution)
 
     def run(self, body: bytes | None = None) -> runs.Run:
         return self.ended(self.start(body))
@@ -286,7 +281,7 @@ class World:
         """The lines of all files in these of the run's folders."""
         bucket, s3, found = self.account.outputs["DataBucket"], self.account.s3, list[str]()
         for folder in folders:
-            listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run.name}/{folder}/")
+            listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{folder}/")
             for item in listed.get("Contents", []):
                 found += s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode().splitlines()
         return found

@@ -12,10 +12,12 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"
 WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def clients() -> Iterator[dict[str, Any]]:
     with running() as cloud:
-        session: Any = boto3.Session("test", "test", region_name=cloud.environment["AWS_REGION"])
+        session: Any = boto3.Session(
+            cloud.credentials.key, cloud.credentials.secret, region_name=cloud.environment["AWS_REGION"]
+        )
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         iam = session.client("iam", endpoint_url=cloud.endpoint_url)

@@ -13,14 +13,17 @@ MACHINE = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone"
 PARTS = {
     **dict.fromkeys(("DataBucket", "Endpoint", "ModelPackageGroup", "TriggerFunction", "Lease"), "gone"),
     **dict.fromkeys(("StateMachine", "DeployMachine", "DriftMachine"), MACHINE),
+    "Topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:gone",
     "ApiUrl": "https://gone.execute-api.us-east-1.amazonaws.com/v1/",
 }
 
 
 @pytest.fixture(scope="session")
 def bare() -> Iterator[Cloud]:
-    with running() as cloud:
-        yield cloud
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAMBDA_ACCOUNT_CONCURRENCY", "1000")  # as on AWS; the local default is lower
+        with running() as cloud:
+            yield cloud
 
 
 @pytest.fixture

@@ -6,11 +6,14 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any, cast
 
 import boto3
 import pytest
 from local_aws.cloud import Cloud
 
+from ops import doctor
+from ops.account import Account, OpsError
 from ops.doctor import instances
 from ops.runs import Run, latest
 from pipeline.config import load
@@ -50,6 +53,7 @@ def fixes() -> dict[str, str]:
     return {name: check["fix"] for name, check in checks().items() if check["fix"]}
 
 
+@pytest.mark.xdist_group("deployed")
 @pytest.mark.parametrize("account", ["empty", "broken"])
 def test_the_doctor_of_an_account_without_the_stack_or_its_resources_names_each_fix(
     request: pytest.FixtureRequest, account: str
@@ -57,7 +61,7 @@ def test_the_doctor_of_an_account_without_the_stack_or_its_resources_names_each_
     request.getfixturevalue(account)
     found = fixes()
     assert typed("doctor").code == 1
-    assert set(found) == {"bootstrap", "API logs", "stack", "settings", "endpoint", "signature"}
+    assert set(found) == {"bootstrap", "API logs", "stack", "settings", "endpoint", "signature", "receivers"}
     assert found["bootstrap"] == found["API logs"] == "run `make bootstrap` (locally `make up` does it)"
     assert "make deploy" in found["stack"]
 
@@ -84,6 +88,56 @@ def test_the_doctor_asks_for_the_quotas_of_the_document(stage: str) -> None:
     counts = {row[0].strip("` "): row[1 + (stage == "prod")].split() for row in rows}
     documented = {name: int(count[0]) for name, count in counts.items() if count}
     assert instances(load(ROOT / "pipeline.toml", stage)) == documented
+
+
+class Quotas:
+    """Service Quotas, which the local AWS has not: the defaults, and what the account has instead."""
+
+    def __init__(self, defaults: dict[str, float], applied: dict[str, float]) -> None:
+        self.by_operation = {"list_aws_default_service_quotas": defaults, "list_service_quotas": applied}
+        self.listed: dict[str, float] = {}
+
+    def client(self, service: str) -> "Quotas":
+        assert service == "service-quotas"
+        return self
+
+    def get_paginator(self, operation: str) -> "Quotas":
+        self.listed = self.by_operation[operation]
+        return self
+
+    def paginate(self, ServiceCode: str) -> "Quotas":  # noqa: N803 boto3's name
+        assert ServiceCode == "sagemaker"
+        return self
+
+    def search(self, expression: str) -> list[dict[str, Any]]:
+        return [{"QuotaName": name, "Value": value} for name, value in self.listed.items()]
+
+
+def test_a_quota_that_was_never_changed_counts_with_its_default_and_an_unknown_one_as_none() -> None:
+    settings = load(ROOT / "pipeline.toml")
+    processing, training, transform, endpoint = instances(settings)
+    defaults: dict[str, float] = {processing: 0, training: 4, transform: 2}
+    account = Account(settings, cast(Any, Quotas(defaults, {processing: 2, endpoint: 2})))
+    assert doctor.CHECKS["quotas"][0](account) == "enough for every job and the endpoint"
+    account = Account(settings, cast(Any, Quotas(defaults, {transform: 1})))
+    found = f"{processing}: 0 of 2; {transform}: 1 of 2; {endpoint}: 0 of 2"
+    with pytest.raises(OpsError, match=f"^too few instances: {found}$"):
+        doctor.CHECKS["quotas"][0](account)
+
+
+def test_the_doctor_asks_for_a_confirmed_subscription(empty: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session: Any = boto3.Session()
+    sns = session.client("sns")
+    topic = sns.create_topic(Name="nobody")["TopicArn"]
+    account = Account(load(ROOT / "pipeline.toml"), session)
+    vars(account)["outputs"] = {"Topic": topic}
+    clients = {"sns": sns}
+    monkeypatch.setattr(session, "client", clients.__getitem__)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    with pytest.raises(OpsError, match=r"^nobody receives notifications: no confirmed subscription, 0 pending$"):
+        doctor.CHECKS["receivers"][0](account)
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
+    assert doctor.CHECKS["receivers"][0](account) == "1 confirmed subscription(s)"
 
 
 @pytest.mark.parametrize("kept", [100, 99])
@@ -190,6 +244,22 @@ def test_upload_watch_predict_and_url_answer_in_json(live: Deployed, tmp_path: P
 def test_without_a_run_that_waits_there_is_nothing_to_answer(live: Deployed, command: str) -> None:
     answer = typed(command, "--json")
     assert (answer.code, answer.document["error"]) == (4, "NothingToDo")
+
+
+@pytest.mark.parametrize("command", ["approve", "reject"])
+def test_a_package_whose_run_no_longer_waits_is_named_with_what_to_do(live: Deployed, command: str) -> None:
+    sagemaker, group = live.account.sagemaker, live.account.outputs["ModelPackageGroup"]
+    newest = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"][0]
+    found = sagemaker.describe_model_package(ModelPackageName=newest["ModelPackageArn"])
+    pending = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification=found["InferenceSpecification"],
+    )["ModelPackageArn"]
+    answer = typed(command)
+    sagemaker.delete_model_package(ModelPackageName=pending)
+    what = f"that of {pending} has ended; `ops retrain --force` trains and asks again"
+    assert (answer.code, answer.err) == (4, f"error: no run waits for an approval: {what}\n")
 
 
 def test_the_shell_completes_commands(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import requests
 from playwright.sync_api import Page
 
+from ops.account import OpsError
 from ops.console.server import Console
 from tests.conftest import Deployed
 from tests.ops.browser import LAPTOP, chromium, faults_of, needed
@@ -110,3 +111,8 @@ def test_no_other_page_can_use_it(console: Console) -> None:
     answer = requests.post(predict, json={"row": "1"}, timeout=30)
     assert answer.status_code == 502
     assert answer.json()["error"].startswith("400")
+
+
+def test_a_taken_port_is_named(console: Console) -> None:
+    with pytest.raises(OpsError, match=f"port {console.server_port} on 127.0.0.1 is taken: choose another --port"):
+        Console(console.account, console.server_port)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import sys
 import zipfile
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ import pytest
 
 from ops.init.columns import Style
 from pipeline.config import Settings, load
+from pipeline.jobs import __main__ as jobs
 from pipeline.settings import Format
 from tests.conftest import ROOT
 from tests.ops.typing import Answer, typed
@@ -173,9 +177,46 @@ CASES = [
         ignored=("day",),
     ),
     Case("postcode.csv", lines(A, [f"0{1 + row % 5}123" for row in range(120)], Y), kinds={"b": "categorical"}),
+    Case("row_names.csv", lines([f'"car {row}"' for row in range(120)], A, B, Y), ignored=("",)),
+    Case(
+        "row_names.txt",
+        lines(RANDOM.permutation(5000)[:120], A, B, Y, header="a b y", separator=" "),
+        ignored=("",),
+        format=Format(separator=" "),
+    ),
+    Case(
+        "spellings.csv",
+        lines(A, B, [["no", "yes"][label] if row % 9 else ["F", "TRUE"][label] for row, label in enumerate(Y)]),
+        labels=("no", "yes"),
+    ),
+    Case(
+        "accounts.csv",
+        lines([f"({-a:.3f})" if a < 0 else f"{a:.3f}" for a in A], A, B, Y, header="n,a,b,y"),
+        ignored=("n",),
+    ),
+    Case("line_break.csv", lines(A, B, Y, header='a,b,"is\n y"'), target="is y"),
     Case("bool_label.parquet", parquet(a=A, b=B, y=Y == 1), labels=("false", "true")),
+    Case(
+        "lists.parquet",
+        parquet(tags=[["x"]] * 60 + [None] * 60, place=[{"x": 1}] * 120, image=[b"\xff"] * 120, a=A, b=B, y=Y),
+        ignored=("tags", "place", "image"),
+    ),
     Case("text.parquet", parquet(a=A, b=pa.array(SEX).dictionary_encode(), y=Y), kinds={"b": "categorical"}),
 ]
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preprocessing runs in this process, 0.3 s sooner for each file; tests/ops/test_check.py starts it as users do."""
+
+    def run(command: list[str], **_: Any) -> SimpleNamespace:
+        said = io.StringIO()
+        with pytest.MonkeyPatch.context() as patched, redirect_stdout(said), redirect_stderr(said):
+            patched.setattr(sys, "meta_path", [*sys.meta_path])  # the job hides pandas
+            patched.setattr("pipeline.jobs.__main__.map_large_arrays", lambda: None)
+            return SimpleNamespace(returncode=jobs.main(command[3:]), stdout=said.getvalue(), stderr="")
+
+    monkeypatch.setattr("ops.check.subprocess", SimpleNamespace(run=run))
 
 
 def init(folder: Path, name: str, text: bytes, target: str, *options: str) -> tuple[Answer, Path]:
@@ -184,26 +225,15 @@ def init(folder: Path, name: str, text: bytes, target: str, *options: str) -> tu
     return typed("init", str(folder / name), "--target", target, "--out", str(out), *options), out
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Answer, Path]:
-    """A case, what `ops init --json` answers, and the settings that it writes."""
-    case = request.param
-    answer, out = init(tmp_path_factory.mktemp("made"), case.name, case.text, case.target, "--json", *case.options)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it_finds_how_a_file_is_written_and_preprocessing_accepts_the_settings(case: Case, tmp_path: Path) -> None:
+    answer, out = init(tmp_path, case.name, case.text, case.target, "--json", *case.options)
     assert answer.code == 0, answer.err
-    return case, answer, out
-
-
-def test_it_finds_how_a_file_is_written_and_what_its_columns_are(made: tuple[Case, Answer, Path]) -> None:
-    case, _, out = made
     found = load(out).data
     decided = (found.features, found.kinds, found.ignored_columns, found.missing.texts, found.missing.impute)
     assert decided == (case.features, case.kinds, case.ignored, case.texts, case.impute)
     assert (found.format, found.predictor_type) == (case.format, "binary_classifier")
     assert set(found.classes) == set(case.labels)
-
-
-def test_preprocessing_accepts_a_file_with_the_settings_written_for_it(made: tuple[Case, Answer, Path]) -> None:
-    _, answer, _ = made
     assert answer.document["check"]["accepted"], answer.document["check"]["message"]
 
 
@@ -365,10 +395,15 @@ def test_a_file_or_wish_that_cannot_be_is_an_error_that_says_what_to_do(
     ("name", "text", "message"),
     [
         ("table.xlsx", b"PK", "a run reads only .csv, .tsv"),
+        ("table.csv", gzip.compress(PLAIN), "it is packed with gzip: call it table.csv.gz"),
+        ("table.csv", packed(PLAIN), "it is a spreadsheet or an archive: save a spreadsheet as CSV"),
+        ("table.csv", b'{"a": 1, "y": 2}\n' * 40, "looks like JSON: save the table as CSV or Parquet"),
+        ("table.csv", b"report,,\n" + PLAIN, "columns without a name: give each one, and delete lines before"),
         ("table.csv.gz", b"no gzip", "Not a gzipped file"),
         ("table.zip", b"no zip", "File is not a zip file"),
         ("table.parquet", b"no parquet", "table.parquet: "),
     ],
+    ids=["xlsx", "gzip", "spreadsheet", "json", "title", "no-gzip", "no-zip", "no-parquet"],
 )
 def test_a_file_that_cannot_be_read_says_so(name: str, text: bytes, message: str, tmp_path: Path) -> None:
     answer, _ = init(tmp_path, name, text, "y")

@@ -12,7 +12,7 @@ from ops.account import Account, OpsError
 from ops.retrain import newest_run, start
 from ops.runs import latest
 from pipeline.config import load
-from tests.conftest import ROOT, Deployed
+from tests.conftest import ROOT, WDBC, Deployed
 from tests.ops.typing import typed
 
 
@@ -49,6 +49,24 @@ def test_watch_waits_for_the_run_of_the_newest_upload(quiet: Deployed) -> None:
     started = newest_run(quiet.account)
     assert started.request["reason"] == "upload"
     assert latest(quiet.account, limit=1)[0].name == started.name
+
+
+@pytest.mark.cloud
+def test_a_wrong_file_stops_each_run_until_it_is_removed(deployed: Deployed) -> None:
+    deployed.run("wrong.csv", b"a,b\n1,2\n")
+    bucket, before = deployed.account.outputs["DataBucket"], deployed.executions()
+    deployed.account.s3.put_object(Bucket=bucket, Key="raw/right.csv", Body=WDBC.read_bytes())
+    run = deployed.ended(deployed.started(before))
+    assert run.status == "FAILED"
+    failure = f"{run.outcome} {run.why}"
+    assert "wrong.csv, row 1: missing column " in failure
+    assert "or take the file away: ops data remove wrong.csv" in failure
+    before = deployed.executions()
+    assert typed("data", "remove", "wrong.csv").out.startswith("removed wrong.csv; ")
+    assert typed("retrain").code == 0
+    run = deployed.ended(deployed.started(before))
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
+    deployed.clear()
 
 
 def test_a_function_that_fails_is_an_error_with_its_message() -> None:

@@ -118,11 +118,15 @@ def test_metric_names_are_unique_within_a_predictor_type() -> None:
         assert not set(rising) & set(falling)
 
 
-def test_a_stage_overrides_only_its_values(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_overrides_only_its_values_and_keeps_each_threshold_that_it_does_not_name(
+    written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(more=PROD)
     dev, prod = load(path), load(path, "prod")
     assert (dev.project.name, dev.stack.log_days) == ("shop", 90)
-    assert (prod.project.name, prod.stack.log_days, prod.gate.minimum) == ("shop-prod", 365, {"accuracy": 0.5})
+    assert (prod.project.name, prod.stack.log_days) == ("shop-prod", 365)
+    assert (dev.gate.minimum, prod.gate.minimum) == ({"auc": 0.7}, {"auc": 0.7, "accuracy": 0.5})
+    assert (dev.gate.maximum, prod.gate.maximum) == ({}, {"log_loss": 0.6})
     same = {"project", "gate", "stack"}
     assert dev.model_dump(exclude=same) == prod.model_dump(exclude=same)
     monkeypatch.setenv("STAGE", "prod")

@@ -58,7 +58,7 @@ def each(request: pytest.FixtureRequest) -> Definition:
     return MACHINES[request.param]
 
 
-@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 25, 8), ("deploy", 38, 12), ("drift", 12, 3)])
+@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 26, 8), ("deploy", 40, 14), ("drift", 12, 3)])
 def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
     for name, definition in MACHINES.items():
         if name.startswith(machine):
@@ -172,7 +172,7 @@ def test_each_attempt_of_a_job_has_a_name_of_its_own(longest: list[str]) -> None
 def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() -> None:
     states = MACHINES["retrain, several instances"]["States"]
     assert set(states) - set(MACHINES["retrain"]["States"]) == {"Merge"}
-    assert (states["Preprocess"]["Next"], states["Merge"]["Next"]) == ("Merge", "Train")
+    assert (states["Preprocess"]["Next"], states["Merge"]["Next"]) == ("Merge", "CheckData")
     asked = states["Preprocess"]["Parameters"]
     inputs = {part["InputName"]: part["S3Input"] for part in asked["ProcessingInputs"]}
     distribution = {name: part.get("S3DataDistributionType", "FullyReplicated") for name, part in inputs.items()}
@@ -184,12 +184,23 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
     assert outputs == ["train", "validation", "holdout", "labels", "shards", "quarantine", "signatures"]
 
 
-def test_a_run_notes_its_data_before_it_reads_it() -> None:
+def test_a_run_reads_the_objects_that_it_was_asked_for_or_is_superseded() -> None:
     states = MACHINES["retrain"]["States"]
-    assert [states[name]["Next"] for name in ("FindChampion", "ListData")] == ["ListData", "Preprocess"]
-    assert states["ListData"]["Parameters"]["Payload"] == {"execution.$": "$$.Execution.Name"}
+    order = ["FindChampion", "ListData", "Preprocess", "CheckData", "Train"]
+    assert [states[name]["Next"] for name in order[:-1]] == order[1:]
+    name = {"execution.$": "$$.Execution.Name"}
+    fingerprint = {"fingerprint.$": "$.request.data.fingerprint"}
+    assert states["ListData"]["Parameters"]["Payload"] == {**name, **fingerprint}
+    assert states["ListData"]["ResultPath"] == "$.request.data"
+    assert states["CheckData"]["Parameters"]["Payload"] == name
+    for state in ("ListData", "CheckData"):
+        caught = states[state]["Catch"][0]
+        assert (caught["ErrorEquals"], caught["Next"]) == (["Superseded"], "Finish")
     asked = states["Preprocess"]["Parameters"]
-    (listing,) = [part["S3Input"] for part in asked["ProcessingInputs"] if part["InputName"] == "listing"]
+    inputs = {part["InputName"]: part["S3Input"] for part in asked["ProcessingInputs"]}
+    data, listing = inputs["data"], inputs["listing"]
+    manifest = "States.Format('s3://${DataBucket}/runs/{}/listing/manifest.json', $$.Execution.Name)"
+    assert (data["S3DataType"], data["S3Uri.$"]) == ("ManifestFile", manifest)
     assert listing["S3Uri.$"] == "States.Format('s3://${DataBucket}/runs/{}/listing', $$.Execution.Name)"
     arguments = asked["AppSpecification"]["ContainerArguments"]
     assert arguments[arguments.index("--listing") + 1] == listing["LocalPath"] == "/opt/ml/processing/input/listing"
@@ -271,14 +282,20 @@ def test_a_package_is_deployed_whatever_its_containers() -> None:
 def test_the_variant_and_a_tag_name_the_packages_signature_or_the_settings_if_it_names_none() -> None:
     states = MACHINES["deploy"]["States"]
     (unsigned,) = states["HasSignature"]["Choices"]
-    wanted = {"Variable": "$.package.metadata.signature", "IsPresent": False, "Next": "AssumeSignature"}
-    assert (unsigned, states["HasSignature"]["Default"]) == (wanted, "ReadSmokeRows")
-    assert states["AssumeSignature"]["ResultPath"] == "$.package.metadata"
+    wanted = {
+        "Variable": "$.package.described.CustomerMetadataProperties.signature",
+        "IsPresent": False,
+        "Next": "AssumeSignature",
+    }
+    assert (unsigned, states["HasSignature"]["Default"]) == (wanted, "FindChampion")
+    assert states["AssumeSignature"]["ResultPath"] == "$.package.described.CustomerMetadataProperties"
     config = states["CreateEndpointConfig"]["Parameters"]
     (variant,) = config["ProductionVariants"]
     assert variant["VariantName.$"] == states["SmokeTest"]["Parameters"]["Payload"]["variant.$"]
-    assert variant["VariantName.$"] == "$.package.metadata.variant"
-    assert {"Key": "model-signature", "Value.$": "$.package.metadata.signature"} in config["Tags"]
+    assert variant["VariantName.$"] == "$.package.described.CustomerMetadataProperties.variant"
+    assert {"Key": "model-signature", "Value.$": "$.package.described.CustomerMetadataProperties.signature"} in config[
+        "Tags"
+    ]
 
 
 def test_preprocess_keeps_the_signature_in_a_folder_of_the_bucket() -> None:
@@ -303,11 +320,13 @@ def test_the_smoke_test_posts_the_rows_of_the_packages_run_and_the_golden_rows()
         ],
         "golden_share": 0.5,
         "smoke.$": "$.package.smoke.document",
-        "variant.$": "$.package.metadata.variant",
+        "variant.$": "$.package.described.CustomerMetadataProperties.variant",
     }
     assert states["DescribePackage"]["ResultSelector"]["smoke"] == {"document": []}
     read = states["ReadSmokeRows"]
-    key = "States.Format('runs/{}/evaluation/smoke.json', $.package.run)"
+    execution = "$.package.described.CustomerMetadataProperties.execution"
+    run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
+    key = f"States.Format('runs/{{}}/evaluation/smoke.json', {run})"
     assert read["Parameters"] == {"Bucket": "${DataBucket}", "Key.$": key}
     assert read["Catch"][0] == {
         "ErrorEquals": ["S3.NoSuchKeyException"],
@@ -325,7 +344,7 @@ def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings
     assert [states[name]["Next"] for name in path[:-1]] == path[1:]
     target = {
         "ServiceNamespace": "sagemaker",
-        "ResourceId.$": "States.Format('endpoint/${EndpointName}/variant/{}', $.package.metadata.variant)",
+        "ResourceId.$": "States.Format('endpoint/${EndpointName}/variant/{}', $.package.described.CustomerMetadataProperties.variant)",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
     assert states["RegisterAutoscaling"]["Parameters"] == {**target, "MinCapacity": 2, "MaxCapacity": 6}
@@ -348,7 +367,10 @@ def test_a_variant_is_autoscaled_once_its_model_is_live_and_only_if_the_settings
 
 def test_a_champion_of_another_signature_is_deregistered_before_its_variant_goes_and_registered_if_it_stays() -> None:
     states = MACHINES["deploy, autoscaled"]["States"]
-    same = {"Variable": "$.champion.variant", "StringEqualsPath": "$.package.metadata.variant"}
+    same = {
+        "Variable": "$.champion.variant",
+        "StringEqualsPath": "$.package.described.CustomerMetadataProperties.variant",
+    }
     assert states["IsSameVariant"]["Choices"] == [{**same, "Next": "UpdateEndpoint"}]
     path = ["IsSameVariant", "DeregisterChampion", "ReplaceChampion", "WaitForEndpoint"]
     assert states["IsSameVariant"]["Default"] == path[1]

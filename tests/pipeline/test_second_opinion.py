@@ -38,6 +38,7 @@ ROLE = "arn:aws:iam::123456789012:role/machine"
 PATHS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("paths.toml").read_text("utf-8"))
 NAMES = dict.fromkeys(("model", "config", "status", "signature", "variant"), "none")
 NOTHING = {**NAMES, "instances": 1, "comparable": False}
+METADATA = "CustomerMetadataProperties"
 FIRST = {"0-9": {"Return": {"Payload": NOTHING}}}
 """FindChampion's answer when nothing is live."""
 
@@ -88,9 +89,12 @@ def cases(machine: str, definition: dict[str, Any], answers: dict[str, Any]) -> 
         paths["retrain-superseded"] = {"AcquireLease": _throw("Superseded")}
     else:
         pending = {"0-9": {"Return": {**answers["DescribePackage"], "ModelApprovalStatus": "PendingManualApproval"}}}
+        described = {name: each for name, each in answers["DescribePackage"].items() if name != METADATA}
+        of_no_run = {"0-9": {"Return": described}}
         failed = {"0-9": {"Return": {"Payload": {**NOTHING, "status": "Failed"}}}}
         paths |= {
             "deploy-pending": {"DescribePackage": pending},
+            "deploy-of-no-run": {"DescribePackage": of_no_run},
             "deploy-no-smoke-rows": {"ReadSmokeRows": _throw("S3.NoSuchKeyException")},
             "deploy-failed-endpoint": {"FindChampion": failed, "DeleteFailedEndpoint": _throw("Boom")},
             "deploy-rolled-back": {"WaitForEndpoint": _throw("RolledBack")},

@@ -106,7 +106,9 @@ def _enforce(  # noqa: PLR0917 the evaluator's own order
         service_context = {"cloudwatch:namespace": _namespace.get()}
     principal = inner(EVALUATOR, "resolve_principal")(key or "", inner(RESPONSES, "get_account_id")())
     role = getattr(principal, "arn", "").partition(":assumed-role/")[2].partition("/")[0]
-    asked = [(action, service, resource, service_context) for resource in resource_arn.split()]
+    # Only of alarms are there several, one a line; a key of S3 may have any sign in it.
+    several = resource_arn.split("\n") if action.startswith("cloudwatch:") else [resource_arn]
+    asked = [(action, service, resource, service_context) for resource in several]
     if getattr(principal, "policies", None) is not None:
         asked += _of_keys(action, service, region, resource_arn)
     for each in asked:
@@ -137,7 +139,7 @@ def _resource_arns(original: Any, service: str, *request: Any) -> str:
         _namespace.set(asked.get("Namespace", ""))
         listed = [value for key, value in sorted(asked.items()) if key.startswith("AlarmNames.member.")]
         if names := listed or asked.get("AlarmNames"):
-            return " ".join(f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" for name in names)
+            return "\n".join(f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" for name in names)
     return str(original(service, *request))
 
 

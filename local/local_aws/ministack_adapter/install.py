@@ -13,9 +13,21 @@ from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
-from local_aws import stack_types
+from local_aws import credentials, stack_types
 from local_aws.autoscaling import Autoscaling
-from local_aws.ministack_adapter import AdapterError, answers, gateway, iam, inner, s3, step_functions, wrap
+from local_aws.gate import Gate
+from local_aws.ministack_adapter import (
+    AdapterError,
+    answers,
+    functions,
+    gateway,
+    iam,
+    inner,
+    s3,
+    signatures,
+    step_functions,
+    wrap,
+)
 from local_aws.sagemaker.api.service import Request, Response, SageMaker
 from local_aws.sagemaker.hosting import monitor
 
@@ -72,9 +84,10 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     wrap(LAMBDA, {"_emit_lambda_logs": _emit_lambda_logs, "_execute_function_warm": _execute_function})
     runtime: Any = importlib.import_module(RUNTIME)
     runtime._PYTHON_WORKER_SCRIPT = _report_exceptions(runtime._PYTHON_WORKER_SCRIPT)
+    functions.install()
     s3.install(service.host.file_transfer)
     answers.install()
-    return inner(APP, "app")  # type: ignore[no-any-return]
+    return Gate(inner(APP, "app"), signatures.install(credentials.roots(service.host.home)))
 
 
 def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: list[str]) -> None:

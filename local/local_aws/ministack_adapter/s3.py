@@ -6,6 +6,7 @@ files, and a job's file is linked in or out (local/file_transfer.py) instead of 
 
 import hashlib
 import importlib
+import logging
 import os
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from local_aws.ministack_adapter import inner, wrap
 
 S3, RESPONSES = "ministack.services.s3", "ministack.core.responses"
 CHUNK = 1 << 20
+log = logging.getLogger(__name__)
 ENCRYPTION = "x-amz-server-side-encryption"
 _as_file: ContextVar[bool] = ContextVar("as_file", default=False)
 _completed: ContextVar[tuple[dict[int, Any], Path]] = ContextVar("completed")
@@ -135,12 +137,18 @@ def _answer(  # noqa: PLR0917 the order is ministack's
     if offer and method == "PUT":
         body = Stored.of(*offer)
     call = partial(_with_files, original) if method == "GET" else original
-    status, headers_, answer = call(method, bucket, key, headers, body, query)
+    try:
+        if method == "PUT" and isinstance(body, bytes):
+            _make_room(len(body))
+        status, headers_, answer = call(method, bucket, key, headers, body, query)
+    except OSError as error:  # a full disk
+        log.exception("S3 cannot %s %s/%s", method, bucket, key)
+        return inner(S3, "_error")("InternalError", f"We encountered an internal error: {error.strerror}", 500)
     if not isinstance(answer, Stored):
         return status, headers_, answer
     if offer:
         answer.link(offer[0])
-        offer[0].chmod(0o444)  # it is the object's own file
+        offer[0].chmod(0o400)  # it is the object's own file
         return status, {**headers_, "Content-Length": "0"}, b""
     if len(answer) < LARGE:
         return status, headers_, answer.read()
@@ -199,6 +207,7 @@ def _complete(original: Any, bucket: str, key: str, body: Any, *more: Any) -> An
     query, headers = more[0], dict(more[1] or {})
     headers.pop("x-amz-mp-object-size", None)  # ministack would compare it with the empty parts
     upload = inner(S3, "_multipart_uploads").get(query["uploadId"][0], {"parts": {}})
+    _make_room(sum(part["size"] for part in upload["parts"].values()))
     with tempfile.NamedTemporaryFile(dir=_parts()) as file:
         token = _completed.set((upload["parts"], Path(file.name)))
         try:
@@ -228,6 +237,13 @@ def _assemble(original: Any, bucket: str, key: str, obj: dict[str, Any], data: A
 
 def _md5(data: Any = b"", **options: Any) -> Any:
     return data if isinstance(data, _Part) else hashlib.md5(data, **options)  # noqa: S324 (an ETag is one)
+
+
+def _make_room(size: int) -> None:
+    """Raise OSError when the disk has no room: ministack records and announces an object before it writes it."""
+    if size and hasattr(os, "posix_fallocate"):  # macOS has none
+        with tempfile.TemporaryFile(dir=_parts()) as file:
+            os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _parts() -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
+from local_aws import credentials
 from local_aws.file_transfer import FileTransfer
 from local_aws.iam import Access, AccessError, Credentials
 from local_aws.process_reaper import ProcessReaper
@@ -71,9 +72,10 @@ class Host:
         self.sandboxes = Sandboxes.below(home)
         self._session = botocore.session.get_session()
         self.model = self._session.get_service_model("sagemaker")
-        self.logs = LogWriter(self.client("logs", Credentials()))
+        root = credentials.of_home(home)
+        self.logs = LogWriter(self.client("logs", root))
         self.captures = CaptureWriter()
-        self.monitor = Monitor(self.client("cloudwatch", Credentials()))
+        self.monitor = Monitor(self.client("cloudwatch", root))
         self.faults = Faults()
         self.file_transfer = FileTransfer()
         self._actors: dict[str, Actor] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import copytree
 from types import ModuleType
 
+from local_aws.archive import extract
 from local_aws.scikit_learn import content
 
 # Of the toolkits in AWS's image, what scripts use; all of them are one module here.
@@ -51,8 +52,7 @@ def prepare(code: Path, uri: str) -> None:
         if source.is_dir():
             copytree(source, code, dirs_exist_ok=True)
         else:
-            with tarfile.open(source) as tar:
-                tar.extractall(code, filter="data")
+            extract(source, code)
     except (subprocess.CalledProcessError, tarfile.TarError, EOFError, OSError) as error:
         why = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
         raise ScriptError(f"cannot get the script from {uri}: {why}") from error

@@ -24,6 +24,8 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 from local_aws.sagemaker.api.service import Response
 
 Document = dict[str, Any]
+callbacks.ActivityTaskStartEndpoint._outcome = None
+"""moto reads it before a worker has taken the task: a task that none takes then fails with States.Runtime."""
 MAX_PAYLOAD = 262_144  # bytes (Step Functions' quotas page)
 ENDED_BY_OTHERS = (HistoryEventType.ExecutionAborted, HistoryEventType.ExecutionTimedOut)
 

@@ -1,9 +1,11 @@
 """The rows, answers and inference ids of an endpoint's data capture, in batches."""
 
 import base64
+import csv
+import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, to_numpy, to_table
-from ..shared.encoder import BadRows, Encoder
+from ..shared.encoder import OTHER, BadRows, Encoder, level_of
 from ..shared.json_lines import BLOCK_BYTES, Block, read_blocks
 from ..shared.settings import JobSettings
 
@@ -40,6 +42,7 @@ class CapturedRows:
     times: NDArray[Any]  # shape (rows,): the time of each answer, ISO 8601 in UTC: as text in the order of time
     requests: int
     unreadable: int  # records that have no row of this model's width, or no answer to each
+    texts: dict[int, list[str]] = field(default_factory=dict)  # of each row, by feature, where levels are unknown
 
 
 def row_key(inference: str, row: int) -> bytes:
@@ -77,14 +80,16 @@ def _by_columns(block: Block, settings: JobSettings, encoder: Encoder | None) ->
     if any(column.null_count for column in (inputs, outputs, event, times)) or not encodings <= {"CSV", "JSON"}:
         return None
     given, answers = inputs.to_pylist(), _answers_of_all(outputs.to_pylist(), settings)
-    features = _table("\n".join(text.removesuffix("\n") for text in given).encode(), settings, encoder)
+    text = "\n".join(body.removesuffix("\n") for body in given)
+    features = _table(text.encode(), settings, encoder)
     if answers is None or features is None:
         return None
     counts, scores, classes = answers
-    if [text.rstrip("\n").count("\n") + 1 for text in given] != counts or len(features) != sum(counts):
+    if [body.rstrip("\n").count("\n") + 1 for body in given] != counts or len(features) != sum(counts):
         return None
     names = pc.coalesce(inference, event).to_pylist()
-    return _captured(features, scores, classes, list(zip(names, times.to_pylist(), counts, strict=True)), 0)
+    requests = list(zip(names, times.to_pylist(), counts, strict=True))
+    return replace(_captured(features, scores, classes, requests, 0), texts=_texts(text, features, encoder))
 
 
 def _answers_of_all(texts: list[str], settings: JobSettings) -> tuple[list[int], Floats, Floats] | None:
@@ -127,11 +132,13 @@ def _by_record(block: Block, settings: JobSettings, encoder: Encoder | None) -> 
     scores: list[Any] = []
     classes: list[float] = []
     requests: list[Request] = []
+    bodies: list[str] = []
     unreadable, width = 0, settings.score_width
     for _, _, record in block.documents():
         try:
             data = record["captureData"]
-            rows = _rows(_text(data["endpointInput"]), encoder)
+            body = _text(data["endpointInput"])
+            rows = _rows(body, encoder)
             answers = list(json.loads(_text(data["endpointOutput"]))["predictions"])
             if len(rows) != len(answers) or any(len(row) != len(settings.features) for row in rows):
                 raise ValueError("rows of another width, or not an answer to each")
@@ -148,9 +155,11 @@ def _by_record(block: Block, settings: JobSettings, encoder: Encoder | None) -> 
         scores += found
         classes += labels
         requests.append(request)
+        bodies.append(body.removesuffix("\n"))
     table = np.array(features, dtype=float).reshape(-1, len(settings.features))
     shaped = np.array(scores, dtype=float).reshape((-1, width) if width else -1)
-    return _captured(table, shaped, np.array(classes, dtype=float), requests, unreadable)
+    texts = _texts("\n".join(bodies), table, encoder)
+    return replace(_captured(table, shaped, np.array(classes, dtype=float), requests, unreadable), texts=texts)
 
 
 def _captured(
@@ -162,6 +171,14 @@ def _captured(
     total = len(requests) + unreadable
     features[~np.isfinite(features)] = np.nan
     return CapturedRows(features, scores, classes, np.array(keys, np.bytes_), times, total, unreadable)
+
+
+def _texts(text: str, features: Floats, encoder: Encoder | None) -> dict[int, list[str]]:
+    """Return the texts of features that have an unknown level, as levels are written."""
+    kinds = [feature.kind for feature in encoder.features] if encoder else []
+    wanted = [at for at, kind in enumerate(kinds) if kind == "categorical" and (features[:, at] == OTHER).any()]
+    rows = list(csv.reader(io.StringIO(text))) if wanted else []
+    return {at: [level_of(row[at]) if row else "" for row in rows] for at in wanted}
 
 
 def _text(side: dict[str, Any]) -> str:

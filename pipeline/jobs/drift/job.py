@@ -1,6 +1,7 @@
 """Captured requests of a window against the data that the live model was trained on -> drift.json and summary.json."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..shared.arrow import Floats
 from ..shared.documents import Baseline, Categories, Distribution, Drift, DriftReport, Profile
-from ..shared.encoder import Encoder, Feature
+from ..shared.encoder import OTHER, Encoder, Feature
 from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from ..shared.signature import read_signature, settings_under
@@ -32,7 +33,11 @@ from .psi import (
 
 Reference = Distribution | Categories  # of a feature, in the baseline
 Counted = Histogram | LevelCounts
+NAMED = 5  # unknown levels of a feature, the most frequent ones, in drift.json alone: notifications hold no data
 WORST = 20  # features that get a CloudWatch metric of their own, each of which costs money; drift.json has all
+
+
+MOST_LEVELS = 10_000  # unknown levels that are counted
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,14 @@ class WindowCounts:
     features: tuple[Counted, ...]
     score: Histogram | None  # None where the live model's profile has no scores to compare with: multiclass
     classes: Counts  # rows by predicted class
+    unknown: Counter[tuple[str, str]]  # rows by feature and level, of levels that the training data lack
 
     def __add__(self, other: "WindowCounts") -> "WindowCounts":
         sums = {
-            name: getattr(self, name) + getattr(other, name) for name in ("rows", "requests", "unreadable", "classes")
+            name: getattr(self, name) + getattr(other, name)
+            for name in ("rows", "requests", "unreadable", "classes", "unknown")
         }
+        sums["unknown"] = Counter(dict(sums["unknown"].most_common(MOST_LEVELS)))
         score = self.score + other.score if self.score and other.score else None
         return WindowCounts(**sums, features=tuple(map(add, self.features, other.features)), score=score)
 
@@ -119,7 +127,12 @@ def count(
     scored = "score" in profile and batch.scores.ndim == 1
     score = histogram(profile["score"], batch.scores[rows]) if scored else None
     by_class = np.bincount(classes[np.isfinite(classes)].astype(int), minlength=len(profile.get("labels", ())))
-    return WindowCounts(int(rows.sum()), batch.requests, batch.unreadable, features, score, by_class)
+    unknown = Counter(
+        (settings.features[number], texts[row])
+        for number, texts in batch.texts.items()
+        for row in np.flatnonzero(rows & (batch.features[:, number] == OTHER)).tolist()
+    )
+    return WindowCounts(int(rows.sum()), batch.requests, batch.unreadable, features, score, by_class, unknown)
 
 
 def _counted(reference: Reference, values: Floats) -> Counted:
@@ -139,6 +152,8 @@ def compare(window: WindowCounts, reference: Baseline, profile: Profile, setting
     each = thresholds.significance / (distances + 3)
     for name, known, values in zip(settings.features, features, window.features, strict=True):
         report["features"][name] = _feature(known, values, settings, each)
+        if unknown := [(level, count) for (of, level), count in window.unknown.most_common() if of == name]:
+            report["features"][name]["unknown"] = dict(unknown[:NAMED])
     if window.score:
         report["predictions"] = measure(profile["score"], window.score, thresholds, each)
     if "labels" in profile:

@@ -94,11 +94,10 @@ def _fast(block: Block, columns: list[_Column]) -> list[Numbers] | None:
 def _line_by_line(block: Block, columns: list[_Column]) -> list[Numbers]:
     """Read a block that has a fault, or blank lines, with an error that names the line."""
     kept: list[list[float]] = [[] for _ in columns]
-    for number, line, document in block.documents():
+    for number, _, document in block.documents():
         where = place(block.file, number)
         if not isinstance(document, dict):
-            text = shortened(line.decode("utf-8", "backslashreplace").strip())
-            raise JobError(f"{where}: {text} is not a JSON object: run the job before this one again")
+            raise JobError(f"{where}: not a JSON object: run the job before this one again")
         for column, values in zip(columns, kept, strict=True):
             values.extend(column.value(where, document))
     return [column.shaped(values) for column, values in zip(columns, kept, strict=True)]

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -103,7 +103,7 @@ def read_column(column: pa.Array, name: str, settings: JobSettings, levels: Leve
     kind, imputed = settings.reading[name]
     if kind == "numeric":
         if pa.types.is_floating(column.type):
-            return _numbers(column, imputed)
+            return _numbers(column, imputed, settings)
         return _numbers_of_texts(column, imputed, settings)
     encoded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column, null_encoding="encode")
     texts = encoded.dictionary.to_pylist()
@@ -112,7 +112,7 @@ def read_column(column: pa.Array, name: str, settings: JobSettings, levels: Leve
     wrong[-1] = not imputed
     present = []
     for place, text in enumerate(texts):
-        if text is not None and text.strip() in settings.missing_texts:
+        if text is not None and level_of(text) in settings.missing_levels:
             wrong[place] = not imputed
         elif text is not None:
             present.append(place)
@@ -128,8 +128,10 @@ def read_column(column: pa.Array, name: str, settings: JobSettings, levels: Leve
     return Values(numbers[rows], wrong[rows] if wrong[:-1].any() or encoded.indices.null_count else None)
 
 
-def _numbers(column: pa.Array, imputed: bool) -> Values:
+def _numbers(column: pa.Array, imputed: bool, settings: JobSettings) -> Values:
     missing: Mask | None = None
+    if len(numbers := missing_numbers(settings)):
+        column = pc.if_else(pc.is_in(column, numbers), None, column)
     if column.null_count:
         missing = to_mask(pc.is_null(column))
         column = pc.fill_null(column, np.nan)
@@ -150,9 +152,21 @@ def _numbers_of_texts(column: pa.Array, imputed: bool, settings: JobSettings) ->
     texts = pc.utf8_trim_whitespace(pc.fill_null(column, "-"))
     missing = to_mask(pc.is_in(texts, pa.array(settings.missing_texts, pa.string())))
     values, wrong = NumberForm.of(settings.format).read(texts)
+    missing |= ~wrong & np.isin(values, missing_numbers(settings).to_numpy())
     values = np.where(missing, np.nan, values)
     wrong = faulty | (wrong & ~missing if imputed else wrong | missing)
     return Values(values, wrong if wrong.any() else None)
+
+
+def missing_numbers(settings: JobSettings) -> pa.Array:
+    """Return the numbers that mean "no value"."""
+    return _missing_numbers(settings.format, settings.missing_texts)
+
+
+@lru_cache
+def _missing_numbers(form: FileFormat, texts: tuple[str, ...]) -> pa.Array:
+    values, wrong = NumberForm.of(form).read(pa.array(texts, pa.string()))
+    return pa.array(values[~wrong], pa.float64())
 
 
 def texts_of(column: pa.Array) -> tuple[pa.Array, pa.Array]:

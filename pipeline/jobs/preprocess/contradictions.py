@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..shared.settings import JobSettings
-from .records import Keys, Records, mixed
+from .records import ROWS_AT_A_TIME, Keys, Records, mixed, repeated
 
 IN_MEMORY = 16  # this part of the memory, at most, is for them
 ALL = 1 << 64
@@ -46,6 +46,8 @@ class Contradictions:
     def count(self) -> int:
         """Return how many rows have the features of another one, and another class."""
         held = self.table()
+        held = held[np.argsort(held[:, 0])]
+        held = held[repeated(held[:, 0])]  # few are left
         held = held[np.unique(held[:, 2], return_index=True)[1]]  # several instances may have the same row
         held = held[np.lexsort((held[:, 1], held[:, 0]))]
         if not len(held):
@@ -64,7 +66,11 @@ def of(rows: Records) -> Keys:
 
 def feature_hashes(rows: Records) -> Keys:
     """Return a hash of each row's features, shape (rows,)."""
-    values = rows.words.view(np.uint64)[:, 3:]
+    values, sums = rows.words.view(np.uint64)[:, 3:], np.empty(len(rows), np.uint64)
+    factors = mixed(np.arange(values.shape[1], dtype=np.uint64)) | np.uint64(1)
     # The low bits of floats are mostly zeros, so the high ones come first to them, then to all by an odd factor each.
-    values = (values ^ values >> np.uint64(32)) * (mixed(np.arange(values.shape[1], dtype=np.uint64)) | np.uint64(1))
-    return mixed((values ^ values >> np.uint64(32)).sum(axis=1))
+    for start in range(0, len(values), ROWS_AT_A_TIME):
+        some = values[start : start + ROWS_AT_A_TIME]
+        some = (some ^ some >> np.uint64(32)) * factors
+        sums[start : start + ROWS_AT_A_TIME] = (some ^ some >> np.uint64(32)).sum(axis=1)
+    return mixed(sums)

@@ -19,14 +19,14 @@ class Copies:
         self._by_id = by_id
         self.replaced = 0
 
-    def apart(self, rows: Records) -> tuple[Records, Records]:
-        """Return the rows that count once for sure, and the others: without a sort of all, as few rows are others."""
+    def alone(self, rows: Records) -> Mask:
+        """Return which rows count once for sure: without a sort of all, as few rows do not."""
         order = np.argsort(rows.keys)
         others = np.zeros(len(rows), bool)
         others[order] = repeated(rows.keys[order])
         if not self._by_id:
             others |= rows.counts > 1
-        return (rows[~others], rows[others]) if others.any() else (rows, rows[:0])
+        return ~others
 
     def joined(self, rows: Records) -> Records:
         """Return rows in the order of keys, then files, those with the same key and file as one."""

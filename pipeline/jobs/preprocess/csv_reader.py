@@ -76,6 +76,8 @@ def _columns(records: list[tuple[int, bytes]], name: str, dialect: Dialect, sett
         columns = [*columns, TRAILING]
     elif len(columns) > 1 and columns[-1] == "" and not row[-1]:
         columns = [*columns[:-1], TRAILING]
+    elif len(row) == len(columns) + 1 and "" in settings.ignored_columns and settings.format.header:
+        columns = ["", *columns]  # R gives the names of rows no name
     named = [column for column in columns if column != TRAILING]
     if settings.format.header:
         check_header(named, place(name, line), settings, text)

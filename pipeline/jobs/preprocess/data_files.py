@@ -85,6 +85,12 @@ def check_limit(bad: int, first: list[str], read: int | None, limit: BadRowLimit
     raise JobError(f"{rows} wrong, more than data.bad_rows allows: {'; '.join(first)}")
 
 
+def check_left(files: int, reasons: list[str]) -> None:
+    """Raise JobError when each of the files was set aside for one of these reasons."""
+    if files and len(reasons) == files:
+        raise JobError(f"no file is left: {'; '.join(reasons[:MOST_NAMED])}")
+
+
 class DataFiles:
     """The files under a directory, in the order of the `times` of their uploads, then by path.
 
@@ -115,11 +121,6 @@ class DataFiles:
                 self._refuse(number, BadFile(f"{name}: {header}no rows: add rows or remove the file"), quarantine)
             elif self.settings.on_bad_file == "quarantine" and number not in self.set_aside:
                 self._check(number, count, quarantine)
-
-    def check_left(self) -> None:
-        """Raise JobError, with the reasons, when every file was set aside."""
-        if self.files and len(self.set_aside) == len(self.files):
-            raise JobError(f"no file is left: {'; '.join(self.set_aside.values())}")
 
     def kept(self, records: Records) -> Records:
         """Return the rows that are of no file that was set aside."""
@@ -231,3 +232,14 @@ def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
             yield waiting.popleft().result()
         if not isinstance(ended, StopIteration):
             raise ended
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items, none of them None, and get the next one in a thread meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        rest = iter(items)
+        coming = pool.submit(next, rest, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, rest, None)
+            yield item
+            del item  # else it stays in memory while the one after the next is got

@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from .levels import Levels
 from .records import Numbers, Records
 
 BOOLEANS = ("false", "true")
+NUMBER_BYTES = 10
+"""Of the text of a number, about, and what separates it from the next."""
 
 
 class RowEncoder:
@@ -26,6 +29,12 @@ class RowEncoder:
     def __init__(self, encoder: Encoder, levels: Levels) -> None:
         self.encoder = encoder
         self._features = [_Coded.of(feature, levels) for feature in encoder.features]
+
+    @property
+    def width(self) -> int:
+        """About how many bytes the text of an encoded row has."""
+        bits = sum(len(feature.columns) for feature in self.encoder.features if feature.kind != "numeric")
+        return 2 * bits + NUMBER_BYTES * sum(feature.kind == "numeric" for feature in self.encoder.features) + 2
 
     def encoded(self, rows: Records) -> Floats:
         """Return rows encoded, shape (rows, encoded columns)."""
@@ -38,7 +47,10 @@ class RowEncoder:
 
     def raw_text(self, rows: Records) -> bytes:
         """Return raw rows as CSV, "" where a value is missing."""
-        return _lines([coded.raw(column) for coded, column in self._columns(rows)])
+        columns = [coded.raw(column) for coded, column in self._columns(rows)]
+        if len(columns) == 1:  # an empty line is no row for batch transform
+            columns = [pc.replace_substring_regex(pc.fill_null(columns[0], ""), "^$", '""')]
+        return _lines(columns)
 
     def settled(self, rows: Records) -> Records:
         """Return rows with codes that do not depend on which level was seen first."""
@@ -110,8 +122,8 @@ def _quoted(text: str) -> str:
 
 
 def _lines(columns: list[pa.Array]) -> bytes:
-    joined = pc.binary_join_element_wise(*columns, ",", null_handling="replace", null_replacement="")
-    lines = pc.binary_join_element_wise(joined, "", "\n")
+    replaced = partial(pc.binary_join_element_wise, null_handling="replace", null_replacement="")
+    lines = replaced(*columns[:-1], replaced(columns[-1], "", "\n"), ",")
     return bytes(memoryview(lines.buffers()[2] or b""))
 
 

@@ -7,6 +7,7 @@ of Computer Programming", vol. 3, section 5.4).
 
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from itertools import pairwise
@@ -19,20 +20,25 @@ from .records import Numbers, Records
 
 SORT_IN_MEMORY = 8  # rows are held and sorted by this part of the memory: a sort needs two copies, and their text
 BUCKET_BITS = 12
+WRITTEN_AT_A_TIME = 1 << 20  # bytes: a bucket of a run is small
 
 
 class ExternalSort(ExitStack):
     """Rows of `width` words; holds at most `memory` bytes of them, and the last rows added.
 
-    `ordered` returns rows in the order of their keys; it may make one row of several with the same key.
+    Half of it is for a run that is written, or for rows that the caller has, while others are added or read.
+
+    `ordered` returns rows in the order of their keys; it may make one row of several with the same key. It is called in
+    any thread.
     """
 
     def __init__(self, folder: Path, width: int, memory: int, ordered: Callable[[Records], Records]) -> None:
         super().__init__()
-        self._folder, self._width, self._memory, self._ordered = folder, width, memory, ordered
+        self._folder, self._width, self._memory, self._ordered = folder, width, memory // 2, ordered
         self._held: list[Floats] = []
         self._runs: list[tuple[Path, Numbers]] = []
         """Of each run, how many rows are in the buckets before each, and in all."""
+        self._writing: Future[None] | None = None
 
     def add(self, records: Records) -> None:
         """Take rows, in any order, also while `groups` are read: those do not have them."""
@@ -45,13 +51,14 @@ class ExternalSort(ExitStack):
 
         The last time rows are ordered, and read once.
         """
-        if not self._runs:
-            if rows := self._taken():
+        if not self._writing:
+            if rows := self._joined(self._taken()):
                 self._held = [] if last else [rows.words]
                 yield rows
             return
         if self._held:
             self._write_run()
+        self._writing.result()
         runs = list(self._runs)
         before = np.sum([rows for _, rows in runs], axis=0)
         most, first = self._memory // (8 * self._width), 0
@@ -62,23 +69,34 @@ class ExternalSort(ExitStack):
                 yield (self._ordered if last else _unordered)(_loaded(runs, first, end, self._width, last))
             first = end
 
-    def _taken(self) -> Records:
-        rows = Records(np.concatenate([np.empty((0, self._width)), *self._held]))
-        self._held = []
+    def _taken(self) -> list[Floats]:
+        held, self._held = self._held, []
+        return held
+
+    def _joined(self, held: list[Floats]) -> Records:
+        rows = Records(np.concatenate([np.empty((0, self._width)), *held]))
+        held.clear()  # else they stay in memory while the rows are ordered
         return self._ordered(rows)
 
     @cached_property
-    def _disk(self) -> Path:
+    def _disk(self) -> tuple[Path, ThreadPoolExecutor]:
+        """The folder of the runs, and the thread that writes them, which ends before the folder is removed."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        return Path(self.enter_context(tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)))
+        folder = Path(self.enter_context(tempfile.TemporaryDirectory(prefix=".sort-", dir=self._folder)))
+        return folder, self.enter_context(ThreadPoolExecutor(1))
 
     def _write_run(self) -> None:
-        rows = self._taken()
+        folder, thread = self._disk
+        if self._writing:
+            self._writing.result()
+        self._writing = thread.submit(self._write, folder / f"{len(self._runs):06}", self._taken())
+
+    def _write(self, run: Path, held: list[Floats]) -> None:
+        rows = self._joined(held)
         edges = np.arange(1, 1 << BUCKET_BITS, dtype=np.uint64) << np.uint64(64 - BUCKET_BITS)
         before = np.array([0, *np.searchsorted(rows.keys, edges), len(rows)], np.int64)
-        run = self._disk / f"{len(self._runs):06}"
         self._runs.append((run, before))
-        with run.open("wb") as file:
+        with run.open("wb", buffering=WRITTEN_AT_A_TIME) as file:
             for end, start in pairwise(before[::-1].tolist()):
                 file.write(rows.words[start:end].data)
 

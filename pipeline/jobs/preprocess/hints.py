@@ -91,17 +91,17 @@ def likely_separator(record: str, found: int, settings: JobSettings) -> str | No
 
 def value_fault(column: str, value: str, settings: JobSettings) -> str:
     """Return what is wrong with a value that was found to be wrong, and what to do."""
-    shown, kind = shortened(value), settings.reading[column][0]
+    shown, kind = _shown(value, settings), settings.reading[column][0]
     if not is_text(value):
         return NOT_TEXT % shown
     if value in settings.missing_texts:
-        what = f"{shown} means no value" if value else "empty"
+        what = f"{shortened(value)} means no value" if value else "empty"
         impute = f'add "{column}" to data.missing.impute, or correct it'
         return f"{what}, {WANTED[kind]} is wanted: {CORRECT if column == settings.target else impute}"
     if kind == "label":
         return f"{shown} is not a label of the settings ({_quoted(settings.classes)}): correct it"
     if value.lower() in NO_VALUE:
-        return f"{shown} is not {WANTED[kind]}: {CORRECT}; {_no_value(column, [value], settings)}"
+        return f"{shortened(value)} is not {WANTED[kind]}: {CORRECT}; {_no_value(column, [value], settings)}"
     if kind == "boolean":
         return f"{shown} is neither true nor false: correct it, or make the column categorical in [data.kinds]"
     return _number_fault(value, settings)
@@ -109,7 +109,7 @@ def value_fault(column: str, value: str, settings: JobSettings) -> str:
 
 def _number_fault(value: str, settings: JobSettings) -> str:
     form, hint = NumberForm.of(settings.format), number_hint([value], settings)
-    shown = shortened(value)
+    shown = _shown(value, settings)
     if form.matches(value) and math.isfinite(form.value(value)):
         return f"{shown} is too large for a 32-bit float (3.4e38): use another unit"
     return f"{shown} is not a finite number: {CORRECT}" + (f", or {hint}" if hint else "")
@@ -157,7 +157,7 @@ def column_fault(column: str, texts: Counter[str], rows: int, settings: JobSetti
         impute = f'add "{column}" to data.missing.impute, or name it in data.ignored_columns'
         return f"{said} missing: {CORRECT if column == settings.target else impute}"
     if wrong := [text for text in words if not is_text(text)]:
-        return f"{said} wrong: {NOT_TEXT % shortened(wrong[0])}"
+        return f"{said} wrong: {NOT_TEXT % _shown(wrong[0], settings)}"
     nothing = [text for text in words if text.lower() in NO_VALUE and kind != "label"]
     others = {text: number for text, number in words.items() if text not in nothing}
     if not others:
@@ -168,24 +168,27 @@ def column_fault(column: str, texts: Counter[str], rows: int, settings: JobSetti
 
 
 def _target_fault(words: dict[str, int], settings: JobSettings) -> str:
-    shown = _examples(words)
+    shown = _examples(words, settings)
     if settings.classes:
         binary = settings.predictor_type == "binary_classifier"
         key = "data.positive_label and data.negative_label" if binary else "data.labels"
-        return f"no label of the settings ({_quoted(settings.classes)}), but {shown}: correct {key}"
+        instead = f", but {shown}" if shown else ""
+        return f"no label of the settings ({_quoted(settings.classes)}){instead}: correct {key}"
     if hint := number_hint(list(words), settings):
-        return f"written like {_examples(words, 1)}: {hint}"
-    return f"text ({shown}), but a regressor needs numbers: correct data.predictor_type or data.target"
+        return f"written {_like(words, settings)}: {hint}"
+    return f"text{_in_brackets(shown)}, but a regressor needs numbers: correct data.predictor_type or data.target"
 
 
 def _feature_fault(column: str, kind: str, words: dict[str, int], rows: int, settings: JobSettings) -> str:
-    shown, levels = _examples(words), len({level_of(text) for text in words})
+    shown, levels = _in_brackets(_examples(words, settings)), len({level_of(text) for text in words})
     if kind == "numeric":
         if hint := number_hint(list(words), settings):
-            return f"written like {_examples(words, 1)}: {hint}"
+            return f"written {_like(words, settings)}: {hint}"
+        if all(map(NumberForm.of(settings.format).matches, words)):
+            return f"too large for a 32-bit float, 3.4e38{shown}: use another unit"
         if all(boolean_of(text) is not None for text in words):
-            return f'true or false ({shown}): make it boolean ([data.kinds] {_toml(column)} = "boolean")'
-    what = f"{'text' if kind == 'numeric' else 'neither true nor false'} ({shown})"
+            return f'true or false{shown}: make it boolean ([data.kinds] {_toml(column)} = "boolean")'
+    what = f"{'text' if kind == 'numeric' else 'neither true nor false'}{shown}"
     if levels > settings.levels.maximum or (rows > FEW and 2 * levels > rows):
         several = f"with {levels} different values in {rows} rows"
         return f"{what}, {several}: name it in data.ignored_columns, or in data.id_columns"
@@ -196,7 +199,22 @@ def _toml(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
 
 
-def _examples(texts: dict[str, int], most: int = 2) -> str:
+def _shown(value: str, settings: JobSettings) -> str:
+    return shortened(value) if settings.show_values else "the value"
+
+
+def _like(texts: dict[str, int], settings: JobSettings) -> str:
+    return f"like {_examples(texts, settings, 1)}" if settings.show_values else "in another form"
+
+
+def _in_brackets(examples: str) -> str:
+    return f" ({examples})" if examples else ""
+
+
+def _examples(texts: dict[str, int], settings: JobSettings, most: int = 2) -> str:
+    """Return the most frequent texts, or nothing if the settings show no values."""
+    if not settings.show_values:
+        return ""
     found = sorted(texts, key=lambda text: (-texts[text], text))[:most]
     return ", ".join(map(shortened, found)) + (", ..." if len(texts) > most > 1 else "")
 

@@ -15,15 +15,18 @@ from ..shared.signature import signature_of
 from . import contradictions
 from .baseline import Moments
 from .copies import Copies, copies
-from .data_files import NO_FILE, DataFiles, Quarantine, check_limit, parallel_map, upload_times
-from .encoding import RowEncoder, write_model
+from .data_files import NO_FILE, DataFiles, Quarantine, ahead, check_left, check_limit, parallel_map, upload_times
+from .encoding import NUMBER_BYTES, RowEncoder, write_model
 from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .learning import Learner
+from .parts import SMALL, Parts, parts_of
 from .records import Keys, Records
-from .split import SplitWriter, atomic_output, split, texts_of
+from .split import SplitWriter, atomic_output, texts_of
 from .summary import Summary, count_labels
 
-ROWS_AT_A_TIME = 8192
+ROWS_AT_A_TIME, TEXT_AT_A_TIME = 8192, 3 << 20
+"""So many rows are written at a time at most, and about so many bytes: the text of wide rows would be arrays of pages
+of their own (map_large_arrays), which take longer to get than to fill."""
 Block = tuple[str, Records]  # a part, and some of its rows
 Written = tuple[str, int, list[bytes], Moments, Keys | None]
 
@@ -72,17 +75,22 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
     with ExternalSort(output / "train", width, memory, counted.joined) as rows_by_key:
         for records in files.records(quarantine):
             rows_by_key.add(records)
+        left_out = list(files.set_aside.values())
         if not host:
-            files.check_left()
+            check_left(len(files.files), left_out)
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
-        learner = Learner(settings, files.levels, sum(files.rows))
-        for group in rows_by_key.groups(last=False):
+        parts = Parts(settings)
+        if not host and settings.classes and 0 < sum(files.rows) <= SMALL:
+            parts = parts_of(map(files.kept, rows_by_key.groups(last=False)), settings)
+        learner = Learner(parts, files.levels, sum(files.rows))
+        for group in ahead(rows_by_key.groups(last=False)):
             for rows in _looked_at(files.kept(group), counted, rows_by_key, max(1, memory // (16 * width))):
                 learner.add(rows)
             del group  # else it stays in memory while the next one is loaded
         summary = Summary(
             host=host,
             uploads=files.uploads,
+            left_out=left_out,
             read=sum(files.rows),
             refused=quarantine.count,
             faults=quarantine.first,
@@ -102,7 +110,9 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             index = rows_by_key.enter_context((output / "shards" / f"{host}.index").open("wb"))
         with closing(SplitWriter(output, host, settings)) as writer:
             groups = (counted.once(files.kept(group))[0] for group in rows_by_key.groups(last=True))
-            blocks = _blocks(groups, summary, index, settings)
+            width = encoder.width if encoder else NUMBER_BYTES * (1 + len(settings.features))
+            most = max(1, min(ROWS_AT_A_TIME, TEXT_AT_A_TIME // width))
+            blocks = _blocks(ahead(groups), summary, index, parts, most)
             for part, count, texts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
                 writer.write(part, texts, count)
                 summary.moments += moments
@@ -113,10 +123,12 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
 
 
 def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most: int) -> Iterator[Records]:
-    """Yield all rows of a group as they count, after adding the copies, at most `most` at a time."""
-    alone, others = counted.apart(group)
-    yield alone
-    rows, counts = counted.once(counted.joined(others))
+    """Yield all rows of a group as they count, some at a time, after adding the copies, at most `most` at a time."""
+    alone = counted.alone(group)
+    for start in range(0, len(group), ROWS_AT_A_TIME):
+        some = slice(start, start + ROWS_AT_A_TIME)
+        yield group[some] if alone[some].all() else group[some][alone[some]]
+    rows, counts = counted.once(counted.joined(group[~alone]))
     yield rows
     for more in copies(rows, counts, most):
         rows_by_key.add(more)
@@ -124,17 +136,17 @@ def _looked_at(group: Records, counted: Copies, rows_by_key: ExternalSort, most:
 
 
 def _blocks(
-    groups: Iterator[Records], summary: Summary, index: BinaryIO | None, settings: JobSettings
+    groups: Iterator[Records], summary: Summary, index: BinaryIO | None, parts: Parts, most: int
 ) -> Iterator[Block]:
-    """Yield every row to keep, some of a part at a time."""
+    """Yield every row to keep, at most `most` of a part at a time."""
     for rows in groups:
         if index is not None:
             hashes = contradictions.feature_hashes(rows).view(np.float64)
             index.write(np.column_stack([rows.words[:, :3], hashes]).tobytes())
-        for part, of_part in split(rows, settings):
-            summary.counts[part] += count_labels(of_part.labels, settings)
-            for start in range(0, len(of_part), ROWS_AT_A_TIME):
-                yield part, of_part[start : start + ROWS_AT_A_TIME]
+        for part, of_part in parts.split(rows):
+            summary.counts[part] += count_labels(of_part.labels, parts.settings)
+            for start in range(0, len(of_part), most):
+                yield part, of_part[start : start + most]
 
 
 def _written(settings: JobSettings, encoder: RowEncoder | None, block: Block) -> Written:

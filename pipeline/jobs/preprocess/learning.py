@@ -8,19 +8,19 @@ from ..shared.arrow import Floats
 from ..shared.documents import Categories
 from ..shared.encoder import Encoder, Feature
 from ..shared.errors import JobError
-from ..shared.settings import JobSettings
 from .baseline import in_sample
 from .encoding import BOOLEANS
 from .levels import Levels
+from .parts import Parts
 from .records import Numbers, Records
-from .split import in_train
 
 
 class Learner:
     """Counts levels and missing values of rows, and samples the rows; `read` is how many there are at most."""
 
-    def __init__(self, settings: JobSettings, levels: Levels, read: int) -> None:
-        self._settings, self._levels, self._read = settings, levels, read
+    def __init__(self, parts: Parts, levels: Levels, read: int) -> None:
+        settings = parts.settings
+        self._parts, self._settings, self._levels, self._read = parts, settings, levels, read
         self.sample: list[Records] = []
         self._rows = 0
         # Of each feature the rows that lack a value, and those of each code: outside of train, and in train.
@@ -33,7 +33,7 @@ class Learner:
         if not self._settings.encoded:
             return
         self._rows += len(rows)
-        in_part = in_train(rows, self._settings).astype(np.int64)
+        in_part = self._parts.in_train(rows).astype(np.int64)
         for number, name, kind, imputed in self._features():
             if kind == "numeric" and not imputed:
                 continue
@@ -54,7 +54,7 @@ class Learner:
         Raises JobError: a feature has too many levels to learn, or no value.
         """
         sample = Records(np.concatenate([rows.words for rows in self.sample]))
-        sample = sample[in_train(sample, self._settings)]
+        sample = sample[self._parts.in_train(sample)]
         return Encoder(tuple(self._feature(*feature, sample) for feature in self._features()))
 
     def _feature(self, number: int, name: str, kind: str, imputed: bool, sample: Records) -> Feature:

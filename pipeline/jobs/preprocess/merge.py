@@ -21,7 +21,7 @@ from ..shared.settings import JobSettings, read_settings
 from . import recordio
 from .baseline import Moments, in_sample
 from .copies import Copies
-from .data_files import NO_FILE, check_limit
+from .data_files import NO_FILE, check_left, check_limit
 from .external_sort import SORT_IN_MEMORY
 from .records import LINE_BITS, Numbers, Records, repeated
 from .split import atomic_output, paths
@@ -44,6 +44,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
         total = reduce(add, summaries)
         if not total.files:
             raise JobError(NO_FILE)
+        check_left(len(total.files), total.left_out)
         check_limit(total.refused, total.faults, total.read, wanted.bad_rows)
         counted = Copies(by_id=bool(wanted.id_columns))
         for summary, rows in zip(summaries, _dropped(summaries, shards, counted, wanted), strict=True):

@@ -49,6 +49,9 @@ def _read_batch(number: int, batch: pa.RecordBatch, name: str, settings: JobSett
         try:
             columns[column] = _numbers(values) if numeric and not _is_text(values.type) else _texts(values)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            if column not in settings.columns:
+                columns[column] = _written(values)
+                continue
             wanted = "numbers: write it as double" if numeric else "values that are texts: write it as string"
             where = f'{name}, column "{column}"'
             raise BadFile(f"{where}: {values.type} is not a type of {wanted}") from error
@@ -90,6 +93,12 @@ def _texts(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(column.type):
         column = _numbers(column)
     return pc.fill_null(pc.cast(column, pa.string()), "")
+
+
+def _written(column: pa.Array) -> pa.Array:
+    """Return lists, structs or bytes as text: a row is known by them, too."""
+    values = (None if value is None else json.dumps(value, default=str) for value in column.to_pylist())
+    return pc.fill_null(pa.array(values, pa.string()), "")
 
 
 def _shown(value: object) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, Mask, positions
 from ..shared.settings import FileFormat, JobSettings
-from .columns import NumberForm, to_mask
+from .columns import NumberForm, missing_numbers, to_mask
 
 Keys = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
@@ -177,7 +177,8 @@ def _hashes_of(texts: pa.Array, seed: np.uint64, settings: JobSettings) -> Keys:
     hashes = _number_hashes(values, seed)
     others = np.flatnonzero(np.isnan(values))
     hashes[others] = mixed(_character_hashes(texts.take(pa.array(others))) ^ seed)
-    hashes[to_mask(pc.is_in(texts, pa.array(settings.missing_texts, pa.string())))] = 0
+    missing = to_mask(pc.is_in(texts, pa.array(settings.missing_texts, pa.string())))
+    hashes[missing | np.isin(values, missing_numbers(settings).to_numpy())] = 0
     return hashes
 
 

@@ -1,10 +1,11 @@
-"""Train, validation and hold-out: a row's key decides its part, which it keeps over retrains."""
+"""The files of train, validation and hold-out, and whether they have enough rows."""
 
 import errno
 import io
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,33 +14,16 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from ..shared.arrow import Mask, to_arrow
+from ..shared.arrow import to_arrow
 from ..shared.errors import JobError
 from ..shared.settings import JobSettings
 from . import recordio
 from .encoding import RowEncoder
-from .records import Keys, Records
+from .records import Records
 
 SHARD_BYTES = 16 << 20
 """The size from which a part continues in a new file: several instances of training or transform get even shares."""
 CERTAINTY = 0.99
-
-
-def split(rows: Records, settings: JobSettings) -> Iterator[tuple[str, Records]]:
-    """Yield the rows of train, validation and hold-out, given in the order of keys: each has its range of them."""
-    ends = np.cumsum(list(settings.shares.values())[:-1])
-    places = [0, *np.searchsorted(_positions(rows.keys), ends, side="left").tolist(), len(rows)]
-    for name, start, end in zip(settings.shares, places[:-1], places[1:], strict=True):
-        yield name, rows[start:end]
-
-
-def in_train(rows: Records, settings: JobSettings) -> Mask:
-    """Return which rows, in any order, are of train."""
-    return _positions(rows.keys) < settings.shares["train"]
-
-
-def _positions(keys: Keys) -> NDArray[np.float64]:
-    return (keys >> np.uint64(11)) * 2.0**-53
 
 
 def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: JobSettings) -> None:
@@ -99,29 +83,38 @@ class SplitWriter:
 
     def __init__(self, output: Path, host: str, settings: JobSettings) -> None:
         self._output, self._host, self._settings = output, host, settings
-        self._open: list[BinaryIO] = []
-        self.shards: list[tuple[str, int, int]] = []  # part, number and rows of each, in the order of the rows' keys
+        self._open: dict[str, list[BinaryIO]] = {}
+        self._last: dict[str, int] = {}  # by part its last shard's place
+        self.shards: list[tuple[str, int, int]] = []  # part, number and rows of each, as they were begun
 
     def write(self, part: str, texts: list[bytes], rows: int) -> None:
-        """Append rows, as `texts_of` returns them, to a part; parts come one after another."""
-        name, number, so_far = self.shards[-1] if self.shards else ("", -1, 0)
-        if name != part or self._open[0].tell() >= SHARD_BYTES:
-            self.close()
-            number, so_far = (number + 1 if name == part else 0), 0
-            named = paths(self._output, part, number, self._host, self._settings)
-            for path in named:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._open = [path.open("wb") for path in named]
-            self.shards.append((part, number, 0))
-        for file, text in zip(self._open, texts, strict=True):
+        """Append rows, as `texts_of` returns them, to a part."""
+        files = self._open.get(part)
+        if files is None or files[0].tell() >= SHARD_BYTES:
+            files = self._begin(part)
+        for file, text in zip(files, texts, strict=True):
             file.write(text)
-        self.shards[-1] = (part, number, so_far + rows)
+        _, number, so_far = self.shards[self._last[part]]
+        self.shards[self._last[part]] = (part, number, so_far + rows)
+
+    def _begin(self, part: str) -> list[BinaryIO]:
+        number = self.shards[self._last[part]][1] + 1 if part in self._last else 0
+        for file in self._open.get(part, []):
+            file.close()
+        named = paths(self._output, part, number, self._host, self._settings)
+        for path in named:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._open[part] = [path.open("wb") for path in named]
+        self._last[part] = len(self.shards)
+        self.shards.append((part, number, 0))
+        return self._open[part]
 
     def close(self) -> None:
-        """End the last file."""
-        for file in self._open:
-            file.close()
-        self._open = []
+        """End the last files, all of them even if one does not close: what it holds may not fit the disk."""
+        with ExitStack() as stack:
+            for file in chain(*self._open.values()):
+                stack.callback(file.close)
+        self._open = {}
 
 
 def paths(folder: Path, part: str, number: int, host: str, settings: JobSettings) -> list[Path]:

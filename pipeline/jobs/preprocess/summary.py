@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..shared.arrow import Floats
 from ..shared.documents import Baseline, Categories
+from ..shared.errors import JobError
 from ..shared.settings import JobSettings
 from .baseline import Moments, baseline
 from .contradictions import Contradictions
@@ -22,6 +23,7 @@ class Summary:
 
     host: str
     uploads: list[tuple[str, str]]  # time and name of each file, in order
+    left_out: list[str]  # the reason of each of these files that was set aside
     read: int
     refused: int
     faults: list[str]  # the faults of the first bad rows
@@ -68,8 +70,17 @@ class Summary:
     def finish(self, output: Path, settings: JobSettings, categories: dict[str, Categories] | None = None) -> None:
         """Write baseline/baseline.json, and print the counts of rows. Raises JobError: there are too few."""
         read = f"{self.read} rows in {len(self.files)} file(s)"
-        check_enough(self.counts, f"{read}, first {min(self.files)}", settings)
         sizes = {part: int(count.sum()) for part, count in self.counts.items()}
+        try:
+            check_enough(self.counts, f"{read}, first {min(self.files)}", settings)
+        except JobError as error:
+            again = self.read - self.refused - sum(sizes.values())
+            if not settings.id_columns or again <= self.read / 2:
+                raise
+            ids = ", ".join(settings.id_columns)
+            fault = f"{again} of {self.read} rows have the same {ids} as a later row, which replaces them"
+            advice = f"if {ids} does not name a row, move it from data.id_columns to data.ignored_columns"
+            raise JobError(f"{error}; {fault}: {advice}") from error
         counts = {
             "refused": self.refused,
             "repeated": self.read - self.refused - self.replaced - sum(sizes.values()),
@@ -77,6 +88,8 @@ class Summary:
             "contradicting": self.contradictions.count(),
         }
         document: Baseline = {"rows": {"read": self.read, **counts, **sizes}, "features": {**(categories or {})}}
+        if self.left_out:
+            document["left_out"] = self.left_out
         if settings.classes:
             document["labels"] = _by_class(np.sum(list(self.counts.values()), axis=0), settings)
             document["parts"] = {part: _by_class(count, settings) for part, count in self.counts.items()}
@@ -85,6 +98,7 @@ class Summary:
         (output / "baseline").mkdir(parents=True, exist_ok=True)
         (output / "baseline" / "baseline.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         less = "".join(f", {count} {name}" for name, count in counts.items() if count)
+        less += f", {len(self.left_out)} file(s) left out" if self.left_out else ""
         print(f"{read}{less}: {', '.join(f'{name} {size}' for name, size in sizes.items())}")
 
 

@@ -17,11 +17,12 @@ from typing import IO, cast
 
 import numpy as np
 
-from ..shared.errors import BadFile, place
+from ..shared.errors import BadFile, packed_fault, place
 from ..shared.settings import FileFormat
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data")
 LONGEST_RECORD = 64 << 20  # bytes after which a quote that is still open is taken for one that was never closed
+COUNTED_AT_A_TIME = 1 << 16  # bytes: what a core's own cache holds
 SEPARATOR_LINE = re.compile(rb'\A"?sep=([^\r\n])"?[ \t]*(?=[\r\n]|\Z)')
 
 
@@ -168,7 +169,9 @@ def line_ends(text: bytes) -> int:
 
 def count(text: bytes, sign: bytes) -> int:
     """Return how often a sign is in a text: five times as fast as bytes.count."""
-    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(sign)))
+    signs = np.frombuffer(text, np.uint8)
+    pieces = (signs[start : start + COUNTED_AT_A_TIME] for start in range(0, len(signs), COUNTED_AT_A_TIME))
+    return sum(int(np.count_nonzero(piece == ord(sign))) for piece in pieces)
 
 
 def inner_name(file: Path, name: str) -> str:
@@ -212,6 +215,8 @@ def _utf8(file: Path, name: str, size: int, encoding: str) -> Iterator[bytes]:
             start = True
             while chunk := stream.read(size):
                 if start:
+                    if fault := packed_fault(chunk, file.name):
+                        raise BadFile(f"{name}: {fault}")
                     own = _encoding(chunk, name, encoding)
                     decoder = None if own == "utf-8" else codecs.getincrementaldecoder(own)("surrogateescape")
                 text = chunk if decoder is None else decoder.decode(chunk).encode("utf-8", "surrogateescape")

@@ -66,12 +66,13 @@ class Baseline(TypedDict, total=False):
 
     `rows` are those `read`, `refused`, `repeated` (in another file too), `replaced` (by a later upload with their ids)
     and `contradicting` (with the features of a row of another class), then those of each part. `parts` has the rows of
-    each part by class. `quantiles` has the `rows` that percentiles and bins are of, and `rank_error`, a share, at 99 %
-    certainty.
+    each part by class. `left_out` has why each file that was set aside was; the reason names it. `quantiles` has the
+    `rows` that percentiles and bins are of, and `rank_error`, a share, at 99 % certainty.
     """
 
     rows: dict[str, int]
     parts: dict[str, dict[str, int]]
+    left_out: list[str]
     quantiles: dict[str, float]
     features: dict[str, Distribution | Categories]
     labels: dict[str, int]
@@ -130,7 +131,7 @@ class Drift(TypedDict, total=False):
     """How far a column's values moved: the population stability index, Kolmogorov-Smirnov's distance, and each breach.
 
     Features have the shares `missing` and `out_of_range` of their values too; a level is out of range that the training
-    data lack. Levels and predicted classes have `counts`, and no `ks`.
+    data lack; the most frequent ones are in `unknown`. Levels and predicted classes have `counts`, and no `ks`.
     """
 
     psi: float
@@ -138,6 +139,7 @@ class Drift(TypedDict, total=False):
     missing: float
     out_of_range: float
     counts: dict[str, float]
+    unknown: dict[str, int]
     reasons: list[str]
 
 

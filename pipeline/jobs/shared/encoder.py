@@ -77,7 +77,7 @@ class Feature:
         if self.indicator:
             out[:, -1] = missing
         if self.kind != "categorical":
-            out[:, 0] = np.where(missing, self.median, values)
+            out[:, 0] = np.where(missing, self.median, values) + 0.0  # -0.0 is 0.0
             return
         known = np.flatnonzero(values >= 0)
         out[known, values[known].astype(np.int64)] = 1.0

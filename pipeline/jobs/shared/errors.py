@@ -20,3 +20,12 @@ def shortened(value: str) -> str:
     """Return a value in quotes on one line, cut after 40 characters, bytes that are not UTF-8 escaped."""
     text = value if len(value) <= 40 else value[:37] + "..."
     return json.dumps(text.encode("utf-8", "backslashreplace").decode("utf-8"), ensure_ascii=False)
+
+
+def packed_fault(start: bytes, name: str) -> str:
+    """Return what to do about a text that is packed, by its first bytes; nothing if it is not."""
+    if start.startswith(b"\x1f\x8b"):
+        return f"it is packed with gzip: call it {name}.gz"
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return f"it is a spreadsheet or an archive: save a spreadsheet as CSV, call an archive {name}.zip"
+    return ""

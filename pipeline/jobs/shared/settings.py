@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .encoder import level_of
 from .errors import JobError
 
 
@@ -87,6 +88,7 @@ class JobSettings:
     levels: LevelLimits
     format: FileFormat
     on_bad_file: str  # "fail" or "quarantine"
+    show_values: bool  # whether errors have the wrong values beside their places
     minimum_rows_per_class: int
     shares: dict[str, float]  # train, validation and holdout, summing to 1
     salt: str
@@ -113,6 +115,11 @@ class JobSettings:
         """The kind of each feature and of the target ("label" if that is a class), and whether it is imputed."""
         features = dict(zip(self.features, zip(self.kinds, self.imputed, strict=True), strict=True))
         return {**features, self.target: ("label" if self.classes else "numeric", False)}
+
+    @cached_property
+    def missing_levels(self) -> frozenset[str]:
+        """The texts that mean "no value", as levels are written: "-1.0" means what "-1" does."""
+        return frozenset(map(level_of, self.missing_texts))
 
     @property
     def encoded(self) -> bool:
@@ -155,6 +162,7 @@ def settings_of(document: dict[str, Any]) -> JobSettings:
         levels=LevelLimits(**data["levels"]),
         format=FileFormat(**data["format"] | {"names": tuple(data["format"]["names"])}),
         on_bad_file=data["on_bad_file"],
+        show_values=data["show_values"],
         minimum_rows_per_class=data["minimum_rows_per_class"],
         shares={part: split[part] for part in ("train", "validation", "holdout")},
         salt=split["salt"],

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.cloud
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 SIGNATURE = load(ROOT / "pipeline.toml").signature
 PREFIX = f"data-capture/breast-cancer/{SIGNATURE.variant}/"
+PACKAGES = "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer"
 
 
 @pytest.fixture
@@ -74,8 +75,16 @@ def test_without_an_endpoint_there_are_no_files(window: Window) -> None:
     assert replace(window, endpoint="none-such").collect("check", NOW) == {"files": 0, "run": "none"}
 
 
-def test_a_model_that_no_run_trained_cannot_be_compared(window: Window) -> None:
-    calls = {name: getattr(window.sagemaker, name) for name in ("describe_endpoint", "describe_endpoint_config")}
-    untagged = SimpleNamespace(**calls, list_tags=lambda **_: {"Tags": []})
-    with pytest.raises(UnknownModel, match=r"names no model package: deploy a model by a run first"):
-        replace(window, sagemaker=untagged).collect("check", NOW)
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({}, "names no model package: deploy a model by a run first"),
+        ({"model-package": f"{PACKAGES}/999"}, "breast-cancer/999 is deleted: deploy a model by a run first"),
+    ],
+)
+def test_a_model_that_no_run_trained_cannot_be_compared(window: Window, tags: dict[str, str], message: str) -> None:
+    names = ("describe_endpoint", "describe_endpoint_config", "describe_model_package", "exceptions")
+    listed = {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    calls = {name: getattr(window.sagemaker, name) for name in names} | {"list_tags": lambda **_: listed}
+    with pytest.raises(UnknownModel, match=message):
+        replace(window, sagemaker=SimpleNamespace(**calls)).collect("check", NOW)

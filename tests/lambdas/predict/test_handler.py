@@ -27,8 +27,9 @@ def test_the_packaged_handler_answers_calls_and_golden_rows(
     paths = {"PATH": os.environ["PATH"], "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
     events, command = json.dumps([event, {"golden": golden}]), [sys.executable, "-c", RUN]
     output = subprocess.check_output(command, input=events, env=paths | environment, text=True)
-    log, answer, checked = map(json.loads, output.splitlines())
+    log, answer, *asked, checked = map(json.loads, output.splitlines())
     assert (log["status"], answer["statusCode"], answer["body"]) == (200, 200, '"B"')
+    assert [(line["resource"], line["status"]) for line in asked] == [("/predictions", 200)] * 2
     assert checked == {"ok": True, "checked": 2}
 
 

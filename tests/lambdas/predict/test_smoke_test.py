@@ -1,5 +1,6 @@
 """The smoke test: golden rows get what they demand, smoke rows what batch transform gave."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,6 +78,14 @@ def test_a_smoke_row_is_posted_as_it_is_and_gets_the_answer_of_batch_transform(e
     ]
     assert smoke_test({"smoke": smoke, "golden": []}, encoded) == {"ok": True, "checked": 2}
     assert sagemaker.rows == [row["row"] for row in smoke]
+
+
+@pytest.mark.parametrize("event", [{"golden": [BENIGN]}, {"smoke": [SCORED]}])
+def test_a_row_that_the_api_would_refuse_is_not_answered(api: Api, event: Any) -> None:
+    """The call is that which API Gateway hands over, with its limits."""
+    small = replace(api, settings=replace(api.settings, max_bytes=100))
+    with pytest.raises(SmokeTestUnanswered, match="row 1 got no answer: too-large: Send at most 100 bytes in one call"):
+        smoke_test(event, small)
 
 
 def test_without_rows_there_is_nothing_to_check(api: Api) -> None:

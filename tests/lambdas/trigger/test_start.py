@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from lambdas.trigger import listing
+from lambdas.trigger.listing import data_of
 from lambdas.trigger.start import BadRequest, Overtaken, Pipeline, Request
 from tests.lambdas.conftest import table_and_machine
 
@@ -143,8 +144,11 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
     for name, value in {"DATA_BUCKET": bucket, "DATA_PREFIX": "raw/", "DATA_MARKER": "_SUCCESS"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(listing.boto3, "client", lambda service: {"s3": s3}[service])
-    assert listing.handle({"execution": "run-1"}, None) == {"objects": 2}
+    asked = data_of(listing.list_objects(s3, bucket, "raw/", "_SUCCESS")[0])
+    assert listing.handle({"execution": "run-1", "fingerprint": asked["fingerprint"]}, None) == asked
     written = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/listing.json")["Body"])
+    manifest = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/manifest.json")["Body"])
+    assert manifest == [{"prefix": f"s3://{bucket}/raw/"}, "a.csv", "b.csv"]
     assert [
         {**item, "modified": datetime.fromisoformat(item["modified"]).replace(microsecond=0)} for item in written
     ] == [
@@ -152,6 +156,64 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
         for key, head in heads.items()
     ]
     assert [item["size"] for item in written] == [3, 1]
+
+
+@pytest.fixture
+def listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """ListData, and CheckData without a fingerprint, on the data of `place` with a marker."""
+    names = {"DATA_BUCKET": place.pipeline.data_bucket, "DATA_PREFIX": "raw/", "DATA_MARKER": "_SUCCESS"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(listing.boto3, "client", lambda service: place.pipeline.s3)
+    return lambda **event: listing.handle({"execution": "run-1", **event}, None)
+
+
+@pytest.mark.cloud
+@pytest.mark.parametrize("change", ["new", "replaced", "removed"])
+def test_a_run_is_superseded_when_the_data_changed_after_it_was_asked_for(
+    place: Place, listed: Callable[..., Any], change: str
+) -> None:
+    place.put("raw/a.csv", "raw/b.csv", "raw/_SUCCESS")
+    asked = place.pipeline.list_data()[0]["fingerprint"]
+    {"new": lambda: place.put("raw/c.csv"), "replaced": lambda: place.put("raw/a.csv")}.get(
+        change, lambda: place.delete("raw/b.csv")
+    )()
+    with pytest.raises(listing.Superseded, match=r"^the data changed after this run was asked for"):
+        listed(fingerprint=asked)
+
+
+@pytest.mark.cloud
+def test_a_run_is_superseded_when_what_it_reads_changed_but_not_by_a_new_file(
+    place: Place, listed: Callable[..., Any]
+) -> None:
+    place.put("raw/a.csv", "raw/b.csv", "raw/_SUCCESS")
+    listed(fingerprint="none")
+    place.put("raw/c.csv")
+    assert listed() == {"objects": 2}
+    place.put("raw/a.csv")
+    with pytest.raises(listing.Superseded, match=r"^raw/a\.csv changed while this run read it"):
+        listed()
+    place.put("raw/_SUCCESS")
+    listed(fingerprint="none")
+    place.delete("raw/b.csv")
+    with pytest.raises(listing.Superseded, match=r"^raw/b\.csv changed while this run read it"):
+        listed()
+
+
+@pytest.mark.cloud
+def test_a_run_without_a_request_reads_what_is_there_if_the_marker_allows_it(
+    place: Place, listed: Callable[..., Any]
+) -> None:
+    folder = f"s3://{place.pipeline.data_bucket}/raw/"
+    with pytest.raises(listing.DataIncomplete, match=f"^{folder} is empty: upload a CSV$"):
+        listed(fingerprint="none")
+    place.put("raw/a.csv")
+    with pytest.raises(listing.DataIncomplete, match=f"^upload {folder}_SUCCESS after the data$"):
+        listed(fingerprint="none")
+    place.put("raw/_SUCCESS")
+    assert listed(fingerprint="none") == data_of(
+        listing.list_objects(place.pipeline.s3, place.pipeline.data_bucket, "raw/", "_SUCCESS")[0]
+    )
 
 
 @pytest.mark.cloud

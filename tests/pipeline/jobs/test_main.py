@@ -1,4 +1,5 @@
 import ast
+import json
 import subprocess
 import sys
 import zipapp
@@ -86,6 +87,29 @@ def test_a_failure_nobody_foresaw_leaves_a_message_and_its_traceback(arguments, 
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert (tmp_path / "message").read_text().startswith("preprocess failed, ")
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_what_an_unforeseen_error_says_is_shown_by_setting(settings_file, tmp_path, shown):
+    """Python's own errors have values in them."""
+    document = json.loads(settings_file.read_text())
+    document["data"]["show_values"] = shown
+    settings_file.write_text(json.dumps(document))
+    for name in ("capture", "window", "baseline", "evaluation"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "window/window.json").write_text('{"run": "r", "since": "", "until": ""}')
+    (tmp_path / "window/ground_truth.csv").write_text("inference_id,row,label\nid,s3cret,yes\n")
+    (tmp_path / "baseline/baseline.json").write_text('{"features": {"age": {}, "visits": {}}}')
+    (tmp_path / "evaluation/profile.json").write_text("{}")
+    folders = [text for name in ("window", "baseline", "evaluation") for text in (f"--{name}", tmp_path / name)]
+    given = ["drift", "--settings", settings_file, "--data-capture", tmp_path / "capture", *folders]
+    done = jobs(*given, "--output", tmp_path / "out", "--message", tmp_path / "message")
+    assert done.returncode == 1
+    told = "drift failed, ValueError"
+    said = ": invalid literal" if shown else "; data.show_values = true shows what it says"
+    assert (tmp_path / "message").read_text().startswith(f"{told}{said}")
+    assert ("s3cret" in done.stderr + (tmp_path / "message").read_text()) == shown
+    assert "ground_truth.py" in done.stderr
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"data": []}', None])

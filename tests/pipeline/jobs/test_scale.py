@@ -131,6 +131,18 @@ def test_too_many_wrong_rows_over_all_instances_are_refused_when_merged(folder, 
     assert not (tmp_path / "merged").exists()
 
 
+def test_when_every_instance_sets_all_its_files_aside_the_reasons_are_the_error(folder, table, tmp_path):
+    for shard in "ab":
+        (folder / shard).mkdir()
+        (folder / shard / f"{shard}.csv").write_text("\n".join(["wrong,header", "1,2"]))
+    settings, merged = write_settings(tmp_path, on_bad_file="quarantine"), tmp_path / "merged"
+    with pytest.raises(JobError, match=r"^no file is left: a\.csv, row 1: missing .*; b\.csv, row 1: missing "):
+        on_instances(settings, [folder / "a", folder / "b"], tmp_path / "run", merged)
+    (folder / "b/b.csv").write_text("\n".join(table))
+    on_instances(settings, [folder / "a", folder / "b"], tmp_path / "good", merged)
+    assert baseline(merged)["rows"]["read"] == len(table) - 1
+
+
 def with_wrong_rows(table: list[str]) -> tuple[list[str], dict[int, str]]:
     """Lines with some wrong rows, and by line the fault of each."""
     wrong = tomllib.loads(Path(__file__).with_name("wrong_rows.toml").read_text("utf-8"))

@@ -41,9 +41,7 @@ class Registry:
         Raises ValidationException: no such package.
         """
         document = self._packages.find(package).describe()
-        containers = document.get("InferenceSpecification", {}).get("Containers", [])
-        keep = ("ContainerHostname", "Image", "ModelDataUrl", "Environment")
-        return [{name: container[name] for name in keep if name in container} for container in containers]
+        return list(document.get("InferenceSpecification", {}).get("Containers", []))
 
     def _versions(self, group: Record) -> list[Record]:
         return [each for each in self._packages.all() if each.describe()["ModelPackageGroupName"] == group.name]

@@ -89,7 +89,8 @@ def of_role(images: list[str], group: str, arn: Arn, keys: list[str], vpc: Vpc |
         for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"):
             yield Need(f"ecr:{action}", f"arn:aws:ecr:{region}:{account}:repository/{repository.partition(':')[0]}")
     for action in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"):
-        yield Need(f"logs:{action}", arn("logs", f"log-group:{group}"))
+        # As AWS's refusals name a group: a policy needs `log-group:NAME:*`.
+        yield Need(f"logs:{action}", arn("logs", f"log-group:{group}:log-stream:"))
     yield Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": group})
     for key in keys:
         yield from of_volume(key)

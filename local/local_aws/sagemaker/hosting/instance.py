@@ -14,6 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from local_aws.archive import extract
 from local_aws.sagemaker import images
 from local_aws.sagemaker.api.errors import JobError, ModelError
 from local_aws.sagemaker.host import Actor, Host
@@ -174,8 +175,7 @@ def _fetch_model(s3: S3, url: str | None, root: Path, number: int) -> None:
         return
     try:
         s3.fetch(*split(url), archive)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+        extract(archive, folder)
     except (JobError, tarfile.TarError, EOFError, OSError) as error:
         raise JobError(
             f'Failed to download model data for container "container_{number}" from URL: "{url}". Please ensure that '

@@ -17,6 +17,7 @@ from local_aws.sagemaker.hosting.rollout import Plan, resized, retained, shift
 
 MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each container of one is a process here
 MAX_CONTAINERS = 15  # of a model, CreateModel's API model
+ELSEWHERE = ("ModelDataSource", "AdditionalModelDataSources", "AdditionalS3DataSource", "InferenceSpecificationName")
 
 
 class Hosting:
@@ -60,6 +61,10 @@ class Hosting:
                 f"A local model has 1 to {MAX_CONTAINERS} containers: each an Image and, if it wants data, a "
                 "ModelDataUrl, or a ModelPackageName."
             )
+        if others := sorted({name for each in containers for name in ELSEWHERE if name in each}):
+            raise ValidationException(f"{', '.join(others)}: a local container's data is one archive, a ModelDataUrl.")
+        if any(each.get("Mode") == "MultiModel" for each in containers):
+            raise ValidationException("Mode MultiModel does not run locally; use SingleModel.")
         names = [each["ContainerHostname"] for each in containers if "ContainerHostname" in each]
         if len(containers) > 1 and names and len(set(names)) < len(containers):
             raise ValidationException("Give all containers of an inference pipeline a ContainerHostname, or none.")

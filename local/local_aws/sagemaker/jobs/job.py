@@ -91,8 +91,12 @@ class Job(Record):
         """End its processes now, because the local AWS ends."""
         with self.lock:
             self.stopped_by = self.stopped_by or "Stopped"
-            for running in self._attached:
-                running.kill()
+            self.kill_programs()
+
+    def kill_programs(self) -> None:
+        """End what runs of it."""
+        for running in list(self._attached):
+            running.kill()
 
     def attach(self, running: Stoppable) -> None:
         """Stop this together with the job. Raises Stopped when the job is being stopped."""

@@ -11,6 +11,7 @@ from local_aws.sagemaker.api.records import PROCESSING
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.jobs.container import Container
 from local_aws.sagemaker.jobs.job import DEFAULT_RUNTIME_SECONDS, REASON_LENGTH, Job, resource_config, write_json
+from local_aws.sagemaker.jobs.volume import Volumes
 from local_aws.sagemaker.sandbox import OPT_ML
 
 
@@ -52,6 +53,14 @@ class ProcessingJob(Job):
         cluster = self.request["ProcessingResources"]["ClusterConfig"]
         hosts = [f"algo-{number + 1}" for number in range(cluster["InstanceCount"])]
         roots = [self.folder / host / "ml" for host in hosts]
+        with Volumes(roots, cluster["VolumeSizeInGB"], self.kill_programs):
+            self._process(cluster, hosts, roots)
+        if not self.stopped_by:
+            for root in roots:
+                for output in self._outputs:
+                    self.actor.s3.upload(_place(root, output["S3Output"]), output["S3Output"]["S3Uri"])
+
+    def _process(self, cluster: dict[str, Any], hosts: list[str], roots: list[Path]) -> None:
         for number, root in enumerate(roots):
             self._furnish(root, (number, len(hosts)))
             write_json(root / "config/processingjobconfig.json", self.describe())
@@ -63,10 +72,6 @@ class ProcessingJob(Job):
             self.run_containers([partial(self._start, root, number + 1) for number, root in enumerate(roots)])
         finally:
             self._keep_exit_message(roots)
-        if not self.stopped_by:
-            for root in roots:
-                for output in self._outputs:
-                    self.actor.s3.upload(_place(root, output["S3Output"]), output["S3Output"]["S3Uri"])
 
     def _furnish(self, root: Path, shard: tuple[int, int]) -> None:
         for output in self._outputs:

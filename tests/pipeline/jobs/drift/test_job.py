@@ -132,7 +132,7 @@ def test_rows_like_the_training_data_are_no_drift_of_any_kind(tmp_path, kinds):
 
 def test_levels_that_moved_or_are_new_and_other_shares_of_missing_values_are_breaches(tmp_path, kinds):
     """New York is too rare in training for a column of its own: the index counts it with the unknown Oslo."""
-    ports = ["Cherbourg"] * 500 + ["Oslo"] * 100 + ['"New York, NY"'] * 10 + ["S"] * 390
+    ports = ["Cherbourg"] * 500 + [" Oslo"] * 99 + ['"a,  b\x1b"'] + ['"New York, NY"'] * 10 + ["S"] * 390
     alone = ["no"] * 100 + ["1"] * 900
     found = window_of(tmp_path, kinds, raw_rows(np.full(1000, 40.0), ports, alone))
     moved = psi(np.array([196.0, 801, 3]), np.array([500.0, 390, 110]))
@@ -145,6 +145,7 @@ def test_levels_that_moved_or_are_new_and_other_shares_of_missing_values_are_bre
         "counts": {"Cherbourg": 500, "New York, NY": 10, "S": 390},
         "missing": 0.0,
         "out_of_range": 0.1,
+        "unknown": {"Oslo": 99, "a, b\x1b": 1},
         "reasons": [
             f"PSI {moved:.3g} is above 0.2",
             "0.1 of the values are levels that the training data lack, above 0.05",
@@ -162,6 +163,7 @@ def test_levels_that_moved_or_are_new_and_other_shares_of_missing_values_are_bre
     }
     filled = f"0 of the values are missing, 0.2 in the training data, more than {chance[0.2]:.3g} apart"
     assert filled in drifted["age"]["reasons"]
+    assert "Oslo" not in json.dumps(summary({**found, "quality": {"metrics": {}}}))
     assert found["breaches"] == [f"{name}: {reason}" for name in KINDS for reason in drifted[name]["reasons"]]
 
 

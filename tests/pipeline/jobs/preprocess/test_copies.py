@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.jobs.preprocess import contradictions
 from pipeline.jobs.preprocess.copies import Copies, copies
+from pipeline.jobs.preprocess.parts import Parts
 from pipeline.jobs.preprocess.records import LINE_BITS, Records
-from pipeline.jobs.preprocess.split import in_train
 
 
 def rows_of(*rows: tuple[int, int, int, float, float]) -> Records:
@@ -31,10 +31,8 @@ def test_a_row_counts_as_often_as_in_the_file_that_has_it_most():
 
 def test_rows_that_count_once_for_sure_are_told_apart():
     rows = rows_of((9, 0, 1, 0, 1), (7, 0, 1, 0, 2), (5, 0, 2, 0, 3), (7, 1, 1, 0, 2), (8, 1, 1, 0, 4))
-    alone, others = Copies(by_id=False).apart(rows)
-    assert (alone.keys.tolist(), others.keys.tolist()) == ([9, 8], [7, 5, 7])
-    alone, others = Copies(by_id=True).apart(rows)
-    assert (alone.keys.tolist(), others.keys.tolist()) == ([9, 5, 8], [7, 7])
+    assert rows[Copies(by_id=False).alone(rows)].keys.tolist() == [9, 8]
+    assert rows[Copies(by_id=True).alone(rows)].keys.tolist() == [9, 5, 8]
 
 
 @pytest.mark.parametrize("most", [1, 3, 100])
@@ -49,7 +47,7 @@ def test_each_copy_has_a_key_and_so_a_part_of_its_own(settings, most):
     assert len(np.unique(more.keys)) == len(more) == 111
     assert np.unique(more.features, return_counts=True)[1].tolist() == [9, 1, 101]
     assert set(more.counts[3:]) == {1}
-    assert in_train(more, settings).mean() == pytest.approx(0.6, abs=0.1)
+    assert Parts(settings).in_train(more).mean() == pytest.approx(0.6, abs=0.1)
 
 
 def test_of_rows_with_the_same_id_the_newest_stays_and_changed_ones_are_counted():

@@ -1,3 +1,4 @@
+import re
 import tempfile
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+from pipeline.jobs.preprocess.hints import NO_VALUE
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.preprocess.records import LINE_BITS
 from pipeline.jobs.shared.errors import JobError
@@ -56,6 +58,27 @@ def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(folder, case):
     with pytest.raises(JobError) as error:
         read(folder, settings_with(**case.get("data", {})), case["content"].encode(case.get("encoding", "utf-8")))
     assert str(error.value) == f"shop.csv{case['message']}; or take the file away: ops data remove shop.csv"
+
+
+def test_without_show_values_an_error_has_the_place_and_what_to_do_but_no_value(folder):
+    hidden, shown = [], set()
+    for case in WRONG.values():
+        content, data = case["content"].encode(case.get("encoding", "utf-8")), case.get("data", {})
+        messages = []
+        for show_values in (True, False):
+            settings = settings_with(**{**data, "show_values": show_values})
+            with pytest.raises(JobError) as error:
+                read(folder, settings, content)
+            messages.append(str(error.value))
+        header, _, rows = case["content"].partition("\n")
+        words = {*re.split(r"[,;\t\n\"]", header), *settings.classes, *settings.missing_texts}
+        cells = {cell for cell in re.split(r"[,;\t\n\"]", rows) if cell not in words and cell.lower() not in NO_VALUE}
+        quoted = cells & set(re.findall(r'"([^"]*)"', messages[0]))
+        shown |= quoted
+        hidden += [(cell, messages[1]) for cell in quoted if f'"{cell}"' in messages[1]]
+        assert messages[0].split(": ")[0] == messages[1].split(": ")[0]
+    assert hidden == []
+    assert len(shown) > 10
 
 
 def test_a_wrong_regression_target_is_named(folder, regression):

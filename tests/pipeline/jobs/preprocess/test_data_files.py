@@ -1,10 +1,11 @@
 """Files that cannot be used: the run fails and names the file, or goes on without it."""
 
 import json
+import threading
 
 import pytest
 
-from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine
+from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine, ahead, check_left
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.shared.errors import JobError
 from tests.pipeline.jobs.conftest import write_settings
@@ -31,7 +32,7 @@ def read(folder, memory_bytes=1 << 20, **data):
     files = DataFiles(folder, settings)
     quarantine = Quarantine(folder.parent / "quarantine.jsonl", settings.bad_rows)
     blocks = list(files.records(quarantine))
-    files.check_left()
+    check_left(len(files.files), list(files.set_aside.values()))
     rows = [value for records in blocks for value in files.kept(records).features[:, 0].tolist()]
     lines = quarantine.file.read_text("utf-8").splitlines() if quarantine.file.exists() else []
     return rows, [json.loads(line) for line in lines], sum(files.rows)
@@ -89,14 +90,29 @@ def test_a_run_without_a_bad_file_gives_what_it_gives_without_the_file(shop, tab
     preprocess(settings, shop, tmp_path / "wanted")
     (shop / "bad.csv").write_text("\n".join([*table[:1], "x,1,1,no", "y,2,2,no", *table[1:], 'z,1,1,"no']))
     preprocess(settings, shop, tmp_path / "found")
-    (line,) = (tmp_path / "found/quarantine/quarantine.jsonl").read_text().splitlines()
-    assert json.loads(line)["file"] == "bad.csv"
+    (text,) = (tmp_path / "found/quarantine/quarantine.jsonl").read_text().splitlines()
+    line = json.loads(text)
+    assert line["file"] == "bad.csv"
     wanted, found = (
         {path.relative_to(out): path.read_bytes() for part in PARTS for path in (out / part).iterdir()}
         for out in (tmp_path / "wanted", tmp_path / "found")
     )
     assert found == wanted
-    counts = [
-        json.loads((tmp_path / out / "baseline/baseline.json").read_text())["rows"] for out in ("wanted", "found")
-    ]
-    assert counts[0] == counts[1]
+    wanted, found = (json.loads((tmp_path / out / "baseline/baseline.json").read_text()) for out in ("wanted", "found"))
+    assert (found["rows"], found["left_out"]) == (wanted["rows"], [line["reason"]])
+    assert "left_out" not in wanted
+
+
+def test_the_next_item_is_got_while_one_is_used():
+    is_next, used = threading.Event(), []
+
+    def items():
+        yield 1
+        is_next.set()
+        yield 2
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        for item in ahead(items()):
+            used.append((item, is_next.wait(60)))
+    assert used == [(1, True), (2, True)]

@@ -49,9 +49,15 @@ def test_booleans_are_words_in_any_case(folder, size):
 )
 def test_missing_values_are_the_empty_text_and_those_of_the_settings(folder, kind, value, wanted, size):
     missing = {"texts": ["?", "N/A", "-999"], "impute": ["age"]}
-    values = [value, "", "?", " N/A ", "  ", "-999", '""', value]
+    values = [value, "", "?", " N/A ", "  ", "-999", "-999.0", '""', value]
     found = read_column(folder, values, size, kinds={"age": kind}, missing=missing)
-    assert found == [wanted, *[None] * 6, wanted]
+    assert found == [wanted, *[None] * 7, wanted]
+
+
+@pytest.mark.parametrize("texts", [["-999"], ["-999.0"]])
+def test_a_column_of_numbers_alone_lacks_a_value_where_the_number_means_none(folder, texts):
+    missing = {"texts": texts, "impute": ["age"]}
+    assert read_column(folder, ["4", "-999", "-999.00", "-9.99e2"], missing=missing) == [4.0, None, None, None]
 
 
 def test_a_missing_value_and_a_wrong_one_in_a_column_are_told_apart(folder):

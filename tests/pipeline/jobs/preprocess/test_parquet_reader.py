@@ -86,6 +86,15 @@ def test_a_table_reads_as_its_csv_does(folder):
     np.testing.assert_array_equal(one.contents, other.contents)
 
 
+@pytest.mark.parametrize("values", [[["x", "y"], None], [{"x": [1]}, {"x": None}], [b"\xff", None]])
+def test_a_row_is_known_by_what_is_in_its_ignored_columns_of_any_type(folder, values):
+    table = pa.table({name: [column[0], *column] for name, column in RIGHT.items() if name != "customer"})
+    pq.write_table(table.append_column("customer", [[values[0], *values]]), folder / "shop.parquet")
+    settings = settings_with(id_columns=[], ignored_columns=["customer"])
+    (rows,), _ = read_blocks(folder / "shop.parquet", settings)
+    assert (rows.features[0].tolist(), len(set(rows.contents.tolist()))) == ([40.0, 40.0, 50.0], 2)
+
+
 def test_a_column_of_text_is_reported_as_a_column(folder):
     message = r'shop.parquet: every value of "age" is text \("f", "m"\): make it categorical'
     with pytest.raises(JobError, match=message):

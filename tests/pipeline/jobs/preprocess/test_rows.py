@@ -69,6 +69,56 @@ def test_each_part_has_the_prevalence_of_the_data(tmp_path):
     assert np.mean(labels) == shares["holdout"]
 
 
+def rare_rows(first: int, last: int) -> str:
+    """Rows of which one in 16 is positive; a feature numbers them."""
+    rows = (f"{number},{number * 7 % 13},{int(number % 16 == 0)}" for number in range(first, last))
+    return "\n".join(["a,b,y", *rows])
+
+
+@pytest.mark.parametrize("salt", [str(number) for number in range(10)])
+@pytest.mark.parametrize("memory", [512, 0.004])
+def test_each_part_has_its_share_of_a_rare_class_whatever_the_hashes(tmp_path, salt, memory):
+    split = {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": salt}
+    texts = {"a.csv": rare_rows(0, 640), "b.csv": rare_rows(640, 960)}
+    parts = run(tmp_path, texts, None, memory, **BINARY, split=split)["parts"]
+    assert {part: by["1"] for part, by in parts.items()} == {
+        part: pytest.approx(60 * split[part], abs=2) for part in parts
+    }
+
+
+@pytest.mark.parametrize("id_columns", [[], ["a"]])
+def test_more_files_and_corrections_move_no_row_of_a_rare_class(tmp_path, id_columns):
+    def parts(name: str, texts: dict[str, str]) -> dict[str, set[float]]:
+        (tmp_path / name).mkdir()
+        features, ignored = (["b", "c"], []) if id_columns else (["c", "b"], ["a"])
+        run(
+            tmp_path / name,
+            texts,
+            **{**BINARY, "features": features, "id_columns": id_columns, "ignored_columns": ignored},
+        )
+        trained = {part: written(tmp_path / name, part)[:, 1 + features.index("c")] for part in ("train", "validation")}
+        held = [json.loads(line)["features"] for line in text_of(tmp_path / name, "holdout").splitlines()]
+        return {part: set(values.tolist()) for part, values in trained.items()} | {
+            "holdout": {row[features.index("c")] for row in held}
+        }
+
+    def table(first: int, last: int, positive: int = 16) -> str:
+        rows = (f"n{n},{n * 7 % 13},{n},{int(n % positive == 0)}" for n in range(first, last))
+        return "\n".join(["a,b,c,y", *rows])
+
+    before = parts("before", {"1.csv": table(0, 400)})
+    corrected = table(0, 64, 32 if id_columns else 16)
+    after = parts("after", {"1.csv": table(0, 400), "2.csv": table(400, 700), "3.csv": corrected})
+    for part, rows in before.items():
+        assert rows == {row for row in after[part] if row < 400}
+
+
+def test_ids_that_name_no_row_are_pointed_out(tmp_path):
+    rows = [f"Jose,{n},{n % 7},{n % 2}" for n in range(60)]
+    with pytest.raises(JobError, match=r"59 of 60 rows have the same n as a later row.*data\.ignored_columns"):
+        run(tmp_path, {"a.csv": "\n".join(["n,a,b,y", *rows])}, **{**BINARY, "id_columns": ["n"]})
+
+
 def test_contradicting_labels_are_data_and_are_counted(tmp_path):
     text = (ROWS / "clash.csv").read_text()
     found = run(tmp_path, {"clash.csv": text}, **{**BINARY, "features": ["x", "z"]})

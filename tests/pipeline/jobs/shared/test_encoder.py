@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline.jobs.preprocess.encoding import RowEncoder, write_model
 from pipeline.jobs.preprocess.learning import Learner
 from pipeline.jobs.preprocess.levels import Levels
+from pipeline.jobs.preprocess.parts import Parts
 from pipeline.jobs.preprocess.records import Records
 from pipeline.jobs.shared.encoder import (
     BadRows,
@@ -56,7 +57,7 @@ def rows_of(columns: dict[str, Values], levels: Levels, key: int = TRAIN) -> Rec
 
 
 def learnt(settings: JobSettings, levels: Levels, *rows: Records) -> Learner:
-    learner = Learner(settings, levels, sum(map(len, rows)))
+    learner = Learner(Parts(settings), levels, sum(map(len, rows)))
     for some in rows:
         learner.add(some)
     return learner
@@ -252,3 +253,14 @@ def test_the_job_and_the_container_encode_rows_to_the_same_bits(settings, table)
     assert bits(numbers(in_container(writer.encoder, raw))) == bits(encoded)
     labelled = writer.encoded_text(np.arange(len(rows), dtype=np.int64), rows).decode()
     assert bits(numbers(labelled)) == bits(np.column_stack([np.arange(len(rows)), encoded]))
+
+
+def test_the_width_of_rows_is_about_that_of_their_text(settings):
+    kinds = {"0": "numeric", "1": "categorical", "2": "boolean"}
+    wanted = settings_for(settings, kinds, (), levels=LevelLimits(1, 100))
+    generator, levels = np.random.default_rng(0), Levels(wanted.features, 100)
+    columns = {"0": generator.integers(10**6, 10**7, 200) / 2**10, "1": [*map(str, range(50))] * 4, "2": [True] * 200}
+    rows = rows_of({name: list(column) for name, column in columns.items()}, levels)
+    writer = RowEncoder(learnt(wanted, levels, rows).encoder(), levels)
+    text = writer.encoded_text(np.zeros(len(rows), np.int64), rows)
+    assert writer.width == pytest.approx(len(text) / len(rows), rel=0.05)

@@ -1,0 +1,101 @@
+"""Lambda: few cold starts at once, and a limit of concurrent calls that is waited for before a call is refused."""
+
+import hmac
+import importlib
+import os
+import secrets
+import threading
+import time
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from local_aws.ministack_adapter import wrap
+from local_aws.sagemaker.host import PASSED_ON
+
+LAMBDA, RUNTIME = "ministack.services.lambda_svc", "ministack.core.lambda_runtime"
+GIVEN = (*PASSED_ON, "AWS_ENDPOINT_URL")
+WAIT_SECONDS = 1.0
+"""A call above the account's limit gets 429 after this time. It must end: a function may call itself."""
+NONE_NEW = -1
+"""A number of workers at which ministack gives an idle one only."""
+
+
+def install() -> None:
+    """Put the wrappers in."""
+    starts, slots = _ColdStarts(os.cpu_count() or 1), _Slots()
+    wrap(LAMBDA, {"acquire_worker": starts.acquire, "release_worker": starts.release})
+    wrap(LAMBDA, {"_acquire_execution_slot": slots.acquire, "_release_execution_slot": slots.release})
+    runtime: Any = importlib.import_module(RUNTIME)
+    runtime.Worker._spawn = starts.ending(runtime.Worker._spawn)
+    # A worker starts with what ministack takes for its own environment, and the function's variables.
+    given = {name: os.environ[name] for name in GIVEN if name in os.environ}
+    runtime.os = SimpleNamespace(**{**vars(os), "environ": given})
+    # ministack derives a function's credentials from its ARN, so that anyone could.
+    runtime.hashlib = SimpleNamespace(sha256=partial(hmac.new, secrets.token_bytes(32), digestmod="sha256"))
+
+
+class _ColdStarts:
+    """As many workers start at once as there are cores; a call waits for one of these or for an idle worker."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free, self._changed = at_once, threading.Condition()
+
+    def acquire(self, original: Any, *function: Any, **more: Any) -> Any:
+        """A worker and how it was found, as ministack has it."""
+        with self._changed:
+            while True:
+                found = original(*function, **{**more, "max_concurrency": NONE_NEW})
+                if found[0] is not None:
+                    return found
+                if self._free:
+                    break
+                self._changed.wait()
+            worker, how = original(*function, **more)
+            self._free -= 1
+            worker.starting = True
+            return worker, how
+
+    def release(self, original: Any, worker: Any) -> None:
+        """An idle worker may be waited for."""
+        original(worker)
+        self._started(worker)  # at the latest
+
+    def ending(self, spawn: Any) -> Any:
+        """The start of a worker's process, after which another one may start."""
+
+        def spawned(worker: Any) -> None:
+            try:
+                spawn(worker)
+            finally:
+                self._started(worker)
+
+        return spawned
+
+    def _started(self, worker: Any) -> None:
+        with self._changed:
+            if getattr(worker, "starting", False):
+                worker.starting = False
+                self._free += 1
+            self._changed.notify_all()
+
+
+class _Slots:
+    """The account's concurrent calls."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+
+    def acquire(self, original: Any, *function: Any) -> Any:
+        """A slot, or the limit that leaves none."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        with self._changed:
+            while (found := original(*function))[1] == "account" and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return found
+
+    def release(self, original: Any, slot: Any) -> None:
+        """The next one that waits may try."""
+        original(slot)
+        with self._changed:
+            self._changed.notify()

@@ -1,0 +1,98 @@
+"""Each `ops` command as a user who has the rights that docs/deploy.md lists, and no others."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, WDBC, Deployed
+from tests.ops.typing import HEADER, ROWS, typed
+
+pytestmark = pytest.mark.cloud
+ROWS_OF_OPS = ("`ops`", "`ops upload`, `ops data`", "`ops doctor`, `ops report`")
+DESTROY = "`make destroy`"
+
+
+def rights(*commands: str) -> Iterator[tuple[str, str]]:
+    """The actions that the document lists for these commands, each with the words that say on what."""
+    text = (ROOT / "docs/deploy.md").read_text().split("| command | permissions |")[1].partition("\n\n")[0]
+    command = ""
+    for row in text.splitlines()[2:]:
+        named, listed = (cell.strip() for cell in row.strip("|").split("|", 1))
+        command = named or command
+        for part in listed.split(";") if command in commands else ():
+            service, (actions, _, on) = "", part.partition(" on ")
+            for action in re.findall(r"`([\w-]+:\w+\*?|[A-Z]\w+\*?)`", actions):
+                service = action.partition(":")[0] if ":" in action else service
+                yield f"{service}:{action.rpartition(':')[2]}", on
+
+
+def statements(live: Deployed, *commands: str) -> list[dict[str, Any]]:
+    outputs = live.account.outputs
+    bucket, arn = outputs["DataBucket"], "arn:aws:{}:us-east-1:123456789012:{}"
+    places = {
+        "": ["*"],
+        "the data bucket": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        "its key": [arn.format("kms", "key/*")],
+        "the lease": [arn.format("dynamodb", f"table/{outputs['Lease']}")],
+        "the API": [arn.format("execute-api", "*")],
+        "the `trigger` function": [arn.format("lambda", f"function:{outputs['TriggerFunction']}")],
+        "the topic": [outputs["Topic"]],
+    }
+    return [{"Effect": "Allow", "Action": action, "Resource": places[on]} for action, on in rights(*commands)]
+
+
+@pytest.fixture
+def user(live: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+    """The pipeline, whose commands are now those of a user with the rights of the document."""
+    iam = live.client("iam")
+    iam.create_user(UserName="operator")
+    document = {"Version": "2012-10-17", "Statement": statements(live, *ROWS_OF_OPS)}
+    iam.put_user_policy(UserName="operator", PolicyName="listed", PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName="operator")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    yield live
+    iam.delete_access_key(UserName="operator", AccessKeyId=key["AccessKeyId"])
+    for policy in iam.list_user_policies(UserName="operator")["PolicyNames"]:
+        iam.delete_user_policy(UserName="operator", PolicyName=policy)
+    iam.delete_user(UserName="operator")
+
+
+def test_the_listed_rights_are_those_of_the_document() -> None:
+    found = list(rights(*ROWS_OF_OPS))
+    assert ("s3:ListBucket", "the data bucket") in found
+    assert ("sagemaker:Describe*", "") in found
+    assert ("servicequotas:ListServiceQuotas", "") in found
+    assert len(found) > 25
+    assert ("kms:ScheduleKeyDeletion", "") in rights(DESTROY)
+
+
+def test_a_user_without_these_rights_is_refused(user: Deployed) -> None:
+    """Otherwise the next test would hold for any list."""
+    user.client("iam").delete_user_policy(UserName="operator", PolicyName="listed")
+    answer = typed("status")
+    assert (answer.code, "not authorized to perform: cloudformation:DescribeStacks" in answer.err) == (1, True)
+
+
+def test_every_command_runs_with_the_rights_that_the_document_lists(user: Deployed, tmp_path: Path) -> None:
+    again, truth = tmp_path / "again.csv", tmp_path / "truth.csv"
+    again.write_text("\n".join([HEADER, *ROWS[::-1]]))
+    truth.write_text("inference_id,row,label\nnobody,1,B\n")
+    user.clear()
+    commands = (
+        *(f"upload {again}", "watch", "data list", "data remove again.csv", "data restore again.csv"),
+        *("retrain --force", "watch", f"check {WDBC}", "predict", f"predict --file {again}", "url", "runs", "status"),
+        *("logs", f"report --no-open --out {tmp_path}", f"feedback {truth}", "drift --now", "drift"),
+        *("approve", "reject", "doctor", "rollback"),
+    )
+    refused = {}
+    for command in commands:
+        answer = typed(*command.split())
+        told = answer.out + answer.err
+        if answer.code == 1 or re.search("not authorized|AccessDenied", told):
+            refused[command] = told
+    assert refused == {}
