@@ -155,15 +155,6 @@ def _endpoint(account: Account) -> str:
     return _require(live.status == "InService", f"{live.name}: {live.config}", problem)
 
 
-def _notifications(account: Account) -> str:
-    """Ask for a confirmed subscription; the local AWS sends no emails."""
-    sns = account.session.client("sns")
-    attributes = sns.get_topic_attributes(TopicArn=account.outputs["Topic"])["Attributes"]
-    confirmed, pending = (int(attributes[f"Subscriptions{state}"]) for state in ("Confirmed", "Pending"))
-    problem = f"nobody receives notifications: no confirmed subscription, {pending} pending"
-    return _require(confirmed or account.local, f"{confirmed} confirmed subscription(s)", problem)
-
-
 def _signature(account: Account) -> str:
     live = endpoint(account)
     if not live.config:
@@ -171,6 +162,15 @@ def _signature(account: Account) -> str:
     changed = changed_settings(account, live)
     _require(live.signature, "", "the live model has no signature, so the deployed settings' is assumed")
     return _require(not changed, f"{live.signature}, as in the settings", changed)
+
+
+def _notifications(account: Account) -> str:
+    """Ask for a confirmed subscription; the local AWS sends no emails."""
+    sns = account.session.client("sns")
+    attributes = sns.get_topic_attributes(TopicArn=account.outputs["Topic"])["Attributes"]
+    confirmed, pending = (int(attributes[f"Subscriptions{state}"]) for state in ("Confirmed", "Pending"))
+    problem = f"nobody receives notifications: no confirmed subscription, {pending} pending"
+    return _require(confirmed or account.local, f"{confirmed} confirmed subscription(s)", problem)
 
 
 def _alarms(account: Account) -> str:
@@ -191,11 +191,11 @@ CHECKS: dict[str, tuple[Callable[[Account], str], str]] = {
     "stack": (_stack, "run `make deploy`, or `make up` for the local AWS"),
     "settings": (_settings, "run `make deploy` (locally `make up`): the stack was deployed with other settings"),
     "endpoint": (_endpoint, "`ops upload FILE` starts a run; `ops logs` shows why a run failed"),
+    "signature": (_signature, "run `ops retrain`, or deploy the settings of the live model again"),
     "receivers": (
         _notifications,
         "confirm the email from AWS; without one set [stack] email and run `make deploy`, or `aws sns subscribe`",
     ),
-    "signature": (_signature, "run `ops retrain`, or deploy the settings of the live model again"),
     "alarms": (_alarms, "read docs/runbook.md: it has a section per alarm"),
 }
 """Every check with its fix, in the order in which they depend on each other; all are made."""

@@ -46,7 +46,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
 
 
 def _find_package(build: Building, then: State) -> list[State]:
-    """DescribePackage to ReadSmokeRows: `$.package` = {arn, status, described, smoke}, with rows that its run kept.
+    """DescribePackage to HasSignature: `$.package` = {arn, status, described, smoke}, with rows that its run kept.
 
     A run of an older version kept none: `smoke.document` is then empty. If it named no signature, the settings' is
     assumed.
@@ -67,19 +67,14 @@ def _find_package(build: Building, then: State) -> list[State]:
     of_no_run = build.failure("PackageOfNoRun", format_(words, "$.package.arn"))
     execution = f"{endpoint.METADATA}.execution"
     registered = choice("PackageOfRun", ChoiceRule.IsPresent(execution, False), of_no_run)
-    unsigned = ChoiceRule.IsPresent(f"{endpoint.METADATA}.signature", False)
-    metadata = {
-        "execution": Intrinsic(execution),
-        "signature": build.settings.signature.name,
-        "variant": endpoint.OLD_VARIANT,
-    }
-    assumed = {"CustomerMetadataProperties": metadata}
-    assume = Pass("AssumeSignature", parameters=assumed, result_path="$.package.described")
-    signed = choice("HasSignature", unsigned, assume)
     run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
     read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", run)
-    assume.next(read)
-    return [describe, approved, registered, signed, caught(read, then, "$.no_smoke_rows", ["S3.NoSuchKeyException"])]
+    assumed = {"signature": build.settings.signature.name, "variant": endpoint.OLD_VARIANT}
+    assume = Pass("AssumeSignature", result=assumed, result_path=endpoint.METADATA)
+    assume.next(then)
+    signed = choice("HasSignature", ChoiceRule.IsPresent(f"{endpoint.METADATA}.signature", False), assume)
+    read = caught(read, signed, "$.no_smoke_rows", ["S3.NoSuchKeyException"])
+    return [describe, approved, registered, read, signed]
 
 
 def _reject_new_package(build: Building) -> Choice:

@@ -10,7 +10,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,16 +122,11 @@ def test_job_container_and_api_encode_2000_rows_of_random_kinds_to_the_same_bits
     levels = {"minimum_rows": minimum_rows, "maximum": 100}
     settings = write_settings(tmp_path, **data, kinds=table.kinds, missing=missing, levels=levels)
     preprocess(settings, raw, output)
-    kinds = {name: kind for name, kind in table.kinds.items() if kind != "numeric"}
-    api = rows.ApiSettings(
-        *("/p", "regressor", list(table.kinds), [], ROWS, 1 << 30, 1e38),
-        kinds=kinds,
-        imputed=table.imputed,
-        missing_texts=missing["texts"],
-    )
+    (document,) = (output / "signatures").iterdir()
+    api = replace(rows.Signature.of("own", json.loads(document.read_text())), largest=1e38)
     body = json.dumps({"instances": [table.instance(chance, cells) for cells in table.cells]})
-    asked = rows.from_instances(body, api)
-    assert rows.from_csv("\n".join(asked), api) == asked
+    asked = rows.from_instances(body, api, ROWS)
+    assert rows.from_csv("\n".join(asked), api, ROWS) == asked
     with container(output / "encoder" / "model.tar.gz", tmp_path / "container") as encoded:
         answered = encoded("\n".join(asked))
         labels = [int(json.loads(line)["label"]) for line in text_of(output, "labels").splitlines()]

@@ -25,7 +25,11 @@ PROBLEMS: dict[str, Json] = json.loads((SOURCE / "problems.json").read_bytes())
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document of a model of the settings. Raises ConfigError: the API would refuse an example."""
     base: Json = json.loads(Path(__file__).with_name("openapi_base.json").read_bytes())
-    base["info"] |= {"title": f"{settings.project.name} predictions", "x-data-capture": _captured(settings)}
+    base["info"]["title"] = f"{settings.project.name} predictions"
+    base["info"]["description"] = (
+        "Every problem is an RFC 9457 document with a stable type. Problems and logs hold no values of a row. "
+        f"{_captured(settings)}"
+    )
     base["paths"] = {settings.api.path: _one(settings), "/predictions": _many(settings), **base["paths"]}
     schemas = base["components"]["schemas"]
     schemas["Problem"]["properties"]["type"]["enum"] = [f"urn:problem-type:{kind}" for kind in PROBLEMS]

@@ -14,6 +14,7 @@ NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,24})?([eE]-?[0-9])?"
 VALUE = r'([^",\r\n]*|"([^"\r\n]|"")*")'
 TEXT, WORD = r"[^\u0000-\u001f\u007f]*", r"[^\s\u0000-\u001f\u007f]"
 GAPS = ". An empty value is missing. Quote a value that has a comma"
+LIVE_MODEL = " with the live model. "
 SYNTHETIC: Named = {"numeric": 0.0, "boolean": True, "categorical": "text"}
 """A value of each kind."""
 
@@ -26,10 +27,8 @@ def described(document: Json, signature: Signature, examples: list[Named], most:
     """
     ordered = [[row[name] for name in signature.features] for row in examples]
     lines = rows.from_instances(json.dumps({"instances": ordered}), signature, len(ordered))
-    document["info"]["description"] = (
-        f"Predicts {signature.target} with the live model. Every problem is an RFC 9457 document with a stable type. "
-        f"Problems and logs hold no values of a row. {document['info']['x-data-capture']}"
-    )
+    *_, about = document["info"]["description"].rpartition(LIVE_MODEL)
+    document["info"]["description"] = f"Predicts {signature.target}{LIVE_MODEL}{about}"
     document["info"]["x-model-signature"] = signature.name
     for path, operations in document["paths"].items():
         if path == "/predictions":

@@ -1,5 +1,6 @@
 """The smoke test: golden rows get what they demand, smoke rows what batch transform gave."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
