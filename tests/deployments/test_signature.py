@@ -184,8 +184,9 @@ def _toml(value: Any) -> str:
 
 @contextmanager
 def stage(deployed: Deployed, folder: Path, name: str, **fields: Any) -> Iterator[Stage]:
+    (folder / name).mkdir()
     with pytest.MonkeyPatch.context() as patched:
-        yield Stage(deployed, folder, patched, name, **fields)
+        yield Stage(deployed, folder / name, patched, name, **fields)
 
 
 def changed(world: World, made: Stage, **changes: Any) -> tuple[World, Traffic]:
