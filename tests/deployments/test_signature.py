@@ -27,7 +27,7 @@ project.name = "{name}"
 processing.instance_type = "ml.m5.large"
 training = {{ instance_type = "ml.m5.large", hyperparameters = {{ mini_batch_size = 20, epochs = 50 }} }}
 transform.instance_type = "ml.m5.large"
-gate.minimum = {{ accuracy = 0.8 }}
+gate = {{ minimum = {{ accuracy = 0.8 }}, margin = 0.3 }}
 endpoint.instance_type = "ml.t2.medium"
 api.path = "/predict"
 release = {{ rollout = "{rollout}", bake_seconds = 60 }}

@@ -160,7 +160,7 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
     known = b'{"signature": "abc"}'
     place.put("signatures/abc.json", body=known)
     for variant, document in (("signature-abc", known), ("signature-abd", b"{}"), ("AllTraffic", b"{}")):
-        listing.handle({"execution": variant, "fingerprint": "none", "variant": variant}, None)
+        listing.handle({**event, "execution": variant, "variant": variant}, None)
         found = s3.get_object(Bucket=bucket, Key=f"runs/{variant}/listing/champion.json")["Body"].read()
         assert found == document
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="runs/run-1/")["Contents"]]
