@@ -117,6 +117,8 @@ class Traffic:
         if answer.status_code == 400:
             self.refused += 1
             self._features = []
+        elif "Worker process died" in answer.text:
+            self.refused += 1  # the local Lambda ends its process when its code changes, AWS's lets it answer
         elif not answer.ok:
             self.wrong.append(f"{answer.status_code} {answer.text}")
         else:
