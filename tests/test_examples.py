@@ -114,7 +114,7 @@ def test_its_evaluation_has_the_metrics_of_its_type(example: Example) -> None:
         right = sum(cells[number][number] for number in cells)
         assert right / document["rows"] == pytest.approx(metrics["accuracy"]["value"])
     reason = "passes every threshold of the quality gate; there is no champion"
-    assert document["decision"] == {"accepted": True, "reason": reason}
+    assert document["decision"] == {"accepted": True, "status": "Approved", "reason": reason}
 
 
 @pytest.mark.full

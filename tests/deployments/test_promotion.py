@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from ops import predict, retrain
-from pipeline.states.model_registry import features
 from tests.deployments.cases import ALWAYS, NEW
 from tests.deployments.table import Row, check
 from tests.deployments.world import HEADER, ROWS, Traffic, World, data, entries, relabelled
@@ -35,7 +34,8 @@ def test_a_worse_challenger_is_rejected_with_figures_and_a_better_one_after_it_i
 def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: World) -> None:
     run = shipped.run()
     notification = shipped.notification(run.arn)
-    assert notification.pop("metrics").keys() == {"rows", "binary_classification_metrics", "comparison", "decision"}
+    metrics = {"rows", "binary_classification_metrics", "champion", "comparison", "decision"}
+    assert notification.pop("metrics").keys() == metrics
     packages = "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/"
     assert notification.pop("package").startswith(packages)
     page = f"https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{run.arn}"
@@ -91,7 +91,8 @@ def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World) -
         "data": request["data"]["fingerprint"],
         "settings": request["settings"],
         "commit": request["commit"],
-        "features": features(shipped.account.settings.data),
+        "signature": shipped.account.settings.signature.name,
+        "variant": shipped.account.settings.signature.variant,
         "parent": parent,
         **settings,
     }

@@ -27,7 +27,7 @@ POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
 WAY_BACK = {"HasChampion", "RestoreChampion", "WaitForChampion", "DeleteEndpoint", "IsNewPackage", "RejectPackage"}
 AFTERWARDS = WAY_BACK | {"Deploy", "FinishFailed", "Failed", "Finish"}
 """States that follow the one that failed."""
-PARTS = {"ScoreChallenger": "ScoreHoldout", "ScoreChampion": "ScoreHoldout"}
+PARTS = dict.fromkeys(("ScoreChallenger", "FindChampionsRows", "ScoreChampion"), "ScoreHoldout")
 """The states inside a parallel state."""
 
 

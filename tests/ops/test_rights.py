@@ -93,6 +93,7 @@ def test_every_command_runs_with_the_rights_that_the_document_lists(user: Deploy
     for command in commands:
         answer = typed(*command.split())
         told = answer.out + answer.err
-        if answer.code == 1 or re.search("not authorized|AccessDenied", told):
+        # The doctor ends with 1 when it found a fault, such as the alarm of the drift check above.
+        if (answer.code == 1 and command != "doctor") or re.search("not authorized|AccessDenied", told):
             refused[command] = told
     assert refused == {}

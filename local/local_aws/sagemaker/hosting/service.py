@@ -131,7 +131,7 @@ class Hosting:
         The guide says nothing of the first.
         """
         types = {variant["VariantName"]: variant.get("InstanceType") for variant in config["ProductionVariants"]}
-        for variant in endpoint.live_config["ProductionVariants"]:
+        for variant in endpoint.live_config.get("ProductionVariants", []):
             target = f"endpoint/{endpoint.name}/variant/{variant['VariantName']}"
             kept = types.get(variant["VariantName"]) == variant.get("InstanceType")
             if target in self._scalable_targets and not kept:
