@@ -109,6 +109,25 @@ def window_of(folder, kinds, rows):
     return compare(count(batch, "2026", reference, {}, kinds), reference, {}, kinds)
 
 
+def test_other_answers_than_those_of_the_holdout_are_breaches_of_their_own(wdbc, settings):
+    """The rows are those of training, so nothing but the answers can have moved."""
+    names = tuple(f"f{number}" for number in range(wdbc.shape[1]))
+    reference = {"features": dict(zip(names, map(distribution, wdbc.T), strict=True))}
+    wanted = dataclasses.replace(settings, features=names)
+    profile = {"score": distribution(np.linspace(0, 1, 569)), "labels": {"no": 350, "yes": 219}}
+    keys, times = np.full(569, b""), np.full(569, "2026")
+
+    def breaches(scores, positives):
+        batch = CapturedRows(wdbc, scores, (np.arange(569) < positives).astype(float), keys, times, 569, 0)
+        return compare(count(batch, "2026", reference, profile, wanted), reference, profile, wanted)["breaches"]
+
+    usual, moved = np.linspace(0, 1, 569), np.linspace(0.4, 1, 569)
+    index = psi(np.array([350.0, 219]), np.array([69.0, 500]))
+    assert breaches(usual, 219) == []
+    assert breaches(usual, 500) == [f"labels: PSI {index:.3g} is above 0.2"]
+    assert [breach[:16] for breach in breaches(moved, 219)] == ["predictions: PSI", "predictions: KS "]
+
+
 def test_rows_like_the_training_data_are_no_drift_of_any_kind(tmp_path, kinds):
     ports = ["Cherbourg"] * 196 + ['"New York, NY"'] * 3 + ["S"] * 801
     alone = ["false"] * 450 + [""] * 100 + ["true"] * 450
