@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.jobs.drift.psi import histogram, ks, ks_limit, measure, psi, psi_limit
+from pipeline.jobs.drift.psi import histogram, ks, ks_limit, level_counts, measure, psi, psi_limit
 from pipeline.jobs.shared.documents import distribution
+from pipeline.jobs.shared.encoder import MISSING, OTHER
 from pipeline.jobs.shared.settings import DriftSettings
 
 
@@ -44,6 +45,12 @@ def test_what_chance_gives_is_what_samples_show():
     tables = [generator.multinomial(1000, np.full(10, 0.1)).astype(float) for _ in range(4000)]
     above = np.mean([psi(a, b) > psi_limit(expected, b, 0.01) for a, b in zip(drawn, tables, strict=True)])
     assert 0.005 < above < 0.02
+
+
+def test_a_level_that_no_row_of_the_reference_has_is_outside():
+    reference = {"kind": "categorical", "levels": {"a": 5, "b": 0, "c": 2}, "missing": 0.0}
+    found = level_counts(reference, np.array([0, 1, 1, 2, OTHER, MISSING, math.nan]))
+    assert (found.rows, found.count, found.outside, found.levels.tolist()) == (7, 5, 3, [1, 2, 1])
 
 
 def test_the_distance_of_a_step_is_the_step():
