@@ -99,7 +99,7 @@ env: $(INSTALLED) ## print the exports that point a shell to the local AWS
 FOLDERS := pipeline lambdas cdk local/local_aws ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lint style types secrets audit checkers test-fast test tested test-full failures iam snapshots bench bench-install bench-docs load postman synth
+.PHONY: lint style types secrets audit checkers test-fast test tested test-full mutants failures iam snapshots bench bench-install bench-docs load postman synth
 lint: style secrets audit types checkers ## ruff, mypy, secrets, known vulnerabilities, independent checkers of templates, roles, state machines
 
 style: $(INSTALLED)
@@ -152,8 +152,11 @@ tested: $(INSTALLED)
 	$(PYTEST) -m "not full and not checkers" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
-test-full: install lint ## all tests, with fuzzing, load and scale
+test-full: install lint ## all tests, with fuzzing, load, scale and mutants
 	$(PYTEST)
+
+mutants: $(INSTALLED) ## make each change of tests/mutants.toml in a copy of the code: tests must catch 95 %; MUTANTS=lease selects some
+	@$(PY) -m tests.mutants $(MUTANTS)
 
 failures: install ## inject every fault of docs/failures.md and write the results into it
 	@rm -rf build/failures

@@ -438,6 +438,29 @@ def test_an_update_has_time_for_its_bakes_its_start_and_a_rollback(rollout: str,
         assert polls["MaxAttempts"] * polls["IntervalSeconds"] == 1800 + bakes * 300 + 900
 
 
+@pytest.mark.parametrize(
+    ("rollout", "routing"),
+    [
+        ("all_at_once", {"Type": "ALL_AT_ONCE"}),
+        ("canary", {"Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 20}}),
+        ("linear", {"Type": "LINEAR", "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 20}}),
+    ],
+)
+def test_an_update_shifts_traffic_as_the_settings_say_keeps_the_old_instances_while_it_bakes_and_obeys_both_alarms(
+    rollout: str, routing: dict[str, Any]
+) -> None:
+    definition = deploy.definition(changed(release={"rollout": rollout, "step_percent": 20, "bake_seconds": 420}))
+    requests = [state["Parameters"] for _, state in tasks(definition)]
+    asked = [request["DeploymentConfig"] for request in requests if "DeploymentConfig" in request]
+    alarms = [{"AlarmName": "${ErrorAlarm}"}, {"AlarmName": "${LatencyAlarm}"}]
+    assert asked
+    for each in asked:
+        policy = each["BlueGreenUpdatePolicy"]
+        assert policy["TrafficRoutingConfiguration"] == {**routing, "WaitIntervalInSeconds": 420}
+        assert policy["TerminationWaitInSeconds"] == 420
+        assert each["AutoRollbackConfiguration"] == {"Alarms": alarms}
+
+
 @pytest.mark.parametrize(("family", "local"), [("m5", False), ("p3", False), *((name, True) for name in LOCAL)])
 def test_no_key_is_given_for_volumes_of_instances_with_local_storage(family: str, local: bool) -> None:
     size = {"instance_type": f"ml.{family}.2xlarge"}

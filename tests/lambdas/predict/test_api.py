@@ -67,6 +67,17 @@ def test_names_may_come_in_any_order(call: Any, rows: list[list[float]], setting
     assert sagemaker.rows == ["\n".join([text(rows[0])] * 2)]
 
 
+def test_the_largest_body_and_the_most_rows_are_answered_and_one_more_is_not(
+    call: Any, rows: list[list[float]], settings: Settings
+) -> None:
+    body = json.dumps({"data": text(rows[0])})
+    assert call("POST", PATH, body.ljust(1_000_000), "application/json") == "B"
+    assert call("POST", PATH, body.ljust(1_000_001), "application/json")["type"] == "urn:problem-type:too-large"
+    most = [rows[0]] * settings.api.max_rows
+    assert len(call.post("/predictions", {"instances": most})["predictions"]) == len(most)
+    assert call.problem("/predictions", {"instances": [*most, rows[0]]}) == (413, "too-large")
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_csv_has_a_row_per_line(call: Any, rows: list[list[float]], sagemaker: Any, end: str) -> None:
     body = "\ufeff" + "\r\n".join(map(text, rows)) + end

@@ -88,6 +88,23 @@ def test_fifty_requests_are_not_enough_data_however_far_they_moved(wdbc, judged)
     assert judged(wdbc, wdbc[:50] + 1e6) == {**counted, **nothing, "verdict": "not enough data"}
 
 
+def test_a_window_begins_at_its_time_and_has_enough_rows_when_it_has_as_many_as_are_wanted(settings):
+    wanted = dataclasses.replace(settings, features=("f0",))
+    reference = {"features": {"f0": distribution(np.arange(1000.0))}}
+    times = np.array(["2025-12-31T23:59:59Z"] * 100 + ["2026-01-01T00:00:00Z"] * 200)
+
+    def rows_and_verdict(since):
+        none, values = np.full(300, math.nan), np.linspace(0, 999, 300)
+        batch = CapturedRows(values[:, None], none, none, np.full(300, b""), times, 300, 0)
+        found = compare(count(batch, since, reference, {}, wanted), reference, {}, wanted)
+        return found["rows"], found["verdict"]
+
+    assert rows_and_verdict("2026-01-01T00:00:00Z")[0] == 200
+    assert rows_and_verdict("2026-01-01T00:00:00Z")[1] != "not enough data"
+    assert rows_and_verdict("2025-12-31T00:00:00Z") == (300, "none")
+    assert rows_and_verdict("2026-01-02T00:00:00Z") == (0, "not enough data")
+
+
 def test_missing_values_and_values_out_of_range_are_breaches_of_their_own(wdbc, judged):
     rows = wdbc[np.random.default_rng(4).integers(0, len(wdbc), 1000)]
     rows[:100, 0] = math.nan
@@ -107,6 +124,25 @@ def window_of(folder, kinds, rows):
     reference = {"features": KINDS}
     (batch,) = read_data_capture(folder, kinds, encoder_of(reference, kinds))
     return compare(count(batch, "2026", reference, {}, kinds), reference, {}, kinds)
+
+
+def test_other_answers_than_those_of_the_holdout_are_breaches_of_their_own(wdbc, settings):
+    """The rows are those of training, so nothing but the answers can have moved."""
+    names = tuple(f"f{number}" for number in range(wdbc.shape[1]))
+    reference = {"features": dict(zip(names, map(distribution, wdbc.T), strict=True))}
+    wanted = dataclasses.replace(settings, features=names)
+    profile = {"score": distribution(np.linspace(0, 1, 569)), "labels": {"no": 350, "yes": 219}}
+    keys, times = np.full(569, b""), np.full(569, "2026")
+
+    def breaches(scores, positives):
+        batch = CapturedRows(wdbc, scores, (np.arange(569) < positives).astype(float), keys, times, 569, 0)
+        return compare(count(batch, "2026", reference, profile, wanted), reference, profile, wanted)["breaches"]
+
+    usual, moved = np.linspace(0, 1, 569), np.linspace(0.4, 1, 569)
+    index = psi(np.array([350.0, 219]), np.array([69.0, 500]))
+    assert breaches(usual, 219) == []
+    assert breaches(usual, 500) == [f"labels: PSI {index:.3g} is above 0.2"]
+    assert [breach[:16] for breach in breaches(moved, 219)] == ["predictions: PSI", "predictions: KS "]
 
 
 def test_rows_like_the_training_data_are_no_drift_of_any_kind(tmp_path, kinds):
@@ -215,6 +251,20 @@ def test_rows_are_read_by_the_live_models_signature(tmp_path, settings, kinds):
     drift(write_settings(tmp_path), data_capture=tmp_path / "capture", **folders, output=tmp_path / "out")
     found = json.loads((tmp_path / "out/drift.json").read_text())
     assert (found["rows"], list(found["features"])) == (300, ["age", "port", "alone"])
+
+
+def test_answers_that_break_the_gate_by_their_ground_truth_are_drift(settings_file, settings, tmp_path):
+    (tmp_path / "data_capture").mkdir()
+    rows = np.random.default_rng(6).normal(40, 10, (400, 2)).round(3).tolist()
+    lines = [record([row], [(0.9, 1) if number % 2 else (0.1, 0)], f"id-{number}") for number, row in enumerate(rows)]
+    (tmp_path / "data_capture/a.jsonl").write_text("\n".join(lines))
+    features = dict(zip(settings.features, map(distribution, np.array(rows).T), strict=True))
+    truth = [f"id-{number},1,{'no' if number % 2 else 'yes'}" for number in range(400)]
+    folders = write_inputs(tmp_path, features=features, profile={}, truth=truth)
+    drift(settings_file, data_capture=tmp_path / "data_capture", **folders, output=tmp_path / "out")
+    found = json.loads((tmp_path / "out/drift.json").read_text())
+    assert (found["verdict"], found["breaches"]) == ("drift", ["live auc 0 is below 0.7"])
+    assert json.loads((tmp_path / "out/summary.json").read_text())["drifted"] is True
 
 
 def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.jobs.evaluate import quality_gate
 from pipeline.jobs.evaluate.quality_gate import Estimate, bootstrap, compare, decide
 from pipeline.jobs.shared.metrics import Predictions, measure_of
 from pipeline.jobs.shared.settings import GateSettings
@@ -32,6 +33,12 @@ def test_a_smaller_error_is_a_positive_difference():
     assert found["interval"] == pytest.approx([1, 1])
 
 
+def test_the_interval_leaves_half_of_what_the_confidence_leaves_on_either_side():
+    old, new = (Estimate(0.5, resamples) for resamples in (np.zeros(1001), np.linspace(0, 1, 1001)))
+    for confidence, interval in ((0.95, [0.025, 0.975]), (0.5, [0.25, 0.75])):
+        assert compare("regressor", {"rmse": old}, {"rmse": new}, confidence)["interval"] == pytest.approx(interval)
+
+
 def test_the_bootstrap_knows_the_standard_error_of_a_share_and_repeats_itself():
     labels = (np.arange(400) % 2).astype(float)
     called = np.where(np.arange(400) < 320, labels, 1 - labels)
@@ -41,6 +48,18 @@ def test_the_bootstrap_knows_the_standard_error_of_a_share_and_repeats_itself():
     assert once["accuracy"].standard_deviation == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.1)
     assert len(once["accuracy"].resamples) == 1000
     np.testing.assert_array_equal(bootstrap(measure, 400)["auc"].resamples, once["auc"].resamples)
+
+
+def test_the_size_of_a_batch_changes_no_resample(monkeypatch):
+    numbers = np.arange(50.0)
+
+    def measure(weights):
+        return {"mean": weights @ numbers / 50}
+
+    at_once = bootstrap(measure, 50)["mean"].resamples
+    monkeypatch.setattr(quality_gate, "WEIGHTS_AT_A_TIME", 50 * 64)
+    np.testing.assert_array_equal(bootstrap(measure, 50)["mean"].resamples, at_once)
+    assert len(set(at_once)) > 300
 
 
 def test_the_bootstrap_in_batches_is_bounded_and_keeps_200_resamples():

@@ -5,9 +5,10 @@ import threading
 
 import pytest
 
-from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine, ahead, check_left
+from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine, ahead, check_left, check_limit
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.shared.errors import JobError
+from pipeline.jobs.shared.settings import BadRowLimit
 from tests.pipeline.jobs.conftest import write_settings
 from tests.pipeline.jobs.preprocess.reading import HEADER, settings_with
 
@@ -73,6 +74,16 @@ def test_a_file_within_the_limit_of_bad_rows_is_used_and_one_beyond_is_set_aside
         ("b.csv", 5),
         ("b.csv", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "read", "most"), [(5, 0.05, 100, 5), (5, 0.1, 100, 10), (5, 0.1, None, 5), (0, 0.01, 300, 3)]
+)
+def test_as_many_bad_rows_are_allowed_as_the_count_or_the_share_says_whichever_is_more(count, share, read, most):
+    limit = BadRowLimit(count, share)
+    check_limit(most, ["a.csv, row 2: wrong"], read, limit)
+    with pytest.raises(JobError, match=f"{most + 1} .*wrong, more than data.bad_rows allows: a.csv, row 2: wrong"):
+        check_limit(most + 1, ["a.csv, row 2: wrong"], read, limit)
 
 
 def test_when_no_file_is_left_the_error_says_why(folder):
