@@ -95,6 +95,15 @@ def test_when_no_file_is_left_the_error_says_why(folder):
         read(folder, on_bad_file="quarantine")
 
 
+def test_the_rows_of_a_file_that_is_set_aside_are_no_bad_rows_of_the_run(shop, tmp_path):
+    (shop / "bad.csv").write_text(HEADER + "x,old,1,no\ny,2,2,no\n")
+    preprocess(write_settings(tmp_path, on_bad_file="quarantine"), shop, tmp_path / "out")
+    rows = json.loads((tmp_path / "out/baseline/baseline.json").read_text())["rows"]
+    assert (rows["read"], rows["refused"]) == (60, 0)
+    left_out = [json.loads(line) for line in (tmp_path / "out/quarantine/quarantine.jsonl").read_text().splitlines()]
+    assert [(line["file"], line.get("row")) for line in left_out] == [("bad.csv", 2), ("bad.csv", None)]
+
+
 @pytest.mark.parametrize("memory_mb", [512, 0.004])
 def test_a_run_without_a_bad_file_gives_what_it_gives_without_the_file(shop, table, tmp_path, memory_mb):
     settings = write_settings(tmp_path, memory_mb, on_bad_file="quarantine")
