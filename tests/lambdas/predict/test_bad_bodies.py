@@ -70,6 +70,17 @@ def test_each_bad_row_and_column_is_named(call: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("place", [0, 1, 29])
+def test_what_is_no_json_number_is_refused_wherever_it_stands(call: Any, sagemaker: Any, word: str, place: int) -> None:
+    cells = ["1.5"] * 30
+    cells[place] = word
+    body = f'{{"instances": [[{",".join(cells)}]]}}'
+    answer = call("POST", PATHS["many"], body, "application/json")
+    assert [(error["row"], error["column"]) for error in answer["errors"]] == [(1, NAMES[place])]
+    assert sagemaker.rows == []
+
+
 def test_at_most_twenty_faults_are_listed(call: Any) -> None:
     errors = call.post(PATHS["many"], {"instances": [[True] * 30] * 1000})["errors"]
     assert [(error["row"], error["column"]) for error in errors] == [(1, name) for name in NAMES[:20]]
