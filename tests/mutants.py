@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LEAST = 0.95
 """The share of the mutants that must be caught."""
-FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.M)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - |$)", re.M)
 
 
 @dataclass(frozen=True)
