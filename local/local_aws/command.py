@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -145,13 +146,15 @@ def _turn(home: Path) -> Iterator[None]:
 def _command(command: list[str], cloud: Cloud) -> int:
     """Run a command in a process group of its own; a signal to us ends the whole group."""
     variables = {**_inherited(), **environment(cloud), "LOCAL_AWS_HOME": str(cloud.home.resolve())}
+    with ThreadPoolExecutor(1) as pool:
+        # A signal interrupts only the main thread: here it could come between the command's start and its pid.
+        starting = pool.submit(subprocess.Popen, command, env=variables, start_new_session=True)
     try:
-        process = subprocess.Popen(command, env=variables, start_new_session=True)
+        return starting.result().wait()
     except OSError as error:
         raise CloudError(f"{command[0] if command else 'no command'}: {error.strerror}") from error
-    try:
-        return process.wait()
     except Ended:
+        process = starting.result()
         signal_group(process.pid, signal.SIGTERM)
         try:
             process.wait(GRACE_SECONDS)

@@ -141,6 +141,7 @@ def figures(evaluation: Any) -> Any:
     return section
 
 
+@pytest.mark.full
 def test_a_run_after_changed_settings_is_compared_with_the_model_of_before(deployed: Deployed, tmp_path: Path) -> None:
     follow(deployed, "visitors", SMALL, tmp_path)
 
