@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -146,15 +145,16 @@ def _turn(home: Path) -> Iterator[None]:
 def _command(command: list[str], cloud: Cloud) -> int:
     """Run a command in a process group of its own; a signal to us ends the whole group."""
     variables = {**_inherited(), **environment(cloud), "LOCAL_AWS_HOME": str(cloud.home.resolve())}
-    with ThreadPoolExecutor(1) as pool:
-        # A signal interrupts only the main thread: here it could come between the command's start and its pid.
-        starting = pool.submit(subprocess.Popen, command, env=variables, start_new_session=True)
+    process = None
     try:
-        return starting.result().wait()
+        with _deferred():  # a signal could come between the command's start and its pid
+            process = subprocess.Popen(command, env=variables, start_new_session=True)
+        return process.wait()
     except OSError as error:
         raise CloudError(f"{command[0] if command else 'no command'}: {error.strerror}") from error
     except Ended:
-        process = starting.result()
+        if process is None:
+            raise
         signal_group(process.pid, signal.SIGTERM)
         try:
             process.wait(GRACE_SECONDS)
@@ -163,6 +163,21 @@ def _command(command: list[str], cloud: Cloud) -> int:
         finally:
             signal_group(process.pid, signal.SIGKILL)
         raise
+
+
+@contextmanager
+def _deferred() -> Iterator[None]:
+    """Hold back the signals that end us until the block has ended."""
+    came: list[int] = []
+    heard = [number for number in ENDING if callable(signal.getsignal(number))]
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 @contextmanager

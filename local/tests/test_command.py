@@ -150,7 +150,7 @@ def test_env_prints_the_exports_of_the_one_that_runs(home: Path, capsys: pytest.
     assert main(["env", "--home", str(home)]) == 0
     ask = f"{printed(capsys)}\necho $AWS_ENDPOINT_URL $AWS_REGION $CDK_DEFAULT_REGION $CDK_DEFAULT_ACCOUNT"
     theirs = {**os.environ, "AWS_PROFILE": "production", "AWS_SESSION_TOKEN": "theirs"}
-    use = f'{sys.executable} -c \'import boto3; print(boto3.client("sts").get_caller_identity()["Arn"])\''
+    use = f'"{sys.executable}" -c \'import boto3; print(boto3.client("sts").get_caller_identity()["Arn"])\''
     told = subprocess.run(["sh", "-c", f"{ask}\n{use}"], env=theirs, capture_output=True, text=True, check=True).stdout
     root = "arn:aws:iam::123456789012:root"
     assert told == f"{cloud.endpoint_url} us-east-1 us-east-1 123456789012\n{root}\n"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,13 +86,22 @@ def test_every_command_runs_with_the_rights_that_the_document_lists(user: Deploy
     user.clear()
     commands = (
         *(f"upload {again}", "watch", "data list", "data remove again.csv", "data restore again.csv"),
-        *("retrain --force", "watch", f"check {WDBC}", "predict", f"predict --file {again}", "url", "runs", "status"),
+        *(
+            "retrain --force",
+            "watch",
+            f"check {shlex.quote(str(WDBC))}",
+            "predict",
+            f"predict --file {again}",
+            "url",
+            "runs",
+            "status",
+        ),
         *("logs", f"report --no-open --out {tmp_path}", f"feedback {truth}", "drift --now", "drift"),
         *("approve", "reject", "doctor", "rollback"),
     )
     refused = {}
     for command in commands:
-        answer = typed(*command.split())
+        answer = typed(*shlex.split(command))
         told = answer.out + answer.err
         # The doctor ends with 1 when it found a fault, such as the alarm of the drift check above.
         if (answer.code == 1 and command != "doctor") or re.search("not authorized|AccessDenied", told):
