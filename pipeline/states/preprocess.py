@@ -44,7 +44,7 @@ def _jobs(build: Building) -> list[State]:
     )
     if instances == 1:
         return [step]
-    inputs = {"run": format_("s3://${DataBucket}/rows/{}/", EXECUTION)}
-    arguments = ["--run", f"{OPT}/input/run", *output]
+    inputs = {"run": format_("s3://${DataBucket}/rows/{}/", EXECUTION), "listing": folder("listing")}
+    arguments = ["--run", f"{OPT}/input/run", "--listing", f"{OPT}/input/listing", *output]
     merge = build.processing("Merge", "merge", inputs=inputs, outputs=[*parts, "baseline"], arguments=arguments)
     return [step, merge]

@@ -183,6 +183,10 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
     assert distribution == {**all_of_it, "data": "ShardedByS3Key"}
     jobs = [states[name]["Parameters"]["ProcessingResources"] for name in ("Preprocess", "Merge", "Evaluate")]
     assert [job["ClusterConfig"]["InstanceCount"] for job in jobs] == [2, 1, 1]
+    merged = states["Merge"]["Parameters"]
+    sources = {part["InputName"]: part["S3Input"] for part in merged["ProcessingInputs"]}
+    assert sources["listing"]["S3Uri.$"] == inputs["listing"]["S3Uri.$"]
+    assert "/opt/ml/processing/input/listing" in merged["AppSpecification"]["ContainerArguments"]
     outputs = [part["OutputName"] for part in asked["ProcessingOutputConfig"]["Outputs"]]
     parts = ["train", "validation", "holdout", "labels", "champion"]
     assert outputs == [*parts, "shards", "quarantine", "signatures"]

@@ -31,8 +31,10 @@ from .summary import Summary, count_labels, read_index
 Lost = tuple[str, Floats]  # a part, and label and features of some of its rows
 
 
-def merge(settings: Path, run: Path, output: Path) -> None:
+def merge(settings: Path, run: Path, output: Path, listing: Path | None = None) -> None:
     """Merge the run under `run`: its folders shards, train, validation, holdout and labels, of every instance.
+
+    `listing` is the folder that the instances had.
 
     Writes baseline/baseline.json, what is known of the champion, and each file that has rows which another instance
     keeps again without these.
@@ -49,7 +51,7 @@ def merge(settings: Path, run: Path, output: Path) -> None:
         check_left(len(total.files), total.left_out)
         check_limit(total.refused, total.faults, total.read, wanted.bad_rows)
         counted = Copies(by_id=bool(wanted.id_columns))
-        champion = read_champion(run / "listing", wanted)
+        champion = read_champion(listing, wanted)
         scored = has_own_rows(champion, wanted) and not total.incomparable
         for summary, rows in zip(summaries, _dropped(summaries, shards, counted, wanted), strict=True):
             for part, lost in _rewrite(summary, rows, run, output, wanted, scored=scored):

@@ -223,19 +223,20 @@ def test_a_champion_of_unknown_signature_is_not_comparable(tmp_path, text):
 def shared_out(root: Path, champion: Signature, texts: dict[str, list[str]], **data: Any) -> Path:
     """The same by two instances that have every second file each, and the merge; the merged run."""
     run_, settings = root / "run", write_settings(root, **{**NOW, **data})
-    (run_ / "listing").mkdir(parents=True)
+    listing = root / "listing"
+    listing.mkdir()
     names = sorted(texts)
     objects = [{"key": f"raw/{name}", "modified": f"2026-01-{day:02}"} for day, name in enumerate(names, 1)]
-    (run_ / "listing/listing.json").write_text(json.dumps(objects))
-    (run_ / "listing/champion.json").write_text(champion.to_json())
+    (listing / "listing.json").write_text(json.dumps(objects))
+    (listing / "champion.json").write_text(champion.to_json())
     for number in (0, 1):
         host = f"algo-{number + 1}"
         (root / host).mkdir()
         (root / f"{host}.json").write_text(json.dumps({"current_host": host}))
         for name in names[number::2]:
             (root / host / name).write_text("\n".join(texts[name]))
-        preprocess(settings, root / host, run_, root / f"{host}.json", run_ / "listing")
-    merge(settings, run_, root / "merged")
+        preprocess(settings, root / host, run_, root / f"{host}.json", listing)
+    merge(settings, run_, root / "merged", listing)
     for file in (path for path in (root / "merged").rglob("*") if path.is_file()):
         target = run_ / file.relative_to(root / "merged")
         target.parent.mkdir(parents=True, exist_ok=True)
