@@ -31,8 +31,8 @@ class Window:
 
         manifest.json lists the captured files for the processing job (S3DataSource, ManifestFile), window.json has the
         period, signature.json the live model's signature, if its package names one, and ground_truth.csv the rows of
-        the last `ground_truth_days`, whose requests are listed, too. Captured files are those of the
-        live model's variant.
+        the last `ground_truth_days`, whose requests are listed, too. Captured files are those of the live model's
+        variant.
 
         Raises UnknownModel: no run trained the live model.
         """

@@ -130,7 +130,7 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
-        "LAMBDA_ACCOUNT_CONCURRENCY": str(8 * (os.cpu_count() or 1)),
+        "LAMBDA_ACCOUNT_CONCURRENCY": os.environ.get("LAMBDA_ACCOUNT_CONCURRENCY", str(8 * (os.cpu_count() or 1))),
         "TMPDIR": str(scratch),
         "S3_DATA_DIR": str(home.resolve() / "s3"),
         "S3_PERSIST": "1",
@@ -139,7 +139,6 @@ def _server_environment(port: int, home: Path, extra: Mapping[str, str]) -> dict
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": "unix:///nonexistent/docker.sock",
-        **{name: os.environ[name] for name in ("LAMBDA_ACCOUNT_CONCURRENCY",) if name in os.environ},
         **extra,
     }
 

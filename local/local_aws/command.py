@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -157,9 +157,8 @@ def _command(command: list[str], cloud: Cloud) -> int:
             raise
         signal_group(process.pid, signal.SIGTERM)
         try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
         finally:
             signal_group(process.pid, signal.SIGKILL)
         raise

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import string
+from contextlib import suppress
 from pathlib import Path
 
 from local_aws.iam import Credentials
@@ -22,9 +23,8 @@ def of_home(home: Path) -> Credentials:
         with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
             json.dump({"key": key, "secret": secrets.token_hex(20)}, output)
         try:
-            os.link(made, file)  # of two starts at once the first one wins
-        except FileExistsError:
-            pass
+            with suppress(FileExistsError):  # of two starts at once the first one wins
+                os.link(made, file)
         finally:
             made.unlink()
     return Credentials(**json.loads(file.read_text()))

@@ -154,8 +154,8 @@ class Building:
         `inputs` are S3 URIs by folder name under /opt/ml/processing/input; several instances share the objects of the
         one called `data`, and each has those of all others. The one called `manifest` is a file that lists the objects.
         Each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's folder of that name, and
-        those of `kept` to the bucket's.
-        `arguments` are by default the inputs' folders, each by its name, and the first output's.
+        those of `kept` to the bucket's. `arguments` are by default the inputs' folders, each by its name, and the first
+        output's.
         """
         size = self.settings.processing
         processor = Processor(

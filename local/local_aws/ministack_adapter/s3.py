@@ -240,7 +240,7 @@ def _md5(data: Any = b"", **options: Any) -> Any:
 
 
 def _make_room(size: int) -> None:
-    """Raise OSError when the disk has no room: ministack records and announces an object before it writes it."""
+    """Raise OSError when the disk has no room for an object, before ministack records it and writes its bytes."""
     if size and hasattr(os, "posix_fallocate"):  # macOS has none
         with tempfile.TemporaryFile(dir=_parts()) as file:
             os.posix_fallocate(file.fileno(), 0, size)

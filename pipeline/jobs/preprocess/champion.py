@@ -18,7 +18,7 @@ from ..shared.encoder import Encoder, Feature
 from ..shared.errors import JobError
 from ..shared.labels import numbers_of
 from ..shared.settings import BadRowLimit, JobSettings
-from ..shared.signature import Signature, read_signature, signature_of
+from ..shared.signature import Signature, read_signature, settings_under, signature_of
 from .data_files import DataFiles, Quarantine
 from .encoding import RowEncoder
 from .parts import Parts
@@ -129,15 +129,11 @@ def _write_rows(
 
 def _settings_of(champion: Signature, settings: JobSettings) -> JobSettings:
     """Return the settings that read the champion's features, and know rows as these settings do."""
-    names = tuple(feature.name for feature in champion.features)
+    own = settings_under(champion, settings)
     others = dict.fromkeys((*settings.features, *settings.ignored_columns))
     return replace(
-        settings,
-        features=names,
-        kinds=tuple(feature.kind for feature in champion.features),
-        imputed=tuple(feature.imputed for feature in champion.features),
-        ignored_columns=tuple(name for name in others if name not in names),
-        missing_texts=champion.missing_texts,
+        own,
+        ignored_columns=tuple(name for name in others if name not in own.features),
         key_texts=None if set(champion.missing_texts) == set(settings.missing_texts) else settings.missing_texts,
         levels=replace(settings.levels, maximum=MOST_LEVELS),
         on_bad_file="fail",

@@ -25,8 +25,8 @@ from .split import SplitWriter, atomic_output, texts_of
 from .summary import Summary, count_labels
 
 TEXT_AT_A_TIME = 3 << 20
-"""About so many bytes are written at a time: the text of wide rows would be arrays of pages
-of their own (map_large_arrays), which take longer to get than to fill."""
+"""About so many bytes are written at a time: the text of wide rows would be arrays of pages of their own
+(map_large_arrays), which take longer to get than to fill."""
 Block = tuple[str, Records]  # a part, and some of its rows
 Written = tuple[str, int, list[bytes], Moments, Keys | None]
 

@@ -1,4 +1,4 @@
-"""Who may take and free the lease, with the conditions that a DynamoDB evaluates; test_lease.py has races and real runs."""
+"""The lease's conditions, which DynamoDB evaluates. The races and the whole runs are in test_lease.py."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
