@@ -43,11 +43,18 @@ def always_on(settings: Settings, resources: Counter[str], prices: Prices) -> It
 
 
 def per_run(settings: Settings, states: int, prices: Prices) -> Iterator[Line]:
-    """Yield the dollars of a run that replaces the model: its jobs at JOB_MINUTES each, and its state transitions."""
+    """Yield the dollars of a run that replaces the model: its jobs at JOB_MINUTES each, and its state transitions.
+
+    Spot training has no list price: the dollars are those on demand, the most that it costs.
+    """
     parts = settings.processing.instance_count
     for name, size, jobs in (
         ("preprocess and evaluate", settings.processing, parts + (2 if parts > 1 else 1)),  # several parts are merged
-        ("train", settings.training, settings.training.instance_count),
+        (
+            "train, spot at most" if settings.training.spot else "train",
+            settings.training,
+            settings.training.instance_count,
+        ),
         ("score challenger and champion", settings.transform, 2 * settings.transform.instance_count),
     ):
         hours = jobs * JOB_MINUTES / 60

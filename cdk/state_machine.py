@@ -114,6 +114,7 @@ def retrain_machine(
     """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
     scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
     processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
+    training = ["train", *(["ondemand"] if settings.training.spot else [])]
     listing = function(
         scope,
         "ListData",
@@ -135,7 +136,7 @@ def retrain_machine(
         ],
     )
     allowed = [
-        *run_jobs(scope, project, Processing=processing, Training=["train"], Transform=["score", "champion"]),
+        *run_jobs(scope, project, Processing=processing, Training=training, Transform=["score", "champion"]),
         *granted(scope, "retrain", project),
         *(granted(scope, "approval", project) if settings.asks else []),
         pass_role(parts.jobs.role),

@@ -14,14 +14,23 @@ from ops.runs import Run, find, steps
 
 TYPES = {"Processing": "Processing", "Training": "Training", "Transform": "Batch Transform"}
 """The Price List's term for each type of job (AWS Price List, AmazonSageMaker, attribute `component`)."""
-SCORING = {"ScoreHoldout": ("score", "champion"), "ScoreChallenger": ("score",), "ScoreChampion": ("champion",)}
+KINDS = {
+    "ScoreHoldout": ("score", "champion"),
+    "ScoreChallenger": ("score",),
+    "ScoreChampion": ("champion",),
+    "TrainOnDemand": ("ondemand",),
+}
+"""The kinds of a state's jobs, where they are not the state's name."""
 ERROR_WORDS = ("error", "exception", "traceback", "fatal", "killed", "failed")
 Cost = tuple[str, str, float, float | None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A SageMaker job; `kind` is the word in its name: preprocess, merge, train, score, champion, evaluate."""
+    """A SageMaker job; `kind` is the word in its name: preprocess, merge, train, ondemand, score, champion, evaluate.
+
+    `billed` are the seconds that SageMaker bills for an instance of a training job; it names none for other jobs.
+    """
 
     name: str
     kind: str
@@ -32,11 +41,17 @@ class Job:
     reason: str
     instance_type: str
     instance_count: int
+    billed: int | None = None
 
     @property
     def seconds(self) -> float:
         """Instance seconds from creation to end; SageMaker bills less, as the start of an instance is free."""
         return (self.ended - self.started).total_seconds() * self.instance_count if self.ended else 0.0
+
+    @property
+    def paid(self) -> float:
+        """The instance seconds that cost: fewer than all of a job on spare capacity."""
+        return self.seconds if self.billed is None else float(self.billed * self.instance_count)
 
 
 @command
@@ -89,12 +104,13 @@ def _job(project: str, kind: str, found: dict[str, Any]) -> Job:
         reason=found.get("ExitMessage") or found.get("FailureReason", ""),
         instance_type=resources["InstanceType"],
         instance_count=resources["InstanceCount"],
+        billed=found.get("BillableTimeInSeconds"),
     )
 
 
 def of_state(jobs: list[Job], state: str) -> list[Job]:
     """The jobs of a state; most states are named as the kind of their job."""
-    return [job for job in jobs if job.kind in SCORING.get(state, (state.lower(),))]
+    return [job for job in jobs if job.kind in KINDS.get(state, (state.lower(),))]
 
 
 def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:
@@ -111,8 +127,8 @@ def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:
 
 
 def training_job(account: Account, jobs: list[Job]) -> dict[str, Any]:
-    """The description of the training job among these; empty when there is none."""
-    name = next((job.name for job in jobs if job.type == "Training"), None)
+    """The description of the last training job among these, whose model the run has; empty when there is none."""
+    name = next((job.name for job in reversed(jobs) if job.type == "Training"), None)
     return dict(account.sagemaker.describe_training_job(TrainingJobName=name)) if name else {}
 
 
@@ -122,7 +138,7 @@ def cost(account: Account, jobs: list[Job]) -> list[Cost]:
     found: list[Cost] = []
     for job in jobs:
         price = prices[job.type, job.instance_type]
-        dollars = None if price is None else price * job.seconds / 3600
+        dollars = None if price is None else price * job.paid / 3600
         found.append((job.kind, f"{job.instance_count} x {job.instance_type}", job.seconds, dollars))
     known = [dollars for *_, dollars in found if dollars is not None]
     total = sum(known) if found and len(known) == len(found) else None

@@ -245,12 +245,26 @@ HYPERPARAMETERS = sorted(_NAMES.split())
 
 
 class Training(Instances):
-    """The instances of the training job, its input (CreateTrainingJob, TrainingInputMode) and its hyperparameters."""
+    """The instances of the training job, its input (CreateTrainingJob, TrainingInputMode) and its hyperparameters.
+
+    With `spot` the job takes spare capacity, which AWS may take back; SageMaker then trains from the start. The job has
+    `max_wait_minutes` to end, waits included: SageMaker gives 60 to an algorithm that writes no checkpoints (Developer
+    Guide, "Managed Spot Training").
+    """
 
     volume_gb: VolumeGB = 10
+    spot: bool = False
+    max_wait_minutes: Annotated[int, Field(ge=1, le=60)] = 60
     input_mode: Literal["File", "FastFile", "Pipe"] = "File"
     content_type: Literal["text/csv", "application/x-recordio-protobuf"] = "text/csv"
     hyperparameters: dict[str, str | int | float | bool] = {}
+
+    @model_validator(mode="after")
+    def _spot_job_can_end(self) -> Self:
+        if self.spot and self.max_runtime_minutes > self.max_wait_minutes:
+            wrong = f"max_runtime_minutes = {self.max_runtime_minutes} is above max_wait_minutes"
+            raise ValueError(f"{wrong} = {self.max_wait_minutes}, which includes it: lower it, or set spot = false")
+        return self
 
     @model_validator(mode="after")
     def _hyperparameters_exist(self) -> Self:

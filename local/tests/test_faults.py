@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from local_aws.signed import request
 
-from .aws import ROLE, Aws, unique
+from .aws import ROLE, Aws, unique, until
 
 KILLED = "AlgorithmError: See job logs for more information, exit code: 137 (killed by SIGKILL)"
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
@@ -79,6 +79,45 @@ def test_a_job_hangs_until_its_maximum_runtime(aws: Aws) -> None:
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     message = "Training job runtime exceeded MaxRuntimeInSeconds"
     assert job["SecondaryStatusTransitions"][-1]["StatusMessage"] == message
+
+
+SPOT = {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}}
+
+
+def statuses(job: dict[str, Any]) -> list[str]:
+    return [entry["Status"] for entry in job["SecondaryStatusTransitions"]]
+
+
+def test_a_spot_job_that_is_interrupted_trains_from_the_start(aws: Aws) -> None:
+    inject(aws, "SpotTraining", "Interrupted")
+    job = aws.trained(label="x", **SPOT)
+    begun = ["Starting", "Downloading", "Training"]
+    assert statuses(job) == [*begun, "Interrupted", *begun, "Uploading", "Completed"]
+    assert job["BillableTimeInSeconds"] <= max(1, job["TrainingTimeInSeconds"])
+
+
+def test_a_spot_job_without_capacity_ends_when_its_time_to_wait_is_over(aws: Aws) -> None:
+    inject(aws, "SpotTraining", "CapacityError")
+    job = aws.trained(label="x", **SPOT)
+    assert (job["TrainingJobStatus"], statuses(job)) == ("Stopped", ["Starting", "MaxWaitTimeExceeded"])
+    message = "Training job wait time exceeded MaxWaitTimeInSeconds"
+    assert job["SecondaryStatusTransitions"][-1]["StatusMessage"] == message
+    assert "BillableTimeInSeconds" not in job
+
+
+def test_a_spot_job_that_waits_can_be_stopped(aws: Aws) -> None:
+    inject(aws, "SpotTraining", "CapacityError")
+    wait = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 360_000}
+    name = aws.train(label="x", **{**SPOT, "StoppingCondition": wait})
+    until(lambda: faults(aws)["struck"])
+    aws.sagemaker.stop_training_job(TrainingJobName=name)
+    assert statuses(aws.wait("training", name)) == ["Starting", "Stopped"]
+
+
+def test_a_job_on_demand_is_not_interrupted(aws: Aws) -> None:
+    inject(aws, "SpotTraining", "Interrupted")
+    assert statuses(aws.trained(label="x"))[-1] == "Completed"
+    assert faults(aws, [])["struck"] == []
 
 
 def test_an_endpoint_of_a_training_job_without_a_model_fails(aws: Aws) -> None:

@@ -126,6 +126,11 @@ function traffic() {
   };
 }
 
+// The share of the time that SageMaker did not bill; nothing for a job on demand.
+function saved({ EnableManagedSpotTraining: spot, BillableTimeInSeconds: billed, TrainingTimeInSeconds: taken }) {
+  return spot && taken ? `${shown(100 * (1 - billed / taken))} %` : "";
+}
+
 function lineage() {
   const { data = {}, settings, commit } = own.request;
   const values = {
@@ -136,6 +141,7 @@ function lineage() {
     "data, bytes": data.bytes,
     "settings, SHA-256": settings,
     commit,
+    "spot training saved": saved(run.training),
     "training image": run.training.AlgorithmSpecification?.TrainingImage,
     "model package": run.package.ModelPackageArn,
     "package status": run.package.ModelApprovalStatus,

@@ -19,11 +19,17 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 SETTINGS = """\
 project.name = "customers"
 processing.instance_type = "ml.m5.large"
-training = { instance_type = "ml.m5.large", hyperparameters = { mini_batch_size = 100, epochs = 30 } }
 transform.instance_type = "ml.m5.large"
 gate.minimum = { auc = 0.9 }
 endpoint.instance_type = "ml.t2.medium"
 api.path = "/buys"
+
+[training]
+instance_type = "ml.m5.large"
+spot = true
+max_runtime_minutes = 2
+max_wait_minutes = 2
+hyperparameters = { mini_batch_size = 100, epochs = 30 }
 
 [data]
 predictor_type = "binary_classifier"
@@ -122,6 +128,20 @@ def test_a_challenger_is_scored_on_raw_rows_as_the_champion_is(mixed: Mixed) -> 
     run = world.run(table(2))
     assert "ScoreChampion" in world.entered(run.arn)
     assert world.deployed.evaluation(run)["comparison"]["metric"] == "auc"
+
+
+@pytest.mark.parametrize(("fault", "job"), [("Interrupted", "train"), ("CapacityError", "ondemand")])
+def test_a_run_whose_spot_capacity_is_taken_back_or_missing_ends_with_a_model(
+    mixed: Mixed, fault: str, job: str
+) -> None:
+    world, _ = mixed
+    world.inject({"on": "SpotTraining", "fault": fault})
+    run = world.run(table(2))
+    assert (run.status, len(world.inject())) == ("SUCCEEDED", 1), run
+    document = contents(world.account, run)
+    assert document["training"]["TrainingJobName"].split("-")[1] == job
+    spot = document["training"].get("EnableManagedSpotTraining", False)
+    assert spot == (job == "train")
 
 
 def test_a_wrong_file_is_left_out_and_the_report_names_it(mixed: Mixed) -> None:

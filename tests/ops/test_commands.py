@@ -90,6 +90,14 @@ def test_the_doctor_asks_for_the_quotas_of_the_document(stage: str) -> None:
     assert instances(load(ROOT / "pipeline.toml", stage)) == documented
 
 
+def test_spot_training_needs_its_own_quota_and_that_on_demand() -> None:
+    settings = load(ROOT / "pipeline.toml")
+    training = settings.training.model_copy(update={"spot": True, "instance_count": 3})
+    needed = instances(settings.model_copy(update={"training": training}))
+    named = {name: count for name, count in needed.items() if "training" in name}
+    assert named == dict.fromkeys(("ml.m5.large for spot training job usage", "ml.m5.large for training job usage"), 3)
+
+
 class Quotas:
     """Service Quotas, which the local AWS has not: the defaults, and what the account has instead."""
 

@@ -43,6 +43,7 @@ SIZE = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6,
 ENCODED = changed(data={"kinds": {"radius_mean": "categorical"}})
 MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
 ASKING = changed(gate={"approve_incomparable": True}, processing={"instance_count": 2})
+SPOT = changed(training={"spot": True, "max_runtime_minutes": 20, "max_wait_minutes": 30})
 METADATA = "$.package.described.CustomerMetadataProperties"
 MACHINES = {
     **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
@@ -50,6 +51,7 @@ MACHINES = {
     "retrain, manual approval": retrain.definition(MANUAL),
     "retrain, approval if incomparable": retrain.definition(ASKING),
     "retrain, encoded": retrain.definition(ENCODED),
+    "retrain, spot": retrain.definition(SPOT),
     "deploy, autoscaled": deploy.definition(changed(endpoint=SIZE)),
     **{f"{name}, vpc": definition(changed(network={"vpc": True})) for name, definition in DEFINITIONS.items()},
 }
@@ -125,6 +127,34 @@ def test_training_is_isolated_encrypted_and_neither_debugged_nor_profiled() -> N
     assert (request["EnableNetworkIsolation"], request["EnableInterContainerTrafficEncryption"]) == (True, True)
     assert request["ProfilerConfig"] == {"DisableProfiler": True}
     assert "DebugHookConfig" not in request
+
+
+def test_a_spot_job_that_found_no_capacity_in_time_is_trained_on_demand_under_another_name() -> None:
+    states = MACHINES["retrain, spot"]["States"]
+    spot, on_demand = copy.deepcopy(states["Train"]), copy.deepcopy(states["TrainOnDemand"])
+    assert spot["Parameters"].pop("EnableManagedSpotTraining") is True
+    assert spot["Parameters"]["StoppingCondition"].pop("MaxWaitTimeInSeconds") == 1800
+    names = [state["Parameters"].pop("TrainingJobName.$") for state in (spot, on_demand)]
+    assert names == [
+        MACHINES["retrain"]["States"]["Train"]["Parameters"]["TrainingJobName.$"],
+        names[0].replace("train", "ondemand"),
+    ]
+    failed, all_errors = spot["Catch"].pop(0), on_demand["Catch"]
+    assert failed == {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.train", "Next": "SpotInterrupted"}
+    assert (spot["Catch"], spot.pop("TimeoutSeconds"), on_demand.pop("TimeoutSeconds")) == (all_errors, 2700, 2100)
+    assert {**spot, "Catch": all_errors} == on_demand
+    exceeded = {"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"}
+    (rule,) = states["SpotInterrupted"]["Choices"]
+    pattern = rule["StringMatches"].replace("*", ".*")
+    found = [
+        bool(re.fullmatch(pattern, json.dumps(exceeded | {"SecondaryStatus": status})))
+        for status in ("Failed", "MaxWaitTimeExceeded")
+    ]
+    assert (rule["Next"], states["SpotInterrupted"]["Default"], found) == (
+        "TrainOnDemand",
+        "TrainFailed",
+        [False, True],
+    )
 
 
 @pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])

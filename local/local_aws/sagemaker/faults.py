@@ -3,9 +3,9 @@
 Asked for by POST with the header `X-Amz-Target: SageMaker.LocalFaults`. The body is a list of
 `{"on": …, "fault": …, "name": "*", "times": 1}`, in place of all that was asked for before; without a body nothing
 changes. The answer is what is left and what has struck. `on` is an operation (CreateTrainingJob, UpdateEndpoint,
-InvokeEndpoint) and `fault` then the error's code; or `on` is ProcessingJob, TrainingJob, TransformJob or Endpoint and
-`fault` one of KINDS. `name` is a shell pattern for the job, the endpoint or its config, or any text member of the
-operation's request.
+InvokeEndpoint) and `fault` then the error's code; or `on` is ProcessingJob, TrainingJob, SpotTraining, TransformJob or
+Endpoint and `fault` one of KINDS. `name` is a shell pattern for the job, the endpoint or its config, or any text member
+of the operation's request.
 """
 
 import json
@@ -19,9 +19,12 @@ from typing import Any
 from local_aws.sagemaker.api.errors import JobError, ServiceError, ValidationException
 
 TARGET = "LocalFaults"
-CAPACITY, HANG, NEVER_READY = "CapacityError", "Hang", "NeverReady"
+CAPACITY, HANG, NEVER_READY, INTERRUPTED = "CapacityError", "Hang", "NeverReady", "Interrupted"
+SPOT = "SpotTraining"
+"""Of a training job on spare capacity: it is taken back, or there is none until the time to wait is over."""
 KINDS = {
     **dict.fromkeys(("ProcessingJob", "TrainingJob", "TransformJob"), (CAPACITY, "Exit", "Kill", HANG, "NoOutput")),
+    SPOT: (CAPACITY, INTERRUPTED),
     "Endpoint": (CAPACITY, NEVER_READY, "Answers500", "DiesAtRequest"),
 }
 MESSAGES = {

@@ -10,20 +10,28 @@ from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from local_aws.sagemaker import faults
 from local_aws.sagemaker.api.errors import JobError, ValidationException
 from local_aws.sagemaker.api.records import Kind, Record, path
 from local_aws.sagemaker.host import Actor, Host
-from local_aws.sagemaker.hosting.instance import Instance
 from local_aws.sagemaker.jobs.container import Container, cause_of_exit
 
 DEFAULT_RUNTIME_SECONDS = 86400  # StoppingCondition's default, its API page
 REASON_LENGTH = 1024  # FailureReason and ExitMessage, their API model
 
 log = logging.getLogger(__name__)
-Stoppable = Container | Instance
+
+
+class Stoppable(Protocol):
+    """What a job ends when it is stopped: a container, an instance, or its wait for one."""
+
+    def stop(self, grace_seconds: float, /) -> None:
+        """End it, in the grace if it can."""
+
+    def kill(self) -> None:
+        """End it at once."""
 
 
 class Stopped(Exception):
@@ -105,11 +113,13 @@ class Job(Record):
                 raise Stopped
             self._attached.append(running)
 
-    def begin(self, max_runtime: int | None) -> None:
+    def begin(self, max_runtime: int | None, why: str = "MaxRuntimeExceeded") -> None:
         """The containers are about to start: note the time, and stop the job when its runtime is over."""
+        if self._timer:
+            self._timer.cancel()
         self.update(**{f"{self._noun}StartTime": datetime.now(UTC)})
         scale = self.host.wait_scale if self.fault == faults.HANG else 1.0  # tests need not wait
-        self._timer = threading.Timer(scale * (max_runtime or DEFAULT_RUNTIME_SECONDS), self._time_is_over)
+        self._timer = threading.Timer(scale * (max_runtime or DEFAULT_RUNTIME_SECONDS), self._time_is_over, [why])
         self._timer.daemon = True
         self._timer.start()
 
@@ -167,9 +177,9 @@ class Job(Record):
         ended = {f"{self._noun}EndTime": datetime.now(UTC), f"{self.kind.noun}Status": status}
         self.update(**ended, **({"FailureReason": reason} if reason else {}))
 
-    def _time_is_over(self) -> None:
+    def _time_is_over(self, why: str) -> None:
         try:
-            self.stop("MaxRuntimeExceeded")
+            self.stop(why)
         except ValidationException:
             return  # it ended in the same moment
 

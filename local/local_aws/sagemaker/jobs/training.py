@@ -1,18 +1,28 @@
 """Training jobs: an algorithm's program in a sandbox laid out as "How SageMaker Runs Your Training Image" says."""
 
+import shutil
 import tarfile
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from local_aws.sagemaker import images
+from local_aws.sagemaker import faults, images
 from local_aws.sagemaker.api.errors import JobError, ValidationException
 from local_aws.sagemaker.api.records import TRAINING
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.jobs.container import Container
-from local_aws.sagemaker.jobs.job import REASON_LENGTH, Job, resource_config, write_json
+from local_aws.sagemaker.jobs.job import (
+    DEFAULT_RUNTIME_SECONDS,
+    REASON_LENGTH,
+    Job,
+    Stopped,
+    resource_config,
+    write_json,
+)
 from local_aws.sagemaker.jobs.metrics import MetricReader
 from local_aws.sagemaker.s3 import files
 
@@ -24,8 +34,28 @@ _MESSAGES = {
     "Completed": "Training job completed",
     "Failed": "Training job failed",
     "Stopped": "Training job stopped",
+    "Interrupted": "Training job interrupted: AWS took the spot capacity back",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds",
 }
+LONGEST_WAIT_SECONDS = 3600  # without checkpoints (Developer Guide, "Managed Spot Training")
+SPOT_SHARE = 0.3
+"""The billed share of a spot job's time: an example, as no market sets it here."""
+
+
+class _Waiting:
+    """A job that waits for instances: what a job stops."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def stop(self, _: float) -> None:
+        """End the wait."""
+        self.over.set()
+
+    def kill(self) -> None:
+        """End the wait."""
+        self.over.set()
 
 
 class TrainingJob(Job):
@@ -50,6 +80,9 @@ class TrainingJob(Job):
                 "Value null at 'resourceConfig' failed to satisfy constraint: Member must not be null"
             )
         self._image = images.find(host.images, algorithm["TrainingImage"], "train")
+        self._spot = request.get("EnableManagedSpotTraining", False)
+        self._condition: dict[str, Any] = request.get("StoppingCondition", {})
+        self._check_spot()
         if self._image.metrics and algorithm.get("MetricDefinitions"):
             raise ValidationException("You can't override the metric definitions for Amazon SageMaker algorithms.")
         for channel in request.get("InputDataConfig", []):
@@ -63,7 +96,7 @@ class TrainingJob(Job):
             OutputDataConfig={"KmsKeyId": "", **request["OutputDataConfig"]},
             EnableNetworkIsolation=request.get("EnableNetworkIsolation", False),
             EnableInterContainerTrafficEncryption=request.get("EnableInterContainerTrafficEncryption", False),
-            EnableManagedSpotTraining=request.get("EnableManagedSpotTraining", False),
+            EnableManagedSpotTraining=self._spot,
             SecondaryStatusTransitions=[],
         )
         self._phase("Starting")
@@ -76,10 +109,21 @@ class TrainingJob(Job):
     def work(self) -> None:
         """Download the channels, train, read the failure file, upload the model."""
         root = self.folder / "ml"
+        fault = self.host.faults.strike(faults.SPOT, self.name) if self._spot else None
+        if fault == faults.CAPACITY:
+            self._wait_for_capacity()
+        if fault == faults.INTERRUPTED:
+            self._interrupted(root)
+        self._train(root)
+        # A stopped job's model is kept too: "you can use this 120-second window to save the model" (StopTrainingJob).
+        self._phase("Uploading")
+        self._upload(root)
+
+    def _train(self, root: Path) -> None:
         self._phase("Downloading")
         self._furnish(root)
         self._phase("Training")
-        self.begin(self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"))
+        self.begin(*self._limit())
         try:
             self.run_containers([partial(self._start, root)])
         except JobError as error:
@@ -88,9 +132,47 @@ class TrainingJob(Job):
             raise JobError(text or str(error)) from error
         finally:
             self.update(FinalMetricDataList=self._metrics.final())
-        # A stopped job's model is kept too: "you can use this 120-second window to save the model" (StopTrainingJob).
-        self._phase("Uploading")
-        self._upload(root)
+
+    def _interrupted(self, root: Path) -> None:
+        """Train until the instance is taken back: the next attempt starts anew, as there are no checkpoints."""
+        own, self.fault = self.fault, "Kill"
+        with suppress(JobError):
+            self._train(root)
+        self.fault = own
+        self._phase("Interrupted")
+        shutil.rmtree(root)
+        self._phase("Starting")
+
+    def _wait_for_capacity(self) -> None:
+        """Wait until the job is stopped, or until its time to wait is over. Raises Stopped."""
+        waiting = _Waiting()
+        self.attach(waiting)
+        if not waiting.over.wait(self.host.wait_scale * self._condition["MaxWaitTimeInSeconds"]):
+            self.stop("MaxWaitTimeExceeded")
+        raise Stopped
+
+    def _limit(self) -> tuple[int | None, str]:
+        """The seconds that the program may run, and the status if it takes more."""
+        runtime, wait = self._condition.get("MaxRuntimeInSeconds"), self._condition.get("MaxWaitTimeInSeconds")
+        if wait:
+            left = wait - round((datetime.now(UTC) - self.describe()["CreationTime"]).total_seconds())
+            if left < (runtime or DEFAULT_RUNTIME_SECONDS):
+                return left, "MaxWaitTimeExceeded"
+        return runtime, "MaxRuntimeExceeded"
+
+    def _check_spot(self) -> None:
+        """Raise ValidationException if the time to wait does not fit the job."""
+        runtime, wait = self._condition.get("MaxRuntimeInSeconds"), self._condition.get("MaxWaitTimeInSeconds")
+        if self._spot and (wait is None or wait < (runtime or DEFAULT_RUNTIME_SECONDS)):
+            raise ValidationException(
+                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+            )
+        if wait is not None and not self._spot:
+            raise ValidationException("Invalid MaxWaitTimeInSeconds. It must be absent without managed spot training")
+        if wait and wait > LONGEST_WAIT_SECONDS and self._image.metrics and "CheckpointConfig" not in self.request:
+            raise ValidationException(
+                f"MaxWaitTimeInSeconds above {LONGEST_WAIT_SECONDS} is not supported for algorithms without checkpoints"
+            )
 
     def settle(self, status: str, reason: str | None) -> None:
         """Write the final status, the times and the last transition."""
@@ -98,7 +180,8 @@ class TrainingJob(Job):
         document = self.describe()
         if "TrainingStartTime" in document:
             taken = round((document["TrainingEndTime"] - document["TrainingStartTime"]).total_seconds())
-            self.update(TrainingTimeInSeconds=taken, BillableTimeInSeconds=max(1, taken))
+            billed = max(1, round(taken * (SPOT_SHARE if self._spot else 1)))
+            self.update(TrainingTimeInSeconds=taken, BillableTimeInSeconds=billed)
         self._phase(self.stopped_by or status, reason)
 
     def _start(self, root: Path, on_end: Callable[[Container], None]) -> Container:
@@ -149,6 +232,6 @@ class TrainingJob(Job):
             if past:
                 past[-1].setdefault("EndTime", now)
             entry = {"Status": status, "StartTime": now, "StatusMessage": message or _MESSAGES[status]}
-            if status in ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded"):
+            if status in ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"):
                 entry["EndTime"] = now
             self.update(SecondaryStatus=status, SecondaryStatusTransitions=[*past, entry])
