@@ -364,6 +364,8 @@ class Endpoint(Table):
 class Api(Table):
     """The route of the API, its authentication and its limits. With `metering` each call also needs an API key.
 
+    An explained prediction (`?explain=true`) has the largest `contributions` of its features; with 0 there are none.
+
     `example` is a row by feature for the API's documents and `ops predict`; without it the first golden row is.
 
     10,000 requests/s and a burst of 5,000 are API Gateway's account quotas; a synchronous Lambda invocation takes 6 MB.
@@ -383,6 +385,7 @@ class Api(Table):
     waf_rate: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 0
     rollout: Literal["all_at_once", "canary"] = "all_at_once"
+    contributions: Annotated[int, Field(ge=0, le=100)] = 5
     example: dict[str, Cell] = {}
 
     @model_validator(mode="after")

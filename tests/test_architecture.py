@@ -45,6 +45,7 @@ def test_ops_knows_of_the_pipeline_only_its_settings_its_metrics_and_how_values_
     known = (
         "pipeline.config",
         "pipeline.settings",
+        "pipeline.jobs.shared.artifact",
         "pipeline.jobs.shared.metric_names",
         "pipeline.jobs.shared.encoder",
         "pipeline.jobs.shared.errors",

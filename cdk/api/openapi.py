@@ -79,6 +79,7 @@ def api_settings(settings: Settings) -> ApiSettings:
         max_rows=api.max_rows,
         max_bytes=api.max_bytes,
         cors_origin=api.cors_origin,
+        contributions=api.contributions,
     )
 
 
@@ -113,7 +114,13 @@ def _one(settings: Settings) -> Json:
 
 def _many(settings: Settings) -> Json:
     summary = "Predict many rows, all or none; the answer has scores in the order of the rows, and the model's name"
-    return _post("predictMany", summary, {"application/json": {"schema": ref("Instances")}}, settings)
+    operation = _post("predictMany", summary, {"application/json": {"schema": ref("Instances")}}, settings)
+    if most := settings.api.contributions:
+        about = f"true: each prediction has an explanation with its {most} largest contributions"
+        choice = {"type": "string", "enum": ["true", "false"]}
+        asked = {"name": "explain", "in": "query", "required": False, "description": about, "schema": choice}
+        operation["post"]["parameters"].append(asked)
+    return operation
 
 
 def _post(name: str, summary: str, body: Json, settings: Settings) -> Json:

@@ -24,6 +24,8 @@ class PredictionApi(Construct):
     def __init__(self, scope: Construct, settings: Settings, data: DataStore) -> None:
         super().__init__(scope, "Serving")
         project = settings.project.name
+        explanations = ["runs/*/evaluation/explanation.json"] if settings.api.contributions else []
+        documents = ["signatures/*", *explanations]
         predict = function(
             self,
             "Predict",
@@ -38,7 +40,7 @@ class PredictionApi(Construct):
             timeout=Duration.seconds(29),
             allowed=[
                 *granted(self, "predict", project),
-                allow("s3:GetObject", data.bucket.arn_for_objects("signatures/*")),
+                allow("s3:GetObject", *map(data.bucket.arn_for_objects, documents)),
                 data.use_key("s3", write=False),
             ],
             concurrency=settings.api.concurrency or None,

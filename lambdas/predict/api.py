@@ -11,7 +11,8 @@ from typing import NotRequired, TypedDict
 from . import rows
 from .aws import Aws
 from .documents import adapted
-from .endpoint import SOON_SECONDS, Answer, Endpoint, Model, OtherSignature
+from .endpoint import FRESH_SECONDS, SOON_SECONDS, Answer, Endpoint, Model, OtherSignature
+from .explanation import Explained, Score, closest, explained
 from .problem import REPORT, Problem
 from .rows import Signature
 
@@ -24,8 +25,6 @@ TRIES = 20
 """While two models answer in turn, a call is repeated until the one answers by whose signature its rows were built."""
 UNFIT = frozenset(["bad-body", "bad-json", "bad-rows", "model-error"])
 """Problems of rows that may fit a model of another signature."""
-Score = float | list[float]
-"""A multiclass model has a score per class."""
 
 
 class Prediction(TypedDict):
@@ -34,6 +33,7 @@ class Prediction(TypedDict):
     label: NotRequired[str]
     score: Score
     predicted_label: NotRequired[int]
+    explanation: NotRequired[Explained]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class ApiSettings:
     """The part of pipeline.toml that the API needs beside the signature, in the package's file `api.json`.
 
     `max_bytes` limits the body of a call. Pages of the origin `cors_origin` may call; when empty, no other origin may.
+    An explanation has the largest `contributions`; with 0 there is none.
     `signature` is the name of the document in the package's file `signature.json`.
     """
 
@@ -49,12 +50,14 @@ class ApiSettings:
     max_rows: int
     max_bytes: int
     cors_origin: str = ""
+    contributions: int = 0
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A prediction per row, the live model, and the signature of the model that answered."""
+    """The rows, a prediction of each, the live model, and the signature of the model that answered."""
 
+    rows: list[rows.Row]
     predictions: list[Prediction]
     model: Model
     signature: Signature
@@ -72,6 +75,7 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: Mapping[str, str]
     id: str
     """API Gateway's id of the call; data capture stores its rows under this id."""
 
@@ -144,7 +148,8 @@ class Api:
         last = Problem("busy", "A new model is being deployed. Try again later")
         for _ in range(TRIES):
             try:
-                answers, variant = self.endpoint.score(read(signature), signature.name, last_start, inference_id)
+                given = read(signature)
+                answers, variant = self.endpoint.score(given, signature.name, last_start, inference_id)
             except OtherSignature as other:
                 others += 1
                 if wanted:
@@ -161,7 +166,7 @@ class Api:
             else:
                 self.asked = signature
                 model = {**self.endpoint.model(signature.name), "variant": variant}
-                return Scored([_prediction(answer, signature) for answer in answers], model, signature)
+                return Scored(given, [_prediction(answer, signature) for answer in answers], model, signature)
         if unfit:
             # Only a model answers that these rows do not fit, whatever else the endpoint still names.
             self.asked, last = self.endpoint.signature(next(iter(unfit))), next(iter(unfit.values()))
@@ -216,8 +221,33 @@ class Api:
     def _predictions(self, request: Request) -> Response:
         text = self._text(request, "application/json", "text/csv")
         read = rows.from_csv if _media_type(request) == "text/csv" else rows.from_instances
+        explain = self._explain(request)
         scored = self._scored(partial(read, text), request)
+        if explain:
+            self._add_explanations(scored)
         return _response({"predictions": scored.predictions, "model": scored.model}, scored)
+
+    def _explain(self, request: Request) -> bool:
+        """Return whether the call asks for explanations. Raises Problem: the parameter is wrong, or they are off."""
+        asked = request.query.get("explain", "false")
+        if asked not in {"true", "false"}:
+            raise Problem("bad-parameter", "Send explain=true, explain=false or no `explain`")
+        if asked == "true" and not self.settings.contributions:
+            raise Problem("bad-parameter", "This API explains no predictions: call it without `explain`")
+        return asked == "true"
+
+    def _add_explanations(self, scored: Scored) -> None:
+        """Add to each prediction its largest contributions, by the model that answered. Raises Problem."""
+        scores = [each["score"] for each in scored.predictions]
+        for seconds in (FRESH_SECONDS, SOON_SECONDS):
+            documents = self.endpoint.explanations(seconds)
+            if document := closest(documents, scored.signature, scored.rows, scores):
+                for row, each in zip(scored.rows, scored.predictions, strict=True):
+                    each["explanation"] = explained(document, scored.signature, row, self.settings.contributions)
+                return
+        if not documents:
+            raise Problem("not-explained", "This model has no explanation: call without `explain`, or train a new one")
+        raise Problem("busy", "A new model is being deployed. Try again later")
 
     def _scored(self, read: Callable[[Signature, int], list[rows.Row]], request: Request) -> Scored:
         def built(signature: Signature) -> list[rows.Row]:

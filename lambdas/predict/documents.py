@@ -116,12 +116,18 @@ def _value(kind: str, imputed: bool, signature: Signature) -> Json:
 
 def _prediction(signature: Signature) -> Json:
     score: Json = {"type": "number"}
+    # Only when the call asks for it: not among the required members.
+    optional = {"explanation": EXPLANATION}
     if signature.predictor_type == "regressor":
-        return object_of(score=score)
+        return _with(object_of(score=score), optional)
     if signature.predictor_type == "multiclass_classifier":
         score = {"type": "array", "items": score}
     number = {"type": "integer", "minimum": 0, "maximum": len(signature.classes) - 1}
-    return object_of(label=ref("Label"), score=score, predicted_label=number)
+    return _with(object_of(label=ref("Label"), score=score, predicted_label=number), optional)
+
+
+def _with(schema: Json, optional: Json) -> Json:
+    return {**schema, "properties": schema["properties"] | optional}
 
 
 def _line(signature: Signature) -> str:
@@ -137,3 +143,18 @@ def object_of(**properties: Json) -> Json:
 def ref(name: str) -> Json:
     """Return a reference to a schema of the document."""
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+CONTRIBUTION = object_of(
+    feature={"type": "string"},
+    value={"nullable": True, "oneOf": [{"type": kind} for kind in ("number", "boolean", "string")]},
+    effect={"type": "number"},
+)
+EXPLANATION = object_of(
+    scale={"type": "string", "description": "What the numbers are on: log odds, or the unit of the target"},
+    score={"type": "number", "description": "base + the effects of all contributions + rest"},
+    base={"type": "number", "description": "The score of a row with the mean of each feature"},
+    contributions={"type": "array", "items": CONTRIBUTION, "description": "The largest, by size"},
+    rest={"type": "number", "description": "The sum of the other contributions"},
+)
+"""The schema of an explanation (lambdas/predict/explanation.py)."""

@@ -40,11 +40,15 @@ class OtherSignature(Exception):
 
 @dataclass(frozen=True)
 class Live:
-    """The endpoint's config and the names of its signatures: the live model's, then one that is being deployed."""
+    """The endpoint's config and the names of its signatures: the live model's, then one that is being deployed.
+
+    `pending` is the config that is being deployed, if there is one.
+    """
 
     config: str
     arn: str
     signatures: tuple[str, ...]
+    pending: str = ""
 
 
 @dataclass
@@ -68,6 +72,7 @@ class Endpoint:
     looked_up: Live | None = None
     cached: Model | None = None
     documents: dict[str, Signature] = field(default_factory=dict)
+    explained: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def last_start(self) -> float:
         """Return the time until which a call may be sent, so that all are answered before API Gateway gives up."""
@@ -156,19 +161,52 @@ class Endpoint:
 
     def _describe(self) -> Live:
         found = self._call("DescribeEndpoint", EndpointName=self.name)
-        pending = (found.get("PendingDeploymentSummary") or {}).get("ProductionVariants") or []
-        variants = [variant["VariantName"] for variant in (*(found.get("ProductionVariants") or []), *pending)]
-        names = tuple(dict.fromkeys(map(self.signature_of, variants))) or (self.own.name,)
-        return Live(found["EndpointConfigName"], found["EndpointArn"], names)
+        pending = found.get("PendingDeploymentSummary") or {}
+        all_variants = (*(found.get("ProductionVariants") or []), *(pending.get("ProductionVariants") or []))
+        names = tuple(dict.fromkeys(self.signature_of(variant["VariantName"]) for variant in all_variants))
+        new = pending.get("EndpointConfigName", "")
+        return Live(found["EndpointConfigName"], found["EndpointArn"], names or (self.own.name,), new)
+
+    def explanations(self, seconds: float) -> list[dict[str, Any]]:
+        """Return explanation.json of the live model, read at most so many seconds ago, and of one that is deployed.
+
+        A model of a version that wrote none has none. Raises Problem.
+        """
+        live = self.live(seconds)
+        configs = [config for config in (live.config, live.pending) if config]
+        for config in configs:
+            if config not in self.explained:
+                self.explained = {name: found for name, found in self.explained.items() if name in configs}
+                self.explained[config] = self._explanation(live, config)
+        return [found for config in configs if (found := self.explained[config])]
+
+    def _explanation(self, live: Live, config: str) -> dict[str, Any]:
+        try:
+            package = self._package(live, config)
+            run = package.get("CustomerMetadataProperties", {}).get("execution", "").rpartition(":")[2]
+            return dict(json.loads(self.aws.read(self.bucket, f"runs/{run}/evaluation/explanation.json")))
+        except Refused as refusal:
+            # S3 answers 403 for an object that is not there to a caller that may not list the bucket.
+            if refusal.status in (403, 404):
+                return {}
+            raise Problem("internal", f"The API cannot read the model's explanation. {REPORT}") from refusal
+        except (BotoCoreError, KeyError, ValueError) as error:
+            raise Problem("internal", f"The API cannot read the model's explanation. {REPORT}") from error
+
+    def _package(self, live: Live, config: str) -> dict[str, Any]:
+        """Return the model package of an endpoint config; empty if its tags name none."""
+        arn = live.arn.rpartition(":endpoint/")[0] + f":endpoint-config/{config}"
+        tags = {tag["Key"]: tag["Value"] for tag in self._call("ListTags", ResourceArn=arn)["Tags"]}
+        if "model-package" not in tags:
+            return {}
+        return self._call("DescribeModelPackage", ModelPackageName=tags["model-package"])
 
     def _look_up(self, live: Live) -> Model:
         if self.cached and live.config == self.cached["name"]:
             return self.cached
-        config = live.arn.rpartition(":endpoint/")[0] + f":endpoint-config/{live.config}"
-        tags = {tag["Key"]: tag["Value"] for tag in self._call("ListTags", ResourceArn=config)["Tags"]}
-        if "model-package" not in tags:
+        package = self._package(live, live.config)
+        if not package:
             return {**UNKNOWN, "name": live.config}
-        package = self._call("DescribeModelPackage", ModelPackageName=tags["model-package"])
         # A run registers its model right after training and scoring.
         trained = datetime.fromtimestamp(package["CreationTime"], UTC).isoformat(timespec="seconds")
         return {"name": live.config, "package_version": str(package["ModelPackageVersion"]), "trained_at": trained}

@@ -44,7 +44,8 @@ def _request(event: dict[str, Any], request_id: str) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     body = event.get("body") or ""
     data = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
-    return Request(event["httpMethod"], path, headers, data, request_id)
+    query = event.get("queryStringParameters") or {}
+    return Request(event["httpMethod"], path, headers, data, query, request_id)
 
 
 def _cause(error: Exception) -> dict[str, str]:

@@ -5,7 +5,8 @@ import math
 from functools import partial
 from typing import Any, NotRequired, Required, TypedDict
 
-from .api import Api, Prediction, Score
+from .api import Api, Prediction
+from .explanation import Score
 from .gateway import respond
 from .rows import Signature
 

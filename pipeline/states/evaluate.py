@@ -26,11 +26,14 @@ from pipeline.states.building import (
     session,
     volume_key,
 )
+from pipeline.states.model_registry import artifact
 
 
 def evaluate(build: Building, *, rejected: State) -> list[State]:
     """ScoreHoldout to QualityGate, which leaves for `rejected`; `$.evaluation.document` is evaluation.json."""
-    inputs = {name: folder(name) for name in ("predictions", "labels", "holdout", "champion")}
+    data = build.settings.data
+    names = ["predictions", "labels", "holdout", "champion", "baseline", *(["encoder"] if data.encoded else [])]
+    inputs = {name: folder(name) for name in names} | {"model": artifact()}
     measure = build.processing("Evaluate", "evaluate", inputs=inputs, outputs=["evaluation"])
     read = build.read_json("ReadEvaluation", "evaluation/evaluation.json", "$.evaluation")
     return [_score_holdout(build), measure, read, _quality_gate(build, rejected)]

@@ -16,11 +16,15 @@ ENCODER = {
 """The container that encodes raw rows for the linear learner."""
 
 
+def artifact() -> Intrinsic:
+    """The S3 URI of the linear learner's model.tar.gz."""
+    # The SDK's ModelStep renders it without regard to where the training result was put.
+    return format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", EXECUTION, "$.train.job")
+
+
 def trained(build: Building) -> list[dict[str, Any]]:
     """The containers of the model that this run trained; with an encoder it is an inference pipeline."""
-    # The SDK's ModelStep renders the artifact without regard to where the training result was put.
-    artifact = format_("s3://${DataBucket}/runs/{}/model/{}/output/model.tar.gz", EXECUTION, "$.train.job")
-    learner = {"Image": "${TrainingImage}", "ModelDataUrl": artifact}
+    learner = {"Image": "${TrainingImage}", "ModelDataUrl": artifact()}
     return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
 
 

@@ -137,13 +137,14 @@ def test_no_role_reaches_what_a_project_made_whose_name_begins_alike(template: T
     assert cleanup["Environment"]["Variables"]["OWN_NAMES"] == own.pattern
 
 
-def test_the_api_may_only_ask_the_model_and_read_signatures_and_cannot_start_a_run(template: Template) -> None:
+def test_the_api_may_only_ask_the_model_and_read_its_documents_and_cannot_start_a_run(template: Template) -> None:
     actions = {each for item in statements(template, "ServingPredictRole") for each in as_list(item["Action"])}
     asked = {each for each in actions if each.split(":")[0] not in ("logs", "xray")}
     names = ("InvokeEndpoint", "DescribeEndpoint", "ListTags", "DescribeModelPackage")
     assert asked == {"s3:GetObject", "kms:Decrypt", *(f"sagemaker:{name}" for name in names)}
     (read,) = (item for item in statements(template, "ServingPredictRole") if item["Action"] == "s3:GetObject")
-    assert read["Resource"]["Fn::Join"][1][1] == "/signatures/*"
+    places = [resource["Fn::Join"][1][1] for resource in read["Resource"]]
+    assert places == ["/runs/*/evaluation/explanation.json", "/signatures/*"]
 
 
 def test_executions_calls_and_functions_are_logged_and_traced_without_bodies(template: Template) -> None:

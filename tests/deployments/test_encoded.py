@@ -1,6 +1,7 @@
 """A table of categories, yes and no, and gaps: an inference pipeline from the run to the API, with the encoder in it."""
 
 import json
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -104,6 +105,19 @@ def test_a_raw_row_goes_through_the_encoder_and_the_learner_from_the_run_to_the_
     ]
     answer = Consumer(world.deployed).post("/predictions", json.dumps({"instances": rows})).json()
     assert [each["label"] for each in answer["predictions"]] == ["yes", "no", "no", "yes"], answer
+
+
+def test_an_explained_prediction_names_the_levels_and_adds_up_to_the_score(mixed: Mixed) -> None:
+    world, _ = mixed
+    body = json.dumps({"instances": [{"age": 30, "colour": "red", "member": False}]})
+    answer = Consumer(world.deployed).post("/predictions?explain=true", body).json()
+    (found,) = answer["predictions"]
+    explanation = found["explanation"]
+    largest = explanation["contributions"][0]
+    assert (largest["feature"], largest["value"], largest["effect"] > 1) == ("colour", "red", True), explanation
+    total = explanation["base"] + sum(each["effect"] for each in explanation["contributions"]) + explanation["rest"]
+    assert found["score"] == pytest.approx(1 / (1 + math.exp(-total)), abs=1e-6)
+    assert "explanation" not in Consumer(world.deployed).post("/predictions", body).json()["predictions"][0]
 
 
 def test_the_smoke_test_asks_the_api_for_rows_of_the_hold_out(mixed: Mixed) -> None:

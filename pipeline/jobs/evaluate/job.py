@@ -13,6 +13,7 @@ from ..shared.labels import numbers_of
 from ..shared.metric_names import SECTIONS
 from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
 from ..shared.settings import read_settings
+from .explanation import explained
 from .predictions import read_labels, read_predictions
 from .profile import curves, profile
 from .quality_gate import Estimate, bootstrap, compare, decide
@@ -30,13 +31,17 @@ def evaluate(
     holdout: Path | None = None,
     *,
     champion: Path | None = None,
+    model: Path | None = None,
+    baseline: Path | None = None,
+    encoder: Path | None = None,
 ) -> None:
     """Measure the challenger's predictions against the labels; write evaluation.json and profile.json to `output`.
 
     `predictions`/challenger holds the challenger's predictions. If `champion`, the folder of champion.json, says that
     the champion is comparable, its predictions of the same rows are in `predictions`/champion, by its own classes: the
     two models are compared as well. With the `holdout` that was answered, smoke.json gets a few of its rows with their
-    answers.
+    answers. With the folder of the `model`'s artifact, that of baseline.json, and that of the encoder's artifact if the
+    model has one, explanation.json says what each feature adds to a score.
 
     Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
@@ -75,11 +80,17 @@ def evaluate(
     written: dict[str, object] = {"evaluation": document, "profile": profile(true, answers, wanted)}
     if holdout is not None:
         written["smoke"] = smoke_rows(holdout, answers, wanted)
-    output.mkdir(parents=True, exist_ok=True)
-    for name, content in written.items():
-        (output / f"{name}.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    if explanation := explained(model, baseline, encoder, wanted):
+        written["explanation"] = explanation
+    _write(output, written)
     figures = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in estimates.items())
     print(f"{len(true)} rows: {figures}\n{document['decision']['reason']}")
+
+
+def _write(output: Path, documents: dict[str, object]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    for name, content in documents.items():
+        (output / f"{name}.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
 def _check_pairs(source: Path, answered: RowsByFile, labelled: RowsByFile) -> None:

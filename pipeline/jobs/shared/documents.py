@@ -90,6 +90,30 @@ class Profile(TypedDict, total=False):
     histogram: dict[str, list[float] | dict[str, list[int]]]
 
 
+class FeatureEffect(TypedDict, total=False):
+    """The effects of a feature, each a number per output of the model: one, or a multiclass model's classes.
+
+    Of a numeric or boolean one `weight` is for each unit; of a categorical one `levels` has those of the kept levels,
+    and `other` that of the rest. `missing` is that of a missing value, `mean` that over the rows of the baseline.
+    """
+
+    name: str
+    kind: str
+    weight: list[float]
+    levels: dict[str, list[float]]
+    other: list[float]
+    missing: list[float]
+    mean: list[float]
+
+
+class Explanation(TypedDict, total=False):
+    """explanation.json: on `scale` a score is `base` plus each feature's effect less its mean; empty if it is not."""
+
+    scale: str
+    base: list[float]
+    features: list[FeatureEffect]
+
+
 class SmokeRow(TypedDict, total=False):
     """A row of smoke.json, raw CSV text, and the model's answer to it; regression has no `label`."""
 

@@ -97,6 +97,10 @@ class SageMaker:
     """Those that DescribeEndpoint names, if they are not the ones that answer."""
     signatures: dict[str, str] = field(default_factory=dict)
     """The documents in S3, by name."""
+    pending: str = ""
+    """The config that is being deployed."""
+    explanations: dict[str, str] = field(default_factory=dict)
+    """explanation.json by the run's name, which is the config's here."""
     models: dict[str, Callable[[str], tuple[int, str, Any]]] = field(default_factory=dict)
     """The answers of variants to a body, if they are not those of the fake model."""
 
@@ -105,18 +109,25 @@ class SageMaker:
             self.hang_up -= 1
             return None
         if request.command == "GET":
-            name = request.path.rpartition("/")[2].removesuffix(".json")
+            _, _, folder, *_ = parts = request.path.split("/")
+            name = parts[-1].removesuffix(".json")
             self.actions.append(f"GetObject {name}")
-            found = self.signatures.get(name)
+            found = self.signatures.get(name) if folder == "signatures" else self.explanations.get(parts[3])
             return (200, {}, found.encode()) if found else (403, {}, b"<Error/>")
         target, variant = request.headers.get("X-Amz-Target", ""), ""
         if target:
-            status, code, document = self.describe(target.partition(".")[2])
+            status, code, document = self.describe(target.partition(".")[2], json.loads(body))
         else:
             variant = self.variants[len(self.rows) % len(self.variants)]
             status, code, document = self.invoke(body, variant)
         content = document if isinstance(document, bytes) else json.dumps(document).encode()
         return status, {"x-Amzn-Invoked-Production-Variant": variant, "x-amzn-ErrorType": code}, content
+
+    def explain(self, config: str, document: dict[str, Any] | None) -> None:
+        """Put the explanation of the model of an endpoint config into the bucket."""
+        self.version = self.version or 1
+        if document is not None:
+            self.explanations[config] = json.dumps(document)
 
     def invoke(self, body: str, variant: str) -> tuple[int, str, Any]:
         self.rows.append(body)
@@ -127,19 +138,28 @@ class SageMaker:
         scores = {"predictions": [_scored(line) for line in body.split("\n")]}
         return self.refusal or (200, "", scores if self.answer is None else self.answer)
 
-    def describe(self, action: str) -> tuple[int, str, Any]:
+    def describe(self, action: str, asked: dict[str, str]) -> tuple[int, str, Any]:
         self.actions.append(action)
-        tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}"}
+        tagged = asked.get("ResourceArn", "").rpartition("/")[2]
+        tag = {"Key": "model-package", "Value": f"{ARN}model-package/breast-cancer/{self.version}#{tagged}"}
+        run = asked.get("ModelPackageName", "").rpartition("#")[2]
         named = self.described or self.variants
         answers = {
             "DescribeEndpoint": {
                 "EndpointArn": f"{ARN}endpoint/breast-cancer",
                 "EndpointConfigName": self.config,
                 "ProductionVariants": [{"VariantName": name} for name in named[:1]],
-                "PendingDeploymentSummary": {"ProductionVariants": [{"VariantName": name} for name in named[1:]]},
+                "PendingDeploymentSummary": {
+                    "EndpointConfigName": self.pending,
+                    "ProductionVariants": [{"VariantName": name} for name in named[1:]],
+                },
             },
             "ListTags": {"Tags": [tag] if self.version else []},
-            "DescribeModelPackage": {"ModelPackageVersion": self.version, "CreationTime": 1767323045.25},
+            "DescribeModelPackage": {
+                "ModelPackageVersion": self.version,
+                "CreationTime": 1767323045.25,
+                "CustomerMetadataProperties": {"execution": f"{ARN}:{run}"},
+            },
         }
         missing = (400, "ValidationException", {"message": "Could not find endpoint"})
         return (200, "", answers[action]) if self.config else missing
