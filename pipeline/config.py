@@ -34,6 +34,7 @@ class Settings(tables.Table):
     training: tables.Training
     transform: tables.Instances
     gate: tables.Gate
+    model_card: tables.ModelCard = tables.ModelCard()
     release: tables.Release = tables.Release()
     endpoint: tables.Endpoint
     api: tables.Api

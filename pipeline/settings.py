@@ -291,6 +291,21 @@ class Gate(Table):
     approve_incomparable: bool = False
 
 
+CardText = Annotated[str, Field(max_length=2048)]  # model card schema
+
+
+class ModelCard(Table):
+    """What a person says in the card of every model package; the evaluation adds data, metrics and weights."""
+
+    purpose: CardText = ""
+    intended_uses: CardText = ""
+    factors: CardText = ""
+    risk_rating: Literal["Low", "Medium", "High", "Unknown"] = "Unknown"
+    risk_explanation: CardText = ""
+    ethics: CardText = ""
+    caveats: CardText = ""
+
+
 class Release(Table):
     """The rollout of a model (limits of the API model's BlueGreenUpdatePolicy), its approval and how many to keep."""
 

@@ -39,10 +39,15 @@ def report(
     found = find(account, run)
     out.mkdir(parents=True, exist_ok=True)
     path = (out / f"{found.name}.html").resolve()
-    path.write_text(page(contents(account, found)), encoding="utf-8")
+    document = contents(account, found)
+    path.write_text(page(document), encoding="utf-8")
+    card = path.with_suffix(".card.json")
+    if document["card"]:
+        card.write_text(json.dumps(document["card"], indent=1, ensure_ascii=False), encoding="utf-8")
     if browse and not wants_json():
         webbrowser.open(path.as_uri())
-    return Result({"report": str(path), "run": found}, f"report: {path}")
+    written = [f"report: {path}", *([f"model card: {card}"] if document["card"] else [])]
+    return Result({"report": str(path), "card": str(card) if document["card"] else "", "run": found}, written)
 
 
 def contents(account: Account, run: Run) -> Contents:
@@ -75,6 +80,7 @@ def contents(account: Account, run: Run) -> Contents:
         "cost": cost(account, jobs),
         "package": package,
         "artifact": artifact,
+        "card": json.loads(package.get("ModelCard", {}).get("ModelCardContent") or "{}"),
         "training": training_job(account, jobs),
     }
 

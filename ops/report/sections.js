@@ -152,11 +152,20 @@ function lineage() {
   return { title: "Lineage", parts: [{ caption: "Origin of the model", headings: ["what", "value"], rows }] };
 }
 
+// What the model card has and the other sections do not.
+function card() {
+  const { intended_uses: uses = {}, additional_information: more = {} } = run.card;
+  const { custom_details: details = {}, ...texts } = more;
+  const rows = Object.entries({ ...uses, ...texts, ...details }).map(([name, text]) => [name.replaceAll("_", " "), text]);
+  return { title: "Model card", parts: [{ caption: "What the model is for", headings: ["what", "text"], rows }] };
+}
+
 const sections = [
   { title: "States", parts: [{ figure: "timeline", caption: "Duration of each state" }, ...errors()] },
   ...(run.metrics.length ? quality() : []),
   ...(baseline.rows ? [data()] : []),
   ...(run.drift.features ? [traffic()] : []),
+  ...(run.card.intended_uses ? [card()] : []),
   lineage(),
   { title: "Cost", note: "US dollars by the AWS Price List, on demand; a dash means that the list did not answer.",
     parts: [{ caption: "Instance seconds", headings: ["job", "instances", "seconds", "dollars"], rows: run.cost }] },

@@ -53,6 +53,10 @@ def register(build: Building, status: str | Intrinsic) -> Task:
             "SupportedResponseMIMETypes": JSON,
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
+        "ModelCard": {
+            "ModelCardContent": Intrinsic("States.JsonToString($.evaluation.document.card)"),
+            "ModelCardStatus": "PendingReview",
+        },
         "CustomerMetadataProperties": {
             "execution": EXECUTION_ARN,
             "model": resource(build.project),

@@ -48,6 +48,11 @@ def test_the_report_has_all_that_is_known_of_a_run(live: Deployed, document: Con
     assert document["champion_baseline"]["features"].keys() == document["baseline"]["features"].keys()
     assert document["package"]["ModelApprovalStatus"] == "Approved"
     assert len(document["run"].request["data"]["fingerprint"]) == 64
+    card = document["card"]
+    assert card["intended_uses"]["risk_rating"] == "High"
+    (evaluated,) = card["evaluation_details"]
+    assert evaluated["evaluation_observation"] == document["run"].why
+    assert [group["name"] for group in evaluated["metric_groups"]] == ["binary_classification_metrics", "weights"]
     jobs = [job for job, *_ in document["cost"]]
     assert sorted(jobs) == ["all", "champion", "evaluate", "preprocess", "score", "train"]
     assert document["cost"][-1][2] > 0
@@ -112,6 +117,10 @@ def kinds() -> Contents:
         **KINDS,
         **{"project": "titanic", "run": run, "classes": ("died", "survived"), "margin": 0.01, "psi": 0.2},
         **{"champion": "c", "artifact": "", "cost": []},
+        "card": {
+            "intended_uses": {"risk_rating": "Low"},
+            "additional_information": {"ethical_considerations": "none", "custom_details": {"rows": "read 905"}},
+        },
     }
 
 
@@ -154,6 +163,12 @@ def test_the_report_of_a_table_with_categories_has_its_rows_levels_and_drift(kin
             "deck | 0.02 | - | 0.776 | 0",
             "age | 0.01 | 0.02 | 0.19 | 0",
             "alone | 0 | - | 0 | 0",
+        ],
+        "What the model is for": [
+            "what | text",
+            "risk rating | Low",
+            "ethical considerations | none",
+            "rows | read 905",
         ],
         "Origin of the model": ["what | value", "execution | arn:r", "started by | upload", "endpoint config | m"],
         "Instance seconds": ["job | instances | seconds | dollars"],

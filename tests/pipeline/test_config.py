@@ -56,7 +56,7 @@ def test_json_is_canonical_and_complete(written: Write) -> None:
     document = json.loads(text)
     assert text == json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert document["data"]["split"] == {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"}
-    tables = "project data trigger processing training transform gate release endpoint api drift"
+    tables = "project data trigger processing training transform gate model_card release endpoint api drift"
     assert set(document) == set(tables.split())
 
 

@@ -1,6 +1,5 @@
 """The model as a sum over its features, read from its artifact: explanation.json, by which answers are explained."""
 
-import json
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,20 +21,19 @@ SCALES = {
 """The scale on which a model's features add up, by predictor type and loss; a regressor's is the target's unit."""
 
 
-def explained(model: Path | None, baseline: Path | None, encoder: Path | None, settings: JobSettings) -> Explanation:
+def explained(model: Path | None, baseline: Baseline, encoder: Path | None, settings: JobSettings) -> Explanation:
     """Return the explanation of the model in the folder `model`; empty without one, or if it is of another algorithm.
 
-    `baseline` is the folder of baseline.json, `encoder` that of the encoder's artifact, if the model has one.
+    `encoder` is the folder of the encoder's artifact, if the model has one.
     """
-    if model is None or baseline is None:
+    if model is None:
         return {}
     with (model / ARTIFACT).open("rb") as file:
         linear = read_linear(file)
     if linear is None:
         return {}
     features = features_of(settings.features, encoder / ARTIFACT if encoder else None)
-    statistics = json.loads((baseline / "baseline.json").read_text(encoding="utf-8"))
-    return explanation(linear, features, statistics, settings.predictor_type)
+    return explanation(linear, features, baseline, settings.predictor_type)
 
 
 def explanation(linear: Linear, features: Sequence[Feature], baseline: Baseline, predictor: str) -> Explanation:

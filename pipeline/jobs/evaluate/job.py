@@ -14,6 +14,7 @@ from ..shared.metric_names import SECTIONS
 from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
 from ..shared.settings import read_settings
 from .explanation import explained
+from .model_card import model_card
 from .predictions import read_labels, read_predictions
 from .profile import curves, profile
 from .quality_gate import Estimate, bootstrap, compare, decide
@@ -40,8 +41,8 @@ def evaluate(
     `predictions`/challenger holds the challenger's predictions. If `champion`, the folder of champion.json, says that
     the champion is comparable, its predictions of the same rows are in `predictions`/champion, by its own classes: the
     two models are compared as well. With the `holdout` that was answered, smoke.json gets a few of its rows with their
-    answers. With the folder of the `model`'s artifact, that of baseline.json, and that of the encoder's artifact if the
-    model has one, explanation.json says what each feature adds to a score.
+    answers. With the folders `baseline`, `model` and, if it has one, `encoder`, of its artifacts, explanation.json says
+    what each feature adds to a score, and the evaluation has the model's card.
 
     Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
@@ -80,7 +81,10 @@ def evaluate(
     written: dict[str, object] = {"evaluation": document, "profile": profile(true, answers, wanted)}
     if holdout is not None:
         written["smoke"] = smoke_rows(holdout, answers, wanted)
-    if explanation := explained(model, baseline, encoder, wanted):
+    if baseline is not None:
+        statistics = json.loads((baseline / "baseline.json").read_text(encoding="utf-8"))
+        explanation = explained(model, statistics, encoder, wanted)
+        document["card"] = model_card(document, statistics, explanation, wanted)
         written["explanation"] = explanation
     _write(output, written)
     figures = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in estimates.items())

@@ -1,6 +1,6 @@
 """The JSON documents that the jobs write and read."""
 
-from typing import Literal, TypedDict, final
+from typing import Literal, NotRequired, TypedDict, final
 
 import numpy as np
 
@@ -170,8 +170,44 @@ class Decision(_Decided, total=False):
     status: Literal["Approved", "PendingManualApproval"]
 
 
+class CardMetric(TypedDict):
+    """A number of a model card, and what it means."""
+
+    name: str
+    type: Literal["number"]
+    value: float
+    notes: NotRequired[str]
+
+
+class CardGroup(TypedDict):
+    """Numbers of a model card that belong together."""
+
+    name: str
+    metric_data: list[CardMetric]
+
+
+class CardEvaluation(TypedDict):
+    """An evaluation in a model card."""
+
+    name: str
+    evaluation_observation: str
+    metric_groups: list[CardGroup]
+
+
+class ModelCard(TypedDict):
+    """The content of a model package's card; texts have at most 2048 characters."""
+
+    intended_uses: dict[str, str]
+    training_details: dict[str, object]
+    evaluation_details: list[CardEvaluation]
+    additional_information: dict[str, object]
+
+
 class Evaluation(TypedDict, total=False):
-    """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion."""
+    """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion.
+
+    `card` is the model's card, for its package.
+    """
 
     rows: int
     champion: Champion
@@ -180,6 +216,7 @@ class Evaluation(TypedDict, total=False):
     regression_metrics: Metrics
     comparison: Comparison
     decision: Decision
+    card: ModelCard
 
 
 class Drift(TypedDict, total=False):

@@ -1,7 +1,7 @@
 """The settings document, as the jobs need it; pipeline/config.py validates it and writes it."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,8 @@ class JobSettings:
     bad_rows: BadRowLimit
     drift: DriftSettings
     memory_bytes: int  # the memory that preprocessing may use, in addition to the libraries' own
+    hyperparameters: dict[str, str] = field(default_factory=dict)  # the settings' own, as texts
+    card: dict[str, str] = field(default_factory=dict)  # what a person says in the model card
     key_texts: tuple[str, ...] | None = None  # the missing texts of a row's key, if not those of its values
 
     @property
@@ -175,6 +177,8 @@ def settings_of(document: dict[str, Any]) -> JobSettings:
         content_type=training["content_type"],
         gate=GateSettings(**document["gate"]),
         bad_rows=BadRowLimit(**data["bad_rows"]),
-        drift=DriftSettings(**{field.name: document["drift"][field.name] for field in fields(DriftSettings)}),
+        drift=DriftSettings(**{each.name: document["drift"][each.name] for each in fields(DriftSettings)}),
         memory_bytes=int(document["processing"]["memory_mb"] * 2**20),
+        hyperparameters={name: str(value) for name, value in training["hyperparameters"].items()},
+        card=document.get("model_card", {}),
     )

@@ -1,5 +1,6 @@
 """The model registry: model package groups, and the versions in them."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -8,6 +9,15 @@ from local_aws.sagemaker.api.errors import ConflictException, ValidationExceptio
 from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf
 
 COMPLETED: dict[str, list[Any]] = {"ValidationStatuses": [], "ImageScanStatuses": []}
+CARD = {
+    "model_overview",
+    "intended_uses",
+    "business_details",
+    "training_details",
+    "evaluation_details",
+    "additional_information",
+}
+"""The sections of a package's model card (its JSON schema)."""
 CHANGEABLE = (
     "ModelApprovalStatus",
     "ModelPackageRegistrationType",
@@ -62,6 +72,7 @@ class Registry:
             raise ValidationException("A local model package is a version in a group: give a ModelPackageGroupName.")
         if request.get("Tags"):
             raise ValidationException("A versioned model package cannot have tags: tag its group.")
+        _check_card(request.get("ModelCard"))
         token = request.get("ClientToken")
         if token in self._by_token:
             return {"ModelPackageArn": self._by_token[token]}
@@ -103,6 +114,7 @@ class Registry:
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         package = self._packages.find(request["ModelPackageArn"])
+        _check_card(request.get("ModelCard"))
         with package.lock:
             document = package.describe()
             member = "CustomerMetadataProperties"
@@ -124,3 +136,15 @@ class Registry:
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         self._packages.remove(self._packages.named(request).name)
         return {}
+
+
+def _check_card(card: dict[str, Any] | None) -> None:
+    """Raise ValidationException if the content of a model card is no JSON object of its sections."""
+    if not card or "ModelCardContent" not in card:
+        return
+    try:
+        content = json.loads(card["ModelCardContent"])
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not content.keys() <= CARD:
+        raise ValidationException("ModelCardContent: does not match the model card JSON schema.")
