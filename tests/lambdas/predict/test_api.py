@@ -134,11 +134,18 @@ def test_an_unknown_path_is_404_and_names_the_paths(call: Any) -> None:
     assert (call.status, call.headers["Content-Type"]) == (404, "application/problem+json")
 
 
+@pytest.mark.parametrize("path", [PATH, "/predictions", "/health"])
+def test_the_catch_all_answers_no_call_of_another_path(call: Any, path: str, sagemaker: Any) -> None:
+    """API Gateway decodes /%70redictions: by the catch-all a prediction would need no API key."""
+    answer = call("POST", "/{proxy+}", pathParameters={"proxy": path[1:]}, body='{"data": ""}')
+    assert (answer["type"], sagemaker.rows) == ("urn:problem-type:not-found", [])
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"), [("GET", PATH, "POST"), ("DELETE", "/predictions", "POST"), ("POST", "/docs", "GET")]
 )
 def test_another_method_is_405_and_the_allowed_one_is_named(call: Any, method: str, path: str, allowed: str) -> None:
-    answer = call(method, "/{proxy+}", pathParameters={"proxy": path[1:]})
+    answer = call(method, path)
     assert answer["type"] == "urn:problem-type:method-not-allowed"
     assert (call.status, call.headers["Allow"]) == (405, allowed)
 
