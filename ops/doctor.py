@@ -31,16 +31,22 @@ BOOTSTRAP_SINCE = 6
 def doctor(account: Account) -> Result:
     """Check the machine, the account and the stack; each check is ok or has a fix. Exit code: 1 when one has a fix."""
     checks, lines = [], []
-    for name, (check, fix) in CHECKS.items():
+    for name, (check, remedy) in CHECKS.items():
+        fix = ""
         try:
-            found, fix = check(account), ""
+            found = check(account)
         except (OpsError, BotoCoreError, ClientError) as error:
-            found = " ".join(str(error).split())
-            if name in OPTIONAL and isinstance(error, ClientError) and "AccessDenied" in error.response["Error"]["Code"]:
+            found, fix = " ".join(str(error).split()), remedy
+            if name in OPTIONAL and _refused(error):
                 found, fix = f"not checked: {found}", ""
         checks.append({"name": name, "found": found, "fix": fix})
         lines += [f"FIX {name:<12}{found}", f"    {'':<12}{fix}"] if fix else [f"ok  {name:<12}{found}"]
     return Result(checks, lines, Exit.FAILED if any(each["fix"] for each in checks) else Exit.OK)
+
+
+def _refused(error: Exception) -> bool:
+    """Whether the credentials may not make a call."""
+    return isinstance(error, ClientError) and "AccessDenied" in error.response["Error"]["Code"]
 
 
 def _require(passed: object, found: str, problem: str) -> str:

@@ -69,5 +69,5 @@ def test_only_who_may_write_to_the_repository_starts_the_build_of_a_pull_request
     trusted = {f"GITHUB_{role}" for role in ("WRITE", "MAINTAIN", "ADMIN")}
     policy = triggers["PullRequestBuildPolicy"]
     assert (policy["RequiresCommentApproval"], set(policy["ApproverRoles"])) == ("ALL_PULL_REQUESTS", trusted)
-    kinds = {filter["Pattern"] for group in triggers["FilterGroups"] for filter in group if filter["Type"] == "EVENT"}
+    kinds = {each["Pattern"] for group in triggers["FilterGroups"] for each in group if each["Type"] == "EVENT"}
     assert kinds == {"PULL_REQUEST_CREATED, PULL_REQUEST_UPDATED"}
