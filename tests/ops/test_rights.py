@@ -95,8 +95,9 @@ def test_a_user_without_these_rights_is_refused(user: Deployed) -> None:
 @pytest.mark.parametrize("user", [ALWAYS], indirect=True)
 def test_without_the_optional_rights_the_doctor_says_what_it_did_not_check(user: Deployed) -> None:
     found = {check["name"]: check for check in typed("doctor", "--json").document}
-    answers = {name: (found[name]["found"].partition(":")[0], found[name]["fix"]) for name in OPTIONAL}
-    assert answers == dict.fromkeys(OPTIONAL, ("not checked", ""))
+    assert {name: found[name]["fix"] for name in OPTIONAL} == dict.fromkeys(OPTIONAL, "")
+    # The local AWS does not enforce lambda:GetAccountSettings, and `ops` itself has apigateway:GET.
+    assert found["bootstrap"]["found"].startswith("not checked: ")
 
 
 def live_runs(live: Deployed) -> list[str]:
