@@ -17,7 +17,7 @@ from local_aws.cloud import running
 from ops import retrain, runs
 from ops.account import OpsError
 from tests import iam_report
-from tests.conftest import SHIPPED, WDBC, Deployed, deploy, wait_for
+from tests.conftest import ROOT, SHIPPED, WDBC, Deployed, deploy, wait_for
 from tests.deployments.world import World
 from tests.lambdas.predict.signed import Consumer
 
@@ -112,6 +112,13 @@ class Pipeline:
         self.world.give_lease(ended)
         return self._ended(self._deploy())
 
+    def created(self) -> list[str]:
+        """The deployment of a registered package where nothing is live."""
+        sagemaker, name = self.live.account.sagemaker, self.world.endpoint
+        sagemaker.delete_endpoint(EndpointName=name)
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+        return self._ended(self._deploy())
+
     def rolled_back(self) -> list[str]:
         """The deployment of a model that answers 500 once it is live: it names the alarm that took it back."""
         self.world.inject({"on": "Endpoint", "fault": "Answers500"})
@@ -182,8 +189,10 @@ GROUPS: dict[str, dict[str, tuple[Scenario, ...]]] = {
         "DriftMachineRole": (Pipeline.drift,),
         "DriftWindowRole": (Pipeline.drift,),
         "ServingPredictRole": (Pipeline.prediction,),
-        **dict.fromkeys(("DeployMachineRole", "ExecutionLeaseAcquireRole"), (Pipeline.deployment,)),
-        **dict.fromkeys(("FinishFinishRole", "LiveEndpointCleanupRole"), (Pipeline.deployment,)),
+        "DeployMachineRole": (Pipeline.deployment, Pipeline.created),
+        "ExecutionLeaseAcquireRole": (Pipeline.deployment,),
+        "FinishFinishRole": (Pipeline.deployment,),
+        "LiveEndpointCleanupRole": (Pipeline.deployment,),
         "LiveEndpointEndpointRole": (Pipeline.deployment, Pipeline.rolled_back),
     },
 }
@@ -220,6 +229,7 @@ def test_every_used_action_and_condition_is_needed(pipeline: Pipeline, group: st
         kept = pipeline.live.account.settings.release.keep
         assert [pipeline.deployment() for _ in range(kept)] == [[]] * kept
     assert {each.__name__: each(pipeline) for each in scenarios} == {each.__name__: [] for each in scenarios}
+    say(group, f"{group}: each action and condition that was used, with the scenario and the fault that it shows")
     iam, survivors, unclean, count = pipeline.live.client("iam"), [], [], 0
     for role in sorted(iam_report.policies(iam, "breast-cancer")):
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -232,16 +242,23 @@ def test_every_used_action_and_condition_is_needed(pipeline: Pipeline, group: st
                 name = f"{iam_report.logical(role)} {mutant.what}"
                 with pipeline.having(mutant, own):
                     seen, faults = first_faults(pipeline, of_role)
-                print(f"{count} {name}: {seen.__name__}: {str(faults[:1])[:200]}", flush=True)
+                say(group, f"{count} {name}: {seen.__name__}: {str(faults[:1])[:200]}")
                 survivors += [] if faults else [name]
                 unclean += [name] if seen(pipeline) else []
-    print(f"{group}: {count} mutated, {count - len(survivors)} caught; survivors: {survivors}", flush=True)
+    say(group, f"{count} mutated, {count - len(survivors)} caught; survivors: {survivors}; unclean after: {unclean}")
     assert (survivors, unclean) == ([], [])
     assert count >= LEAST[group]
 
 
-LEAST = {"retrain": 30, "jobs": 25, "deploy": 50}
+LEAST = {"retrain": 29, "jobs": 25, "deploy": 50}
 """Mutants of each group; fewer mean that a scenario uses less than it did."""
+
+
+def say(group: str, line: str) -> None:
+    """Print a line, and keep it in build/, as xdist shows nothing of a test that passes."""
+    print(line, flush=True)
+    with (ROOT / "build" / f"grants-{group}.txt").open("a" if line[0].isdigit() else "w") as file:
+        print(line, file=file)
 
 
 def first_faults(pipeline: Pipeline, scenarios: tuple[Scenario, ...]) -> tuple[Scenario, list[str]]:
