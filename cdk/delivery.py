@@ -24,6 +24,12 @@ CLONING = r"[^/]+/((PullRequests|Test|Deploy\w+)/Role|Pipeline/Source/Source/Cod
 """The paths of the roles that read the repository through the connection."""
 CONNECTIONS = ("codeconnections", "codestar-connections")
 CONNECTION_ACTIONS = ("UseConnection", "GetConnection", "GetConnectionToken")
+TRUSTED = {
+    "RequiresCommentApproval": "ALL_PULL_REQUESTS",
+    "ApproverRoles": ["GITHUB_WRITE", "GITHUB_MAINTAIN", "GITHUB_ADMIN"],
+}
+"""A pull request's build runs its code beside the connection's token: those who may write to the repository start it,
+by their own pull request or by a comment on another's (CodeBuild User Guide, "Pull request comment approval")."""
 BOOTSTRAP = ("deploy", "file-publishing", "lookup")
 """The bootstrap roles that the CDK CLI assumes to deploy (CDK Developer Guide, "Bootstrapping")."""
 
@@ -77,6 +83,7 @@ class DeliveryStack(Stack):
         )
         project = cast("codebuild.CfnProject", tester.node.default_child)
         project.add_property_override("Source.Auth", {"Type": "CODECONNECTIONS", "Resource": delivery.connection})
+        project.add_property_override("Triggers.PullRequestBuildPolicy", TRUSTED)
         # CodeBuild uses the connection in the project's role when it creates the project and its webhook.
         project.add_resource_dependency(cast("iam.CfnPolicy", self._share(delivery.connection).node.default_child))
 

@@ -43,7 +43,7 @@ def _created_by_runs(account: Account) -> Iterator[Deletion]:
     """The resources that are not in the stack, in the order in which they can be deleted: name and deletion."""
     project, group, sagemaker = account.settings.project.name, account.outputs["ModelPackageGroup"], account.sagemaker
     own = re.compile(account.settings.project.made)
-    for machine in (account.outputs[name] for name in ("StateMachine", "DeployMachine")):
+    for machine in (account.outputs[name] for name in ("StateMachine", "DeployMachine", "DriftMachine")):
         for each in _pages(account.states, "list_executions", stateMachineArn=machine, statusFilter="RUNNING"):
             arn = each["executionArn"]
             yield f"run {arn}", partial(account.states.stop_execution, executionArn=arn)

@@ -21,7 +21,7 @@ FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - |$)", re.M)
 class Mutant:
     """A change of a file: `behaviour` is what the changed code does wrong, `tests` are those that must fail by it.
 
-    `survives` is the reason why no test can catch it.
+    `survives` is the reason why no test can catch it. With `cloud` the tests may start a local AWS.
     """
 
     area: str
@@ -31,6 +31,7 @@ class Mutant:
     new: str
     tests: list[str]
     survives: str = ""
+    cloud: bool = False
 
 
 class NotMutated(Exception):
@@ -67,14 +68,18 @@ def applied(tree: Path, mutant: Mutant) -> Iterator[None]:
         path.write_text(text, "utf-8")
 
 
-def failing(tree: Path, tests: list[str]) -> str:
-    """Return the first of the tests that fails in a tree, "" if none does. Raises NotMutated: they do not run."""
+def failing(tree: Path, tests: list[str], *, cloud: bool = False) -> str:
+    """Return the first of the tests that fails in a tree, "" if none does. Raises NotMutated: they do not run.
+
+    With `cloud`, those that start a local AWS are run, too.
+    """
     # Without bytecode: a file that changes twice in a second has the same date, so Python would run what it compiled.
     # Without the plugins that no such test needs: to load them takes longer than most of the tests.
     own = dict.fromkeys(("PYTHONDONTWRITEBYTECODE", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"), "1")
     own["PYTHONPATH"] = f"{tree}:{tree / 'local'}"
     plugins = [f"-p{name}" for name in ("pytest_timeout", "xdist.plugin", "no:cacheprovider")]
-    command = [sys.executable, "-m", "pytest", "-xq", "-m", "not full and not cloud", *plugins, *tests]
+    kinds = "not full" if cloud else "not full and not cloud"
+    command = [sys.executable, "-m", "pytest", "-xq", "-m", kinds, *plugins, *tests]
     done = subprocess.run(command, cwd=tree, env={**os.environ, **own}, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""
@@ -89,13 +94,14 @@ def wrong(mutants: list[Mutant], tree: Path) -> list[str]:
 
     Raises NotMutated: a mutant says nothing about its tests.
     """
-    tests = sorted({test for mutant in mutants for test in mutant.tests})
-    if already := failing(tree, tests):
-        raise NotMutated(f"without a mutant, {already} fails")
+    for cloud in (False, True):
+        tests = sorted({test for mutant in mutants if mutant.cloud == cloud for test in mutant.tests})
+        if tests and (already := failing(tree, tests, cloud=cloud)):
+            raise NotMutated(f"without a mutant, {already} fails")
     found, caught = [], 0
     for number, mutant in enumerate(mutants, 1):
         with applied(tree, mutant):
-            test = failing(tree, mutant.tests)
+            test = failing(tree, mutant.tests, cloud=mutant.cloud)
         caught += bool(test)
         by = f"caught by {test.rpartition('::')[2]}" if test else f"SURVIVES: {mutant.survives or 'no reason is given'}"
         print(f"{number}/{len(mutants)} {mutant.area}: {mutant.behaviour}: {by}", flush=True)

@@ -14,6 +14,7 @@ import pytest
 from local_aws.cloud import running
 
 from tests.conftest import ROOT, WDBC
+from tests.ops.test_rights import ALWAYS, DESTROY, key_of_user, statements
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -159,8 +160,21 @@ def test_a_stage_is_made_changed_used_and_taken_away(shell: Shell, tmp_path: Pat
     assert buckets(shell) == everything | deployed, "data stays without --data"
 
     shell.cdk("deploy", "--all", "--require-approval", "never")
+    owner = dict(shell.environment)
+    shell.environment.update(who_may_destroy(shell))
     shell("python", "-m", "ops", "destroy", "--data", "--yes")
+    shell.environment.update(owner)
     assert nothing_left(shell) == []
+
+
+def who_may_destroy(shell: Shell) -> dict[str, str]:
+    """The credentials of a user with the permissions that docs/deploy.md lists for the CDK, `ops` and `make destroy`."""
+    (stack,) = client(shell, "cloudformation").describe_stacks(StackName="breast-cancer")["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    row = next(line for line in (ROOT / "docs/deploy.md").read_text().splitlines() if line.startswith("| CDK |"))
+    roles = [f"arn:aws:iam::123456789012:role/{name}" for name in re.findall(r"`(cdk-[^`]+)`", row)]
+    assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles}
+    return key_of_user(client(shell, "iam"), [assume, *statements(outputs, *ALWAYS, DESTROY)])
 
 
 def nothing_left(shell: Shell) -> list[str]:

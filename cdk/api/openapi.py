@@ -27,7 +27,7 @@ def document(settings: Settings) -> Json:
     base: Json = json.loads(Path(__file__).with_name("openapi_base.json").read_bytes())
     base["info"]["title"] = f"{settings.project.name} predictions"
     base["info"]["description"] = (
-        "Every problem is an RFC 9457 document with a stable type. Problems and logs hold no values of a row. "
+        "Every problem is an RFC 9457 document with a stable type. Problems and the API's logs hold no value of a row. "
         f"{_captured(settings)}"
     )
     base["paths"] = {settings.api.path: _one(settings), "/predictions": _many(settings), **base["paths"]}

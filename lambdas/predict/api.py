@@ -136,7 +136,7 @@ class Api:
         return headers
 
     def predict(self, read: Reader, inference_id: str = "", wanted: str = "") -> Scored:
-        """Return a prediction per row, all of one model. Raises Problem.
+        """Return a prediction per row, all of models of one signature. Raises Problem.
 
         Rows are built by the signature that answered last. When a model of another one answers, or the rows do not fit,
         they are built anew by another signature of the endpoint: none is read by the signature of another model. With

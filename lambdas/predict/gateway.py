@@ -38,9 +38,9 @@ def respond(event: dict[str, Any], api: Api) -> dict[str, Any]:
 
 
 def _request(event: dict[str, Any], request_id: str) -> Request:
-    resource, parameters = event.get("resource") or "", event.get("pathParameters") or {}
-    # `path` includes the base path of a custom domain, `resource` does not; the catch-all's is `/{proxy+}`.
-    path = f"/{parameters['proxy']}" if "proxy" in parameters else resource or event["path"]
+    # `path` includes the base path of a custom domain, `resource` does not. The catch-all's is `/{proxy+}`, whatever it
+    # was called with: a prediction by it would need no API key and pass no validator.
+    path = event.get("resource") or event["path"]
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     body = event.get("body") or ""
     data = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")

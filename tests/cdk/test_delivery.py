@@ -60,3 +60,14 @@ def test_the_connection_can_be_used_before_the_project_and_its_webhook_are_creat
     assert (auth["Type"], auth["Resource"] in map(connection, NAMES)) == ("CODECONNECTIONS", True)
     (policy,) = granting(template, "GetConnectionToken")
     assert policy in tester["DependsOn"]
+
+
+def test_only_who_may_write_to_the_repository_starts_the_build_of_a_pull_request(template: Template) -> None:
+    """The build runs the pull request's code, and its role may get a token of the connection."""
+    projects = of_type(template, "AWS::CodeBuild::Project").values()
+    (triggers,) = (project["Triggers"] for project in projects if "Triggers" in project)
+    trusted = {f"GITHUB_{role}" for role in ("WRITE", "MAINTAIN", "ADMIN")}
+    policy = triggers["PullRequestBuildPolicy"]
+    assert (policy["RequiresCommentApproval"], set(policy["ApproverRoles"])) == ("ALL_PULL_REQUESTS", trusted)
+    kinds = {each["Pattern"] for group in triggers["FilterGroups"] for each in group if each["Type"] == "EVENT"}
+    assert kinds == {"PULL_REQUEST_CREATED, PULL_REQUEST_UPDATED"}

@@ -65,7 +65,7 @@ def test_the_data_is_encrypted_private_reached_by_tls_and_its_key_rotates(templa
     assert set(data["LoggingConfiguration"]) == {"DestinationBucketName", "LogFilePrefix"}
     assert all(bucket["LifecycleConfiguration"]["Rules"] for bucket in buckets.values())
     plain = {"Bool": {"aws:SecureTransport": "false"}}
-    for kind, count in (("AWS::S3::BucketPolicy", 2), ("AWS::SNS::TopicPolicy", 1)):
+    for kind, count in (("AWS::S3::BucketPolicy", 2), ("AWS::SNS::TopicPolicy", 1), ("AWS::SQS::QueuePolicy", 2)):
         policies = [item["PolicyDocument"]["Statement"] for item in of_type(template, kind).values()]
         denied = [each for policy in policies for each in policy if each["Effect"] == "Deny"]
         assert [each["Condition"] for each in denied] == [plain] * count
@@ -224,10 +224,16 @@ def test_only_aws_services_of_this_account_may_invoke_a_function(template: Templ
     assert all("SourceArn" in item for item in permissions)
 
 
-def test_the_vpc_has_flow_logs_and_prod_has_two_instances(with_vpc: Template) -> None:
+def test_the_vpc_has_flow_logs(with_vpc: Template) -> None:
     (flow,) = of_type(with_vpc, "AWS::EC2::FlowLog").values()
     assert (flow["TrafficType"], flow["LogDestinationType"]) == ("ALL", "s3")
-    assert load(ROOT / "pipeline.toml", "prod").endpoint.instance_count >= 2
+
+
+def test_prod_has_the_guards_that_the_document_names() -> None:
+    prod = load(ROOT / "pipeline.toml", "prod")
+    assert (prod.release.approval, prod.release.rollout, prod.network.vpc) == ("manual", "canary", True)
+    assert (prod.api.auth, prod.api.rollout, prod.api.waf_rate > 0) == ("iam", "canary", True)
+    assert (prod.endpoint.instance_count >= 2, prod.stack.monthly_budget > 0, prod.stack.keep_data) == (True,) * 3
 
 
 def test_a_pull_request_can_deploy_nothing_and_leaves_nothing_in_a_shared_cache(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from tests.conftest import SHIPPED
 MACHINE = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone"
 PARTS = {
     **dict.fromkeys(("DataBucket", "Endpoint", "ModelPackageGroup", "TriggerFunction", "Lease"), "gone"),
-    **dict.fromkeys(("StateMachine", "DeployMachine", "DriftMachine"), MACHINE),
+    **dict.fromkeys(("StateMachine", "DeployMachine"), MACHINE),
+    "DriftMachine": f"{MACHINE}-drift",
     "Topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:gone",
     "ApiUrl": "https://gone.execute-api.us-east-1.amazonaws.com/v1/",
 }

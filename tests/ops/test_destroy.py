@@ -1,12 +1,14 @@
 """`ops destroy` lists what is the project's, and nothing of a project whose name begins alike."""
 
 import io
+import json
 import sys
 
 import boto3
 import pytest
 from local_aws.cloud import ACCOUNT, Cloud
 
+from tests.ops.conftest import PARTS
 from tests.ops.typing import typed
 
 pytestmark = pytest.mark.cloud
@@ -39,3 +41,20 @@ def test_what_another_project_made_whose_name_begins_alike_is_not_listed(
         f"model broken-{MD5}",
         "stack broken",
     ]
+
+
+def test_a_drift_check_that_runs_is_stopped_like_a_run(broken: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    states, iam = boto3.client("stepfunctions"), boto3.client("iam")
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName="checking", AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+    waiting = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}})
+    machine = states.create_state_machine(name="gone-drift", definition=waiting, roleArn=role)["stateMachineArn"]
+    run = states.start_execution(stateMachineArn=machine)["executionArn"]
+    try:
+        monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+        assert machine == PARTS["DriftMachine"]
+        assert f"  run {run}" in typed("destroy").out.splitlines()
+    finally:
+        states.stop_execution(executionArn=run)
+        states.delete_state_machine(stateMachineArn=machine)

@@ -244,6 +244,21 @@ def test_a_run_reads_the_objects_that_it_was_asked_for_or_is_superseded() -> Non
     assert arguments[arguments.index("--listing") + 1] == listing["LocalPath"] == "/opt/ml/processing/input/listing"
 
 
+def test_a_package_names_the_listed_data_and_the_deployed_settings_whoever_asked_for_the_run() -> None:
+    """The input of a run that delivery or a person starts has neither."""
+    requests = dict(tasks(MACHINES["retrain"]))
+    for name in ("RegisterApproved", "RegisterRejected"):
+        metadata = requests[name]["Parameters"]["CustomerMetadataProperties"]
+        assert (metadata["data.$"], metadata["settings"]) == ("$.request.data.fingerprint", SHIPPED.hash)
+
+
+def test_who_deploys_a_package_that_is_not_approved_is_told_what_works() -> None:
+    """`ops approve` answers waiting runs alone."""
+    cause = MACHINES["deploy"]["States"]["PackageNotApproved"]["Parameters"]["Cause.$"]
+    advice = "approve it in the model registry and deploy it again, or run ops retrain --force."
+    assert cause == f"States.Format('{{}} is {{}}: {advice}', $.package.arn, $.package.status)"
+
+
 def test_numbers_alone_are_scored_by_one_container() -> None:
     states = dict(diagram.all_states(MACHINES["retrain"]))
     (learner,) = states["CreateModel"]["Parameters"]["Containers"]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lambdas.predict.api import Api
 from lambdas.predict.gateway import respond
 from lambdas.predict.problem import KINDS
 from pipeline.config import Settings
+from pipeline.settings import Api as SettingsOfApi
 from tests.conftest import ROOT
 from tests.lambdas.predict.conftest import with_signature
 
@@ -134,11 +136,18 @@ def test_an_unknown_path_is_404_and_names_the_paths(call: Any) -> None:
     assert (call.status, call.headers["Content-Type"]) == (404, "application/problem+json")
 
 
+@pytest.mark.parametrize("path", [PATH, "/predictions", "/health"])
+def test_the_catch_all_answers_no_call_of_another_path(call: Any, path: str, sagemaker: Any) -> None:
+    """API Gateway decodes /%70redictions: by the catch-all a prediction would need no API key."""
+    answer = call("POST", "/{proxy+}", pathParameters={"proxy": path[1:]}, body='{"data": ""}')
+    assert (answer["type"], sagemaker.rows) == ("urn:problem-type:not-found", [])
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"), [("GET", PATH, "POST"), ("DELETE", "/predictions", "POST"), ("POST", "/docs", "GET")]
 )
 def test_another_method_is_405_and_the_allowed_one_is_named(call: Any, method: str, path: str, allowed: str) -> None:
-    answer = call(method, "/{proxy+}", pathParameters={"proxy": path[1:]})
+    answer = call(method, path)
     assert answer["type"] == "urn:problem-type:method-not-allowed"
     assert (call.status, call.headers["Allow"]) == (405, allowed)
 
@@ -146,6 +155,12 @@ def test_another_method_is_405_and_the_allowed_one_is_named(call: Any, method: s
 def test_the_guide_describes_every_problem() -> None:
     guide = (ROOT / "docs" / "api.md").read_text("utf-8")
     assert [kind for kind in KINDS if f"`{kind}`" not in guide] == []
+
+
+def test_the_guide_describes_every_setting() -> None:
+    table = (ROOT / "docs" / "api.md").read_text("utf-8").partition("## Settings")[2]
+    described = set(re.findall(r"`(\w+)`", table))
+    assert [key for key in SettingsOfApi.model_fields if key not in described] == []
 
 
 def test_no_other_origin_may_call_unless_the_settings_say_so(api: Api, call: Any) -> None:

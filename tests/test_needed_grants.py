@@ -1,0 +1,269 @@
+"""Each grant that the pipeline uses is needed: without one action, or under another condition, it visibly fails.
+
+Each mutant is a role's policy less one action, or with one condition that never holds. A fault must show in what the
+role is for, and once the policy is restored, none.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_aws.cloud import running
+
+from ops import retrain, runs
+from ops.account import OpsError
+from tests import iam_report
+from tests.conftest import ROOT, SHIPPED, WDBC, Deployed, deploy, wait_for
+from tests.deployments.world import World
+from tests.lambdas.predict.signed import Consumer
+
+pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(2400)]
+Statement = dict[str, Any]
+NOBODY = {"Bool": "false"}
+"""By its operator, a value of a condition that never holds."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A policy of a role with one statement changed; `statement` has the single action that is mutated."""
+
+    role: str
+    policy: str
+    what: str
+    statement: Statement
+    document: dict[str, Any]
+
+
+def mutants(role: str, policy: str, document: dict[str, Any]) -> Iterator[Mutant]:
+    """The policy without each single action of each statement, and with each condition changed to one never met."""
+    for at, statement in enumerate(document["Statement"]):
+
+        def changed(new: Statement | None, at: int = at) -> dict[str, Any]:
+            others = document["Statement"]
+            return {**document, "Statement": [*others[:at], *([new] if new else []), *others[at + 1 :]]}
+
+        actions = _list(statement["Action"])
+        for action in actions:
+            left = [each for each in actions if each != action]
+            rest = {**statement, "Action": left} if left else None
+            yield Mutant(role, policy, action, {**statement, "Action": action}, changed(rest))
+        for operator, keys in statement.get("Condition", {}).items():
+            for key in keys:
+                never = {operator: {**keys, key: NOBODY.get(operator, "nobody")}}
+                document_ = changed({**statement, "Condition": {**statement["Condition"], **never}})
+                yield Mutant(role, policy, f"{actions[0]} where {key}", statement, document_)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@dataclass
+class Pipeline:
+    """The deployed pipeline after its first run, and what each role's grants are seen by."""
+
+    live: Deployed
+    decisions: Path
+    package: str = ""
+    restarts: int = 0
+    world: World = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.world = World(self.live, queue="")
+        first = self.live.run("wdbc.csv", WDBC.read_bytes())
+        assert (first.status, first.outcome) == ("SUCCEEDED", "accepted"), first
+        self.package = first.package
+
+    # --- scenarios: each returns its visible faults
+
+    def run(self) -> list[str]:
+        """A run from the listing to the deployment."""
+        return self._ended(self.world.by_hand())
+
+    def prepared(self) -> list[str]:
+        """A run until its data is checked; then it is stopped."""
+        arn = self.world.by_hand()
+        wait_for(lambda: "Train" in self.world.entered(arn) or not runs.describe(self.live.account, arn).running)
+        if not (run := runs.describe(self.live.account, arn)).running:
+            return [str(run.outcome)]
+        self.world.stop(arn)
+        wait_for(lambda: "owner" not in self.world.lease(), seconds=30)
+        return []
+
+    def triggered(self) -> list[str]:
+        """A request on known data starts nothing, and a forced one a run, which is stopped."""
+        try:
+            known = retrain.start(self.live.account, force=False)["result"]
+            arn = retrain.start(self.live.account, force=True)["execution"]
+        except OpsError as error:
+            return [str(error)]
+        wait_for(lambda: "owner" in self.world.lease())
+        self.world.stop(arn)
+        wait_for(lambda: "owner" not in self.world.lease(), seconds=30)
+        return [] if known == "nothing new" else [known]
+
+    def deployment(self) -> list[str]:
+        """The deployment of a registered package, while a run that has ended owns the lease."""
+        ended = sorted(self.live.executions())[0]
+        self.world.give_lease(ended)
+        return self._ended(self._deploy())
+
+    def created(self) -> list[str]:
+        """The deployment of a registered package where nothing is live."""
+        sagemaker, name = self.live.account.sagemaker, self.world.endpoint
+        sagemaker.delete_endpoint(EndpointName=name)
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+        return self._ended(self._deploy())
+
+    def rolled_back(self) -> list[str]:
+        """The deployment of a model that answers 500 once it is live: it names the alarm that took it back."""
+        self.world.inject({"on": "Endpoint", "fault": "Answers500"})
+        arn, consumer = self._deploy(), Consumer(self.live)
+        while (run := runs.describe(self.live.account, arn)).running:
+            consumer.post("/predictions", self._row)
+        self.world.inject()
+        return [] if 'alarms in ALARM: ["' in str(run.outcome) else [f"no alarm is named: {run.outcome}"]
+
+    def drift(self) -> list[str]:
+        """A drift check of traffic with ground truth."""
+        machine = self.live.account.outputs["DriftMachine"]
+        arn = self.live.account.states.start_execution(stateMachineArn=machine)["executionArn"]
+        run = self.live.ended(arn, seconds=60)
+        return [*([] if run.status == "SUCCEEDED" else [str(run.outcome)]), *run.warnings]
+
+    def prediction(self) -> list[str]:
+        """A row that is posted to a new process, which remembers nothing."""
+        self.restarts += 1
+        for each in self.live.client("lambda").list_functions()["Functions"]:
+            if "Predict" in each["FunctionName"]:
+                size = {"FunctionName": each["FunctionName"], "MemorySize": 600 + self.restarts}
+                self.live.client("lambda").update_function_configuration(**size)
+        answer = Consumer(self.live).post("/predictions", self._row).json()
+        return [] if answer.get("model", {}).get("trained_at") else [f"no prediction of a named model: {answer}"]
+
+    @property
+    def _row(self) -> str:
+        return json.dumps({"instances": [list(self.live.account.settings.endpoint.golden[0].row)]})
+
+    def _deploy(self) -> str:
+        machine, given = self.live.account.outputs["DeployMachine"], {"package": self.package, "reason": "rollback"}
+        started = self.live.account.states.start_execution(stateMachineArn=machine, input=json.dumps(given))
+        return str(started["executionArn"])
+
+    def _ended(self, arn: str) -> list[str]:
+        run = self.live.ended(arn, seconds=100)
+        return run.warnings if (run.status, run.outcome) == ("SUCCEEDED", "accepted") else [str(run.outcome)]
+
+    # --- mutants
+
+    def used(self, role: str, statement: Statement) -> bool:
+        """Whether IAM has allowed a call by the statement."""
+        lines = self.decisions.read_text().splitlines()
+        grants = list(iam_report.grants({role: [statement]}))
+        return any(iam_report.allows(grant, json.loads(line)) for line in lines for grant in grants)
+
+    @contextmanager
+    def having(self, mutant: Mutant, document: dict[str, Any]) -> Iterator[None]:
+        """The mutant's policy in place of the role's own one."""
+        iam, name = self.live.client("iam"), {"RoleName": mutant.role, "PolicyName": mutant.policy}
+        iam.put_role_policy(**name, PolicyDocument=json.dumps(mutant.document))
+        try:
+            yield
+        finally:
+            iam.put_role_policy(**name, PolicyDocument=json.dumps(document))
+
+
+Scenario = Callable[[Pipeline], list[str]]
+GROUPS: dict[str, dict[str, tuple[Scenario, ...]]] = {
+    "retrain": {"RetrainMachineRole": (Pipeline.run,)},
+    "jobs": {
+        "TriggersFunctionRole": (Pipeline.triggered,),
+        "RetrainListDataRole": (Pipeline.prepared,),
+        "JobsRole": (Pipeline.run, Pipeline.rolled_back),
+    },
+    "deploy": {
+        "DriftMachineRole": (Pipeline.drift,),
+        "DriftWindowRole": (Pipeline.drift,),
+        "ServingPredictRole": (Pipeline.prediction,),
+        "DeployMachineRole": (Pipeline.deployment, Pipeline.created),
+        "ExecutionLeaseAcquireRole": (Pipeline.deployment,),
+        "FinishFinishRole": (Pipeline.deployment,),
+        "LiveEndpointCleanupRole": (Pipeline.deployment,),
+        "LiveEndpointEndpointRole": (Pipeline.deployment, Pipeline.rolled_back),
+    },
+}
+"""By a test of its own cloud: the scenarios that show what each role may do; the second only if the first shows none."""
+
+
+@pytest.fixture(params=GROUPS)
+def group(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    decisions = tmp_path / "decisions.jsonl"
+    settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), "COVERAGE_PROCESS_CONFIG": ""}
+    with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
+        live = deploy(cloud, SHIPPED, tmp_path / "cdk.out", patched)
+        made = Pipeline(live, decisions)
+        with_traffic(made)
+        yield made
+
+
+def with_traffic(pipeline: Pipeline) -> None:
+    """Captured rows with ground truth, and so many models that a deployment deletes some."""
+    answers = [Consumer(pipeline.live).post("/predictions", pipeline._row) for _ in range(3)]
+    truth = "\n".join(["inference_id,row,label", *(f"{each.headers['X-Inference-Id']},1,B" for each in answers)])
+    key, bucket = "ground-truth/2999-01-01/truth.csv", pipeline.live.account.outputs["DataBucket"]
+    pipeline.live.account.s3.put_object(Bucket=bucket, Key=key, Body=truth.encode())
+
+
+def test_every_used_action_and_condition_is_needed(pipeline: Pipeline, group: str) -> None:
+    scenarios = dict.fromkeys(each for of_role in GROUPS[group].values() for each in of_role)
+    if Pipeline.deployment in scenarios or Pipeline.run in scenarios:
+        kept = pipeline.live.account.settings.release.keep
+        assert [pipeline.deployment() for _ in range(kept)] == [[]] * kept
+    assert {each.__name__: each(pipeline) for each in scenarios} == {each.__name__: [] for each in scenarios}
+    say(group, f"{group}: each action and condition that was used, with the scenario and the fault that it shows")
+    iam, survivors, unclean, count = pipeline.live.client("iam"), [], [], 0
+    for role in sorted(iam_report.policies(iam, "breast-cancer")):
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            own = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+            for mutant in mutants(role, policy, own):
+                of_role = GROUPS[group].get(iam_report.logical(role), ())
+                if not of_role or not pipeline.used(role, mutant.statement):
+                    continue  # another test's role, or reviewed by `make iam`
+                count += 1
+                name = f"{iam_report.logical(role)} {mutant.what}"
+                with pipeline.having(mutant, own):
+                    seen, faults = first_faults(pipeline, of_role)
+                say(group, f"{count} {name}: {seen.__name__}: {str(faults[:1])[:200]}")
+                survivors += [] if faults else [name]
+                unclean += [name] if seen(pipeline) else []
+    say(group, f"{count} mutated, {count - len(survivors)} caught; survivors: {survivors}; unclean after: {unclean}")
+    assert (survivors, unclean) == ([], [])
+    assert count >= LEAST[group]
+
+
+LEAST = {"retrain": 29, "jobs": 25, "deploy": 50}
+"""Mutants of each group; fewer mean that a scenario uses less than it did."""
+
+
+def say(group: str, line: str) -> None:
+    """Print a line, and keep it in build/, as xdist shows nothing of a test that passes."""
+    print(line, flush=True)
+    with (ROOT / "build" / f"grants-{group}.txt").open("a" if line[0].isdigit() else "w") as file:
+        print(line, file=file)
+
+
+def first_faults(pipeline: Pipeline, scenarios: tuple[Scenario, ...]) -> tuple[Scenario, list[str]]:
+    """The scenario that shows a fault, and the faults; the first one if none does."""
+    for scenario in scenarios:
+        if faults := scenario(pipeline):
+            return scenario, faults
+    return scenarios[0], []
