@@ -34,7 +34,7 @@ def test_a_call_in_flight_is_answered_when_its_function_changes(aws: Aws, tmp_pa
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(call)
-        until(lambda: (tmp_path / "began").exists())
+        until((tmp_path / "began").exists)
         CHANGES[change](client, arn)
         (tmp_path / "end").touch()
         worker = first.result()

@@ -62,7 +62,7 @@ class Traffic:
     """A consumer who posts a row whose label is known, again and again, and keeps each answer; it never asks twice."""
 
     def __init__(self, deployed: Deployed) -> None:
-        self._url, self._row = deployed.account.api_url, predict.example_row(deployed.account)
+        self._url, self._row = deployed.account.api_url, predict.example(deployed.account).row
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.answers: list[str] = []
