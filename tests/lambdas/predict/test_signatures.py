@@ -75,6 +75,7 @@ def test_after_a_switch_rows_are_built_anew_by_the_signature_of_the_model_that_a
     two.put(AB, BA, live=("ba",))
     assert two.label({"a": 1, "b": -1}) == (200, "new", "ba")
     assert two.sagemaker.rows == ["1.0,-1.0", "-1.0,1.0"]
+    assert two.sagemaker.ids == ["ab:request-1", "ba:request-1"], "data capture has both"
     assert two.label([-1, 1]) == (200, "new", "ba")
     assert len(two.sagemaker.rows) == 3
     assert two.sagemaker.actions.count("GetObject ba") == 1
