@@ -26,8 +26,10 @@ from tests.lambdas.predict.signed import Signed
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
-RATE, CALLERS = 20, 16
-"""Calls a second, and how many may wait for their answers at once."""
+RATE, SMALL_RATE = 20, 5
+"""Calls a second."""
+CALLERS = 16
+"""Calls that may wait for their answers at once."""
 SECONDS = 300
 COLUMNS = ("a", "b", "c", "port")
 LARGE = {"instance_type": "ml.m5.large"}
@@ -106,6 +108,7 @@ class Traffic:
     """
 
     deployed: Deployed
+    rate: float
     wrong: list[str] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
     sent: int = 0
@@ -142,7 +145,7 @@ class Traffic:
         with requests.Session() as session:
             session.auth = Signed()
             for number in numbers:
-                if stop.wait(max(0.0, number / RATE - self.seconds)):
+                if stop.wait(max(0.0, number / self.rate - self.seconds)):
                     return
                 self.sent += 1
                 try:
@@ -286,11 +289,11 @@ def stage(
         yield made
 
 
-def follow(stage: Stage, before: dict[str, Any], changes: dict[str, Any]) -> Traffic:
+def follow(stage: Stage, before: dict[str, Any], changes: dict[str, Any], rate: float = RATE) -> None:
     """Deploy the changes, abort a run, retrain, roll back, and deploy the new model again, under traffic."""
     stage.at(before)
     old, package = stage.signature, stage.world.model()
-    traffic = Traffic(stage.world.deployed)
+    traffic = Traffic(stage.world.deployed, rate)
     with traffic.running():
         traffic.reaches(old)
         stage.deploy(before | changes)
@@ -310,14 +313,13 @@ def follow(stage: Stage, before: dict[str, Any], changes: dict[str, Any]) -> Tra
     assert traffic.wrong == []
     assert set(traffic.answered) == {old, new}
     print(f"{traffic.sent / seconds:.1f} calls a second, {traffic.refused} refused, {dict(traffic.answered)}")
-    return traffic
 
 
 def test_settings_that_change_features_and_classes_change_no_answer_before_their_model_is_live(
     deployed: Deployed, tmp_path: Path
 ) -> None:
     with staged(deployed, tmp_path, "all at once", "change") as made:
-        follow(made, THREE, {"features": ["c", "b", "a"], "labels": ["low", "mid", "high"]})
+        follow(made, THREE, {"features": ["c", "b", "a"], "labels": ["low", "mid", "high"]}, SMALL_RATE)
 
 
 @pytest.mark.full
