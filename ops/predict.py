@@ -44,7 +44,7 @@ def predict(
 ) -> Result:
     """Post a row through API Gateway and print the label; with --file, post many rows and print a CSV."""
     if not file:
-        label = label_of(account, row or example_row(account))
+        label = label_of(account, Example(row) if row else example(account))
         return Result({"prediction": label}, f"prediction: {label}")
     live = live_model(account)
     own = account.settings.data.format.encoding
@@ -68,6 +68,14 @@ class LiveModel:
     data: Data
     signature: str = ""
     example: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of CSV, and the signature that it was written for, if that is known."""
+
+    row: str
+    signature: str = ""
 
 
 def live_model(account: Account) -> LiveModel:
@@ -100,24 +108,26 @@ def url(account: Account) -> Result:
     return Result({"url": account.api_url}, account.api_url)
 
 
-def label_of(account: Account, row: str) -> str:
-    """The label of one CSV row. Raises Refused with the API's message."""
-    return str(_post(account, account.api_url, json.dumps({"data": row}), "application/json"))
+def label_of(account: Account, example: Example) -> str:
+    """The label of a row, by a model of its signature if it has one. Raises Refused with the API's message."""
+    body = json.dumps({"data": example.row})
+    return str(_post(account, account.api_url, body, "application/json", signature=example.signature))
 
 
-def example_row(account: Account) -> str:
-    """The example of the settings, or else the first golden row, as the API takes a row of CSV. Raises OpsError.
+def example(account: Account) -> Example:
+    """The example of the settings, or else the first golden row, with the live model's signature. Raises OpsError.
 
-    If the live model has another signature, it is the example of the API's document.
+    If the live model has another signature than the settings, it is the example of the API's document.
     """
-    settings = account.settings
-    if example := live_model(account).example:
-        return example
+    settings, live = account.settings, live_model(account)
+    if live.example:
+        return Example(live.example, live.signature)
     rows = [settings.api.example] if settings.api.example else [golden.row for golden in settings.endpoint.golden]
     if not rows:
         raise OpsError("the settings have no row: give one, or set api.example")
     cells = [rows[0][name] for name in settings.data.features] if isinstance(rows[0], dict) else rows[0]
-    return _line("" if cell is None else str(cell).lower() if isinstance(cell, bool) else str(cell) for cell in cells)
+    line = _line("" if cell is None else str(cell).lower() if isinstance(cell, bool) else str(cell) for cell in cells)
+    return Example(line, live.signature)
 
 
 def rows_of(lines: Iterable[str], data: Data) -> list[str]:

@@ -55,7 +55,7 @@ def test_it_goes_live_and_answers_its_golden_rows(example: Example) -> None:
     assert (example.run.status, example.run.outcome) == ("SUCCEEDED", "accepted"), example.run
     account = example.deployed.account
     for golden in account.settings.endpoint.golden:
-        answer = predict.label_of(account, ",".join(map(repr, golden.row)))
+        answer = predict.label_of(account, predict.Example(",".join(map(repr, golden.row))))
         if golden.label is None:
             assert float(answer) == pytest.approx(golden.value, abs=golden.tolerance)
         else:
@@ -72,7 +72,7 @@ def test_init_writes_the_settings_of_the_penguins(tmp_path: Path) -> None:
 def test_a_file_with_categories_and_gaps_is_predicted_as_it_is(example: Example) -> None:
     if example.name == "penguins":
         account, lines = example.deployed.account, csv("penguins").decode().splitlines()
-        assert predict.label_of(account, predict.example_row(account)) == "Adelie"
+        assert predict.label_of(account, predict.example(account)) == "Adelie"
         answers = predict.predict_all(account, predict.rows_of(lines, account.settings.data))
         right = [line.split(",")[0] for line in lines[1:]]
         assert sum(answer["label"] == label for answer, label in zip(answers, right, strict=True)) > 330

@@ -207,6 +207,10 @@ class Api:
         if wanted:
             self._check(wanted, SOON_SECONDS)
         names = [name for name in ([wanted] if wanted else live) if name not in unfit]
+        if failed and not names:
+            # The failure is of rows of a model that is gone by now.
+            self.asked = self.endpoint.signature(live[0])
+            raise unfit[live[0]]
         if not names or (failed and live == (signature.name,)):
             raise problem
         # A model error does not say which model it is of.

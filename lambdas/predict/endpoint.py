@@ -83,15 +83,16 @@ class Endpoint:
     ) -> tuple[list[Answer], str]:
         """Return one answer per row, of a model of this signature, and its variant. Raises Problem, OtherSignature.
 
-        Data capture stores the rows under `inference_id`, by which ground truth is joined later. Of a batch in several
-        parts it stores only the first part under that id.
+        Data capture stores the rows under the signature and `inference_id`, by which ground truth is joined later: a
+        drift check leaves those out that a model of another signature got. Of a batch in several parts only the first
+        one has that id.
         """
         answers: list[Answer] = []
         variant = ""
         for payload, count in _payloads(rows, self.max_bytes):
             if self.clock() > last_start:
                 raise Problem("timeout", "Send fewer rows in one call")
-            part, variant = self._invoke(payload, "" if answers else inference_id)
+            part, variant = self._invoke(payload, f"{signature}:{'' if answers else inference_id}")
             if (other := self.signature_of(variant)) != signature:
                 raise OtherSignature(other)
             if len(part) != count:
@@ -127,10 +128,9 @@ class Endpoint:
 
     def _invoke(self, payload: str, inference_id: str) -> tuple[list[Answer], str]:
         types = {"Content-Type": "text/csv", "Accept": "application/json"}
-        if inference_id:
-            types["X-Amzn-SageMaker-Inference-Id"] = inference_id
+        sent = {**types, "X-Amzn-SageMaker-Inference-Id": inference_id}
         try:
-            headers, body = self.aws.call("runtime.sagemaker", f"/endpoints/{self.name}/invocations", types, payload)
+            headers, body = self.aws.call("runtime.sagemaker", f"/endpoints/{self.name}/invocations", sent, payload)
             return list(json.loads(body)["predictions"]), headers.get("x-Amzn-Invoked-Production-Variant", "")
         except Refused as refusal:
             raise _problem(refusal) from refusal

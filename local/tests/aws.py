@@ -271,14 +271,9 @@ class Aws:
 
     def function(self, *lines: str) -> str:
         """The ARN of a new Lambda that runs these lines with `event`."""
-        code, name = io.BytesIO(), unique("function")
-        with zipfile.ZipFile(code, "w") as archive:
-            body = "".join(f"    {line}\n" for line in lines)
-            head = "import boto3, json, os\nclass LeaseHeld(Exception): ...\ndef handle(event, context):\n"
-            archive.writestr("handler.py", head + body)
         role = self.role(unique("role"), ["lambda"], EVERYTHING)
-        program = {"Runtime": "python3.12", "Handler": "handler.handle", "Code": {"ZipFile": code.getvalue()}}
-        made = self.client("lambda").create_function(FunctionName=name, Role=role, **program)
+        program = {"Runtime": "python3.12", "Handler": "handler.handle", "Code": {"ZipFile": zipped(*lines)}}
+        made = self.client("lambda").create_function(FunctionName=unique("function"), Role=role, **program)
         return str(made["FunctionArn"])
 
     def stack(self, name: str, resources: dict[str, Any], **outputs: Any) -> dict[str, Any]:
@@ -291,6 +286,16 @@ class Aws:
             lambda found: not found["StackStatus"].endswith("_IN_PROGRESS"),
         )
         return {**stack, "Outputs": {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}}
+
+
+def zipped(*lines: str) -> bytes:
+    """The package of a Lambda that runs these lines with `event`."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        body = "".join(f"    {line}\n" for line in lines)
+        head = "import boto3, json, os\nclass LeaseHeld(Exception): ...\ndef handle(event, context):\n"
+        archive.writestr("handler.py", head + body)
+    return code.getvalue()
 
 
 def template(kind: str) -> dict[str, Any]:

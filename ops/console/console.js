@@ -7,6 +7,7 @@ let definitions = null;
 let graph = null;
 let unfolded = false; // whether the graph shows the states of failures, too
 let source = null;
+let signature = ""; // of the model that the example is of: another one does not answer
 
 function element(name, text, ...children) {
   const made = document.createElement(name);
@@ -83,7 +84,7 @@ async function log(state) {
 byId("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
   byId("answer").textContent = "…";
-  const posted = await fetch("/predict", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ row: byId("row").value.trim() }) });
+  const posted = await fetch("/predict", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ row: byId("row").value.trim(), signature }) });
   const answer = await posted.json();
   byId("answer").textContent = answer.label ?? answer.error;
 });
@@ -110,8 +111,9 @@ async function define() {
 }
 
 async function begin() {
-  const [golden] = await Promise.all([fetch("/golden").then((answer) => answer.json()), define()]);
-  byId("row").value = golden.error ? "" : golden;
+  const [example] = await Promise.all([fetch("/example").then((answer) => answer.json()), define()]);
+  byId("row").value = example.row ?? "";
+  signature = example.signature ?? "";
   listen();
 }
 begin();

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,7 @@ from ops.account import FAILURES, Account, OpsError
 from ops.drift import most_drifted
 from ops.jobs import jobs_of, log_of, of_state
 from ops.output import CONFIG, Config, plain
-from ops.predict import example_row, label_of
+from ops.predict import Example, example, label_of
 from ops.report.page import contents, page
 from ops.runs import file_of, find, steps
 from ops.status import status_of
@@ -63,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         run, file = query.get("run", ""), parts.path.removeprefix("/") or "page.html"
         routes: dict[str, Callable[[], object]] = {
             "definitions": lambda: _definitions(account),
-            "golden": lambda: example_row(account),
+            "example": lambda: asdict(example(account)),
             "logs": lambda: _logs(account, run, query.get("state", "")),
             "report": lambda: page(contents(account, find(account, run))),
         }
@@ -82,8 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/predict" or self.headers.get("Content-Type") != JSON or length > LARGEST:
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
-        row = json.loads(self.rfile.read(length))["row"]
-        self._answer(lambda: {"label": label_of(self.server.account, row)}, JSON)
+        given = json.loads(self.rfile.read(length))
+        asked = Example(given["row"], given.get("signature", ""))
+        self._answer(lambda: {"label": label_of(self.server.account, asked)}, JSON)
 
     def parse_request(self) -> bool:
         """Refuse other names for this address (DNS rebinding)."""

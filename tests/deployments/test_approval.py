@@ -50,7 +50,7 @@ def approved(asking: World) -> World:
     run = asking.ended(execution)
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted")
     assert asking.package(execution) == "Approved"
-    assert predict.label_of(asking.account, predict.example_row(asking.account)) == "B"
+    assert predict.label_of(asking.account, predict.example(asking.account)) == "B"
     return asking
 
 

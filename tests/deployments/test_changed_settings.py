@@ -57,16 +57,17 @@ class Change:
     labels: tuple[str, ...] = ("yes", "no")
 
 
+REORDERED = 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'
 SMALL = [Change(YES + NUMBERS), Change(NO + MIXED)]
 ALL = {
     "start": Change(YES + NUMBERS),
-    "features reordered": Change(YES + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
-    "positive class swapped": Change(NO + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "features reordered": Change(YES + REORDERED),
+    "positive class swapped": Change(NO + REORDERED),
     "categorical feature added": Change(NO + MIXED),
-    "feature removed": Change(NO + 'features = ["visits", "age"]\nignored_columns = ["colour"]\n'),
+    "feature removed": Change(NO + REORDERED),
     "feature removed, its column too": Change(
         NO + 'features = ["age"]\nignored_columns = ["colour"]\n',
-        reason='its columns cannot be read: visitors.csv, row 1: missing column "visits"',
+        reason='its columns cannot be read: visitors0.csv, row 1: missing column "visits"',
         without="visits",
     ),
     "class set changed": Change(
@@ -106,19 +107,27 @@ def changed(deployed: Deployed, settings: str, folder: Path) -> Iterator[World]:
         yield World(deploy(deployed.cloud, config, config.with_suffix(".out"), patched, bootstrapped=True), "")
 
 
-def retrained(deployed: Deployed, project: str, change: Change, folder: Path) -> tuple[World, runs.Run, Any]:
-    """The run on the data after a change of the settings, with its evaluation."""
-    with changed(deployed, SETTINGS.replace("visitors", project) + change.data, folder) as world:
-        run = world.deployed.run("visitors.csv", table(change.labels, change.without))
+def retrained(
+    deployed: Deployed, project: str, change: Change, folder: Path, instances: int
+) -> tuple[World, runs.Run, Any]:
+    """The run on the data, a file per instance, after a change of the settings, with its evaluation."""
+    counts = "".join(f"{kind}.instance_count = {instances}\n" for kind in ("processing", "transform"))
+    with changed(deployed, counts + SETTINGS.replace("visitors", project) + change.data, folder) as world:
+        header, *lines = table(change.labels, change.without).splitlines()
+        world.deployed.clear()
+        before = world.deployed.executions()
+        for number in range(instances):
+            world.add(f"visitors{number}.csv", b"\n".join([header, *lines[number::instances]]))
+        run = world.ended(world.deployed.started(before))
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), (run.why, run.outcome, change)
         return world, run, world.deployed.evaluation(run)
 
 
-def follow(deployed: Deployed, project: str, changes: list[Change], folder: Path) -> None:
+def follow(deployed: Deployed, project: str, changes: list[Change], folder: Path, instances: int = 1) -> None:
     """Each run is accepted, and has for the live model the figure that this model had on the same rows before."""
     before: Any = None
     for change in changes:
-        world, run, evaluation = retrained(deployed, project, change, folder)
+        world, run, evaluation = retrained(deployed, project, change, folder, instances)
         decision = evaluation["decision"]
         if before is None:
             assert run.why == "passes every threshold of the quality gate; there is no champion"
@@ -132,6 +141,7 @@ def follow(deployed: Deployed, project: str, changes: list[Change], folder: Path
             metric, known = evaluation["comparison"]["metric"], figures(before)
             assert decision["comparable"] is True
             assert evaluation["comparison"]["champion"] == pytest.approx(known[metric]["value"], abs=1e-9)
+            assert len(world.files(run, "predictions/champion")) == instances
         before = evaluation
 
 
@@ -151,6 +161,12 @@ def test_every_change_of_features_and_classes_is_followed_by_an_accepted_run(
     deployed: Deployed, tmp_path: Path
 ) -> None:
     follow(deployed, "all-visitors", list(ALL.values()), tmp_path)
+
+
+@pytest.mark.full
+def test_several_instances_compare_with_a_live_model_of_another_signature(deployed: Deployed, tmp_path: Path) -> None:
+    changes = [ALL["start"], ALL["features reordered"], ALL["positive class swapped"]]
+    follow(deployed, "many-visitors", changes, tmp_path, instances=2)
 
 
 @pytest.mark.full

@@ -43,7 +43,7 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     assert (after == old) == (case.after == OLD)
     assert world.package(execution) == case.package
     world.at_rest()
-    assert predict.label_of(world.account, predict.example_row(world.account)) == "B"
+    assert predict.label_of(world.account, predict.example(world.account)) == "B"
     assert [answer for answer in traffic.failed if answer.startswith("lost")] == []
     assert len(traffic.failed) <= case.share * len(traffic.answers)
 

@@ -109,7 +109,7 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
     assert shipped.live_run() == first.arn
     assert "Train" not in shipped.entered(run.arn)
-    assert predict.label_of(shipped.account, predict.example_row(shipped.account)) == "B"
+    assert predict.label_of(shipped.account, predict.example(shipped.account)) == "B"
 
 
 @pytest.mark.full

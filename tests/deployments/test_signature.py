@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,42 +17,65 @@ from typing import Any
 import pytest
 import requests
 
-from ops import runs
+from ops.retrain import start_rollback
+from ops.runs import Run
 from ops.status import changed_settings
 from tests.conftest import Deployed, deploy, wait_for
-from tests.deployments.world import World, subscribed
+from tests.deployments.world import World
 from tests.lambdas.predict.signed import Signed
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
-SETTINGS = """\
-project.name = "{name}"
-processing.instance_type = "ml.m5.large"
-training = {{ instance_type = "ml.m5.large", hyperparameters = {{ mini_batch_size = 20, epochs = 50 }} }}
-transform.instance_type = "ml.m5.large"
-gate = {{ minimum = {{ accuracy = 0.8 }}, margin = 0.3 }}
-endpoint.instance_type = "ml.t2.medium"
-api.path = "/predict"
-release = {{ rollout = "{rollout}", bake_seconds = 60 }}
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
-[data]
-target = "y"
-minimum_rows_per_class = 10
-split = {{ train = 0.6, validation = 0.2, holdout = 0.2, salt = "1" }}
-"""
+RATE, SMALL_RATE = 20, 5
+"""Calls a second."""
+CALLERS = 16
+"""Calls that may wait for their answers at once."""
 SECONDS = 300
 COLUMNS = ("a", "b", "c", "port")
-MULTICLASS = {"predictor_type": "multiclass_classifier", "labels": ["high", "low", "mid"]}
-BINARY = {"predictor_type": "binary_classifier", "positive_label": "high", "negative_label": "low"}
-START: dict[str, Any] = {**MULTICLASS, "features": ["a", "b", "c"]}
-CHANGES: dict[str, dict[str, Any]] = {
-    "features reordered": {"features": ["c", "b", "a"]},
-    "classes reordered": {"labels": ["low", "mid", "high"]},
-    "a feature removed": {"features": ["b", "a"]},
-    "a feature added": {"features": ["c", "a", "b"]},
-    "a categorical added": {"features": ["c", "port", "a"], "kinds": {"port": "categorical"}},
-    "the categorical removed": {"features": ["a", "b", "c"], "kinds": {}},
+LARGE = {"instance_type": "ml.m5.large"}
+SETTINGS: dict[str, Any] = {
+    "processing": LARGE,
+    "training": {**LARGE, "hyperparameters": {"mini_batch_size": 20, "epochs": 50}},
+    "transform": LARGE,
+    "gate": {"minimum": {"accuracy": 0.8}, "margin": 0.3},
+    "api": {"path": "/predict"},
 }
-SWAP = {"positive_label": "low", "negative_label": "high"}
+DATA = {
+    "target": "y",
+    "minimum_rows_per_class": 10,
+    "split": {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"},
+}
+THREE = {"predictor_type": "multiclass_classifier", "features": ["a", "b", "c"], "labels": ["high", "low", "mid"]}
+OTHER = {**THREE, "labels": ["low", "mid", "high"]}
+TWO = {
+    "predictor_type": "binary_classifier",
+    "features": ["a", "b", "c"],
+    "positive_label": "high",
+    "negative_label": "low",
+}
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "features reordered": (THREE, {"features": ["c", "b", "a"]}),
+    "classes reordered": ({**THREE, "features": ["c", "b", "a"]}, {"labels": ["low", "mid", "high"]}),
+    "a feature removed": ({**OTHER, "features": ["c", "b", "a"]}, {"features": ["b", "a"]}),
+    "a feature added": ({**OTHER, "features": ["b", "a"]}, {"features": ["c", "a", "b"]}),
+    "a categorical added": (
+        {**OTHER, "features": ["c", "a", "b"]},
+        {"features": ["c", "port", "a"], "kinds": {"port": "categorical"}},
+    ),
+    "the categorical removed": (
+        {**OTHER, "features": ["c", "port", "a"], "kinds": {"port": "categorical"}},
+        {"features": ["a", "b"], "kinds": {}, "id_columns": ["c"]},
+    ),
+    "positive class swapped": (TWO, {"positive_label": "low", "negative_label": "high"}),
+}
+"""Each begins where the one before ends: [data] before, and what changes in it."""
+ROLLOUTS: dict[str, dict[str, Any]] = {
+    "all at once": {"release": {"rollout": "all_at_once"}, "endpoint": {"instance_type": "ml.t2.medium"}},
+    "canary, scaled": {
+        "release": {"rollout": "canary", "bake_seconds": 60},
+        "endpoint": {**LARGE, "instance_count": 1, "max_instances": 2, "calls_per_minute": 10_000},
+    },
+}
 
 
 def label(a: float, classes: list[str]) -> str:
@@ -60,32 +85,42 @@ def label(a: float, classes: list[str]) -> str:
 
 
 def table(seed: int, classes: list[str], rows: int = 400) -> bytes:
+    """Rows of which `c` is an id, too."""
     generator = random.Random(seed)
     lines = ["a,b,c,port,y"]
-    for _ in range(rows):
+    for number in range(rows):
         a, b, c = (round(generator.gauss(0, 1.5), 3) for _ in "abc")
-        lines.append(f"{a},{b},{c},{generator.choice(['north', 'south'])},{label(a, classes)}")
+        port = generator.choice(["north", "south"])
+        lines.append(f"{a},{b},{c + number / 1e6:.6f},{port},{label(a, classes)}")
     return "\n".join(lines).encode()
+
+
+def values(a: float) -> dict[str, Any]:
+    """A row whose label would be another one in another order."""
+    return {"a": a, "b": -a, "c": 0.0, "port": "north"}
 
 
 @dataclass
 class Traffic:
-    """20 calls a second, in turn by position and by name, and what is wrong with each answer.
+    """Calls in turn by position and by name, and what is wrong with each answer.
 
     The consumer follows the signature of the last answer; after a refusal of its rows it reads the API's document.
     """
 
     deployed: Deployed
+    rate: float
     wrong: list[str] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
     refused: int = 0
+    began: float = field(default_factory=time.monotonic)
     _documents: dict[str, Any] = field(default_factory=dict)
     _features: list[str] = field(default_factory=list)
 
     @contextmanager
     def running(self) -> Iterator[Traffic]:
-        stop = threading.Event()
-        threads = [threading.Thread(target=self._run, args=(stop, named)) for named in (False, True)]
+        stop, numbers = threading.Event(), itertools.count()
+        threads = [threading.Thread(target=self._run, args=(stop, numbers)) for _ in range(CALLERS)]
         for thread in threads:
             thread.start()
         try:
@@ -95,46 +130,59 @@ class Traffic:
             for thread in threads:
                 thread.join()
 
-    def _run(self, stop: threading.Event, named: bool) -> None:
-        generator = random.Random(named)
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def reaches(self, signature: str) -> None:
+        """Wait for more answers of this signature."""
+        enough = self.answered[signature] + 20
+        wait_for(lambda: self.answered[signature] >= enough, SECONDS)
+
+    def _run(self, stop: threading.Event, numbers: Iterator[int]) -> None:
+        """Make a call when it is due, however long others take."""
+        generator = random.Random(1)
         with requests.Session() as session:
             session.auth = Signed()
-            while not stop.wait(0.1):
+            for number in numbers:
+                if stop.wait(max(0.0, number / self.rate - self.seconds)):
+                    return
+                self.sent += 1
                 try:
-                    self._ask(session, named, generator.choice([2.5, -2.5]))
+                    self._ask(session, bool(number % 2), generator.choice([2.5, -2.5]))
                 except Exception as error:
-                    self.wrong.append(f"{type(error).__name__}: {error}")
+                    self._note(f"{type(error).__name__}: {error}")
 
     def _ask(self, session: requests.Session, named: bool, a: float) -> None:
         address = self.deployed.account.api_url.removesuffix("/predict")
         if not self._features:
             document = session.get(f"{address}/openapi.json", timeout=30).json()
             self._features = self._document(document["info"]["x-model-signature"])["features"]
-        values = {"a": a, "b": -a, "c": 0.0, "port": "north"}
-        row = {name: values[name] for name in self._features}
+        row = {name: values(a)[name] for name in self._features}
         instance = row if named else list(row.values())
         answer = session.post(f"{address}/predictions", json={"instances": [instance]}, timeout=30)
         if answer.status_code == 400:
             self.refused += 1
             self._features = []
-        elif "Worker process died" in answer.text:
-            self.refused += 1  # the local Lambda ends its process when its code changes, AWS's lets it answer
-        elif not answer.ok:
-            self.wrong.append(f"{answer.status_code} {answer.text}")
-        else:
+        elif answer.ok:
             self._check(instance, answer)
+        else:
+            self._note(f"{instance}: {answer.status_code} {answer.text}")
 
     def _check(self, instance: Any, answer: requests.Response) -> None:
-        name = answer.headers["X-Model-Signature"]
+        name, body = answer.headers["X-Model-Signature"], answer.json()
         document = self._document(name)
         features, classes = document["features"], document["classes"]
         row = instance if isinstance(instance, dict) else dict(zip(features, instance, strict=True))
-        (prediction,) = answer.json()["predictions"]
-        place = prediction["predicted_label"]
-        if prediction["label"] != label(row["a"], classes) or classes[place] != prediction["label"]:
-            self.wrong.append(f"{instance} by {name} {features}: {prediction}")
+        (prediction,) = body["predictions"]
+        said = prediction["label"], classes[prediction["predicted_label"]], body["model"]["variant"]
+        if said != (label(row["a"], classes), prediction["label"], f"signature-{name}"):
+            self._note(f"{instance} by {name} {features}: {body}")
         self.answered[name] += 1
         self._features = features
+
+    def _note(self, what: str) -> None:
+        self.wrong.append(f"after {self.seconds:.1f} s: {what}")
 
     def _document(self, name: str) -> Any:
         if name not in self._documents:
@@ -147,119 +195,134 @@ class Traffic:
 
 @dataclass
 class Stage:
-    """A stack whose settings change."""
+    """A stack whose settings change; `world` is as it was deployed last."""
 
     deployed: Deployed
     folder: Path
     patched: pytest.MonkeyPatch
     name: str
-    rollout: str = "all_at_once"
-    data: dict[str, Any] = field(default_factory=lambda: dict(START))
+    settings: dict[str, Any]
+    data: dict[str, Any] = field(default_factory=dict)
     made: int = 0
+    world: World = field(init=False)
 
     @property
     def classes(self) -> list[str]:
         return list(self.data.get("labels") or [self.data["negative_label"], self.data["positive_label"]])
 
-    def deploy(self, **changes: Any) -> World:
-        """Deploy the settings with these changes of [data]."""
-        self.data |= changes
-        self.made += 1
-        ignored = [name for name in COLUMNS if name not in self.data["features"]]
-        lines = [f"{key} = {_toml(value)}" for key, value in (self.data | {"ignored_columns": ignored}).items()]
+    @property
+    def signature(self) -> str:
+        """That of the settings."""
+        return str(self.world.account.settings.signature.name)
+
+    def deploy(self, data: dict[str, Any]) -> None:
+        """Deploy these [data], with a golden row by position."""
+        self.data, self.made = data, self.made + 1
+        used = [*data["features"], *data.get("id_columns", [])]
+        ignored = {"ignored_columns": [name for name in COLUMNS if name not in used]}
+        golden = {"row": [values(2.5)[name] for name in data["features"]], "label": "high"}
+        tables = {
+            **SETTINGS,
+            **self.settings,
+            "project": {"name": self.name},
+            "data": DATA | data | ignored,
+            "endpoint": {**self.settings["endpoint"], "golden": [golden]},
+        }
         config = self.folder / f"{self.made}.toml"
-        config.write_text(SETTINGS.format(name=self.name, rollout=self.rollout) + "\n".join(lines) + "\n")
-        made = deploy(self.deployed.cloud, config, self.folder / f"{self.made}.out", self.patched, bootstrapped=True)
-        return subscribed(made)
+        config.write_text("".join(f"{key} = {toml(value)}\n" for key, value in tables.items()))
+        made = deploy(self.deployed.cloud, config, config.with_suffix(".out"), self.patched, bootstrapped=True)
+        self.world = World(made, "")
 
-    def run(self, world: World) -> runs.Run:
-        run = world.deployed.ended(world.start(table(self.made, self.classes)), SECONDS)
-        assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), f"{run.outcome} {run.why}"
-        return run
+    def at(self, data: dict[str, Any]) -> None:
+        """Have a live model of these [data]."""
+        if data != self.data:
+            self.deploy(data)
+            self.retrain()
+
+    def retrain(self) -> None:
+        accepted(self.world.run(table(self.made, self.classes)))
+
+    def abort(self) -> None:
+        """Abort a run: in its preprocessing, or with a canary in its deployment, which goes on."""
+        run = self.world.start(table(99, self.classes))
+        deploys = self.settings["release"]["rollout"] == "canary"
+        wait_for(lambda: ("WaitForEndpoint" if deploys else "Preprocess") in self.world.entered(run), SECONDS)
+        self.world.stop(run)
+        self.world.settled()
+
+    def roll_back(self, package: str) -> None:
+        """`ops rollback`, again until this package is live: the deployment of an aborted run may be between."""
+        for _ in range(2):
+            if self.world.model() != package:
+                accepted(self.world.ended(start_rollback(self.world.account)))
+        assert self.world.model() == package
+
+    def roll_forward(self, package: str) -> None:
+        machine, request = self.world.account.outputs["DeployMachine"], json.dumps({"package": package})
+        begun = self.world.account.states.start_execution(stateMachineArn=machine, input=request)
+        accepted(self.world.ended(begun["executionArn"]))
 
 
-def _toml(value: Any) -> str:
+def accepted(run: Run) -> None:
+    assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), f"{run.outcome} {run.why}"
+
+
+def toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value)
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
+    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value)
 
 
 @contextmanager
-def stage(deployed: Deployed, folder: Path, name: str, **fields: Any) -> Iterator[Stage]:
-    (folder / name).mkdir()
+def staged(deployed: Deployed, folder: Path, rollout: str, name: str) -> Iterator[Stage]:
     with pytest.MonkeyPatch.context() as patched:
-        yield Stage(deployed, folder / name, patched, name, **fields)
+        yield Stage(deployed, folder, patched, name, ROLLOUTS[rollout])
 
 
-def changed(world: World, made: Stage, **changes: Any) -> tuple[World, Traffic]:
-    """Change the settings under traffic: deploy and retrain, with an aborted run in between."""
-    traffic = Traffic(world.deployed)
+@pytest.fixture(scope="module", params=ROLLOUTS)
+def stage(
+    request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """One stack for all changes."""
+    name = f"changes-{list(ROLLOUTS).index(request.param)}"
+    with staged(deployed, tmp_path_factory.mktemp(name), request.param, name) as made:
+        yield made
+
+
+def follow(stage: Stage, before: dict[str, Any], changes: dict[str, Any], rate: float = RATE) -> None:
+    """Deploy the changes, abort a run, retrain, roll back, and deploy the new model again, under traffic."""
+    stage.at(before)
+    old, package = stage.signature, stage.world.model()
+    traffic = Traffic(stage.world.deployed, rate)
     with traffic.running():
-        world = made.deploy(**changes)
-        assert changed_settings(world.account).startswith("features or classes differ from the live model's")
-        aborted = world.start(table(99, made.classes))
-        wait_for(lambda: "Preprocess" in world.entered(aborted), SECONDS)
-        world.account.states.stop_execution(executionArn=aborted)
-        made.run(world)
-        signature = world.account.settings.signature.name
-        wait_for(lambda: traffic.answered[signature] > 10, SECONDS)
-    assert changed_settings(world.account) == ""
+        traffic.reaches(old)
+        stage.deploy(before | changes)
+        new = stage.signature
+        assert changed_settings(stage.world.account).startswith("features or classes differ from the live model's")
+        traffic.reaches(old)
+        stage.abort()
+        stage.retrain()
+        traffic.reaches(new)
+        assert changed_settings(stage.world.account) == ""
+        retrained = stage.world.model()
+        stage.roll_back(package)
+        traffic.reaches(old)
+        stage.roll_forward(retrained)
+        traffic.reaches(new)
+        seconds = traffic.seconds
     assert traffic.wrong == []
-    return world, traffic
-
-
-def rolled_back(world: World) -> Traffic:
-    """Put the second newest approved package behind the endpoint, under traffic."""
-    traffic = Traffic(world.deployed)
-    group = world.account.outputs["ModelPackageGroup"]
-    with traffic.running():
-        packages = world.account.sagemaker.list_model_packages(
-            ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
-        )["ModelPackageSummaryList"]
-        request = {"package": packages[1]["ModelPackageArn"]}
-        machine = world.account.outputs["DeployMachine"]
-        started = world.account.states.start_execution(stateMachineArn=machine, input=json.dumps(request))
-        run = world.deployed.ended(started["executionArn"], SECONDS)
-        assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
-        known = world.account.sagemaker.describe_model_package(ModelPackageName=request["package"])
-        signature = known["CustomerMetadataProperties"]["signature"]
-        wait_for(lambda: traffic.answered[signature] > 10, SECONDS)
-    assert traffic.wrong == []
-    return traffic
+    assert set(traffic.answered) == {old, new}
+    print(f"{traffic.sent / seconds:.1f} calls a second, {traffic.refused} refused, {dict(traffic.answered)}")
 
 
 def test_settings_that_change_features_and_classes_change_no_answer_before_their_model_is_live(
     deployed: Deployed, tmp_path: Path
 ) -> None:
-    with stage(deployed, tmp_path, "change") as made:
-        world = made.deploy()
-        made.run(world)
-        first = world.account.settings.signature.name
-        world, traffic = changed(world, made, features=["c", "b", "a"], labels=["low", "mid", "high"])
-        assert set(traffic.answered) == {first, world.account.settings.signature.name}
-        assert set(rolled_back(world).answered) == set(traffic.answered)
-        variant = world.account.sagemaker.describe_endpoint(EndpointName="change")["ProductionVariants"][0]
-        assert variant["VariantName"] == f"signature-{first}"
+    with staged(deployed, tmp_path, "all at once", "change") as made:
+        follow(made, THREE, {"features": ["c", "b", "a"], "labels": ["low", "mid", "high"]}, SMALL_RATE)
 
 
 @pytest.mark.full
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("rollout", ["all_at_once", "canary"])
-def test_every_change_of_the_signature_is_retrained_without_a_wrong_answer(
-    deployed: Deployed, tmp_path: Path, rollout: str
-) -> None:
-    with stage(deployed, tmp_path, f"chg-{rollout[:3]}", rollout=rollout) as made:
-        world = made.deploy()
-        made.run(world)
-        for what, changes in CHANGES.items():
-            world, traffic = changed(world, made, **changes)
-            print(f"{rollout}, {what}: {dict(traffic.answered)}, {traffic.refused} refused")
-        rolled_back(world)
-    with stage(
-        deployed, tmp_path, f"swap-{rollout[:3]}", rollout=rollout, data={**BINARY, "features": ["a", "b", "c"]}
-    ) as made:
-        world = made.deploy()
-        made.run(world)
-        world, traffic = changed(world, made, **SWAP)
-        print(f"{rollout}, positive class swapped: {dict(traffic.answered)}, {traffic.refused} refused")
-        rolled_back(world)
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_of_the_signature_is_retrained_without_a_wrong_answer(stage: Stage, change: str) -> None:
+    follow(stage, *CHANGES[change])

@@ -62,7 +62,7 @@ class Traffic:
     """A consumer who posts a row whose label is known, again and again, and keeps each answer; it never asks twice."""
 
     def __init__(self, deployed: Deployed) -> None:
-        self._url, self._row = deployed.account.api_url, predict.example_row(deployed.account)
+        self._url, self._row = deployed.account.api_url, predict.example(deployed.account).row
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.answers: list[str] = []
@@ -277,14 +277,16 @@ class World:
         found = [runs.describe(self.account, arn) for arn in self.deployed.executions()]
         return sorted(found, key=lambda run: run.started, reverse=True)
 
+    def files(self, run: runs.Run, *folders: str) -> list[str]:
+        """The files in these of the run's folders."""
+        bucket, s3 = self.account.outputs["DataBucket"], self.account.s3
+        listed = [s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{folder}/") for folder in folders]
+        keys = [item["Key"] for found in listed for item in found.get("Contents", [])]
+        return [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
+
     def lines(self, run: runs.Run, *folders: str) -> list[str]:
         """The lines of all files in these of the run's folders."""
-        bucket, s3, found = self.account.outputs["DataBucket"], self.account.s3, list[str]()
-        for folder in folders:
-            listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{folder}/")
-            for item in listed.get("Contents", []):
-                found += s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode().splitlines()
-        return found
+        return [line for text in self.files(run, *folders) for line in text.splitlines()]
 
     def model(self, config: str = "") -> str:
         """The ARN of the package of a config's model, the live one's by default."""

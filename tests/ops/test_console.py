@@ -111,6 +111,9 @@ def test_no_other_page_can_use_it(console: Console) -> None:
     answer = requests.post(predict, json={"row": "1"}, timeout=30)
     assert answer.status_code == 502
     assert answer.json()["error"].startswith("400")
+    given = {**requests.get(f"{console.url}example", timeout=30).json(), "signature": "of another model"}
+    answer = requests.post(predict, json=given, timeout=30)
+    assert answer.json()["error"].startswith("409")
 
 
 def test_a_taken_port_is_named(console: Console) -> None:

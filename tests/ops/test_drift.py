@@ -15,7 +15,7 @@ from local_aws.cloud import running
 from ops.account import OpsError
 from ops.drift import check, described
 from ops.output import show
-from ops.predict import example_row
+from ops.predict import example
 from ops.runs import describe, find
 from tests.conftest import SHIPPED, WDBC, Deployed, deploy, subscribed, wait_for
 from tests.lambdas.predict.signed import Consumer
@@ -134,7 +134,7 @@ def test_shifted_traffic_sets_the_alarm_notifies_and_starts_a_run(own: Deployed,
         assert state(alarm) != "ALARM"
 
         labels = traffic.send(2000, name="same")
-        answer = Consumer(own).post("/predictions", example_row(own.account), "text/csv")
+        answer = Consumer(own).post("/predictions", example(own.account).row, "text/csv")
         labels.append((answer.headers["X-Inference-Id"], 1, answer.json()["predictions"][0]["label"]))
         same = checked(lambda details: details.get("rows", 0) >= 2051)
         assert (same.code, same.document["verdict"]) == (0, "no drift"), same.out

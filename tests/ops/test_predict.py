@@ -104,7 +104,7 @@ def test_a_file_without_rows_or_columns_says_so(text: str, message: str) -> None
 
 def test_the_default_row_is_the_example_of_the_settings_or_else_the_first_golden_row(api: Api) -> None:
     golden = api.account.settings.endpoint.golden[0].row
-    assert predict.example_row(api.account) == ",".join(map(repr, golden))
+    assert predict.example(api.account).row == ",".join(map(repr, golden))
     kinds = {
         "features": ("n", "sex", "ok", "city"),
         "kinds": {"sex": "categorical", "ok": "boolean", "city": "categorical"},
@@ -117,7 +117,7 @@ def test_the_default_row_is_the_example_of_the_settings_or_else_the_first_golden
             "api": settings.api.model_copy(update={"example": example}),
         }
     )
-    assert predict.example_row(api.of(settings)) == '1.5,,true,"Köln, Süd"'
+    assert predict.example(api.of(settings)).row == '1.5,,true,"Köln, Süd"'
     bare = settings.model_copy(
         update={
             "api": settings.api.model_copy(update={"example": {}}),
@@ -125,7 +125,7 @@ def test_the_default_row_is_the_example_of_the_settings_or_else_the_first_golden
         }
     )
     with pytest.raises(OpsError, match=r"set api\.example"):
-        predict.example_row(api.of(bare))
+        predict.example(api.of(bare))
 
 
 def test_calls_keep_to_the_apis_limits_and_the_answers_to_the_rows_order(api: Api) -> None:
@@ -137,11 +137,11 @@ def test_calls_keep_to_the_apis_limits_and_the_answers_to_the_rows_order(api: Ap
 
 def test_a_call_is_signed_or_has_a_token_or_nothing_by_the_settings(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for auth in ("iam", "none"):
-        predict.label_of(api.settings(auth=auth), ROW)
+        predict.label_of(api.settings(auth=auth), predict.Example(ROW))
     with pytest.raises(OpsError, match="API_TOKEN"):
-        predict.label_of(api.settings(auth="cognito"), ROW)
+        predict.label_of(api.settings(auth="cognito"), predict.Example(ROW))
     monkeypatch.setenv("API_TOKEN", "token")
-    predict.label_of(api.settings(auth="cognito"), ROW)
+    predict.label_of(api.settings(auth="cognito"), predict.Example(ROW))
     signed, bare, token = [headers.get("Authorization", "") for _, headers, _ in api.posted]
     assert signed.startswith("AWS4-HMAC-SHA256 Credential=AKID/")
     assert (bare, token) == ("", "token")
@@ -179,7 +179,7 @@ def test_a_file_becomes_a_csv_of_labels_and_scores(live: Deployed) -> None:
 @pytest.mark.cloud
 def test_a_bad_row_is_named_by_its_place_in_the_file(live: Deployed, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
-    golden = predict.example_row(live.account)
+    golden = predict.example(live.account).row
     file.write_text("\n".join([golden] * 1001 + ["1,2", golden]))
     failed = typed("predict", "--file", str(file))
     assert failed.code == 1
@@ -198,9 +198,21 @@ def test_rows_follow_the_live_models_signature(api: Api) -> None:
     live = predict.live_model(api.account)
     assert (live.signature, live.data.features, live.data.classes) == ("other", ("b", "a"), ("no", "yes"))
     assert predict.rows_of(["a,c,b\n", "x,1,2\n"], live.data) == ["2,x"]
-    assert predict.example_row(api.account) == "1.5,x"
+    assert predict.example(api.account) == predict.Example("1.5,x", "other")
     assert list(predict.predict_all(api.account, ["2,x"], live.signature)) == [{"label": "2"}]
     ((_, headers, _),) = api.posted
     assert headers["X-Model-Signature"] == "other"
     api.document = {"info": {"x-model-signature": api.account.settings.signature.name}}
     assert predict.live_model(api.account).data == api.account.settings.data
+
+
+def test_the_example_is_answered_by_a_model_of_its_signature_alone(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Account, "of", lambda *_: api.account)
+    api.document = {"info": {"x-model-signature": api.account.settings.signature.name}}
+    asked = []
+    for row in ((), (ROW,)):
+        api.refusals = [(409, "")]
+        failed = typed("predict", *row)
+        assert (failed.code, failed.err.strip()) == (1, "error: 409 Busy: Wait")
+        asked.append(api.posted.pop()[1].get("X-Model-Signature"))
+    assert asked == [api.account.settings.signature.name, None]

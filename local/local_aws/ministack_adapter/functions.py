@@ -1,4 +1,7 @@
-"""Lambda: few cold starts at once, and a limit of concurrent calls that is waited for before a call is refused."""
+"""Lambda: few cold starts at once, and a limit of concurrent calls that is waited for before a call is refused.
+
+A call in flight is answered when its function is updated or deleted.
+"""
 
 import hmac
 import importlib
@@ -23,8 +26,10 @@ NONE_NEW = -1
 
 def install() -> None:
     """Put the wrappers in."""
-    starts, slots = _ColdStarts(os.cpu_count() or 1), _Slots()
+    starts, endings, slots = _ColdStarts(os.cpu_count() or 1), _Endings(), _Slots()
     wrap(LAMBDA, {"acquire_worker": starts.acquire, "release_worker": starts.release})
+    wrap(LAMBDA, {"acquire_worker": endings.acquire, "release_worker": endings.release})
+    wrap(RUNTIME, {"kill_workers": endings.kill})
     wrap(LAMBDA, {"_acquire_execution_slot": slots.acquire, "_release_execution_slot": slots.release})
     runtime: Any = importlib.import_module(RUNTIME)
     runtime.Worker._spawn = starts.ending(runtime.Worker._spawn)
@@ -78,6 +83,35 @@ class _ColdStarts:
                 worker.starting = False
                 self._free += 1
             self._changed.notify_all()
+
+
+class _Endings:
+    """A worker in use ends after its call; ministack ends it at once when the function is updated or deleted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def acquire(self, original: Any, *function: Any, **more: Any) -> Any:
+        """A worker, and how it was found."""
+        worker, how = original(*function, **more)
+        worker.caller, worker.ends = threading.get_ident(), False
+        return worker, how
+
+    def kill(self, original: Any, workers: Any) -> None:
+        """End the idle workers now, and those of other callers once they are released."""
+        with self._lock:
+            in_use = [worker for worker in workers if worker.in_use and worker.caller != threading.get_ident()]
+            for worker in in_use:
+                worker.ends = True
+        original([worker for worker in workers if worker not in in_use])
+
+    def release(self, original: Any, worker: Any) -> None:
+        """The end of a call."""
+        original(worker)
+        with self._lock:
+            ends = worker is not None and worker.ends
+        if ends:
+            worker.kill()
 
 
 class _Slots:

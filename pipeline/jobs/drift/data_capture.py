@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ _RECORD = pa.schema(
     [("captureData", pa.struct([("endpointInput", _SIDE), ("endpointOutput", _SIDE)])), ("eventMetadata", _EVENT)]
 )
 Request = tuple[str, str, int]  # inference id, time and number of rows
+_INFERENCE_ID = re.compile(r"([0-9a-f]{16}):(.*)")
+"""The API's: the signature that it built the rows by, and the caller's id of them."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +53,40 @@ def row_key(inference: str, row: int) -> bytes:
     return f"{inference},{row}".encode("utf-8", "surrogatepass")
 
 
-def read_data_capture(directory: Path, settings: JobSettings, encoder: Encoder | None = None) -> Iterator[CapturedRows]:
+def read_data_capture(
+    directory: Path, settings: JobSettings, encoder: Encoder | None = None, signature: str = ""
+) -> Iterator[CapturedRows]:
     """Yield the `.jsonl` files under a directory, by path, in batches; a record that cannot be read is counted.
 
-    An encoder reads the raw rows of a table that has one.
+    An encoder reads the raw rows of a table that has one. Requests whose rows the API built by another signature than
+    the one named are left out: it asked again after a switch of the model, and nobody got their answers.
     """
     held = bytearray()
     for block in read_blocks(directory, ".jsonl"):
         held += block.text if block.text.endswith(b"\n") else block.text + b"\n"
         if len(held) >= BLOCK_BYTES:
-            yield _batch(bytes(held), settings, encoder)
+            yield _batch(bytes(held), settings, encoder, signature)
             held.clear()
-    yield _batch(bytes(held), settings, encoder)
+    yield _batch(bytes(held), settings, encoder, signature)
 
 
-def _batch(text: bytes, settings: JobSettings, encoder: Encoder | None) -> CapturedRows:
+def _batch(text: bytes, settings: JobSettings, encoder: Encoder | None, signature: str) -> CapturedRows:
     # Text that pyarrow cannot read as a whole is read record by record, as one may be unreadable alone.
     block = Block("", 1, text)
-    return _by_columns(block, settings, encoder) or _by_record(block, settings, encoder)
+    return _by_columns(block, settings, encoder, signature) or _by_record(block, settings, encoder, signature)
 
 
-def _by_columns(block: Block, settings: JobSettings, encoder: Encoder | None) -> CapturedRows | None:
+def _by_columns(block: Block, settings: JobSettings, encoder: Encoder | None, signature: str) -> CapturedRows | None:
     columns = block.columns(_RECORD)
     if columns is None:
         return None
-    (inputs, input_encodings), (outputs, output_encodings) = (side.flatten() for side in columns[0].flatten())
     event, inference, times = columns[1].flatten()
+    ids = [_parted(name) for name in pc.coalesce(inference, event).to_pylist()]
+    if not all(own := [by in ("", signature) for by, _ in ids]):
+        kept = pa.array(own)
+        columns, event, times = [column.filter(kept) for column in columns], event.filter(kept), times.filter(kept)
+        ids = [each for each, is_own in zip(ids, own, strict=True) if is_own]
+    (inputs, input_encodings), (outputs, output_encodings) = (side.flatten() for side in columns[0].flatten())
     encodings = set(pc.unique(input_encodings).to_pylist() + pc.unique(output_encodings).to_pylist())
     if any(column.null_count for column in (inputs, outputs, event, times)) or not encodings <= {"CSV", "JSON"}:
         return None
@@ -87,9 +98,15 @@ def _by_columns(block: Block, settings: JobSettings, encoder: Encoder | None) ->
     counts, scores, classes = answers
     if [body.rstrip("\n").count("\n") + 1 for body in given] != counts or len(features) != sum(counts):
         return None
-    names = pc.coalesce(inference, event).to_pylist()
+    names = [name or at for (_, name), at in zip(ids, event.to_pylist(), strict=True)]
     requests = list(zip(names, times.to_pylist(), counts, strict=True))
     return replace(_captured(features, scores, classes, requests, 0), texts=_texts(text, features, encoder))
+
+
+def _parted(inference: str | None) -> tuple[str, str]:
+    """Return the signature that a request's rows were built by, "" if its id names none, and the id without it."""
+    found = _INFERENCE_ID.fullmatch(inference or "")
+    return (found[1], found[2]) if found else ("", inference or "")
 
 
 def _answers_of_all(texts: list[str], settings: JobSettings) -> tuple[list[int], Floats, Floats] | None:
@@ -127,7 +144,7 @@ def _filled(column: pa.Array) -> Floats:
     return to_numpy(pc.fill_null(column, float("nan")))
 
 
-def _by_record(block: Block, settings: JobSettings, encoder: Encoder | None) -> CapturedRows:
+def _by_record(block: Block, settings: JobSettings, encoder: Encoder | None, signature: str) -> CapturedRows:
     features: list[list[float]] = []
     scores: list[Any] = []
     classes: list[float] = []
@@ -136,7 +153,10 @@ def _by_record(block: Block, settings: JobSettings, encoder: Encoder | None) -> 
     unreadable, width = 0, settings.score_width
     for _, _, record in block.documents():
         try:
-            data = record["captureData"]
+            data, event = record["captureData"], record["eventMetadata"]
+            by, name = _parted(event.get("inferenceId", event["eventId"]))
+            if by not in ("", signature):
+                continue
             body = _text(data["endpointInput"])
             rows = _rows(body, encoder)
             answers = list(json.loads(_text(data["endpointOutput"]))["predictions"])
@@ -146,8 +166,7 @@ def _by_record(block: Block, settings: JobSettings, encoder: Encoder | None) -> 
             if width and any(len(score) != width for score in found):
                 raise ValueError("not a score per class")
             labels = [float(answer.get("predicted_label", "nan")) for answer in answers]
-            event = record["eventMetadata"]
-            request = event.get("inferenceId", event["eventId"]), event["inferenceTime"], len(rows)
+            request = name or event["eventId"], event["inferenceTime"], len(rows)
         except (ValueError, KeyError, TypeError, AttributeError):
             unreadable += 1
             continue

@@ -15,7 +15,7 @@ from ..shared.documents import Baseline, Categories, Distribution, Drift, DriftR
 from ..shared.encoder import OTHER, Encoder, Feature
 from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
-from ..shared.signature import read_signature, settings_under
+from ..shared.signature import read_signature, settings_under, signature_of
 from .data_capture import CapturedRows, read_data_capture
 from .ground_truth import Joined, join, quality, read_ground_truth
 from .psi import (
@@ -71,9 +71,9 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
 
     Raises JobError: the settings or one of these documents cannot be read.
     """
-    wanted, signature = read_settings(settings), window / "signature.json"
-    if signature.exists():
-        wanted = settings_under(read_signature(signature), wanted)
+    wanted, document = read_settings(settings), window / "signature.json"
+    signature = read_signature(document) if document.exists() else signature_of(wanted)
+    wanted = settings_under(signature, wanted)
     span, reference = _read(window / "window.json"), _read(baseline / "baseline.json")
     profile = _read(evaluation / "profile.json")
     encoder = encoder_of(reference, wanted)
@@ -84,7 +84,7 @@ def drift(settings: Path, *, data_capture: Path, window: Path, baseline: Path, e
         joined.append(join(truth, batch))
         return count(batch, span["since"], reference, profile, wanted)
 
-    total = reduce(add, map(counted, read_data_capture(data_capture, wanted, encoder)))
+    total = reduce(add, map(counted, read_data_capture(data_capture, wanted, encoder, signature.name)))
     report: DriftReport = {**span, **compare(total, reference, profile, wanted)}
     report["quality"] = quality(truth, joined, wanted, wanted.drift.minimum_rows)
     report["breaches"] += report["quality"]["breaches"]

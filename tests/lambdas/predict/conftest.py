@@ -85,6 +85,8 @@ class SageMaker:
     url: str = ""
     rows: list[str] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    """The inference ids that data capture would store the rows under."""
     refusal: tuple[int, str, dict[str, Any]] | None = None
     answer: bytes | None = None
     hang_up: int = 0
@@ -119,6 +121,7 @@ class SageMaker:
             status, code, document = self.describe(target.partition(".")[2], json.loads(body))
         else:
             variant = self.variants[len(self.rows) % len(self.variants)]
+            self.ids.append(request.headers["X-Amzn-SageMaker-Inference-Id"])
             status, code, document = self.invoke(body, variant)
         content = document if isinstance(document, bytes) else json.dumps(document).encode()
         return status, {"x-Amzn-Invoked-Production-Variant": variant, "x-amzn-ErrorType": code}, content

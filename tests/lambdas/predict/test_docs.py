@@ -115,6 +115,21 @@ def test_the_form_of_numbers_starts_with_the_golden_row(api: Api, sagemaker: Any
 
 
 @needed
+def test_a_page_that_was_opened_before_a_change_of_the_signature_gets_no_answer(
+    api: Api, sagemaker: Any, page: Page
+) -> None:
+    with in_stage(api) as url:
+        page.goto(f"{url}/docs")
+        page.locator("#what option").first.wait_for(state="attached")
+        document = json.loads((api.folder / "signature.json").read_text())
+        sagemaker.signatures["other"] = json.dumps({**document, "features": document["features"][::-1]})
+        sagemaker.variants = ["signature-other"]
+        api.endpoint.read_at = float("-inf")
+        status, answer = send(page)
+    assert (status.split()[0], json.loads(answer)["signature"]) == ("409", "other")
+
+
+@needed
 def test_the_page_of_a_table_with_texts_and_gaps_has_no_faults(encoded: Api) -> None:
     with in_stage(encoded) as url:
         opened = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"

@@ -6,7 +6,7 @@ import pytest
 import requests
 from local_aws.cloud import running
 
-from ops.predict import Refused, label_of
+from ops.predict import Example, Refused, label_of
 from tests.conftest import SHIPPED, Deployed, deploy
 from tests.lambdas.predict.signed import Consumer
 
@@ -53,6 +53,6 @@ def test_a_call_without_a_key_is_refused_and_ops_has_one_until_the_days_calls_ar
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:problem-type:forbidden")
     for _ in range(3):
         with pytest.raises(Refused, match="503 No model has been deployed yet"):
-            label_of(guarded.account, ROW)
+            label_of(guarded.account, Example(ROW))
     with pytest.raises(Refused, match="429 The day's calls are used up"):
-        label_of(guarded.account, ROW)
+        label_of(guarded.account, Example(ROW))

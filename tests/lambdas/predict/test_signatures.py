@@ -75,6 +75,7 @@ def test_after_a_switch_rows_are_built_anew_by_the_signature_of_the_model_that_a
     two.put(AB, BA, live=("ba",))
     assert two.label({"a": 1, "b": -1}) == (200, "new", "ba")
     assert two.sagemaker.rows == ["1.0,-1.0", "-1.0,1.0"]
+    assert two.sagemaker.ids == ["ab:request-1", "ba:request-1"], "data capture has both"
     assert two.label([-1, 1]) == (200, "new", "ba")
     assert len(two.sagemaker.rows) == 3
     assert two.sagemaker.actions.count("GetObject ba") == 1
@@ -230,3 +231,21 @@ def test_while_a_deployment_bakes_with_all_traffic_a_caller_learns_of_its_signat
     refused = two.call("POST", MANY, "{}", headers={"X-Model-Signature": "none such"})
     assert refused["signature"] == "ab"
     assert two.label([1, 2]) == (200, "new", "ab")
+
+
+def test_rows_of_a_model_that_goes_during_their_call_are_refused_by_the_one_that_stays(two: Two) -> None:
+    """A failure of the new model is none of its own: it was asked for rows of the old one."""
+    now = [0.0]
+
+    def ends(body: str) -> tuple[int, str, Any]:
+        now[0] += 1
+        if len(two.sagemaker.rows) == 2:
+            two.sagemaker.described = ["signature-ab"]
+        return AB[2](body)
+
+    two.put(ABC, (*AB[:2], ends), live=("ab",))
+    two.sagemaker.described = ["signature-abc", "signature-ab"]
+    two.api.endpoint.clock = lambda: now[0]
+    assert two.label([1, 2, 3]) == (400, "bad-rows", "")
+    assert two.label([1, 2]) == (200, "new", "ab")
+    assert len(two.sagemaker.rows) == 3

@@ -25,6 +25,29 @@ def test_records_are_read_row_by_row_and_unreadable_ones_are_counted(settings, t
     assert kept.times.tolist() == ["2026-07-31T10:00:00Z"] * 2 + ["2026-08-01T00:00:00Z"]
 
 
+def test_rows_that_were_built_by_another_signature_are_left_out(settings, tmp_path):
+    """After a switch of the model the API asks again: the first time, the new model answered rows of the old one."""
+    own, other = "0123456789abcdef", "fedcba9876543210"
+    lines = [
+        record([[1, 30]], [(0.9, 1)], f"{other}:a"),
+        record([[30, 1]], [(0.1, 0)], f"{own}:a"),
+        record([[40, 2]], [(0.1, 0)], f"{own}:"),
+        record([[50, 3]], [(0.1, 0)], "of an older version"),
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    (whole,) = read_data_capture(tmp_path, settings, signature=own)
+    (tmp_path / "y.jsonl").write_text("\n".join(["not json", record([["x"]], [(0.5, 0)], f"{other}:b")]))
+    (slow,) = read_data_capture(tmp_path, settings, signature=own)
+    assert (whole.requests, whole.unreadable, slow.requests, slow.unreadable) == (3, 0, 4, 1)
+    for found in (whole, slow):
+        assert found.features.tolist() == [[30, 1], [40, 2], [50, 3]]
+        assert found.keys.tolist() == [row_key(name, 1) for name in ("a", "e", "of an older version")]
+    (tmp_path / "x.jsonl").write_text(lines[0])
+    (tmp_path / "y.jsonl").unlink()
+    (none,) = read_data_capture(tmp_path, settings, signature=own)
+    assert (none.requests, none.unreadable, len(none.keys)) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("text", ["1,2\n ,3\n", "1,2\n1_0,inf", "4,x\nnan,5"])
 def test_records_read_by_columns_are_what_they_are_one_by_one(settings, tmp_path, monkeypatch, text):
     """A record that pyarrow does not read sends the whole batch the slow way."""

@@ -243,11 +243,16 @@ def test_a_window_of_another_models_features_is_refused(tmp_path, settings):
 
 
 def test_rows_are_read_by_the_live_models_signature(tmp_path, settings, kinds):
-    """The settings have other features than the live model by now."""
+    """The settings have other features than the live model by now; it got rows that were built by theirs, too."""
     folders = write_inputs(tmp_path, features=KINDS, profile={"labels": {"no": 1, "yes": 1}}, truth=[])
     (folders["window"] / "signature.json").write_text(signature_of(kinds).to_json())
     (tmp_path / "capture").mkdir()
-    (tmp_path / "capture/a.jsonl").write_text(record([["40.0", "S", "true"]] * 300, [(0.9, 1)] * 300))
+    theirs, own = signature_of(settings).name, signature_of(kinds).name
+    lines = [
+        record([["S", "40.0", "true"]] * 100, [(0.9, 1)] * 100, f"{theirs}:id"),
+        record([["40.0", "S", "true"]] * 300, [(0.9, 1)] * 300, f"{own}:id"),
+    ]
+    (tmp_path / "capture/a.jsonl").write_text("\n".join(lines))
     drift(write_settings(tmp_path), data_capture=tmp_path / "capture", **folders, output=tmp_path / "out")
     found = json.loads((tmp_path / "out/drift.json").read_text())
     assert (found["rows"], list(found["features"])) == (300, ["age", "port", "alone"])

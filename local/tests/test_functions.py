@@ -1,0 +1,46 @@
+"""Lambda functions that change while they are called."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from .aws import Aws, until, zipped
+
+WAITS = (
+    "import time",
+    "open(event + '/began', 'w').close()",
+    "while not os.path.exists(event + '/end'): time.sleep(0.01)",
+    "return os.getpid()",
+)
+CHANGES: dict[str, Callable[[Any, str], Any]] = {
+    "code": lambda client, arn: client.update_function_code(FunctionName=arn, ZipFile=zipped("return 'new'")),
+    "settings": lambda client, arn: client.update_function_configuration(FunctionName=arn, MemorySize=256),
+    "deleted": lambda client, arn: client.delete_function(FunctionName=arn),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_call_in_flight_is_answered_when_its_function_changes(aws: Aws, tmp_path: Path, change: str) -> None:
+    client = aws.client("lambda", retries={"total_max_attempts": 1})
+    arn = aws.function(*WAITS)
+
+    def call() -> Any:
+        return json.load(client.invoke(FunctionName=arn, Payload=json.dumps(str(tmp_path)).encode())["Payload"])
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(call)
+        until((tmp_path / "began").exists)
+        CHANGES[change](client, arn)
+        (tmp_path / "end").touch()
+        worker = first.result()
+    until(lambda: not psutil.pid_exists(worker), seconds=5)
+    if change == "deleted":
+        with pytest.raises(client.exceptions.ResourceNotFoundException):
+            call()
+    else:
+        assert call() != worker
