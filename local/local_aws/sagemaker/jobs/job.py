@@ -14,7 +14,7 @@ from typing import Any
 
 from local_aws.sagemaker import faults
 from local_aws.sagemaker.api.errors import JobError, ValidationException
-from local_aws.sagemaker.api.records import Kind, Record, path
+from local_aws.sagemaker.api.records import Kept, Kind, Record, path
 from local_aws.sagemaker.host import Actor, Host
 from local_aws.sagemaker.hosting.instance import Instance
 from local_aws.sagemaker.jobs.container import Container, cause_of_exit
@@ -24,6 +24,8 @@ REASON_LENGTH = 1024  # FailureReason and ExitMessage, their API model
 
 log = logging.getLogger(__name__)
 Stoppable = Container | Instance
+ENDED = ("Completed", "Failed", "Stopped")
+LOST = "InternalServerError: The local AWS ended while the job ran. Start it again."
 
 
 class Stopped(Exception):
@@ -47,6 +49,17 @@ class Job(Record):
         self._noun = kind.noun.removesuffix("Job")
         self.group = f"/aws/sagemaker/{self._noun}Jobs"
         self.actor: Actor
+
+    def keep(self) -> Kept:
+        """What is kept of it over a restart."""
+        return {**super().keep(), "request": self.request}
+
+    def recall(self, kept: Kept) -> None:
+        """Be the one that was kept, which has failed if it had not ended."""
+        super().recall(kept)
+        if self.status not in ENDED:
+            self.settle("Failed", LOST)
+        self.done.set()
 
     @abstractmethod
     def needs(self) -> tuple[str, list[str], str | None]:
