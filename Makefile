@@ -71,8 +71,8 @@ main-job: deployed
 	@$(PY) -m ops watch
 	@$(PY) -m ops predict
 
-up: install ## start the local AWS, deploy to it and serve the console; both keep running
-	@$(LOCAL_AWS) start --home $(LOCAL_HOME) --port $(PORT)
+up: install ## start the local AWS, deploy to it and serve the console; both keep running; FRESH=1 forgets the last one's state
+	@$(LOCAL_AWS) start --home $(LOCAL_HOME) --port $(PORT) $(if $(filter 1,$(FRESH)),--fresh)
 	@$(LOCAL_AWS) exec --home $(LOCAL_HOME) -- $(MAKE) --no-print-directory deployed
 	@$(LOCAL_AWS) beside console --home $(LOCAL_HOME) -- $(CURDIR)/$(PY) -m ops console --port $(CONSOLE)
 	@echo "to use it:  source .venv/bin/activate;  eval \"\$$(make -s env$(if $(filter-out 4566,$(PORT)), PORT=$(PORT)))\";  ops --help"
@@ -87,7 +87,7 @@ deployed:
 		|| { cat "$$LOCAL_AWS_HOME/deploy.log"; exit 1; }
 	@echo "deployed"
 
-down: $(INSTALLED) ## stop the local AWS and the console
+down: $(INSTALLED) ## stop the local AWS and the console; the next `make up` goes on from there
 	@$(LOCAL_AWS) stop --home $(LOCAL_HOME)
 
 .PHONY: env

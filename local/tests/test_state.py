@@ -17,7 +17,7 @@ from local_aws.command import main
 from local_aws.sagemaker.hosting.endpoint import UNDONE
 from local_aws.sagemaker.jobs.job import LOST
 
-from .aws import ARN, NESTED, ROLE, SYNC, Aws, alarm_request, images, unique, until
+from .aws import ARN, NESTED, SYNC, Aws, alarm_request, images, unique, until
 from .test_rollout import deployment, percent, variant_status
 
 pytestmark = pytest.mark.cloud
@@ -42,10 +42,14 @@ class Machine:
 
     def kill(self, *words: str) -> None:
         """Kill -9 once the words are in the file."""
-        until(lambda: state.path(self.home).exists() and all(each in self.text() for each in words))
+        self.has_kept(*words)
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
         until(lambda: find(self.home) is None)
+
+    def has_kept(self, *words: str) -> None:
+        """Wait until the words are in the file."""
+        until(lambda: state.path(self.home).exists() and all(each in self.text() for each in words))
 
     def text(self) -> str:
         return state.path(self.home).read_text()
@@ -281,12 +285,13 @@ def test_a_stack_that_was_being_made_at_kill_9_has_not_been_begun(machine: Machi
     aws = machine.start()
     stacks = aws.client("cloudformation")
     aws.stack("first", {"Topic": {"Type": "AWS::SNS::Topic"}})
+    machine.has_kept("first", "CREATE_COMPLETE")
     wait = {"Type": "AWS::CloudFormation::WaitCondition", "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "600"}}
     handle = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
     body = json.dumps({"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}, "Handle": handle, "Wait": wait}})
     stacks.create_stack(StackName="second", TemplateBody=body)
     until(lambda: stacks.describe_stack_resources(StackName="second")["StackResources"])
-    machine.kill("first")
+    machine.kill()
     aws = machine.start()
     found = aws.client("cloudformation").describe_stacks()["Stacks"]
     assert [(each["StackName"], each["StackStatus"]) for each in found] == [("first", "CREATE_COMPLETE")]
@@ -342,7 +347,7 @@ def test_a_running_one_does_not_start_fresh(machine: Machine, capsys: pytest.Cap
 def test_a_state_that_cannot_be_written_is_said_once_and_the_last_one_stays(machine: Machine) -> None:
     aws = machine.start()
     aws.put("first", "first")
-    until(lambda: state.path(machine.home).exists() and "things" in machine.text())
+    machine.has_kept("things")
     kept = machine.text()
     in_the_way = state.path(machine.home).with_suffix(".new")
     in_the_way.mkdir()
@@ -352,7 +357,7 @@ def test_a_state_that_cannot_be_written_is_said_once_and_the_last_one_stays(mach
     assert machine.log().count(f"the state is not kept: its last one stays in {state.path(machine.home)}") == 1
     assert machine.text() == kept
     in_the_way.rmdir()
-    until(lambda: "queue-2" in machine.text())
+    machine.has_kept("queue-2")
 
 
 def test_one_that_is_run_for_a_command_keeps_nothing(tmp_path: Path) -> None:

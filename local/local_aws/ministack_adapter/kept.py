@@ -46,7 +46,7 @@ class Kept:
         )
 
     def text(self) -> str | None:
-        """All that the services know; nothing while a stack is changed, as a half of it is of no use after a restart."""
+        """All that the services know; nothing while a stack is changed, as half of one is of no use later."""
         stacks = inner(STACKS, "_stacks").all_values()
         if any(stack["StackStatus"].endswith(UNDER_WAY) and stack["StackStatus"] != REVIEW for stack in stacks):
             return None

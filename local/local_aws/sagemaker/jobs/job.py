@@ -6,7 +6,6 @@ import queue
 import shutil
 import threading
 import time
-from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,18 +60,18 @@ class Job(Record):
             self.settle("Failed", LOST)
         self.done.set()
 
-    @abstractmethod
     def needs(self) -> tuple[str, list[str], str | None]:
         """The role that it works in, its images, and the KMS key of its volumes."""
+        raise NotImplementedError
 
     def vpc(self) -> dict[str, list[str]] | None:
         """Its VpcConfig. No process is put in it; the role must be allowed to."""
         found: dict[str, list[str]] | None = (self.request.get("NetworkConfig") or self.request).get("VpcConfig")
         return found
 
-    @abstractmethod
     def work(self) -> None:
         """Do the job. Raises JobError when it fails."""
+        raise NotImplementedError
 
     def start(self) -> None:
         """Work in a thread of its own."""
