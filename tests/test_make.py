@@ -53,6 +53,11 @@ def below(folder: Path) -> list[psutil.Process]:
     return [each for each in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(each.info["cmdline"] or [])]
 
 
+@pytest.mark.drill(
+    "kill -9",
+    "the local AWS of `make up`, beside a `make run`",
+    "`make run` leaves it alone; another `make up` repairs it, with the same console",
+)
 def test_a_run_beside_an_up_leaves_it_alone_and_kill_9_is_repaired_by_another_up(home: Path) -> None:
     port = free_port()
     told = made(home, "up", f"PORT={port}")
@@ -74,6 +79,11 @@ def ops(home: Path, *arguments: str) -> str:
     return subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+@pytest.mark.drill(
+    "kill -9",
+    "the local AWS of `make up` in mid-run, and a `make down`",
+    "after `make up` the model answers B without a retraining, and the next run finds the lease free",
+)
 @pytest.mark.timeout(1200)
 def test_after_kill_9_in_mid_run_and_after_down_the_model_serves_without_a_retraining(home: Path) -> None:
     up = ("up", f"PORT={free_port()}")
@@ -103,6 +113,7 @@ def test_after_kill_9_in_mid_run_and_after_down_the_model_serves_without_a_retra
     assert ops(home, "predict") == "prediction: B\n"
 
 
+@pytest.mark.drill("Ctrl-C", "SIGTERM to `make run` while it deploys", "all its processes end")
 def test_sigterm_to_make_ends_all_that_it_started(home: Path) -> None:
     with make(home, "run") as process:
         assert process.stdout is not None

@@ -176,7 +176,14 @@ def fill(aws: Aws) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("end", ["stop", "kill -9"])
+AT_REST = pytest.mark.drill(
+    "kill -9",
+    "the local AWS at rest",
+    "after a start objects, tables, stacks, the registry, runs and logs are there again, and the endpoint answers",
+)
+
+
+@pytest.mark.parametrize("end", ["stop", pytest.param("kill -9", marks=AT_REST)])
 def test_all_that_the_services_knew_is_there_again_and_the_endpoint_serves(machine: Machine, end: str) -> None:
     aws = machine.start()
     made = fill(aws)
@@ -203,6 +210,11 @@ def test_all_that_the_services_knew_is_there_again_and_the_endpoint_serves(machi
     assert aws.invoke(made["endpoint"], "1") == "new:1"
 
 
+@pytest.mark.drill(
+    "kill -9",
+    "the local AWS while a run trains",
+    "after a start the run is ABORTED and its job Failed, both with the cause; EventBridge tells it, and the next job runs",
+)
 def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(machine: Machine) -> None:
     aws = machine.start()
     queue = aws.client("sqs").create_queue(QueueName="ends")["QueueUrl"]
@@ -242,6 +254,11 @@ def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(machin
     assert aws.trained(label="again")["TrainingJobStatus"] == "Completed"
 
 
+@pytest.mark.drill(
+    "kill -9",
+    "the local AWS while an endpoint is updated ({id})",
+    "after a start the old model serves, the reason says so, and the next update works",
+)
 @pytest.mark.parametrize("moment", ["Creating", "Baking"])
 def test_an_update_that_was_under_way_at_kill_9_is_undone(machine: Machine, moment: str) -> None:
     aws = machine.start()
@@ -281,6 +298,11 @@ def test_an_endpoint_whose_model_is_gone_fails_with_the_reason_and_can_be_delete
     aws.delete(endpoint)
 
 
+@pytest.mark.drill(
+    "kill -9",
+    "the local AWS while a stack is made",
+    "after a start the stack is not there, the earlier ones are, and it can be made",
+)
 def test_a_stack_that_was_being_made_at_kill_9_has_not_been_begun(machine: Machine) -> None:
     aws = machine.start()
     stacks = aws.client("cloudformation")
@@ -299,6 +321,7 @@ def test_a_stack_that_was_being_made_at_kill_9_has_not_been_begun(machine: Machi
     assert made["StackStatus"] == "CREATE_COMPLETE"
 
 
+@pytest.mark.drill("kill -9", "the local AWS in mid-upload to S3", "after a start no half object and no part is there")
 def test_what_is_under_way_in_s3_at_kill_9_leaves_no_half_object(machine: Machine) -> None:
     aws = machine.start()
     aws.put("whole", "whole")
@@ -312,6 +335,11 @@ def test_what_is_under_way_in_s3_at_kill_9_leaves_no_half_object(machine: Machin
     assert not (machine.home / "s3" / ".parts").exists()
 
 
+@pytest.mark.drill(
+    "start",
+    "the state file is torn ({id})",
+    "one line with the cause and the next step; nothing is deleted before that step",
+)
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["empty", "half", "without its end"])
 def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works(
     machine: Machine, share: float, capsys: pytest.CaptureFixture[str]
@@ -329,12 +357,13 @@ def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works
     assert said.endswith("): `make up FRESH=1` or `local-aws start --fresh` begins without it")
     assert (file.read_bytes(), find(machine.home)) == (torn, None)
     assert (machine.home / "s3" / "123456789012" / "things" / "kept").read_text() == "kept"
-    assert main([*command, "--fresh"]) == 0
+    subprocess.run([sys.executable, "-m", "local_aws", *command, "--fresh"], capture_output=True, check=True)
     cloud = find(machine.home)
     assert cloud is not None
     assert Aws(cloud).keys("") == []
 
 
+@pytest.mark.drill("start", "`start --fresh` beside a running one", "one line; what runs keeps its data")
 def test_a_running_one_does_not_start_fresh(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     aws = machine.start()
     aws.put("kept", "kept")
@@ -344,6 +373,11 @@ def test_a_running_one_does_not_start_fresh(machine: Machine, capsys: pytest.Cap
     assert aws.read("kept") == b"kept"
 
 
+@pytest.mark.drill(
+    "disk full",
+    "the state cannot be written",
+    "the log says it once, the last state stays, and the next write that works has all",
+)
 def test_a_state_that_cannot_be_written_is_said_once_and_the_last_one_stays(machine: Machine) -> None:
     aws = machine.start()
     aws.put("first", "first")
