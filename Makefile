@@ -71,8 +71,8 @@ main-job: deployed
 	@$(PY) -m ops watch
 	@$(PY) -m ops predict
 
-up: install ## start the local AWS, deploy to it and serve the console; both keep running
-	@$(LOCAL_AWS) start --home $(LOCAL_HOME) --port $(PORT)
+up: install ## start the local AWS, deploy to it and serve the console; both keep running; FRESH=1 forgets the last one's state
+	@$(LOCAL_AWS) start --home $(LOCAL_HOME) --port $(PORT) $(if $(filter 1,$(FRESH)),--fresh)
 	@$(LOCAL_AWS) exec --home $(LOCAL_HOME) -- $(MAKE) --no-print-directory deployed
 	@$(LOCAL_AWS) beside console --home $(LOCAL_HOME) -- $(CURDIR)/$(PY) -m ops console --port $(CONSOLE)
 	@echo "to use it:  source .venv/bin/activate;  eval \"\$$(make -s env$(if $(filter-out 4566,$(PORT)), PORT=$(PORT)))\";  ops --help"
@@ -87,7 +87,7 @@ deployed:
 		|| { cat "$$LOCAL_AWS_HOME/deploy.log"; exit 1; }
 	@echo "deployed"
 
-down: $(INSTALLED) ## stop the local AWS and the console
+down: $(INSTALLED) ## stop the local AWS and the console; the next `make up` goes on from there
 	@$(LOCAL_AWS) stop --home $(LOCAL_HOME)
 
 .PHONY: env
@@ -99,7 +99,7 @@ env: $(INSTALLED) ## print the exports that point a shell to the local AWS
 FOLDERS := pipeline lambdas cdk local/local_aws ops
 PYTEST := $(PY) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lint style types secrets audit checkers test-fast test tested test-full mutants failures iam snapshots bench bench-install bench-docs load postman synth
+.PHONY: lint style types secrets audit checkers test-fast test tested test-full drills mutants failures iam snapshots bench bench-install bench-docs load postman synth
 lint: style secrets audit types checkers ## ruff, mypy, secrets, known vulnerabilities, independent checkers of templates, roles, state machines
 
 style: $(INSTALLED)
@@ -153,7 +153,12 @@ tested: $(INSTALLED)
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint ## all tests, with fuzzing, load, scale and mutants
-	$(PYTEST)
+	$(PYTEST) -p tests.drills.record
+	@$(PY) -m tests.drills.table
+
+drills: install ## break what can break: kill -9, Ctrl-C, full disks, races, hostile pages; write the results into docs/failures.md
+	$(PYTEST) -p tests.drills.record -m drill
+	@$(PY) -m tests.drills.table --write
 
 mutants: $(INSTALLED) ## make each change of tests/mutants.toml in a copy of the code: tests must catch 95 %; MUTANTS=lease selects some
 	@$(PY) -m tests.mutants $(MUTANTS)

@@ -1,18 +1,21 @@
 """`make run` and `make up` as a person uses them: one destroys nothing of the other, and a signal ends what they did."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from local_aws import state
 from local_aws.cloud import find, stop
 
-from tests.conftest import ROOT, wait_for
+from tests.conftest import ROOT, WDBC, wait_for
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(600)]
 INSTALLED = ["-o", "install", "-o", ".venv/.installed"]
@@ -50,6 +53,11 @@ def below(folder: Path) -> list[psutil.Process]:
     return [each for each in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(each.info["cmdline"] or [])]
 
 
+@pytest.mark.drill(
+    "kill -9",
+    "the local AWS of `make up`, beside a `make run`",
+    "`make run` leaves it alone; another `make up` repairs it, with the same console",
+)
 def test_a_run_beside_an_up_leaves_it_alone_and_kill_9_is_repaired_by_another_up(home: Path) -> None:
     port = free_port()
     told = made(home, "up", f"PORT={port}")
@@ -65,6 +73,47 @@ def test_a_run_beside_an_up_leaves_it_alone_and_kill_9_is_repaired_by_another_up
     assert below(home) == []
 
 
+def ops(home: Path, *arguments: str) -> str:
+    """What a command of ops prints, in the environment of the local AWS of `make up`."""
+    command = ["-m", "local_aws", "exec", "--home", str(home / "up"), "--", sys.executable, "-m", "ops", *arguments]
+    return subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+@pytest.mark.drill(
+    "kill -9",
+    "the local AWS of `make up` in mid-run, and a `make down`",
+    "after `make up` the model answers B without a retraining, and the next run finds the lease free",
+)
+@pytest.mark.timeout(1200)
+def test_after_kill_9_in_mid_run_and_after_down_the_model_serves_without_a_retraining(home: Path) -> None:
+    up = ("up", f"PORT={free_port()}")
+    made(home, *up)
+    ops(home, "upload", str(WDBC))
+    ops(home, "watch")
+    live = ops(home, "predict"), json.loads(ops(home, "runs", "--json"))
+    assert live[0] == "prediction: B\n"
+
+    ops(home, "retrain", "--force")
+    wait_for(lambda: '"SecondaryStatus": "Training"' in state.path(home / "up").read_text(), 300)
+    cloud = find(home / "up")
+    assert cloud is not None
+    os.kill(cloud.pid, signal.SIGKILL)
+    made(home, *up)
+    newest, *others = json.loads(ops(home, "runs", "--json"))
+    ended = "LocalAws.Ended: The local AWS ended while this execution ran."
+    assert (newest["status"], newest["outcome"]) == ("ABORTED", ended)
+    assert (ops(home, "predict"), others) == live
+    ops(home, "retrain", "--force")
+    assert "succeeded: accepted" in ops(home, "watch")  # the lease was free
+
+    before = ops(home, "status"), ops(home, "runs", "--json"), ops(home, "data", "list")
+    made(home, "down")
+    made(home, *up)
+    assert (ops(home, "status"), ops(home, "runs", "--json"), ops(home, "data", "list")) == before
+    assert ops(home, "predict") == "prediction: B\n"
+
+
+@pytest.mark.drill("Ctrl-C", "SIGTERM to `make run` while it deploys", "all its processes end")
 def test_sigterm_to_make_ends_all_that_it_started(home: Path) -> None:
     with make(home, "run") as process:
         assert process.stdout is not None

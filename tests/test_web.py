@@ -71,6 +71,9 @@ def alone() -> Iterator[Cloud]:
         yield started
 
 
+@pytest.mark.drill(
+    "web", "a hostile page in Chromium, by origin and by DNS rebinding", "nothing is created, reset or read"
+)
 @needed
 def test_a_hostile_page_creates_resets_and_reads_nothing(alone: Cloud) -> None:
     cloud = alone

@@ -74,6 +74,15 @@ class Autoscaling:
             return refuse(error, wrapped=True)
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
+    def keep(self) -> Document:
+        """What is kept over a restart."""
+        return {"targets": dict(self._targets), "policies": list(self._policies.values())}
+
+    def recall(self, kept: Document) -> None:
+        """Know the targets and policies that were kept."""
+        self._targets.update(kept["targets"])
+        self._policies = {(each["ResourceId"], each["PolicyName"]): each for each in kept["policies"]}
+
     def reset(self) -> None:
         """Delete all targets and policies."""
         self._targets.clear()

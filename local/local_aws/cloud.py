@@ -1,6 +1,6 @@
 """Starts and stops the local AWS.
 
-One server process on 127.0.0.1; its state is in memory, its files (log, pid, sandboxes of jobs) are in the home folder.
+One server process on 127.0.0.1; its files (log, pid, sandboxes of jobs, kept state) are in the home folder.
 """
 
 import json
@@ -17,13 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_aws import beside, credentials, log_file
+from local_aws import beside, credentials, log_file, state
 from local_aws.iam import Credentials
 from local_aws.processes import STOP_SECONDS, CloudError, end, locked_by, of_command
 
 ACCOUNT = "123456789012"
 SOURCE = Path(__file__).resolve().parent.parent
-START_SECONDS = 180.0
+START_SECONDS, CONNECT_SECONDS = 180.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,12 @@ class Cloud:
     def endpoint_url(self) -> str:
         """What AWS_ENDPOINT_URL must say."""
         return f"http://127.0.0.1:{self.port}"
+
+    def serves(self) -> bool:
+        """Whether it takes connections."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), CONNECT_SECONDS):
+            return True
+        return False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,22 +67,39 @@ def find(home: Path) -> Cloud | None:
     return Cloud(home=home, credentials=credentials.of_home(home), **json.loads(text)) if text else None
 
 
-def end_orphans(home: Path) -> None:
-    """End servers of this home whose pid file is gone: someone has deleted the folder."""
+def clear(home: Path) -> Cloud | None:
+    """The local AWS that serves with this home folder; of others what is left of them is gone when this returns.
+
+    A server that was killed is gone at once, but its reaper may still end its children; one whose folder was deleted
+    has no pid file. Raises CloudError when something stays.
+    """
+    cloud = find(home)
+    if cloud is not None and cloud.serves():
+        return cloud
+    _await_end(home)
     for pid in of_command(["--home", str(home.resolve())], part=True):
         if pid in of_command(["-m", "local_aws.server"], part=True):
             end(pid)
+    return None
 
 
 def launch(
-    port: int, home: Path, *, owned: bool = False, environment: Mapping[str, str] | None = None, progress: bool = False
+    port: int,
+    home: Path,
+    *,
+    owned: bool = False,
+    keep: bool = False,
+    environment: Mapping[str, str] | None = None,
+    progress: bool = False,
 ) -> tuple[Cloud, "subprocess.Popen[bytes]"]:
     """Start a server and return when it answers; port 0 takes a free one.
 
     `home` is the folder for its log, pid file and sandboxes. An `owned` server ends when this process closes the
-    server's standard input, as it does at its own end. `environment` are settings (README.md, "Settings").
+    server's standard input, as it does at its own end. With `keep` it begins with the state that an earlier one of this
+    home kept, and keeps its own. `environment` are settings (README.md, "Settings").
 
-    Raises CloudError: another one runs in this home, the port is taken, or the server did not start.
+    Raises CloudError: another one runs in this home, the port is taken, the kept state cannot be read, or the server
+    did not start.
     """
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
@@ -94,7 +117,7 @@ def launch(
         command = [sys.executable, "-m", "local_aws.server", "--socket", str(listener.fileno()), "--ready", str(done)]
         with log_file.begin(home / "aws.log") as log:
             process = subprocess.Popen(
-                [*command, "--home", str(home.resolve()), *(["--owned"] if owned else [])],
+                [*command, "--home", str(home.resolve()), *["--owned"] * owned, *["--keep"] * keep],
                 cwd=SOURCE,
                 env=_server_environment(port, home, environment or {}),
                 stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
@@ -111,6 +134,8 @@ def launch(
     except BaseException:
         process.kill()
         process.wait()
+        with suppress(CloudError):
+            _await_end(home)
         raise
     finally:
         os.close(ready)
@@ -151,8 +176,10 @@ def _await_ready(ready: int, cloud: Cloud, progress: bool) -> None:
         if select.select([ready], [], [], 1.0)[0]:
             if progress:
                 print(file=sys.stderr)
-            if os.read(ready, 100):
+            if (told := os.read(ready, 1000)) == state.READY:
                 return
+            if told:
+                raise CloudError(told.decode())
             break
     tail = "\n".join((cloud.home / "aws.log").read_text(errors="replace").splitlines()[-10:])
     raise CloudError(f"the local AWS did not come up; its log {cloud.home / 'aws.log'} ends with:\n{tail}")
@@ -170,12 +197,18 @@ def stop(home: Path) -> bool:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):  # its reaper is still at work
             os.kill(cloud.pid, number)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            if find(home) is None:
-                return True
-            time.sleep(0.02)
+        with suppress(CloudError):
+            _await_end(home)
+            return True
     raise CloudError(f"processes of {home} do not end; see {home / 'aws.log'}")
+
+
+def _await_end(home: Path) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while find(home) is not None:
+        if time.monotonic() > deadline:
+            raise CloudError(f"processes of {home} do not end; see {home / 'aws.log'}")
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from local_aws import beside
-from local_aws.cloud import ACCOUNT, Cloud, end_orphans, find, launch, running, stop
+from local_aws import beside, state
+from local_aws.cloud import ACCOUNT, Cloud, clear, find, launch, running, stop
 from local_aws.process_reaper import signal_group
 from local_aws.processes import CloudError
 
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help=f"0 takes a free one; default {PORT}, of `run` 0")
     parser.add_argument("--home", type=Path, default=Path("build/aws"))
     parser.add_argument("--foreground", action="store_true", help="`start` stays until Ctrl-C")
+    parser.add_argument("--fresh", action="store_true", help="`start` begins without the state of the last one")
     own, more = _split(sys.argv[1:] if arguments is None else arguments)
     chosen = parser.parse_args(own)
     try:
@@ -64,7 +65,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _perform(chosen: argparse.Namespace, more: list[str]) -> int:
     if chosen.command == "start":
-        return _start(chosen.port, chosen.home, chosen.foreground)
+        return _start(chosen.port, chosen.home, foreground=chosen.foreground, fresh=chosen.fresh)
     if chosen.command == "run":
         return _run(chosen.port or 0, chosen.home, more)
     if chosen.command == "stop":
@@ -102,15 +103,17 @@ def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in PROFILES}
 
 
-def _start(port: int | None, home: Path, foreground: bool) -> int:
+def _start(port: int | None, home: Path, *, foreground: bool, fresh: bool) -> int:
     with _turn(home):
-        if (cloud := find(home)) is not None and not foreground and port in (None, 0, cloud.port):
+        if (cloud := clear(home)) is not None and not (foreground or fresh) and port in (None, 0, cloud.port):
             print(f"already running on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})")
             return 0
-        if cloud is None:
-            end_orphans(home)
+        if fresh and cloud is not None:
+            raise CloudError(f"a local AWS runs in {home}: stop it first; then it can start fresh")
+        if fresh:
+            state.path(home).unlink(missing_ok=True)
         try:
-            cloud, process = launch(PORT if port is None else port, home, owned=foreground, progress=True)
+            cloud, process = launch(PORT if port is None else port, home, owned=foreground, keep=True, progress=True)
         except Ended:
             stop(home)
             raise

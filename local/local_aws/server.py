@@ -21,7 +21,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from local_aws import connections, log_file
+from local_aws import connections, log_file, state
 from local_aws.ministack_adapter import iam
 from local_aws.ministack_adapter.install import install
 from local_aws.process_reaper import ProcessReaper
@@ -39,15 +39,37 @@ def main() -> None:
     parser.add_argument("--ready", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--owned", action="store_true")
+    parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
     lock = hold(arguments.home)
     log_file.keep_short(arguments.home / "aws.log")
-    for left_over in ("jobs", "endpoints", "s3", "tmp"):
-        shutil.rmtree(arguments.home / left_over, ignore_errors=True)
+    sweep(arguments.home, keep=arguments.keep)
     Path(os.environ["TMPDIR"]).mkdir()
     service = SageMaker(Host(arguments.home, ProcessReaper(held_files=(lock,)), iam.access(arguments.home)))
-    application = announce(install(service), arguments.ready)
-    asyncio.run(_serve(application, service, arguments))
+    application, kept = install(service)
+    keeper = None
+    if arguments.keep:
+        file = state.path(arguments.home)
+        try:
+            kept.recall(file)
+        except state.StateError as error:
+            os.write(arguments.ready, str(error).encode())
+            sys.exit(1)
+        keeper = state.Keeper(file, kept.text, kept.forget_old_code)
+        application = keeper.watch(application)
+
+    def resume() -> None:
+        service.resume()
+        kept.end_executions()
+        if keeper:
+            keeper.start()
+
+    def close() -> None:
+        if keeper:
+            keeper.close()
+        service.close()
+
+    asyncio.run(_serve(announce(application, arguments.ready, resume), close, arguments))
     logging.shutdown()
     # Step Functions runs timed tasks in threads that Python would wait for; a stopped server does not.
     watchdog = threading.Timer(CLOSING_SECONDS, os._exit, [0])
@@ -67,16 +89,31 @@ def hold(home: Path) -> int:
     return descriptor
 
 
-def announce(application: Application, ready: int) -> Application:
-    """Wrap the application so that one line goes to the descriptor `ready` once it has started."""
+def sweep(home: Path, *, keep: bool) -> None:
+    """Delete what an earlier server of this home left: all, or, if it shall be kept, what no state file speaks of."""
+    left = ["jobs", "endpoints", "tmp", "s3/.parts"]
+    if not (keep and state.path(home).exists()):
+        left += ["s3", state.FOLDER]
+    for name in left:
+        shutil.rmtree(home / name, ignore_errors=True)
+
+
+def announce(application: Application, ready: int, resume: Callable[[], None]) -> Application:
+    """Wrap the application so that, once it has started and `resume` has returned, `ready` gets one line."""
+
+    def begin() -> None:
+        try:
+            resume()
+            gc.freeze()  # what was loaded stays; walking it again and again delays requests
+            os.write(ready, state.READY)
+        finally:
+            os.close(ready)
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         async def notify(message: dict[str, Any]) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
-                gc.freeze()  # what was loaded stays; walking it again and again delays requests
-                os.write(ready, b"ready\n")
-                os.close(ready)
+                threading.Thread(target=begin, name="resume", daemon=True).start()
 
         if scope["type"] == "http" and b"x-forwarded-proto" not in dict(scope["headers"]):
             # No TLS on the loopback interface; policies see TLS.
@@ -86,7 +123,7 @@ def announce(application: Application, ready: int) -> Application:
     return wrapped
 
 
-async def _serve(application: Application, service: SageMaker, arguments: argparse.Namespace) -> None:
+async def _serve(application: Application, close: Callable[[], None], arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     connections.install(loop)
     asked = asyncio.Event()
@@ -97,7 +134,7 @@ async def _serve(application: Application, service: SageMaker, arguments: argpar
 
     async def stopped() -> None:
         await asked.wait()
-        await asyncio.to_thread(service.close)
+        await asyncio.to_thread(close)
 
     own = {"bind": [f"fd://{arguments.socket}"], "accesslog": None, "loglevel": "WARNING"}
     config = Config.from_mapping(own, keep_alive_timeout=75, graceful_timeout=1)

@@ -41,6 +41,7 @@ def busy(aws: Aws) -> list[psutil.Process]:
     return until(lambda: psutil.Process(aws.cloud.pid).children(recursive=True), lambda found: len(found) >= 5)
 
 
+@pytest.mark.drill("kill -9", "the local AWS with an endpoint, a job and a Lambda at work", "no process of it is left")
 def test_kill_9_of_the_local_aws_leaves_no_child_running(own: Aws) -> None:
     children = busy(own)
     os.kill(own.cloud.pid, signal.SIGKILL)
@@ -65,6 +66,7 @@ def test_a_reset_ends_the_processes_and_deletes_the_state(own: Aws) -> None:
     assert refused(own.invoke, name, "1") == ("ValidationError", missing)
 
 
+@pytest.mark.drill("kill -9", "the test process that owns a local AWS", "the local AWS ends")
 def test_it_ends_when_the_process_that_owns_it_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAMS["owner"], str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
@@ -74,6 +76,7 @@ def test_it_ends_when_the_process_that_owns_it_is_killed(tmp_path: Path) -> None
         until(lambda: gone([server]), seconds=10)
 
 
+@pytest.mark.drill("Ctrl-C", "a local AWS in the foreground", "it stops, exit code 0")
 def test_in_the_foreground_ctrl_c_stops_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local_aws", "start", "--foreground", "--port", "0", "--home", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -105,6 +108,7 @@ def test_the_commands_start_status_and_stop(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == "stopped\nnot running\nnot running\n"
 
 
+@pytest.mark.drill("start", "another process has the port", "one line that names the port and what to do")
 def test_a_taken_port_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -64,6 +64,7 @@ def test_run_starts_one_of_its_own_and_stops_only_that(home: Path, tmp_path: Pat
     assert find(home) == before
 
 
+@pytest.mark.drill("race", "a second `run` in the same home", "it says that it waits, and runs after the first")
 def test_a_second_run_in_the_same_home_waits_for_the_first(tmp_path: Path) -> None:
     trace, release = tmp_path / "trace", tmp_path / "release"
     os.mkfifo(release)
@@ -78,6 +79,9 @@ def test_a_second_run_in_the_same_home_waits_for_the_first(tmp_path: Path) -> No
     assert trace.read_text() == "first\nsecond\n"
 
 
+@pytest.mark.drill(
+    "Ctrl-C", "`run` while its command works (signal {id})", "its command, what that started and the local AWS end"
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_what_the_command_started_and_the_local_aws(tmp_path: Path, number: int) -> None:
     with begin("run", "--home", str(tmp_path), "--", "sh", "-c", "sleep 600 & echo $!; wait") as process:
@@ -89,6 +93,7 @@ def test_a_signal_ends_what_the_command_started_and_the_local_aws(tmp_path: Path
     assert not psutil.pid_exists(cloud.pid)
 
 
+@pytest.mark.drill("start", "pid files that name another process", "that process is not touched and a start works")
 def test_a_pid_file_of_an_earlier_server_names_no_process(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "600"]) as other:
         for name in ("aws.pid", "console.pid"):
@@ -104,6 +109,9 @@ def test_a_pid_file_of_an_earlier_server_names_no_process(tmp_path: Path) -> Non
         other.kill()
 
 
+@pytest.mark.drill(
+    "kill -9", "the local AWS, then a start on the same port", "it starts; folders of Lambda's workers are swept"
+)
 def test_kill_9_then_a_start_just_works_and_sweeps_what_was_left(home: Path) -> None:
     cloud = find(home)
     assert cloud is not None
@@ -116,6 +124,9 @@ def test_kill_9_then_a_start_just_works_and_sweeps_what_was_left(home: Path) -> 
     assert (again.port, again.pid == cloud.pid, left.exists()) == (cloud.port, False, False)
 
 
+@pytest.mark.drill(
+    "start", "the pid file is deleted while the local AWS runs", "a start finds the old one and takes its place"
+)
 def test_a_server_whose_folder_was_deleted_is_found_and_replaced(home: Path) -> None:
     cloud = find(home)
     assert cloud is not None
@@ -125,6 +136,11 @@ def test_a_server_whose_folder_was_deleted_is_found_and_replaced(home: Path) -> 
     assert find(home) is not None
 
 
+@pytest.mark.drill(
+    "start",
+    "an orphaned console, with and without its pid file",
+    "it is found and replaced, and ends with the local AWS",
+)
 def test_a_program_beside_is_replaced_even_without_its_file_and_ends_with_the_local_aws(home: Path) -> None:
     beside = [*COMMAND, "beside", "console", "--home", str(home), "--", sys.executable, "-c", NAME_ITSELF, str(home)]
     pids = []
@@ -168,6 +184,7 @@ def test_env_and_exec_without_a_local_aws_say_how_to_start_one(
         )
 
 
+@pytest.mark.drill("race", "ten starts at once", "one starts, nine say that it runs")
 def test_ten_starts_at_once_leave_one(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -63,6 +63,7 @@ def test_a_model_may_list_its_one_container(aws: Aws, container: str) -> None:
     assert aws.invoke(aws.serve(name), "1") == "one:1"
 
 
+@pytest.mark.drill("race", "requests while the endpoint is updated", "none is lost")
 def test_an_update_under_load_loses_no_request(aws: Aws) -> None:
     name, target = aws.endpoint("old"), aws.endpoint_config("new")
     answers: list[tuple[float, str]] = []
@@ -90,6 +91,7 @@ def test_an_update_under_load_loses_no_request(aws: Aws) -> None:
     assert (len(labels), labels[0], labels[-1]) == (100, "old:x", "new:x")
 
 
+@pytest.mark.drill("race", "an update while requests are answered", "they are answered by the old model")
 def test_an_update_waits_for_the_requests_in_flight(aws: Aws) -> None:
     name = aws.endpoint("slow", DELAY="1.5")
     target = aws.endpoint_config("new")
@@ -137,6 +139,7 @@ def test_an_endpoint_that_cannot_start_is_failed_and_can_only_be_deleted(aws: Aw
     aws.delete(name)
 
 
+@pytest.mark.drill("kill -9", "a model server at work", "it is restarted, and the endpoint answers")
 def test_a_server_that_ends_is_restarted(aws: Aws) -> None:
     name = aws.endpoint("one")
     first = int(aws.invoke(name, "pid"))

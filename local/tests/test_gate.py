@@ -49,6 +49,7 @@ def signed(cloud: Cloud, method: str, path: str, body: str = "", service: str = 
     return dict(request.headers)
 
 
+@pytest.mark.drill("web", 'DNS rebinding: the host is "{id}"', "403, even with a valid signature")
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:4566", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", ""]
 )
@@ -64,6 +65,9 @@ def test_each_name_of_this_machine_is_served(aws: Aws, host: str) -> None:
     assert call(aws.cloud, "GET", "/_ministack/health", {"Host": host})[0] == 200
 
 
+@pytest.mark.drill(
+    "web", "a page of a foreign origin: simple, presigned, signed, preflight, reset", "403 without CORS headers"
+)
 def test_a_page_of_another_origin_is_refused_whatever_it_sends(aws: Aws) -> None:
     aws.put("csrf/secret.txt", "secret")
     url = aws.s3.generate_presigned_url("get_object", {"Bucket": aws.bucket, "Key": "csrf/secret.txt"})
@@ -87,6 +91,7 @@ def test_a_page_of_another_origin_is_refused_whatever_it_sends(aws: Aws) -> None
     assert call(aws.cloud, "GET", presigned, link)[0] == 200
 
 
+@pytest.mark.drill("web", "answers of all services", "no CORS header")
 def test_no_answer_may_be_read_by_other_pages(aws: Aws) -> None:
     for path in ("/", f"/{aws.bucket}"):
         _, headers, _ = call(aws.cloud, "GET", path, signed(aws.cloud, "GET", path))
@@ -114,6 +119,7 @@ UNSIGNED = {
 }
 
 
+@pytest.mark.drill("web", "unsigned or wrongly signed: {id}", "refused; nothing is created, read or deleted")
 @pytest.mark.parametrize("name", UNSIGNED)
 def test_what_is_not_signed_is_refused(aws: Aws, name: str) -> None:
     uri, (method, path, headers) = aws.put("unsigned/secret.txt", "secret"), UNSIGNED[name]
@@ -131,6 +137,7 @@ def test_what_is_not_signed_is_refused(aws: Aws, name: str) -> None:
     assert "evil" not in json.dumps(aws.client("iam").list_users()["Users"], default=str)
 
 
+@pytest.mark.drill("web", "wrong secret, body, age or scope of a signature", "refused with AWS's code")
 def test_the_roots_signature_is_checked_for_secret_body_age_and_scope(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +181,7 @@ def test_the_roots_signature_is_checked_for_secret_body_age_and_scope(
     assert (status, "Signature expired" in text) == (400, True), text
 
 
+@pytest.mark.drill("web", "a user with all rights asks for a reset or for faults", "403")
 def test_only_the_root_may_reset_or_inject_faults(aws: Aws) -> None:
     key, secret = aws.user_keys(EVERYTHING)
     for path, headers in (("/_ministack/reset", {}), ("/_ministack/sqs/messages", {}), ("/", FAULTS)):
@@ -183,6 +191,7 @@ def test_only_the_root_may_reset_or_inject_faults(aws: Aws) -> None:
         assert (status, "Only the account's root may do this." in text) == (403, True)
 
 
+@pytest.mark.drill("web", "a presigned URL that was changed, or used for another method", "403")
 def test_a_presigned_url_is_checked(aws: Aws) -> None:
     aws.put("presigned.txt", "text")
     url = aws.s3.generate_presigned_url("get_object", {"Bucket": aws.bucket, "Key": "presigned.txt"}, ExpiresIn=60)
@@ -210,6 +219,7 @@ def test_settings_allow_an_origin_and_the_credentials_test(lenient: Cloud) -> No
     assert call(lenient, "GET", "/", wrong)[0] == 403
 
 
+@pytest.mark.drill("web", "another user of the machine reads the home folder", "files are the owner's alone")
 def test_only_the_owner_reads_the_files_of_a_home(aws: Aws) -> None:
     aws.put("private.txt", "text")
     open_to_others = {
@@ -248,6 +258,7 @@ def test_no_secret_of_a_role_follows_from_its_name(aws: Aws, tmp_path: Path) -> 
     assert made().secret_key != made().secret_key
 
 
+@pytest.mark.drill("web", "a Lambda looks for the secrets of its user", "its environment is the function's own")
 def test_a_function_has_its_own_environment_only(aws: Aws) -> None:
     made = aws.client("lambda")
     arn = aws.function("return sorted(os.environ)")

@@ -39,6 +39,7 @@ def health(aws: Aws) -> http.client.HTTPConnection:
     return connection
 
 
+@pytest.mark.drill("input", "hundreds of connections that are closed", "their descriptors are free at once")
 def test_closed_connections_release_their_descriptors_at_once(aws: Aws) -> None:
     server = psutil.Process(aws.cloud.pid)
     before = server.num_fds()
@@ -49,6 +50,7 @@ def test_closed_connections_release_their_descriptors_at_once(aws: Aws) -> None:
     until(lambda: server.num_fds() <= before + 10, seconds=10)
 
 
+@pytest.mark.drill("input", "more connections than descriptors", "the idle ones are closed, new ones are answered")
 @pytest.mark.cloud
 def test_new_connections_close_the_idle_ones_when_descriptors_run_short(own: Aws) -> None:
     own.machine(Pass={"Type": "Pass", "End": True})  # all is loaded
@@ -74,6 +76,7 @@ def own(tmp_path: Path) -> Iterator[Aws]:
         yield Aws(cloud)
 
 
+@pytest.mark.drill("input", "connections above the limit", "they wait, and the log stays short")
 @pytest.mark.cloud
 def test_connections_above_the_limit_wait_and_fill_no_log(own: Aws) -> None:
     own.machine(Pass={"Type": "Pass", "End": True})  # all is loaded
@@ -92,6 +95,7 @@ def test_connections_above_the_limit_wait_and_fill_no_log(own: Aws) -> None:
     health(own).close()
 
 
+@pytest.mark.drill("input", "a body over API Gateway's 10 MB", "413 while it arrives")
 def test_a_body_above_api_gateways_quota_is_refused_while_it_arrives(aws: Aws) -> None:
     api = imported(aws, unique("large"))["Outputs"]["Api"]
     path = f"/_aws/execute-api/{api}/v1/said"
@@ -115,6 +119,7 @@ def test_a_body_above_api_gateways_quota_is_refused_while_it_arrives(aws: Aws) -
             assert (answer.status, json.loads(answer.read())["message"]) == (413, "Request Too Long")
 
 
+@pytest.mark.drill("race", "more calls at once than Lambda's limit", "429 in time; the others are answered")
 @pytest.mark.cloud
 def test_a_call_above_the_limit_of_lambda_gets_429_in_time(own: Aws) -> None:
     client = own.client("lambda", retries={"total_max_attempts": 1}, max_pool_connections=10, read_timeout=60)
@@ -138,6 +143,7 @@ def test_a_call_above_the_limit_of_lambda_gets_429_in_time(own: Aws) -> None:
         assert [reason for reason, _ in pool.map(call, [0.01] * 9)] == [""] * 9, "they wait for their turn"
 
 
+@pytest.mark.drill("race", "60 cold calls at once", "all are answered, by at most eight workers per core")
 def test_many_cold_starts_at_once_are_answered_by_few_workers(aws: Aws) -> None:
     client = aws.client("lambda", retries={"total_max_attempts": 1}, max_pool_connections=20, read_timeout=100)
     arn = aws.function("return os.getpid()")
@@ -151,6 +157,7 @@ def test_many_cold_starts_at_once_are_answered_by_few_workers(aws: Aws) -> None:
     assert len(workers) <= 8 * (os.cpu_count() or 1)
 
 
+@pytest.mark.drill("disk full", "a job fills its volume", "the job fails with that reason and leaves nothing")
 def test_a_job_fails_when_its_volume_is_full(aws: Aws) -> None:
     output = processing_output(f"s3://{aws.bucket}/full")
     job = aws.processed(FILLS_ITS_VOLUME, ProcessingOutputConfig=output)
@@ -161,6 +168,11 @@ def test_a_job_fails_when_its_volume_is_full(aws: Aws) -> None:
     assert used(folder) == 0
 
 
+@pytest.mark.drill(
+    "disk full",
+    "PutObject, UploadPart and CompleteMultipartUpload",
+    "InternalError, the cause in the log, no half object",
+)
 @pytest.mark.cloud
 def test_a_full_disk_is_an_error_of_s3_with_its_cause_in_the_log(own: Aws) -> None:
     s3 = own.client("s3", retries={"total_max_attempts": 1})
@@ -182,6 +194,7 @@ def test_a_full_disk_is_an_error_of_s3_with_its_cause_in_the_log(own: Aws) -> No
     assert own.keys("") == []
 
 
+@pytest.mark.drill("disk full", "a log that grows and grows", "it begins anew; the part before is kept once")
 def test_a_long_log_begins_anew_and_keeps_the_part_before(tmp_path: Path) -> None:
     path, written = tmp_path / "aws.log", threading.Event()
     path.write_text("of the start before")
@@ -212,6 +225,7 @@ def alone(tmp_path: Path) -> Iterator[Aws]:
         yield Aws(cloud)
 
 
+@pytest.mark.drill("input", "25 new connections a second at 1024 descriptors", "all are answered")
 @pytest.mark.cloud
 @pytest.mark.full
 @pytest.mark.timeout(300)
@@ -227,6 +241,7 @@ def test_25_new_connections_a_second_for_a_minute_fit_into_1024_descriptors(alon
     assert "cannot accept" not in (alone.cloud.home / "aws.log").read_text()
 
 
+@pytest.mark.drill("race", "500 cold calls at once", "all end within 60 s in less than 1.5 GB")
 @pytest.mark.cloud
 @pytest.mark.full
 @pytest.mark.timeout(300)

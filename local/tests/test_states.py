@@ -143,6 +143,7 @@ def test_a_message_without_a_body_is_refused_by_the_queue(aws: Aws) -> None:
     assert "The request must contain the parameter MessageBody. (Service: AmazonSQS; Status Code: 400;" in outcome[2]
 
 
+@pytest.mark.drill("race", "StartExecution twice with one name", "one execution")
 def test_a_start_repeated_while_it_runs_returns_the_same_execution(aws: Aws) -> None:
     start = {"stateMachineArn": aws.machine(Wait=WAIT), "name": "once", "input": '{"a": 1}'}
     first, again = aws.states.start_execution(**start), aws.states.start_execution(**start)

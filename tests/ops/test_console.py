@@ -104,6 +104,7 @@ def test_unknown_pages_and_runs_are_errors(console: Console) -> None:
     assert (answer.status_code, answer.json()["error"]) == (502, error)
 
 
+@pytest.mark.drill("web", "a page of a foreign origin asks the console", "refused")
 def test_no_other_page_can_use_it(console: Console) -> None:
     predict, other = f"{console.url}predict", {"Host": "example.org"}
     assert requests.post(predict, '{"row": "1"}', headers={"Content-Type": "text/plain"}, timeout=30).status_code == 400
@@ -116,6 +117,7 @@ def test_no_other_page_can_use_it(console: Console) -> None:
     assert answer.json()["error"].startswith("409")
 
 
+@pytest.mark.drill("start", "another process has the console's port", "one line that names it")
 def test_a_taken_port_is_named(console: Console) -> None:
     with pytest.raises(OpsError, match=f"port {console.server_port} on 127.0.0.1 is taken: choose another --port"):
         Console(console.account, console.server_port)

@@ -42,6 +42,11 @@ def access(home: Path) -> Access:
     return Access(_refused, trusts, _register, Path(os.environ.get("IAM_DECISIONS") or home / "iam.jsonl"))
 
 
+def keys() -> dict[str, str]:
+    """The key's ARN by the name of what it encrypts."""
+    return _keys
+
+
 def install(recording: Access, stack_types: dict[str, dict[str, Any]]) -> None:
     """Record every decision, and ask for keys; `stack_types` are CloudFormation's handlers by type."""
     wrap(EVALUATOR, {"enforce": partial(_enforce, recording)})

@@ -28,6 +28,7 @@ from local_aws.ministack_adapter import (
     step_functions,
     wrap,
 )
+from local_aws.ministack_adapter.kept import Kept
 from local_aws.sagemaker.api.service import Request, Response, SageMaker
 from local_aws.sagemaker.hosting import monitor
 
@@ -62,13 +63,14 @@ def check() -> None:
         )
 
 
-def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitable[None]]:
-    """Register the service with ministack and return the ASGI application. Raises AdapterError."""
+def install(service: SageMaker) -> tuple[Callable[[dict[str, Any], Any, Any], Awaitable[None]], Kept]:
+    """Register the service with ministack; return the ASGI application and what can be kept. Raises AdapterError."""
     check()
     iam.install(service.host.access, inner(STACKS, "_RESOURCE_HANDLERS"))
     hosts = [r"api\.sagemaker\.", r"runtime\.sagemaker\."]
     _add("sagemaker", service, "SageMaker", host_patterns=hosts, path_patterns=[r"^/endpoints/"])
-    _add("application-autoscaling", Autoscaling(service), "AnyScaleFrontendService")
+    autoscaling = Autoscaling(service)
+    _add("application-autoscaling", autoscaling, "AnyScaleFrontendService")
     step_functions.install(service)
     inner(STACKS, "_RESOURCE_HANDLERS").update(
         stack_types.handlers(
@@ -87,7 +89,8 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     functions.install()
     s3.install(service.host.file_transfer)
     answers.install()
-    return Gate(inner(APP, "app"), signatures.install(credentials.roots(service.host.home)))
+    kept = Kept({"sagemaker": service, "application-autoscaling": autoscaling})
+    return Gate(inner(APP, "app"), signatures.install(credentials.roots(service.host.home))), kept
 
 
 def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: list[str]) -> None:
@@ -98,7 +101,7 @@ def _add(name: str, service: SageMaker | Autoscaling, target: str, **patterns: l
 
     inner(APP, "SERVICE_REGISTRY")[name] = {"module": name}
     inner(APP, "SERVICE_HANDLERS")[name] = handle_request
-    # POST /_ministack/reset ends everything that runs; no state is kept, as processes do not survive a restart.
+    # POST /_ministack/reset ends everything that runs; our state is kept by Kept.
     inner(APP, "_loaded_modules")[name] = SimpleNamespace(reset=service.reset, get_state=lambda: None)
     inner(ROUTER, "SERVICE_PATTERNS")[name] = {"target_prefixes": [f"{target}."], **patterns}
 

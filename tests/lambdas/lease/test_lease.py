@@ -94,6 +94,7 @@ def test_a_deployment_works_under_the_lease_of_the_run_that_started_it(execution
         executions.acquire(deployment, {"parent": other})
 
 
+@pytest.mark.drill("race", "many executions ask for the lease at once", "one gets it")
 def test_of_many_at_once_one_gets_it(executions: Executions) -> None:
     several = [executions.start() for _ in range(8)]
 

@@ -79,6 +79,9 @@ def test_a_lease_whose_owner_has_ended_is_taken_at_once(dynamodb: Any, statuses:
     assert item(dynamodb) == {"owner": "second", "expires": str(NOW + HOUR)}
 
 
+@pytest.mark.drill(
+    "race", "two executions find a dead owner of the lease", "the later one does not evict the earlier one"
+)
 def test_of_two_that_find_a_dead_owner_the_later_does_not_evict_the_earlier(dynamodb: Any) -> None:
     put(dynamodb, owner="dead", expires=TOMORROW)
     later = lease(dynamodb)

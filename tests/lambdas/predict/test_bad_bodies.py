@@ -35,6 +35,7 @@ def test_every_body_of_the_corpus_is_refused_as_documented(
     }
 
 
+@pytest.mark.drill("input", "a gzip bomb as a prediction's body", "415; it is not unpacked")
 def test_a_gzip_bomb_is_not_unpacked(call: Any) -> None:
     bomb = base64.b64encode(gzip.compress(b" " * 100_000_000)).decode()
     for headers in ({"content-encoding": "gzip"}, {"Content-Encoding": "GZIP, identity"}):

@@ -235,6 +235,7 @@ def test_a_message_whose_first_attempt_failed_before_the_start_still_starts_its_
     assert place.pipeline.start([UPLOAD])["result"] == "started"
 
 
+@pytest.mark.drill("race", "concurrent requests for a run", "the latest wanted run has all data")
 @pytest.mark.cloud
 def test_after_concurrent_requests_the_latest_wanted_run_has_all_data(place: Place) -> None:
     def upload(number: int) -> None:
@@ -265,6 +266,7 @@ class Busy:
         return iter(pages)
 
 
+@pytest.mark.drill("race", "a request that others always overtake", "it returns to the queue")
 @pytest.mark.cloud
 def test_a_request_that_others_always_overtake_returns_to_the_queue(place: Place) -> None:
     place.put("raw/a.csv")

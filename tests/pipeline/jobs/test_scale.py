@@ -232,6 +232,7 @@ def test_a_file_that_is_not_what_its_name_says_is_named(folder, tmp_path, name, 
         preprocess(write_settings(tmp_path), folder, tmp_path / "out")
 
 
+@pytest.mark.drill("disk full", "preprocessing fills its disk", "one line with the cause, no part left behind")
 def test_a_full_disk_is_reported_and_leaves_no_part_behind(shop, tmp_path):
     (tmp_path / "out/validation").mkdir(parents=True)
     (tmp_path / "out/validation/validation-00000.csv").symlink_to("/dev/full")

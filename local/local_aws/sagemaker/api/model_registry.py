@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from local_aws.sagemaker.api.errors import ConflictException, ValidationException
-from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf
+from local_aws.sagemaker.api.records import MODEL_PACKAGE, MODEL_PACKAGE_GROUP, Record, Shelf, plain
 
 COMPLETED: dict[str, list[Any]] = {"ValidationStatuses": [], "ImageScanStatuses": []}
 CARD = {
@@ -44,6 +44,16 @@ class Registry:
             "UpdateModelPackage": self._update,
             "DeleteModelPackage": self._delete,
         }
+
+    def keep(self) -> dict[str, Any]:
+        """What is kept over a restart, beside the shelves."""
+        return {"tokens": dict(self._by_token)}
+
+    def recall(self, kept: dict[str, Any]) -> None:
+        """Know the groups and packages that were kept, and the tokens that they were made with."""
+        for shelf in (self._groups, self._packages):
+            shelf.recall(kept[shelf.kind.noun], partial(plain, shelf.kind))
+        self._by_token.update(kept["tokens"])
 
     def containers(self, package: str) -> list[dict[str, Any]]:
         """The containers that a model of this package (an ARN, or `<group>/<version>`) runs.

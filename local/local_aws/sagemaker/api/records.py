@@ -56,6 +56,10 @@ MODEL_PACKAGE_GROUP = _package("ModelPackageGroup", "Model Package Group")
 MODEL_PACKAGE = _package("ModelPackage", "ModelPackage")
 
 
+Kept = dict[str, Any]
+"""What is kept of a resource over a restart, as JSON has it, with times."""
+
+
 class Record:
     """One resource; `document` has the members that its Describe operation shows."""
 
@@ -78,10 +82,23 @@ class Record:
         with self.lock:
             return dict(self._document)
 
+    def keep(self) -> Kept:
+        """What is kept of it over a restart. It takes no lock: its caller is a copy of the process, without threads."""
+        return {"name": self.name, "document": dict(self._document), "tags": dict(self.tags)}
+
+    def recall(self, kept: Kept) -> None:
+        """Be the one that was kept."""
+        self.name, self._document = kept["name"], kept["document"]
+
     def update(self, **members: Any) -> None:
         """Change the document at once; None takes a member away."""
         with self.lock:
             self._document.update(members, LastModifiedTime=datetime.now(UTC))
+
+
+def plain(kind: Kind, arn: str, kept: Kept) -> Record:
+    """A resource that was kept, and is nothing but its document."""
+    return Record(kind, arn, kept["document"], kept["tags"])
 
 
 def tags_of(request: dict[str, Any]) -> dict[str, str]:
@@ -118,6 +135,16 @@ class Shelf(Generic[R]):
             self._records[name] = made = make(self.arn(name))
             made.name = name
             return made
+
+    def keep(self) -> list[Kept]:
+        """What is kept of all of them over a restart."""
+        return [record.keep() for record in list(self._records.values())]
+
+    def recall(self, kept: list[Kept], make: Callable[[str, Kept], R]) -> None:
+        """Add those that were kept; `make` makes one of its ARN and of what was kept of it."""
+        for each in kept:
+            record = self._records[each["name"]] = make(self.arn(each["name"]), each)
+            record.recall(each)
 
     def get(self, name: str) -> R:
         """The one of this name. Raises ValidationException, worded as AWS words it for this kind."""

@@ -12,7 +12,7 @@ from local_aws.iam import AccessError, Need
 from local_aws.sagemaker import faults
 from local_aws.sagemaker.api import errors, permissions, shapes
 from local_aws.sagemaker.api.model_registry import Registry
-from local_aws.sagemaker.api.records import PROCESSING, TRAINING, TRANSFORM, Kind, Record, Shelf, tags_of
+from local_aws.sagemaker.api.records import PROCESSING, TRAINING, TRANSFORM, Kept, Kind, Record, Shelf, tags_of
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting import runtime
 from local_aws.sagemaker.hosting.service import Hosting
@@ -46,20 +46,23 @@ class SageMaker:
         self._pool = ThreadPoolExecutor(INVOCATIONS, "invoke")
         kinds = (PROCESSING, TRAINING, TRANSFORM)
         self._jobs: dict[str, Shelf[Job]] = {kind.noun: Shelf(kind, host.arn) for kind in kinds}
-        registry = Registry(host.arn)
+        self._registry = Registry(host.arn)
+        self._makers: dict[str, Callable[..., Job]] = {
+            PROCESSING.noun: ProcessingJob,
+            TRAINING.noun: TrainingJob,
+            TRANSFORM.noun: self._transform_job,
+        }
         self.scalable_targets: dict[str, dict[str, Any]] = {}
         """Application Auto Scaling's, by resource ID."""
-        self._deployments = Hosting(host, registry, self.scalable_targets)
-        self.shelves: dict[str, Shelf[Any]] = {**self._jobs, **self._deployments.shelves, **registry.shelves}
+        self._deployments = Hosting(host, self._registry, self.scalable_targets)
+        self.shelves: dict[str, Shelf[Any]] = {**self._jobs, **self._deployments.shelves, **self._registry.shelves}
         self._operations: dict[str, Operation] = {
-            "CreateProcessingJob": lambda request: self._create_job(PROCESSING, ProcessingJob, request),
-            "CreateTrainingJob": lambda request: self._create_job(TRAINING, TrainingJob, request),
-            "CreateTransformJob": lambda request: self._create_job(TRANSFORM, self._transform_job, request),
+            **{f"Create{noun}": partial(self._create_job, shelf) for noun, shelf in self._jobs.items()},
             **{f"Stop{noun}": partial(_stop_job, shelf) for noun, shelf in self._jobs.items()},
             **{f"Describe{noun}": partial(_describe, shelf) for noun, shelf in self.shelves.items()},
             **{f"List{noun}s": shelf.page for noun, shelf in self.shelves.items()},
             **self._deployments.operations,
-            **registry.operations,
+            **self._registry.operations,
             "Search": self._search,
             "AddTags": self._add_tags,
             "ListTags": self._list_tags,
@@ -134,15 +137,37 @@ class SageMaker:
             for record in shelf.all():
                 shelf.remove(record.name)
 
-    def _create_job(self, kind: Kind, make: Callable[..., Job], request: dict[str, Any]) -> dict[str, Any]:
-        shelf = self._jobs[kind.noun]
+    def keep(self) -> Kept:
+        """What is kept over a restart."""
+        return {**{noun: shelf.keep() for noun, shelf in self.shelves.items()}, **self._registry.keep()}
+
+    def recall(self, kept: Kept) -> None:
+        """Know what was kept; a job that had not ended has failed, and `resume` starts the endpoints."""
+        self._registry.recall(kept)
+        self._deployments.recall(kept)
+        for shelf in self._jobs.values():
+            shelf.recall(kept[shelf.kind.noun], partial(self._job, shelf.kind))
+
+    def resume(self) -> None:
+        """Let the endpoints serve that were kept; return once they do, or have failed."""
+        self._deployments.resume()
+
+    def _job(self, kind: Kind, arn: str, kept: Kept) -> Job:
+        given = self.host, arn, kept["request"], kept["tags"]
+        try:
+            return self._makers[kind.noun](*given)
+        except errors.ServiceError:  # its model or its image is gone
+            return Job(kind, *given)
+
+    def _create_job(self, shelf: Shelf[Job], request: dict[str, Any]) -> dict[str, Any]:
+        kind = shelf.kind
         running = sum(not job.done.is_set() for job in shelf.all())
         if running >= MAX_RUNNING_JOBS:
             raise errors.ResourceLimitExceeded(
                 f"The account-level service limit 'Number of {kind.noun}s running at the same time' is "
                 f"{MAX_RUNNING_JOBS} jobs, with current utilization of {running} jobs and a request delta of 1 jobs."
             )
-        job = shelf.create(request, partial(make, self.host))
+        job = shelf.create(request, partial(self._makers[kind.noun], self.host))
         job.start()
         return {f"{kind.noun}Arn": job.arn}
 

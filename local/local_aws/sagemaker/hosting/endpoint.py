@@ -8,11 +8,12 @@ from threading import Event
 from typing import Any
 
 from local_aws.sagemaker.api.errors import JobError, ValidationException
-from local_aws.sagemaker.api.records import ENDPOINT, Record
+from local_aws.sagemaker.api.records import ENDPOINT, Kept, Record
 from local_aws.sagemaker.hosting.fleet import Fleet
 from local_aws.sagemaker.hosting.rollout import Traffic
 
 REASON_LENGTH = 1024
+UNDONE = "The deployment was rolled back. The local AWS ended while it ran."
 Route = Callable[[float], None]
 Stage = Callable[[str, str], None]
 Shift = Callable[[Route, Stage, Event], str | None]
@@ -32,12 +33,21 @@ class Endpoint(Record):
 
     def create(self) -> None:
         """Start the first fleet in the background; InService or Failed at the end."""
-        self._in_background(self._create, self._fleets[0])
+        self._in_background(self._start_first, self._fleets[0])
 
     @property
     def live_config(self) -> dict[str, Any]:
         """The endpoint config that serves; empty when none does."""
         return self._fleets[0].config if self._fleets else {}
+
+    def keep(self) -> Kept:
+        """What is kept of it over a restart: that it serves, not a change under way."""
+        return {**super().keep(), "config": self.live_config}
+
+    def resume(self) -> None:
+        """Serve again what served; return once it does, or has failed. A change that was under way is undone."""
+        if self.status != "Failed":
+            self._guard(self._start_first, self._fleets[0])
 
     def change(self, fleet: Fleet, deployment: dict[str, Any] | None, shift: Shift) -> None:
         """Replace the fleet in the background.
@@ -90,12 +100,17 @@ class Endpoint(Record):
         for fleet in fleets:
             fleet.end()
 
-    def _create(self, fleet: Fleet) -> None:
+    def _start_first(self, fleet: Fleet) -> None:
         reason = self._start(fleet)
         if reason:
             self.update(EndpointStatus="Failed", FailureReason=reason)
             return
-        self._route(fleet, EndpointStatus="InService")
+        with self.lock:
+            if self.status == "InService":
+                self._traffic = Traffic({fleet: 1.0})
+                return
+            undone = UNDONE if self.status == "Updating" else None
+            self._route(fleet, EndpointStatus="InService", PendingDeploymentSummary=None, FailureReason=undone)
 
     def _change(self, green: Fleet, deployment: dict[str, Any] | None, shift: Shift) -> None:
         blue = self._fleets[0]
@@ -152,14 +167,14 @@ class Endpoint(Record):
             self.update(ProductionVariants=fleet.describe(), DataCaptureConfig=_capture_summary(capture), **members)
 
     def _in_background(self, work: Callable[..., None], *arguments: Any) -> None:
-        def guarded() -> None:
-            try:
-                work(*arguments)
-            except Exception:
-                log.exception("%s", self.name)
-                self.update(EndpointStatus="Failed", FailureReason="InternalServerError: see the local AWS's log")
+        threading.Thread(target=self._guard, args=(work, *arguments), name=self.name, daemon=True).start()
 
-        threading.Thread(target=guarded, name=self.name, daemon=True).start()
+    def _guard(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Exception:
+            log.exception("%s", self.name)
+            self.update(EndpointStatus="Failed", FailureReason="InternalServerError: see the local AWS's log")
 
 
 def _capture_summary(config: dict[str, Any] | None) -> dict[str, Any] | None:

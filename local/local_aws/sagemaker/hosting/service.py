@@ -1,6 +1,7 @@
 """Models, endpoint configs and endpoints: the operations on them."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from local_aws.sagemaker import images
 from local_aws.sagemaker.api.errors import ResourceLimitExceeded, ValidationException
 from local_aws.sagemaker.api.model_registry import Registry
-from local_aws.sagemaker.api.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Record, Shelf, tags_of
+from local_aws.sagemaker.api.records import ENDPOINT, ENDPOINT_CONFIG, MODEL, Kept, Record, Shelf, plain, tags_of
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting.endpoint import Endpoint, Route, Stage
 from local_aws.sagemaker.hosting.fleet import Fleet
@@ -43,6 +44,24 @@ class Hosting:
             "UpdateEndpointWeightsAndCapacities": self._update_weights,
             "DeleteEndpoint": self._delete_endpoint,
         }
+
+    def recall(self, kept: dict[str, list[Kept]]) -> None:
+        """Know the models, configs and endpoints that were kept; those that were being deleted are gone."""
+        for shelf in (self._models, self._configs):
+            shelf.recall(kept[shelf.kind.noun], partial(plain, shelf.kind))
+        endpoints = [each for each in kept[ENDPOINT.noun] if each["document"]["EndpointStatus"] != "Deleting"]
+        self._endpoints.recall(endpoints, self._recalled)
+
+    def _recalled(self, arn: str, kept: Kept) -> Endpoint:
+        config = {"EndpointConfigName": kept["document"]["EndpointConfigName"], **kept["config"]}
+        return Endpoint(arn, kept["name"], kept["tags"], self._of_config(kept["name"], config))
+
+    def resume(self) -> None:
+        """Start the endpoints that were kept, and return once each serves or has failed."""
+        if endpoints := self._endpoints.all():
+            with ThreadPoolExecutor(len(endpoints)) as pool:
+                for resumed in [pool.submit(endpoint.resume) for endpoint in endpoints]:
+                    resumed.result()
 
     def close(self) -> None:
         """End every process."""
@@ -148,7 +167,7 @@ class Hosting:
         if unknown := [entry["VariantName"] for entry in asked if entry["VariantName"] not in known]:
             raise ValidationException(f"Could not find variant(s) {', '.join(unknown)} of {endpoint.name}")
         config = resized(endpoint.live_config, asked)
-        fleet = Fleet(self._host, endpoint.name, config, lambda model: self._models.get(model).describe())
+        fleet = self._of_config(endpoint.name, config)
         endpoint.change(fleet, endpoint.describe().get("LastDeploymentConfig"), lambda route, stage, ended: None)
         return {"EndpointArn": endpoint.arn}
 
@@ -167,4 +186,7 @@ class Hosting:
         config = self._configs.named(request).describe()
         if live is not None:
             config = retained(config, live.live_config, live.describe().get("ProductionVariants", []), request)
+        return self._of_config(endpoint, config)
+
+    def _of_config(self, endpoint: str, config: dict[str, Any]) -> Fleet:
         return Fleet(self._host, endpoint, config, lambda model: self._models.get(model).describe())

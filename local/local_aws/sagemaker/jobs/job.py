@@ -6,7 +6,6 @@ import queue
 import shutil
 import threading
 import time
-from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 
 from local_aws.sagemaker import faults
 from local_aws.sagemaker.api.errors import JobError, ValidationException
-from local_aws.sagemaker.api.records import Kind, Record, path
+from local_aws.sagemaker.api.records import Kept, Kind, Record, path
 from local_aws.sagemaker.host import Actor, Host
 from local_aws.sagemaker.jobs.container import Container, cause_of_exit
 
@@ -22,6 +21,8 @@ DEFAULT_RUNTIME_SECONDS = 86400  # StoppingCondition's default, its API page
 REASON_LENGTH = 1024  # FailureReason and ExitMessage, their API model
 
 log = logging.getLogger(__name__)
+ENDED = ("Completed", "Failed", "Stopped")
+LOST = "InternalServerError: The local AWS ended while the job ran. Start it again."
 
 
 class Stoppable(Protocol):
@@ -56,18 +57,29 @@ class Job(Record):
         self.group = f"/aws/sagemaker/{self._noun}Jobs"
         self.actor: Actor
 
-    @abstractmethod
+    def keep(self) -> Kept:
+        """What is kept of it over a restart."""
+        return {**super().keep(), "request": self.request}
+
+    def recall(self, kept: Kept) -> None:
+        """Be the one that was kept, which has failed if it had not ended."""
+        super().recall(kept)
+        if self.status not in ENDED:
+            self.settle("Failed", LOST)
+        self.done.set()
+
     def needs(self) -> tuple[str, list[str], str | None]:
         """The role that it works in, its images, and the KMS key of its volumes."""
+        raise NotImplementedError
 
     def vpc(self) -> dict[str, list[str]] | None:
         """Its VpcConfig. No process is put in it; the role must be allowed to."""
         found: dict[str, list[str]] | None = (self.request.get("NetworkConfig") or self.request).get("VpcConfig")
         return found
 
-    @abstractmethod
     def work(self) -> None:
         """Do the job. Raises JobError when it fails."""
+        raise NotImplementedError
 
     def start(self) -> None:
         """Work in a thread of its own."""
