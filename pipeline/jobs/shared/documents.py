@@ -130,6 +130,14 @@ class Comparison(TypedDict):
     confidence: float
 
 
+class GoldenRows(TypedDict):
+    """The number of golden rows, the share of them that the challenger answers rightly, and which it does not."""
+
+    rows: int
+    share: float
+    wrong: str
+
+
 class _Decided(TypedDict):
     accepted: bool
     reason: str
@@ -147,9 +155,13 @@ class Decision(_Decided, total=False):
 
 
 class Evaluation(TypedDict, total=False):
-    """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion."""
+    """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion.
+
+    `golden` is there if the settings have golden rows; these are in no other figure.
+    """
 
     rows: int
+    golden: GoldenRows
     champion: Champion
     binary_classification_metrics: Metrics
     multiclass_classification_metrics: Metrics
