@@ -86,7 +86,7 @@ def install(service: SageMaker) -> Callable[[dict[str, Any], Any, Any], Awaitabl
     runtime._PYTHON_WORKER_SCRIPT = _report_exceptions(runtime._PYTHON_WORKER_SCRIPT)
     functions.install()
     s3.install(service.host.file_transfer)
-    answers.install()
+    answers.install(service.host.events)
     return Gate(inner(APP, "app"), signatures.install(credentials.roots(service.host.home)))
 
 
