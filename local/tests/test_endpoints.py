@@ -51,13 +51,13 @@ def test_each_new_status_is_an_event(aws: Aws) -> None:
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     kind = "SageMaker Endpoint State Change"
-    pattern = {"source": ["aws.sagemaker"], "detail-type": [kind], "detail": {"EndpointName": [{"prefix": "told"}]}}
+    pattern = {"source": ["aws.sagemaker"], "detail-type": [kind], "detail": {"EndpointName": [name]}}
     events.put_rule(Name=name, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    endpoint = aws.endpoint("told")
-    old, new = aws.described(endpoint)["EndpointConfigName"], aws.endpoint_config("new")
-    aws.update(endpoint, new)
-    aws.delete(endpoint)
+    aws.serve(name, aws.model("one"))
+    new = aws.endpoint_config("new")
+    aws.update(name, new)
+    aws.delete(name)
     told: list[dict[str, Any]] = []
 
     def all_told() -> bool:
@@ -66,10 +66,10 @@ def test_each_new_status_is_an_event(aws: Aws) -> None:
         return len(told) == 5
 
     assert until(all_told)
-    expected = [("CREATING", old), ("IN_SERVICE", old), ("UPDATING", old), ("IN_SERVICE", new), ("DELETING", new)]
+    expected = [("CREATING", name), ("IN_SERVICE", name), ("UPDATING", name), ("IN_SERVICE", new), ("DELETING", new)]
     details = sorted((event["detail"] for event in told), key=lambda detail: detail["LastModifiedTime"])
     assert [(detail["EndpointStatus"], detail["EndpointConfigName"]) for detail in details] == expected
-    assert details[1]["EndpointName"] == endpoint
+    assert details[1]["EndpointName"] == name
     assert {(event["source"], event["resources"][0]) for event in told} == {
         ("aws.sagemaker", details[0]["EndpointArn"])
     }
