@@ -100,12 +100,13 @@ def _quality_gate(build: Building, rejected: State) -> Choice:
     gate, document = build.settings.gate, "$.evaluation.document"
     section = f"{document}.{SECTIONS[build.settings.data.predictor_type]}"
     low = f"{document}.comparison.interval[0]"
-    golden = ChoiceRule.NumericGreaterThanEquals(f"{document}.golden.share", build.settings.endpoint.golden_share)
+    share, endpoint = f"{document}.golden.share", build.settings.endpoint
+    golden = [ChoiceRule.NumericGreaterThanEquals(share, endpoint.golden_share)] if endpoint.golden else []
     comparable = ChoiceRule.IsPresent(low, True)
     kept = [
         *(ChoiceRule.NumericGreaterThanEquals(f"{section}.{key}.value", least) for key, least in gate.minimum.items()),
         *(ChoiceRule.NumericLessThanEquals(f"{section}.{key}.value", most) for key, most in gate.maximum.items()),
-        *([golden] if build.settings.endpoint.golden else []),
+        *golden,
         ChoiceRule.Or([ChoiceRule.Not(comparable), ChoiceRule.NumericGreaterThanEquals(low, -gate.margin)]),
     ]
     return choice("QualityGate", ChoiceRule.Not(ChoiceRule.And(kept)), rejected)
