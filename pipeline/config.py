@@ -69,9 +69,9 @@ class Settings(tables.Table):
 
         A golden row is as the API's parser returns it, and has only what it demands.
         """
-        document = self._document()
+        document, signature = self._document(), self.api_signature
         document["endpoint"]["golden"] = [
-            {**golden.model_dump(exclude={"row"}, exclude_none=True), "row": self._raw_row(golden.row)}
+            {**golden.model_dump(exclude={"row"}, exclude_none=True), "row": self._raw_row(golden.row, signature)}
             for golden in self.endpoint.golden
         ]
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -144,9 +144,10 @@ class Settings(tables.Table):
 
     @model_validator(mode="after")
     def _rows_fit_the_data(self) -> Self:
+        signature = self.api_signature
         for number, golden in enumerate(self.endpoint.golden, 1):
             place = f"endpoint.golden, row {number}"
-            self._check_row(golden.row, place)
+            self._check_row(golden.row, signature, place)
             given = golden.model_dump(exclude_none=True).keys() - {"row"}
             score = given <= {"at_least", "at_most"} and self.data.predictor_type != "multiclass_classifier"
             if self.data.predictor_type == "regressor":
@@ -160,29 +161,27 @@ class Settings(tables.Table):
                 allowed = "a label" + ("" if len(self.data.classes) > 2 else ", or at_least or at_most of the score")
                 raise ValueError(f"{place} must have {allowed}, and no value or tolerance")
         if self.api.example:
-            self._check_row(self.api.example, "api.example")
+            self._check_row(self.api.example, signature, "api.example")
         return self
 
-    def _check_row(self, row: tables.Row, place: str) -> None:
+    def _check_row(self, row: tables.Row, signature: rows.Signature, place: str) -> None:
         """Raise ValueError when a row does not name the features, or the API would refuse it."""
         if isinstance(row, dict) and (wrong := sorted(row.keys() ^ set(self.data.features))):
             raise ValueError(f"{place} must name each of data.features once: look at {', '.join(wrong)}")
         try:
-            self._raw_row(row)
+            self._raw_row(row, signature)
         except Problem as problem:
             faults = problem.errors or [{"detail": problem.detail}]
-            words = ", ".join(
-                " ".join(filter(None, [str(each.get("column", "")), str(each["detail"])])) for each in faults
-            )
+            words = ", ".join(f"{each.get('column', '')} {each['detail']}".strip() for each in faults)
             advice = "correct the row, or data.kinds and data.missing"
             raise ValueError(f"the API refuses {place}: {words}: {advice}") from None
 
-    def _raw_row(self, row: tables.Row) -> str:
+    def _raw_row(self, row: tables.Row, signature: rows.Signature) -> str:
         """Return a row of the settings as the API's parser gives it to the model. Raises Problem."""
         body = json.dumps({"instances": [row]})
         if len(body) > self.api.max_bytes:
             raise Problem("too-large", f"it has more than api.max_bytes = {self.api.max_bytes} bytes")
-        (raw,) = rows.from_instances(body, self.api_signature, self.api.max_rows)
+        (raw,) = rows.from_instances(body, signature, self.api.max_rows)
         return raw
 
 
