@@ -21,6 +21,7 @@ from cdk.regions import BUDGET, has_type
 from cdk.state_machine import Parts, deploy_machine, drift_machine, retrain_machine
 from cdk.triggers import Triggers
 from pipeline.config import Settings
+from pipeline.states.endpoint import golden_rows
 
 
 class PipelineStack(Stack):
@@ -61,6 +62,7 @@ class PipelineStack(Stack):
         retrain = retrain_machine(self, parts, registry, deploy)
         triggers = Triggers(self, parts, retrain)
         finish.watch([retrain, deploy], triggers.dead_letters)
+        finish.check_live(golden_rows(settings), serving.function, deploy, triggers.dead_letters)
         drift = drift_machine(self, parts, triggers.dead_letters)
         if settings.stack.monthly_budget and has_type(self.region, BUDGET):
             add_budget(self, settings.stack.monthly_budget, project, topic, data)

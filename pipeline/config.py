@@ -12,6 +12,8 @@ from typing import Any, Self, get_args
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from lambdas.predict import rows
+from lambdas.predict.problem import Problem
 from pipeline import settings as tables
 from pipeline.jobs.shared.metric_names import METRICS
 from pipeline.jobs.shared.settings import settings_of
@@ -64,14 +66,29 @@ class Settings(tables.Table):
         return self.release.approval == "automatic" and self.gate.approve_incomparable
 
     def to_json(self) -> str:
-        """Return all settings that a run depends on, for the jobs, as canonical JSON (sorted keys, no spaces)."""
-        document = self.model_dump(mode="json", exclude={"network", "stack", "delivery"})
+        """Return all settings that a run depends on, for the jobs, as canonical JSON (sorted keys, no spaces).
+
+        A golden row is as the API's parser returns it, and has only what it demands.
+        """
+        document, signature = self._document(), self.api_signature
+        document["endpoint"]["golden"] = [
+            {**golden.model_dump(exclude={"row"}, exclude_none=True), "row": self._raw_row(golden.row, signature)}
+            for golden in self.endpoint.golden
+        ]
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def _document(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"network", "stack", "delivery"})
 
     @property
     def signature(self) -> Signature:
         """The signature of a model that is trained by these settings."""
-        return signature_of(settings_of(json.loads(self.to_json())))
+        return signature_of(settings_of(self._document()))
+
+    @property
+    def api_signature(self) -> rows.Signature:
+        """The same signature as the API reads it."""
+        return rows.Signature.of(self.signature.name, json.loads(self.signature.to_json()))
 
     @property
     def hash(self) -> str:
@@ -128,9 +145,10 @@ class Settings(tables.Table):
 
     @model_validator(mode="after")
     def _rows_fit_the_data(self) -> Self:
+        signature = self.api_signature
         for number, golden in enumerate(self.endpoint.golden, 1):
             place = f"endpoint.golden, row {number}"
-            self._check_row(golden.row, place)
+            self._check_row(golden.row, signature, place)
             given = golden.model_dump(exclude_none=True).keys() - {"row"}
             score = given <= {"at_least", "at_most"} and self.data.predictor_type != "multiclass_classifier"
             if self.data.predictor_type == "regressor":
@@ -144,25 +162,28 @@ class Settings(tables.Table):
                 allowed = "a label" + ("" if len(self.data.classes) > 2 else ", or at_least or at_most of the score")
                 raise ValueError(f"{place} must have {allowed}, and no value or tolerance")
         if self.api.example:
-            self._check_row(self.api.example, "api.example")
+            self._check_row(self.api.example, signature, "api.example")
         return self
 
-    def _check_row(self, row: tuple[tables.Cell, ...] | dict[str, tables.Cell], place: str) -> None:
-        """Raise ValueError when a row is none of the features'."""
-        data = self.data
-        if isinstance(row, dict):
-            if wrong := sorted(row.keys() ^ set(data.features)):
-                raise ValueError(f"{place} must name each of data.features once: look at {', '.join(wrong)}")
-            row = tuple(row[name] for name in data.features)
-        if len(row) != len(data.features):
-            raise ValueError(f"{place} has {len(row)} values: data.features has {len(data.features)}")
-        for name, cell in zip(data.features, row, strict=True):
-            if cell in (None, "") and not data.imputed(name):
-                raise ValueError(f'{place} has no value for "{name}": add "{name}" to data.missing.impute or give one')
-            if isinstance(cell, float) and not math.isfinite(cell):
-                raise ValueError(f'{place}: "{name}" is {cell}: give a finite number')
-            if data.kind(name) == "numeric" and not isinstance(cell, float | int | None) and cell != "":
-                raise ValueError(f'{place}: {cell!r} is no number, which "{name}" is: or is it in data.kinds?')
+    def _check_row(self, row: tables.Row, signature: rows.Signature, place: str) -> None:
+        """Raise ValueError when a row does not name the features, or the API would refuse it."""
+        if isinstance(row, dict) and (wrong := sorted(row.keys() ^ set(self.data.features))):
+            raise ValueError(f"{place} must name each of data.features once: look at {', '.join(wrong)}")
+        try:
+            self._raw_row(row, signature)
+        except Problem as problem:
+            faults = problem.errors or [{"detail": problem.detail}]
+            words = ", ".join(f"{each.get('column', '')} {each['detail']}".strip() for each in faults)
+            advice = "correct the row, or data.kinds and data.missing"
+            raise ValueError(f"the API refuses {place}: {words}: {advice}") from None
+
+    def _raw_row(self, row: tables.Row, signature: rows.Signature) -> str:
+        """Return a row of the settings as the API's parser gives it to the model. Raises Problem."""
+        body = json.dumps({"instances": [row]})
+        if len(body) > self.api.max_bytes:
+            raise Problem("too-large", f"it has more than api.max_bytes = {self.api.max_bytes} bytes")
+        (raw,) = rows.from_instances(body, signature, self.api.max_rows)
+        return raw
 
 
 def load(path: Path | str = "pipeline.toml", stage: str | None = None) -> Settings:

@@ -54,6 +54,12 @@ def test_ops_knows_of_the_pipeline_only_its_settings_its_metrics_and_how_values_
     assert {name for name in names if not name.startswith(known)} == set()
 
 
+def test_the_pipeline_knows_of_the_lambdas_only_the_apis_parser() -> None:
+    names = {name for path in modules("pipeline") for name in imported(path) if name.split(".")[0] == "lambdas"}
+    known = ("lambdas.predict.rows", "lambdas.predict.problem")
+    assert {name for name in names if name != "lambdas.predict" and not name.startswith(known)} == set()
+
+
 @pytest.mark.parametrize(
     "function", sorted(path.name for path in (ROOT / "lambdas").iterdir() if path.is_dir() and path.name[0] != "_")
 )

@@ -14,7 +14,6 @@ from lambdas.predict import rows
 from lambdas.predict.api import ApiSettings
 from lambdas.predict.documents import SYNTHETIC, Json, described, ref
 from lambdas.predict.problem import Problem
-from lambdas.predict.rows import Signature
 from pipeline.config import ConfigError, Settings
 from pipeline.settings import Cell
 
@@ -38,7 +37,7 @@ def document(settings: Settings) -> Json:
     known = [golden.label or golden.value for golden in settings.endpoint.golden]
     answer = next((answer for answer in known if answer is not None), None)
     try:
-        return described(base, signature_of(settings), _examples(settings), settings.api.max_rows, answer)
+        return described(base, settings.api_signature, _examples(settings), settings.api.max_rows, answer)
     except Problem as problem:
         faults = "; ".join(f"{fault.get('column', 'the row')} {fault['detail']}" for fault in problem.errors or [])
         raise ConfigError(f"{'api.example' if settings.api.example else 'endpoint.golden'}: {faults}") from problem
@@ -81,11 +80,6 @@ def api_settings(settings: Settings) -> ApiSettings:
         cors_origin=api.cors_origin,
         contributions=api.contributions,
     )
-
-
-def signature_of(settings: Settings) -> Signature:
-    """Return the signature of a model of the settings as the Lambda reads it."""
-    return Signature.of(settings.signature.name, json.loads(settings.signature.to_json()))
 
 
 def _examples(settings: Settings) -> list[dict[str, Cell]]:

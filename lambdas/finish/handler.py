@@ -8,7 +8,7 @@ import boto3
 
 from .finish import Finish, aborted, finish
 
-_FINISH = Finish(
+FINISH = Finish(
     **{field.name: os.environ[field.name.upper()] for field in fields(Finish) if field.type is str},
     dynamodb=boto3.client("dynamodb"),
     sns=boto3.client("sns"),
@@ -19,10 +19,10 @@ _FINISH = Finish(
 def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Take {"machine", "execution", "state", "failed"}, or EventBridge's status change event; return the document."""
     if "detail" in event:
-        return aborted(_FINISH, event["detail"])
-    return finish(_FINISH, event["machine"], event["execution"], event["state"], failed=event["failed"])
+        return aborted(FINISH, event["detail"])
+    return finish(FINISH, event["machine"], event["execution"], event["state"], failed=event["failed"])
 
 
 def ask(event: dict[str, Any], context: object) -> dict[str, Any]:
     """WaitForApproval: take {"execution", "state", "token"}, keep the token, and notify."""
-    return _FINISH.ask_approval(event["execution"], event["state"], event["token"])
+    return FINISH.ask_approval(event["execution"], event["state"], event["token"])

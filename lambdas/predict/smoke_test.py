@@ -8,21 +8,17 @@ from typing import Any, NotRequired, Required, TypedDict
 from .api import Api, Prediction
 from .explanation import Score
 from .gateway import respond
+from .golden import Demand, fault_of, wrong_rows
 from .rows import Signature
 
 TOLERANCE = 1e-6
 """Of the largest score: sums of float32 differ by less, in whatever order the model adds."""
 
 
-class Golden(TypedDict, total=False):
-    """A row, in the columns' order or by name, and what it demands: a label, bounds of the score, or a value."""
+class Golden(Demand, total=False):
+    """A row, in the columns' order or by name, and what it demands."""
 
     row: Required[list[Any] | dict[str, Any]]
-    label: str
-    at_least: float
-    at_most: float
-    value: float
-    tolerance: float
 
 
 class Scored(TypedDict):
@@ -65,15 +61,12 @@ def smoke_test(event: SmokeTest, api: Api) -> dict[str, int]:
     smoke = event.get("smoke") or []
     golden = [each for each in event.get("golden") or [] if _fits(each, signature)]
     ask = partial(_predicted, api, name)
-    wrong = []
+    faults = []
     for position, expected in enumerate(golden, 1):
-        place = f"golden row {position}"
-        got = ask(place, "application/json", json.dumps({"instances": [expected["row"]]}))
-        right, wanted = _judged(expected, got)
-        if not right:
-            wrong.append(f"{place}: expected {wanted}, got {got['label'] if 'label' in expected else got['score']}")
-    if wrong and (len(golden) - len(wrong)) / len(golden) < event.get("golden_share", 1):
-        raise SmokeTestFailed("; ".join(wrong))
+        got = ask(f"golden row {position}", "application/json", json.dumps({"instances": [expected["row"]]}))
+        faults.append(fault_of(expected, got.get("label"), got["score"]))
+    if wrong := wrong_rows(faults, event.get("golden_share", 1)):
+        raise SmokeTestFailed(wrong)
     largest = max((abs(number) for row in smoke for number in _numbers(row["score"])), default=0.0)
     for position, scored in enumerate(smoke, 1):
         place = f"smoke row {position}"
@@ -105,21 +98,6 @@ def _predicted(api: Api, signature: str, place: str, content_type: str, body: st
     (prediction,) = document["predictions"]
     answer: Prediction = prediction
     return answer
-
-
-def _judged(expected: Golden, got: Prediction) -> tuple[bool, str]:
-    """Return whether a golden row's demand holds, and the demand in words."""
-    if "label" in expected:
-        return got.get("label") == expected["label"], expected["label"]
-    score = got["score"]
-    if isinstance(score, list):
-        return False, "one score"
-    if "value" in expected:
-        value, tolerance = expected["value"], expected["tolerance"]
-        return math.isclose(score, value, rel_tol=0, abs_tol=tolerance), f"{value} within {tolerance}"
-    low, high = expected.get("at_least", -math.inf), expected.get("at_most", math.inf)
-    words = {"at_least": f"at least {low}", "at_most": f"at most {high}"}
-    return low <= score <= high, "a score of " + " and ".join(words[bound] for bound in words if bound in expected)
 
 
 def _numbers(score: Score) -> list[float]:

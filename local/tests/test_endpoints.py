@@ -46,6 +46,35 @@ def test_a_model_is_served_and_deleted(aws: Aws) -> None:
     assert refused(aws.invoke, name, "1") == ("ValidationError", missing)
 
 
+def test_each_new_status_is_an_event(aws: Aws) -> None:
+    events, sqs, name = aws.client("events"), aws.client("sqs"), unique("told")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    kind = "SageMaker Endpoint State Change"
+    pattern = {"source": ["aws.sagemaker"], "detail-type": [kind], "detail": {"EndpointName": [name]}}
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    aws.serve(name, aws.model("one"))
+    new = aws.endpoint_config("new")
+    aws.update(name, new)
+    aws.delete(name)
+    told: list[dict[str, Any]] = []
+
+    def all_told() -> bool:
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        told.extend(json.loads(message["Body"]) for message in messages)
+        return len(told) == 5
+
+    assert until(all_told)
+    expected = [("CREATING", name), ("IN_SERVICE", name), ("UPDATING", name), ("IN_SERVICE", new), ("DELETING", new)]
+    details = sorted((event["detail"] for event in told), key=lambda detail: detail["LastModifiedTime"])
+    assert [(detail["EndpointStatus"], detail["EndpointConfigName"]) for detail in details] == expected
+    assert details[1]["EndpointName"] == name
+    assert {(event["source"], event["resources"][0]) for event in told} == {
+        ("aws.sagemaker", details[0]["EndpointArn"])
+    }
+
+
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "text/xml"])
 def test_an_answers_content_type_is_the_containers_own(aws: Aws, served: str, kind: str) -> None:
     answer = aws.runtime.invoke_endpoint(EndpointName=served, Body=b"1", Accept=kind)

@@ -151,6 +151,13 @@ def test_a_new_fleet_does_not_start_and_the_old_one_serves(aws: Aws, fault: str,
     assert aws.invoke(endpoint, "1") == "old:1"
 
 
+def test_a_new_fleet_answers_wrongly(aws: Aws) -> None:
+    endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
+    inject(aws, "Endpoint", "WrongAnswers", name=new)
+    aws.update(endpoint, new)
+    assert [aws.invoke(endpoint, text) for text in ("1", "0.25", "-2")] == ["new:0", "new:0.75", "new:3"]
+
+
 @pytest.mark.parametrize(("fault", "statuses"), [("Answers500", [424]), ("DiesAtRequest", [424, 503])])
 def test_a_new_fleet_fails_after_the_switch(aws: Aws, fault: str, statuses: list[int]) -> None:
     endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")

@@ -57,12 +57,17 @@ function answers() {
   return parts.length ? [{ title: "Answers", parts }] : [];
 }
 
+function goldenRows({ rows, share, wrong }) {
+  return ` Golden rows: ${Math.round(share * rows)} of ${rows} are right${wrong ? `; ${wrong}` : ""}.`;
+}
+
 function quality() {
+  const golden = run.evaluation.golden ? goldenRows(run.evaluation.golden) : "";
   const rows = run.metrics.map((metric) => [metric.name, metric.value, range(metric.low, metric.high), metric.rule, metric.passed]);
   return [
     {
       title: "Quality",
-      note: `On a hold-out of ${run.evaluation.rows} rows; intervals are 95 %, by the bootstrap.`,
+      note: `On a hold-out of ${run.evaluation.rows} rows; intervals are 95 %, by the bootstrap.${golden}`,
       parts: [
         { figure: "metrics", caption: "Each metric with its interval, and the quality gate's thresholds" },
         { caption: "Metrics", headings: ["metric", "value", "interval", "gate", "passed"], rows },

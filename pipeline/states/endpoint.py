@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from pipeline.asl import Choice, ChoiceRule, Intrinsic, Retry, State, Task, caught, choice, format_, retry
-from pipeline.states.building import KEY, Building, resource, volume_key
+from pipeline.config import Settings
+from pipeline.states.building import EXECUTION_ARN, KEY, Building, resource, volume_key
 from pipeline.states.executions import DEADLINE_HOURS
 
 POLL_SECONDS = 60
@@ -85,6 +86,7 @@ def create_endpoint_config(build: Building) -> Task:
         "DataCaptureConfig": data_capture,
         **({"KmsKeyId": KEY} if volume_key(size.instance_type) else {}),
         "Tags": [
+            {"Key": "execution", "Value": EXECUTION_ARN},
             {"Key": "model-package", "Value": Intrinsic("$.package.arn")},
             {"Key": "model-signature", "Value": Intrinsic(f"{METADATA}.signature")},
         ],
@@ -119,18 +121,11 @@ def smoke_test(build: Building, *, taken_back: State) -> Task:
 
     A wrong answer is not retried: a wrong model serves.
     """
-    endpoint, names = build.settings.endpoint, build.settings.data.features
-    # By name: the package may be of a model that takes them in another order.
-    rows = [
-        row if isinstance(row := golden.row, dict) else dict(zip(names, row, strict=True)) for golden in endpoint.golden
-    ]
-    expected = [golden.model_dump(exclude={"row"}, exclude_none=True) for golden in endpoint.golden]
-    golden = [{"row": row, **wanted} for row, wanted in zip(rows, expected, strict=True)]
     smoke = Intrinsic("$.package.smoke.document")
     step = build.function(
         "SmokeTest",
         "PredictFunction",
-        {"golden": golden, "golden_share": endpoint.golden_share, "smoke": smoke, "variant": Intrinsic(NEW)},
+        {**golden_rows(build.settings), "smoke": smoke, "variant": Intrinsic(NEW)},
         retries=[Retry(error_equals=["SmokeTestFailed"], max_attempts=0)],
         on_error=_way_back(build, taken_back),
         error_path="$.smoke_test",
@@ -139,6 +134,18 @@ def smoke_test(build: Building, *, taken_back: State) -> Task:
     )
     step.add_retry(retry("States.ALL", seconds=2, attempts=2))
     return step
+
+
+def golden_rows(settings: Settings) -> dict[str, Any]:
+    """The part of a smoke test that is the settings': `golden` and `golden_share`."""
+    endpoint, names = settings.endpoint, settings.data.features
+    # By name: the package may be of a model that takes them in another order.
+    rows = [
+        row if isinstance(row := golden.row, dict) else dict(zip(names, row, strict=True)) for golden in endpoint.golden
+    ]
+    expected = [golden.model_dump(exclude={"row"}, exclude_none=True) for golden in endpoint.golden]
+    golden = [{"row": row, **wanted} for row, wanted in zip(rows, expected, strict=True)]
+    return {"golden": golden, "golden_share": endpoint.golden_share}
 
 
 def autoscaling(build: Building) -> list[State]:

@@ -96,14 +96,20 @@ def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> Trans
 
 
 def _quality_gate(build: Building, rejected: State) -> Choice:
-    """Every threshold of the settings' gate, in the Choice itself: the console shows each. See jobs/evaluate."""
+    """Every threshold of the settings' gate and the golden rows' share, in the Choice itself: the console shows each.
+
+    See jobs/evaluate.
+    """
     gate, document = build.settings.gate, "$.evaluation.document"
     section = f"{document}.{SECTIONS[build.settings.data.predictor_type]}"
     low = f"{document}.comparison.interval[0]"
+    share, endpoint = f"{document}.golden.share", build.settings.endpoint
+    golden = [ChoiceRule.NumericGreaterThanEquals(share, endpoint.golden_share)] if endpoint.golden else []
     comparable = ChoiceRule.IsPresent(low, True)
     kept = [
         *(ChoiceRule.NumericGreaterThanEquals(f"{section}.{key}.value", least) for key, least in gate.minimum.items()),
         *(ChoiceRule.NumericLessThanEquals(f"{section}.{key}.value", most) for key, most in gate.maximum.items()),
+        *golden,
         ChoiceRule.Or([ChoiceRule.Not(comparable), ChoiceRule.NumericGreaterThanEquals(low, -gate.margin)]),
     ]
     return choice("QualityGate", ChoiceRule.Not(ChoiceRule.And(kept)), rejected)

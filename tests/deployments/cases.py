@@ -30,6 +30,8 @@ class Case:
         letter: Whether a number of the data is a letter.
         data_deleted: Whether the data is deleted while the run is under way.
         aborted_in: The state in which the execution is aborted.
+        deadline: Whether the deployment gives up as soon as it sees that the endpoint is being changed.
+        later: The outcome of the smoke test that is made when the new model has come live without its deployment.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Case:
     letter: bool = False
     data_deleted: bool = False
     aborted_in: str = ""
+    deadline: bool = False
+    later: str = ""
 
     def body(self) -> bytes:
         """The data that is uploaded."""

@@ -1,13 +1,14 @@
 """Faults, each in a run of its own on the deployed canary pipeline; docs/failures.md is the table of what is seen."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
-from ops import predict
+from ops import predict, retrain
 from tests.deployments import table
 from tests.deployments.cases import ALWAYS, CASES, NEW, OLD, WHAT, Case
-from tests.deployments.world import CANARY, Traffic, World
+from tests.deployments.world import CANARY, Traffic, World, edited
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 
@@ -22,8 +23,9 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     old = world.live()
     world.inject(*({"times": 1, **one, "name": one.get("name", "*").format(old=old)} for one in case.faults))
     traffic = Traffic(world.deployed)
+    impatient = edited(world, gives_up_at_once, "DeployMachine") if case.deadline else nullcontext()
     try:
-        with traffic if case.asked else nullcontext():
+        with impatient, traffic if case.asked else nullcontext():
             execution = world.start(case.body())
             case.disturb(world, execution)
             run = world.ended(execution)
@@ -42,6 +44,9 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     after = world.live()
     assert (after == old) == (case.after == OLD)
     assert world.package(execution) == case.package
+    later = asked_later(world, execution, case) if case.later else None
+    if case.later == "failed":
+        assert world.ended(retrain.start_rollback(world.account)).outcome == "accepted"
     world.at_rest()
     assert predict.label_of(world.account, predict.example(world.account)) == "B"
     assert [answer for answer in traffic.failed if answer.startswith("lost")] == []
@@ -51,9 +56,27 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     tried = ", ".join(f"{state} was retried {count}" for state, count in times.items())
     how = f"{case.outcome}, at {world.failed_at(execution)}" if run.status == "FAILED" else case.outcome
     wrong = f"a share of the requests went wrong, of the canary's {CANARY:.0%} at most"
+    wrong += ", then all until the rollback" if case.share == 1 else ""
     during = (wrong if traffic.failed else ALWAYS) if case.asked else "not asked"
     told = f"**{sent['outcome']}**: {sent['why']}"
+    told += f"; then **{later['outcome']}**: {later['why']}; next: {later['next']}" if later else ""
     table.check(table.Row(case.name, f"{tried}: {how}" if tried else how, during, NEW if after != old else OLD, told))
+
+
+def gives_up_at_once(definition: Any) -> None:
+    """WaitForEndpoint reaches its deadline with the first look."""
+    definition["States"]["WaitForEndpoint"]["Retry"][0]["MaxAttempts"] = 0
+
+
+def asked_later(world: World, execution: str, case: Case) -> dict[str, Any]:
+    """The notification of the smoke test that came after the end of the deployment, once for all events."""
+    found = world.notification(execution, "Live model checked")
+    assert found["outcome"] == case.later
+    assert found["model"] == world.live()
+    wrong = "golden row 1: expected B, got M; golden row 2: expected M, got B"
+    assert (wrong in found["why"], found["next"] == "ops rollback") == (case.later == "failed",) * 2
+    assert world.live_was_asked()
+    return found
 
 
 def test_the_table_has_a_row_for_each_fault_and_no_other() -> None:

@@ -178,6 +178,7 @@ class Promotion(RuleBasedStateMachine):
         self.world.settled()
         self.no_two_at_once()
         self.nothing_older_is_live()
+        self.what_is_live_was_asked()
         self.what_is_live_was_accepted()
         wait_for(self.world.lease_is_free)
         wait_for(lambda: self.world.processes() == {"jobs": 0, "servers": 1})
@@ -208,6 +209,10 @@ class Promotion(RuleBasedStateMachine):
             later = [run for run in in_order[accepted[-1] + 1 :] if run.arn in self.killed]
             may = {config(run) for run in [in_order[accepted[-1]], *later]}
             self.expect(self.world.live() in may, f"{self.world.live()} is one of {may}")
+
+    def what_is_live_was_asked(self) -> None:
+        """Its deployment succeeded, or what came live without it was asked afterwards."""
+        wait_for(self.world.live_was_asked)
 
 
 def config(run: runs.Run) -> str:

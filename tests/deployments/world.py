@@ -295,6 +295,14 @@ class World:
         (container,) = sagemaker.describe_model(ModelName=variant["ModelName"])["Containers"]
         return str(container["ModelPackageName"])
 
+    def live_was_asked(self) -> bool:
+        """Whether the deployment that made what is live succeeded, or the smoke test was made after its end."""
+        sagemaker = self.account.sagemaker
+        arn = sagemaker.describe_endpoint_config(EndpointConfigName=self.live())["EndpointConfigArn"]
+        tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+        deployment = self.account.states.describe_execution(executionArn=tags["execution"])
+        return "smoke-test" in tags or deployment["status"] == "SUCCEEDED"
+
     def live_run(self) -> str:
         """The ARN of the execution that trained what is live."""
         package = self.account.sagemaker.describe_model_package(ModelPackageName=self.model())

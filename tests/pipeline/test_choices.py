@@ -13,6 +13,7 @@ from pipeline import deploy, retrain
 from pipeline.config import load
 from pipeline.jobs.evaluate.quality_gate import Estimate, decide
 from pipeline.jobs.shared.documents import Comparison
+from pipeline.jobs.shared.golden import right_share, wrong_rows
 from pipeline.jobs.shared.settings import GateSettings
 from pipeline.settings import Gate
 from tests.conftest import ROOT
@@ -30,7 +31,7 @@ def compared(low: float) -> Comparison:
 
 
 def broken() -> Iterator[tuple[str, dict[str, float], Comparison | None]]:
-    """Metrics and comparisons that break one bound each, first those that break none."""
+    """Metrics and comparisons that break one bound each, first those that break none; the golden rows are right."""
     yield "nothing, and there is no champion", GOOD, None
     yield "nothing", GOOD, compared(-MARGIN)
     for name in GATE["minimum"]:
@@ -70,11 +71,38 @@ def test_the_state_and_the_job_decide_alike_of_a_model_that_breaks_one_bound(
     gate = GateSettings(**GATE, margin=MARGIN, confidence=0.95)
     estimates = {name: Estimate(value, np.array([value])) for name, value in metrics.items()}
     by_job = decide(gate, estimates, comparison)["accepted"]
-    document: dict[str, Any] = {SECTION: {name: {"value": value} for name, value in metrics.items()}}
-    if comparison:
-        document["comparison"] = comparison
-    by_state = chosen(state, {"evaluation": {"document": document}}) == state["Default"]
+    by_state = chosen(state, evaluation(metrics, comparison)) == state["Default"]
     assert (by_state, by_job) == (what.startswith("nothing"),) * 2
+
+
+def evaluation(metrics: dict[str, float], comparison: Comparison | None, golden: float = 1.0) -> dict[str, Any]:
+    """The execution's state before the gate."""
+    section = {name: {"value": value} for name, value in metrics.items()}
+    document: dict[str, Any] = {SECTION: section, "golden": {"share": golden}}
+    return {"evaluation": {"document": document | ({"comparison": comparison} if comparison else {})}}
+
+
+@pytest.mark.parametrize("comparison", [None, compared(0.0)])
+@pytest.mark.parametrize(("faults", "accepted"), [(["", "", ""], True), (["", "", "x"], True), (["", "x", "x"], False)])
+def test_the_state_and_the_job_decide_alike_of_golden_rows(
+    comparison: Comparison | None, faults: list[str], accepted: bool
+) -> None:
+    settings = load(ROOT / "pipeline.toml")
+    endpoint = settings.endpoint.model_copy(update={"golden_share": 2 / 3})
+    gate = Gate(**GATE, margin=MARGIN, confidence=0.95)
+    definition = retrain.definition(settings.model_copy(update={"gate": gate, "endpoint": endpoint}))
+    state = definition["States"]["QualityGate"]
+    estimates = {name: Estimate(value, np.array([value])) for name, value in GOOD.items()}
+    limits = GateSettings(**GATE, margin=MARGIN, confidence=0.95)
+    by_job = decide(limits, estimates, comparison, golden=wrong_rows(faults, 2 / 3))["accepted"]
+    by_state = chosen(state, evaluation(GOOD, comparison, right_share(faults))) == state["Default"]
+    assert (by_state, by_job) == (accepted, accepted)
+
+
+def test_without_golden_rows_the_gate_does_not_look_for_them() -> None:
+    settings = load(ROOT / "pipeline.toml")
+    without = settings.model_copy(update={"endpoint": settings.endpoint.model_copy(update={"golden": ()})})
+    assert "golden" not in json.dumps(retrain.definition(without)["States"]["QualityGate"])
 
 
 @pytest.mark.parametrize(

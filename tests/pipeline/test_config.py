@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lambdas.predict import rows
 from pipeline.config import ConfigError, load
 from pipeline.jobs.shared.metric_names import METRICS
 from pipeline.settings import Trigger
@@ -58,6 +59,17 @@ def test_json_is_canonical_and_complete(written: Write) -> None:
     assert document["data"]["split"] == {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"}
     tables = "project data trigger processing training transform gate model_card release endpoint api drift"
     assert set(document) == set(tables.split())
+
+
+def test_golden_rows_are_in_the_json_as_the_apis_parser_returns_them(written: Write) -> None:
+    more = 'kinds = { visits = "boolean" }\nmissing = { texts = ["?"], impute = ["age"] }\nfeatures ='
+    row = '{ visits = " Yes", age = "?" }'
+    settings = load(written(("features =", more), ("[40, 3.5]", row)))
+    golden = json.loads(settings.to_json())["endpoint"]["golden"]
+    assert golden == [{"row": ",true", "label": "yes"}]
+    named = {"visits": " Yes", "age": "?"}
+    assert rows.from_instances(json.dumps({"instances": [named]}), settings.api_signature, 1) == [golden[0]["row"]]
+    assert json.loads(load(written()).to_json())["endpoint"]["golden"] == [{"row": "40.0,3.5", "label": "yes"}]
 
 
 def test_json_and_hash_depend_on_values_but_not_on_their_order_or_the_stack(written: Write) -> None:

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from typing import Any
 
 from local_aws.ministack_adapter import inner, wrap
+from local_aws.sagemaker.host import Events
 
 EVENTS, LAMBDA, SNS = "ministack.services.eventbridge", "ministack.services.lambda_svc", "ministack.services.sns"
 RESPONSES, STATES = "ministack.core.responses", "ministack.services.stepfunctions"
 Answer = tuple[int, dict[str, str], bytes]
 
 
-def install() -> None:
-    """Put the wrappers in."""
+def install(events: Events) -> None:
+    """Put the wrappers in, and publish the events that SageMaker sends."""
     wrap(EVENTS, {"_put_events": _put_events})
+    # PutEvents refuses sources of AWS; a service's own events do not come by it.
+    events.put = lambda entry: inner(EVENTS, "_put_events")({"Entries": [entry]}, allow_aws_source=True)
     wrap(LAMBDA, {"_invoke": _invoke})
     wrap(SNS, {"_error": _sns_error})
     wrap(STATES, {"handle_request": _redrive})

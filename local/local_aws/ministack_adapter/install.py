@@ -88,7 +88,7 @@ def install(service: SageMaker) -> tuple[Callable[[dict[str, Any], Any, Any], Aw
     runtime._PYTHON_WORKER_SCRIPT = _report_exceptions(runtime._PYTHON_WORKER_SCRIPT)
     functions.install()
     s3.install(service.host.file_transfer)
-    answers.install()
+    answers.install(service.host.events)
     kept = Kept({"sagemaker": service, "application-autoscaling": autoscaling})
     return Gate(inner(APP, "app"), signatures.install(credentials.roots(service.host.home))), kept
 

@@ -9,6 +9,7 @@ of the operation's request.
 """
 
 import json
+import re
 import sys
 import threading
 from dataclasses import asdict, dataclass
@@ -20,12 +21,13 @@ from local_aws.sagemaker.api.errors import JobError, ServiceError, ValidationExc
 
 TARGET = "LocalFaults"
 CAPACITY, HANG, NEVER_READY, INTERRUPTED = "CapacityError", "Hang", "NeverReady", "Interrupted"
+WRONG_ANSWERS = "WrongAnswers"
 SPOT = "SpotTraining"
 """Of a training job on spare capacity: it is taken back, or there is none until the time to wait is over."""
 KINDS = {
     **dict.fromkeys(("ProcessingJob", "TrainingJob", "TransformJob"), (CAPACITY, "Exit", "Kill", HANG, "NoOutput")),
     SPOT: (CAPACITY, INTERRUPTED),
-    "Endpoint": (CAPACITY, NEVER_READY, "Answers500", "DiesAtRequest"),
+    "Endpoint": (CAPACITY, NEVER_READY, "Answers500", "DiesAtRequest", WRONG_ANSWERS),
 }
 MESSAGES = {
     "ThrottlingException": "Rate exceeded",
@@ -33,6 +35,7 @@ MESSAGES = {
 }
 STATUSES = {"InternalFailure": 500, "ServiceUnavailable": 503, "ModelNotReadyException": 429}  # all others are 400
 PROGRAM = Path(__file__).with_name("faulty.py")
+_NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 @dataclass
@@ -104,7 +107,13 @@ def check_capacity(fault: str | None) -> None:
 
 def command(fault: str | None, port: int = 0) -> list[str]:
     """What runs in place of a container's program; empty when nothing does."""
-    return [sys.executable, "-I", str(PROGRAM), fault, str(port)] if fault else []
+    replaced = fault and fault != WRONG_ANSWERS
+    return [sys.executable, "-I", str(PROGRAM), str(fault), str(port)] if replaced else []
+
+
+def wrong_answer(body: bytes) -> bytes:
+    """An answer of a model that answers wrongly: each number x of it is 1 - x."""
+    return _NUMBER.sub(lambda number: json.dumps(1 - json.loads(number[0])).encode(), body)
 
 
 def _parse(body: bytes) -> list[Fault]:

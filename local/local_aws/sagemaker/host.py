@@ -1,8 +1,12 @@
 """The service's resources on this machine: folders, settings, children, S3 and CloudWatch Logs."""
 
+import json
+import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -26,6 +30,7 @@ from local_aws.sagemaker.jobs.logs import LogWriter
 from local_aws.sagemaker.s3 import S3
 from local_aws.sagemaker.sandbox import Sandboxes
 
+log = logging.getLogger(__name__)
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
 
@@ -42,6 +47,25 @@ class Cores:
             cores, first = sorted(os.sched_getaffinity(0)), next(self._turn) * self._each
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(pid, {cores[(first + more) % len(cores)] for more in range(self._each)})
+
+
+class Events:
+    """Sends events to EventBridge, one after another; `put` is PutEvents of an entry, which the server sets."""
+
+    def __init__(self) -> None:
+        self.put: Callable[[dict[str, Any]], None] = lambda entry: None
+        self._sender = ThreadPoolExecutor(1, "events")
+
+    def send(self, kind: str, arn: str, detail: dict[str, Any]) -> None:
+        """Send SageMaker's event of a kind about a resource, and return before it has arrived."""
+        entry = {"Source": "aws.sagemaker", "DetailType": kind, "Resources": [arn], "Detail": json.dumps(detail)}
+        self._sender.submit(self._put, entry)
+
+    def _put(self, entry: dict[str, Any]) -> None:
+        try:
+            self.put(entry)
+        except Exception:
+            log.exception("%s", entry["DetailType"])
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,7 @@ class Host:
         self.monitor = Monitor(self.client("cloudwatch", root))
         self.faults = Faults()
         self.file_transfer = FileTransfer()
+        self.events = Events()
         self._actors: dict[str, Actor] = {}
         self._lock = threading.Lock()
 

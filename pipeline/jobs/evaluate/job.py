@@ -9,10 +9,11 @@ import numpy as np
 
 from ..shared.documents import Champion, ConfusionMatrix, Evaluation, Metrics
 from ..shared.errors import JobError, place
+from ..shared.golden import fault_of, right_share, wrong_rows
 from ..shared.labels import numbers_of
 from ..shared.metric_names import SECTIONS
 from ..shared.metrics import GROUPS, Numbers, Predictions, RowsByFile, measure_of, random_groups
-from ..shared.settings import read_settings
+from ..shared.settings import JobSettings, read_settings
 from .explanation import explained
 from .model_card import model_card
 from .predictions import read_labels, read_predictions
@@ -38,11 +39,12 @@ def evaluate(
 ) -> None:
     """Measure the challenger's predictions against the labels; write evaluation.json and profile.json to `output`.
 
-    `predictions`/challenger holds the challenger's predictions. If `champion`, the folder of champion.json, says that
-    the champion is comparable, its predictions of the same rows are in `predictions`/champion, by its own classes: the
-    two models are compared as well. With the `holdout` that was answered, smoke.json gets a few of its rows with their
-    answers. With the folders `baseline`, `model` and, if it has one, `encoder`, of its artifacts, explanation.json says
-    what each feature adds to a score, and the evaluation has the model's card.
+    `predictions`/challenger holds the challenger's predictions, also of the golden rows, which are in no metric. If
+    `champion`, the folder of champion.json, says that the champion is comparable, its predictions of the same rows are
+    in `predictions`/champion, by its own classes: the two models are compared as well. With the `holdout` that was
+    answered, smoke.json gets a few of its rows with their answers. With the folders `baseline`, `model` and, if it has
+    one, `encoder`, of its artifacts, explanation.json says what each feature adds to a score, and the evaluation has
+    the model's card.
 
     Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
@@ -58,10 +60,7 @@ def evaluate(
         return answers, bootstrap(measure, len(true) if groups is None else GROUPS)
 
     answers, estimates = estimated("challenger", wanted.classes)
-    for name in (*wanted.gate.minimum, *wanted.gate.maximum):
-        if name not in estimates:
-            fault = f"the gate asks for {name}, which these scores do not give (does the loss yield probabilities?)"
-            raise JobError(f"{fault}: change the gate or training.hyperparameters.loss")
+    _check_gate(wanted, estimates)
     section: Metrics = {
         name: {"value": of.value, "standard_deviation": of.standard_deviation} for name, of in estimates.items()
     }
@@ -77,7 +76,11 @@ def evaluate(
         document["comparison"] = compare(wanted.predictor_type, estimates, old, wanted.gate.confidence)
     if known:
         document["champion"] = known
-    document["decision"] = decide(wanted.gate, estimates, document.get("comparison"), known.get("reason"))
+    faults = _golden_faults(predictions / "challenger", wanted) if wanted.golden else []
+    if faults:
+        document["golden"] = {"rows": len(faults), "share": right_share(faults), "wrong": wrong_rows(faults, 1.0)}
+    wrong = wrong_rows(faults, wanted.golden_share)
+    document["decision"] = decide(wanted.gate, estimates, document.get("comparison"), known.get("reason"), wrong)
     written: dict[str, object] = {"evaluation": document, "profile": profile(true, answers, wanted)}
     if holdout is not None:
         written["smoke"] = smoke_rows(holdout, answers, wanted)
@@ -95,6 +98,24 @@ def _write(output: Path, documents: dict[str, object]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for name, content in documents.items():
         (output / f"{name}.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+
+
+def _check_gate(settings: JobSettings, estimates: dict[str, Estimate]) -> None:
+    for name in (*settings.gate.minimum, *settings.gate.maximum):
+        if name not in estimates:
+            fault = f"the gate asks for {name}, which these scores do not give (does the loss yield probabilities?)"
+            raise JobError(f"{fault}: change the gate or training.hyperparameters.loss")
+
+
+def _golden_faults(source: Path, settings: JobSettings) -> list[str]:
+    """Return the fault of the answer to each golden row, "" for none. Raises JobError: not each was answered."""
+    answers = read_predictions(source, settings, "golden")
+    if len(answers.scores) != len(settings.golden):
+        raise JobError(f"{source}: {len(answers.scores)} answers for {len(settings.golden)} golden rows")
+    names = dict(enumerate(settings.classes))
+    labels = [None] * len(answers.scores) if answers.classes is None else [names[int(n)] for n in answers.classes]
+    scores = answers.scores.tolist()
+    return [fault_of(*each) for each in zip(settings.golden, labels, scores, strict=True)]
 
 
 def _check_pairs(source: Path, answered: RowsByFile, labelled: RowsByFile) -> None:

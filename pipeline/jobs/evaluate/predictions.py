@@ -17,13 +17,16 @@ from ..shared.metrics import Numbers, Predictions, RowsByFile
 from ..shared.settings import JobSettings
 
 
-def read_predictions(directory: Path, settings: JobSettings) -> Predictions:
-    """Return the answers of every `.out` file under a directory, by path. Raises JobError: no file, no valid answer."""
+def read_predictions(directory: Path, settings: JobSettings, rows: str = "holdout") -> Predictions:
+    """Return the answers of every `.out` file under a directory, by path, whose name has `rows` in it.
+
+    Raises JobError: no file, no valid answer.
+    """
     columns = [_Column("score", width=settings.score_width)]
     if settings.classes:
         columns.append(_Column("predicted_label", classes=len(settings.classes)))
-    (scores, *classes), rows = _read(directory, ".out", columns)
-    return Predictions(scores, classes[0] if classes else None, rows)
+    (scores, *classes), by_file = _read(directory, f"{rows}*.out", columns)
+    return Predictions(scores, classes[0] if classes else None, by_file)
 
 
 def read_labels(directory: Path, settings: JobSettings) -> tuple[Numbers, RowsByFile]:
@@ -78,7 +81,7 @@ def _read(directory: Path, suffix: str, columns: list[_Column]) -> tuple[list[Nu
         parts.append(_fast(block, columns) or _line_by_line(block, columns))
         rows[block.file] = rows.get(block.file, 0) + len(parts[-1][0])
     if not parts:
-        raise JobError(f"{directory}: no file whose name ends in {suffix}: did the job before this one end?")
+        raise JobError(f"{directory}: no file like *{suffix}: did the job before this one end?")
     return [np.concatenate(column) for column in zip(*parts, strict=True)], rows
 
 

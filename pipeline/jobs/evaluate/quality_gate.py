@@ -73,12 +73,17 @@ def compare(
 
 
 def decide(
-    gate: GateSettings, estimates: dict[str, Estimate], compared: Comparison | None, incomparable: str | None = None
+    gate: GateSettings,
+    estimates: dict[str, Estimate],
+    compared: Comparison | None,
+    incomparable: str | None = None,
+    golden: str = "",
 ) -> Decision:
     """Return the decision, as the state QualityGate makes it: every threshold passed, and no worse than by the margin.
 
     The second is a non-inferiority test: the interval of the paired difference must end above minus the margin. It has
-    no part in the decision if there is no champion, or if the champion is `incomparable`: the reason for that.
+    no part in the decision if there is no champion, or if the champion is `incomparable`: the reason for that. With
+    `golden`, which says what golden rows are wrong, the model is rejected whatever its metrics.
     """
     broken = gate.breaches({name: estimate.value for name, estimate in estimates.items()})
     if compared is not None and compared["interval"][0] < -gate.margin:
@@ -87,6 +92,7 @@ def decide(
             f"{compared['metric']} {new:.4g} may be worse than the champion's {old:.4g} by more than {gate.margin:g}"
         )
         broken.append(f"{worse}: the difference lies between {low:.4g} and {high:.4g} at {gate.confidence:g}")
+    broken += [golden] if golden else []
     apart = f"; the champion is not comparable: {incomparable}" if incomparable else ""
     against = f" and is not worse than the champion by {compared['metric']}" if compared else "; there is no champion"
     passed = f"passes every threshold of the quality gate{apart or against}"

@@ -21,7 +21,7 @@ from .learning import Learner
 from .parts import SMALL, Parts, parts_of
 from .records import Keys, Records
 from .sorted_rows import ROWS_AT_A_TIME, SortedRows
-from .split import SplitWriter, atomic_output, texts_of
+from .split import SplitWriter, atomic_output, texts_of, write_golden
 from .summary import Summary, count_labels
 
 TEXT_AT_A_TIME = 3 << 20
@@ -62,6 +62,7 @@ def preprocess(
             summary, learner = write_parts(files, output, "")
             summary.finish(output, wanted, learner.categories())
             write_verdict(champion, write_rows(champion, files, summary, learner.parts, output), wanted, output)
+            write_golden(wanted, output)
         else:
             raise JobError(f"{input_}: {NO_FILE}")
         signature = signature_of(wanted)

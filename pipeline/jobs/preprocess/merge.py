@@ -25,7 +25,7 @@ from .copies import Copies
 from .data_files import NO_FILE, check_left, check_limit
 from .external_sort import SORT_IN_MEMORY
 from .records import LINE_BITS, Numbers, Records, repeated
-from .split import atomic_output, paths
+from .split import atomic_output, paths, write_golden
 from .summary import Summary, count_labels, read_index
 
 Lost = tuple[str, Floats]  # a part, and label and features of some of its rows
@@ -36,8 +36,8 @@ def merge(settings: Path, run: Path, output: Path, listing: Path | None = None) 
 
     `listing` is the folder that the instances had.
 
-    Writes baseline/baseline.json, what is known of the champion, and each file that has rows which another instance
-    keeps again without these.
+    Writes baseline/baseline.json, what is known of the champion, the golden rows, and each file that has rows which
+    another instance keeps again without these.
 
     Raises JobError: too many rows are bad or too few are left; nothing is left written then.
     """
@@ -66,6 +66,7 @@ def merge(settings: Path, run: Path, output: Path, listing: Path | None = None) 
         total.sample = [sample[np.append(sample.keys[1:] != sample.keys[:-1], True)[: len(sample)]]]
         total.finish(output, wanted)
         write_verdict(champion, next(iter(total.incomparable), ""), wanted, output)
+        write_golden(wanted, output)
 
 
 def _dropped(summaries: list[Summary], shards: Path, counted: Copies, settings: JobSettings) -> list[Numbers]:

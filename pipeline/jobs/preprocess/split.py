@@ -24,6 +24,8 @@ from .records import Records
 SHARD_BYTES = 16 << 20
 """The size from which a part continues in a new file: several instances of training or transform get even shares."""
 CERTAINTY = 0.99
+GOLDEN = "golden"
+"""The name of the file with the golden rows; those of the hold-out's rows begin otherwise."""
 
 
 def check_enough(counts: dict[str, NDArray[np.int64]], source: str, settings: JobSettings) -> None:
@@ -124,6 +126,15 @@ def paths(folder: Path, part: str, number: int, host: str, settings: JobSettings
     endings = {"holdout": rows, "labels": ".jsonl"} if part == "holdout" else {part: trained}
     ending = f"-{host}" if host else ""
     return [folder / kind / f"{kind}-{number:05d}{ending}{suffix}" for kind, suffix in endings.items()]
+
+
+def write_golden(settings: JobSettings, output: Path) -> None:
+    """Write the golden rows beside the hold-out and in its format: batch transform scores them, and no metric does."""
+    if settings.golden:
+        rows = [each["row"] if settings.encoded else f'{{"features":[{each["row"]}]}}' for each in settings.golden]
+        (output / "holdout").mkdir(parents=True, exist_ok=True)
+        file = output / "holdout" / f"{GOLDEN}{'.csv' if settings.encoded else '.jsonl'}"
+        file.write_text("\n".join([*rows, ""]), encoding="utf-8")
 
 
 def texts_of(part: str, rows: Records, settings: JobSettings, encoder: RowEncoder | None) -> list[bytes]:

@@ -154,6 +154,14 @@ class Comparison(TypedDict):
     confidence: float
 
 
+class GoldenRows(TypedDict):
+    """The number of golden rows, the share of them that the challenger answers rightly, and which it does not."""
+
+    rows: int
+    share: float
+    wrong: str
+
+
 class _Decided(TypedDict):
     accepted: bool
     reason: str
@@ -207,9 +215,11 @@ class Evaluation(TypedDict, total=False):
     """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion.
 
     `card` is the model's card, for its package.
+    `golden` is there if the settings have golden rows; these are in no other figure.
     """
 
     rows: int
+    golden: GoldenRows
     champion: Champion
     binary_classification_metrics: Metrics
     multiclass_classification_metrics: Metrics

@@ -8,6 +8,7 @@ from typing import Any
 
 from .encoder import level_of
 from .errors import JobError
+from .golden import Demand
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ class LevelLimits:
     maximum: int
 
 
+class Golden(Demand, total=False):
+    """A raw row as the API's parser returns it, CSV text, and what it demands of the model's answer."""
+
+    row: str
+
+
 @dataclass(frozen=True)
 class JobSettings:
     """The columns, the classes by number, the split, the quality gate and the limits."""
@@ -99,6 +106,8 @@ class JobSettings:
     mini_batch_size: int
     content_type: str  # of the files that training reads
     gate: GateSettings
+    golden: tuple[Golden, ...]
+    golden_share: float  # of the golden rows, the least share that must be right
     bad_rows: BadRowLimit
     drift: DriftSettings
     memory_bytes: int  # the memory that preprocessing may use, in addition to the libraries' own
@@ -176,6 +185,8 @@ def settings_of(document: dict[str, Any]) -> JobSettings:
         mini_batch_size=int(training["hyperparameters"].get("mini_batch_size", 1000)),
         content_type=training["content_type"],
         gate=GateSettings(**document["gate"]),
+        golden=tuple(document["endpoint"]["golden"]),
+        golden_share=document["endpoint"]["golden_share"],
         bad_rows=BadRowLimit(**data["bad_rows"]),
         drift=DriftSettings(**{each.name: document["drift"][each.name] for each in fields(DriftSettings)}),
         memory_bytes=int(document["processing"]["memory_mb"] * 2**20),

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from cdk.api.openapi import signature_of
 from lambdas.predict import rows
 from lambdas.predict.problem import Problem
 from pipeline.config import Settings
@@ -23,7 +22,7 @@ PATH = "/predictions"
 
 @pytest.fixture
 def known(passengers: Settings) -> rows.Signature:
-    return signature_of(passengers)
+    return passengers.api_signature
 
 
 def faults(read: Any, text: str, settings: rows.Signature) -> list[Any]:

@@ -33,7 +33,7 @@ def answers(predictor_type, model, rows):
 
 @pytest.fixture(params=SETTINGS)
 def example(request, tmp_path):
-    """Settings, evaluation of a linear model on the hold-out, and the golden rows' answers."""
+    """Settings, metrics of a linear model on the hold-out, and how it answers the golden rows."""
     settings = load(SETTINGS[request.param])
     (tmp_path / "settings.json").write_text(settings.to_json())
     preprocess(tmp_path / "settings.json", ROOT / "examples" / request.param, tmp_path)
@@ -41,23 +41,20 @@ def example(request, tmp_path):
     kind = settings.data.predictor_type
     estimator = Ridge() if kind == "regressor" else LogisticRegression(solver="newton-cg")
     model = make_pipeline(StandardScaler(), estimator).fit(train[:, 1:], train[:, 0])
-    rows = (tmp_path / "holdout/holdout-00000.jsonl").read_text().splitlines()
-    holdout = [json.loads(row)["features"] for row in rows]
     (tmp_path / "scored/challenger").mkdir(parents=True)
-    lines = [json.dumps(answer) + "\n" for answer in answers(kind, model, np.array(holdout))]
-    (tmp_path / "scored/challenger/holdout-00000.jsonl.out").write_text("".join(lines))
+    for file in (tmp_path / "holdout").iterdir():
+        rows = [json.loads(row)["features"] for row in file.read_text().splitlines()]
+        lines = [json.dumps(answer) + "\n" for answer in answers(kind, model, np.array(rows))]
+        (tmp_path / f"scored/challenger/{file.name}.out").write_text("".join(lines))
     evaluate(tmp_path / "settings.json", tmp_path / "scored", tmp_path / "labels", tmp_path)
-    metrics = json.loads((tmp_path / "evaluation.json").read_text())[SECTIONS[kind]]
-    golden = answers(kind, model, np.array([golden.row for golden in settings.endpoint.golden]))
-    return settings, {name: metric.get("value") for name, metric in metrics.items()}, golden
+    document = json.loads((tmp_path / "evaluation.json").read_text())
+    metrics = {name: metric.get("value") for name, metric in document[SECTIONS[kind]].items()}
+    return settings, metrics, document["golden"]
 
 
 def test_a_linear_model_passes_the_gate_and_knows_the_golden_rows(example):
     settings, metrics, golden = example
     assert {name: bound for name, bound in settings.gate.minimum.items() if metrics[name] < bound} == {}
     assert {name: bound for name, bound in settings.gate.maximum.items() if metrics[name] > bound} == {}
-    for wanted, answer in zip(settings.endpoint.golden, golden, strict=True):
-        if wanted.label is None:
-            assert answer["score"] == pytest.approx(wanted.value, abs=wanted.tolerance)
-        else:
-            assert settings.data.classes[answer["predicted_label"]] == wanted.label
+    assert golden == {"rows": len(settings.endpoint.golden), "share": 1.0, "wrong": ""}
+    assert golden["rows"] >= 1

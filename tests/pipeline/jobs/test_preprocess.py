@@ -164,3 +164,22 @@ def test_the_signature_is_written_under_its_name_also_into_a_folder_that_is_ther
     preprocess(settings_file, shop, tmp_path / "out")
     (written,) = (tmp_path / "out" / "signatures").iterdir()
     assert (written.name, written.read_text()) == (f"{signature.name}.json", signature.to_json())
+
+
+def test_golden_rows_lie_beside_the_holdout_in_its_format_and_are_counted_nowhere(settings_file, shop, tmp_path):
+    without = run(settings_file, shop, tmp_path / "without")
+    document = json.loads(settings_file.read_text())
+    document["endpoint"]["golden"] = [{"row": "40.0,3.5", "label": "yes"}, {"row": "1e+22,-0.5", "label": "no"}]
+    settings_file.write_text(json.dumps(document))
+    files = run(settings_file, shop, tmp_path / "with")
+    lines = files.pop("holdout/golden.jsonl").splitlines()
+    assert [json.loads(line) for line in lines] == [{"features": [40.0, 3.5]}, {"features": [1e22, -0.5]}]
+    assert files == without
+
+
+def test_golden_rows_of_an_encoded_table_are_raw_rows(shop, tmp_path):
+    settings_file = write_settings(tmp_path, missing={"texts": [], "impute": ["visits"]})
+    document = json.loads(settings_file.read_text())
+    document["endpoint"]["golden"] = [{"row": "40.0,", "label": "yes"}]
+    settings_file.write_text(json.dumps(document))
+    assert run(settings_file, shop, tmp_path / "out")["holdout/golden.csv"] == b"40.0,\n"

@@ -96,6 +96,19 @@ def test_little_memory_and_several_instances_give_what_one_with_enough_does(tabl
                 assert merged["features"][feature][key] == found[key]
 
 
+def test_several_instances_leave_the_golden_rows_to_the_merge(table, tmp_path):
+    document = json.loads(write_settings(tmp_path).read_text())
+    document["endpoint"]["golden"] = [{"row": "40.0,3.5", "label": "yes"}]
+    settings = tmp_path / "golden.json"
+    settings.write_text(json.dumps(document))
+    for shard, rows in (("a", table[1:41]), ("b", table[41:])):
+        (tmp_path / shard).mkdir()
+        (tmp_path / shard / f"{shard}.csv").write_text("\n".join([HEADER, *rows]))
+    on_instances(settings, [tmp_path / "a", tmp_path / "b"], tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "run/holdout/golden.jsonl").exists()
+    assert (tmp_path / "out/holdout/golden.jsonl").read_text() == '{"features":[40.0,3.5]}\n'
+
+
 def test_recordio_holds_the_rows_of_csv_and_rows_that_instances_share_are_kept_once(folder, table, tmp_path):
     for shard, rows in (("a", table[1:41]), ("b", table[21:])):
         (folder / shard).mkdir()

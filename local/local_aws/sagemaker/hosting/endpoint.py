@@ -1,6 +1,7 @@
 """Endpoints: creation, blue/green updates, deletion and invocation."""
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from local_aws.sagemaker.hosting.rollout import Traffic
 
 REASON_LENGTH = 1024
 UNDONE = "The deployment was rolled back. The local AWS ended while it ran."
+EVENT_MEMBERS = ("EndpointName", "EndpointArn", "EndpointConfigName", "ProductionVariants", "FailureReason")
 Route = Callable[[float], None]
 Stage = Callable[[str, str], None]
 Shift = Callable[[Route, Stage, Event], str | None]
@@ -22,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class Endpoint(Record):
-    """An endpoint. Its traffic goes to one fleet, or to two during an update; a lock guards each change."""
+    """An endpoint. Its traffic goes to one fleet, or to two during an update; a lock guards each change.
+
+    Each change of its status is an event ("Events that Amazon SageMaker AI sends to Amazon EventBridge").
+    """
 
     def __init__(self, arn: str, name: str, tags: dict[str, str], fleet: Fleet) -> None:
         document = {"EndpointName": name, "EndpointStatus": "Creating", "EndpointConfigName": fleet.name}
@@ -30,9 +35,11 @@ class Endpoint(Record):
         self._traffic = Traffic({})
         self._fleets = [fleet]
         self._ended = Event()
+        self._events = fleet.host.events
 
     def create(self) -> None:
         """Start the first fleet in the background; InService or Failed at the end."""
+        self.update(EndpointStatus="Creating")
         self._in_background(self._start_first, self._fleets[0])
 
     @property
@@ -99,6 +106,19 @@ class Endpoint(Record):
             fleets = list(self._fleets)
         for fleet in fleets:
             fleet.end()
+
+    def update(self, **members: Any) -> None:
+        """Change the document at once, and send the event of a new status."""
+        super().update(**members)
+        if "EndpointStatus" not in members:
+            return
+        found = self.describe()
+        shown = {name: found[name] for name in EVENT_MEMBERS if name in found}
+        times = {name: found[name].timestamp() * 1000 for name in ("CreationTime", "LastModifiedTime")}
+        # Here in capitals, unlike in DescribeEndpoint.
+        status = re.sub("(?<!^)(?=[A-Z])", "_", self.status).upper()
+        detail = {**shown, **times, "EndpointStatus": status, "Tags": self.tags}
+        self._events.send("SageMaker Endpoint State Change", self.arn, detail)
 
     def _start_first(self, fleet: Fleet) -> None:
         reason = self._start(fleet)

@@ -9,13 +9,14 @@ import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from local_aws.archive import extract
-from local_aws.sagemaker import images
+from local_aws.sagemaker import faults, images
 from local_aws.sagemaker.api.errors import JobError, ModelError
 from local_aws.sagemaker.host import Actor, Host
 from local_aws.sagemaker.hosting.model_server import Answer, ModelServer
@@ -51,6 +52,7 @@ class Instance:
         self.ready = threading.Event()
         self._startup_seconds = startup_seconds
         self._s3 = actor.s3
+        self._fault = fault
         self._definitions = model[RESOLVED]
         self._where = (f" for production variant {variant}", "endpoint") if variant else ("", "job")
         self._alone = len(self._definitions) == 1
@@ -115,7 +117,10 @@ class Instance:
                 )
             media = {"content-type": kind} if (kind := answer.headers.get("content-type")) else {}
             headers = _without("content-type", headers) | media
-        return _ask(self._servers[-1], body, headers, deadline)
+        answer = _ask(self._servers[-1], body, headers, deadline)
+        if self._fault == faults.WRONG_ANSWERS:
+            return replace(answer, body=faults.wrong_answer(answer.body))
+        return answer
 
     def execution_parameters(self, seconds: float) -> Answer:
         """How batch transform may call the first container. Raises OSError or http.client.HTTPException."""

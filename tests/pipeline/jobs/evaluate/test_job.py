@@ -144,7 +144,7 @@ def test_a_champion_of_other_classes_leaves_the_decision_to_the_thresholds(answe
 def test_a_comparable_champion_without_answers_is_an_error(answered, settings_file):
     shutil.rmtree(answered / "old")
     (answered / "old").mkdir()
-    with pytest.raises(JobError, match=r"champion: no file whose name ends in \.out"):
+    with pytest.raises(JobError, match=r"champion: no file like \*holdout\*\.out"):
         evaluated(answered, settings_file, "old")
 
 
@@ -204,3 +204,83 @@ def test_the_evaluation_keeps_eight_rows_for_the_smoke_test_if_it_gets_the_holdo
         }
         for n in sorted(places)
     ]
+
+
+def golden(root, settings_file, answers, rows, share=1.0, **data):
+    """Give the settings golden rows, and the challenger answers to them."""
+    document = json.loads(settings_file.read_text())
+    document["endpoint"] = {"golden": [{"row": "1.0,2.0", **row} for row in rows], "golden_share": share}
+    document["data"] |= data
+    settings_file.write_text(json.dumps(document))
+    lines(root / "new/golden.jsonl.out", answers)
+
+
+RIGHT, WRONG_ANSWER = {"score": 0.9, "predicted_label": 1}, {"score": 0.1, "predicted_label": 0.0}
+
+
+def test_a_golden_row_that_the_challenger_answers_wrongly_rejects_it(answered, settings_file):
+    without = evaluated(answered, settings_file, "old")
+    assert without["decision"]["accepted"] is True
+    golden(answered, settings_file, [RIGHT, WRONG_ANSWER], [{"label": "yes"}, {"label": "yes"}])
+    found = evaluated(answered, settings_file, "old")
+    wrong = "golden row 2: expected yes, got no"
+    assert found["golden"] == {"rows": 2, "share": 0.5, "wrong": wrong}
+    assert found["decision"] == {"accepted": False, "reason": wrong, "comparable": True}
+
+
+def test_golden_rows_that_are_right_change_no_figure(answered, settings_file):
+    """Neither the metrics nor the comparison count them, and no smoke row is one of them."""
+    lines(answered / "holdout/holdout.jsonl", [{"features": [n, 0.5]} for n in range(200)])
+    shutil.copytree(answered / "new", answered / "predictions/challenger")
+    evaluate(settings_file, answered / "predictions", answered / "labels", answered / "out", answered / "holdout")
+    smoke = (answered / "out/smoke.json").read_text()
+    without = evaluated(answered, settings_file, "old")
+    golden(answered, settings_file, [RIGHT, RIGHT], [{"label": "yes"}, {"at_least": 0.5}])
+    lines(answered / "old/golden.jsonl.out", [WRONG_ANSWER] * 2)
+    found = evaluated(answered, settings_file, "old")
+    assert found.pop("golden") == {"rows": 2, "share": 1.0, "wrong": ""}
+    assert found == without
+    evaluate(settings_file, answered / "predictions", answered / "labels", answered / "out", answered / "holdout")
+    assert (answered / "out/smoke.json").read_text() == smoke
+
+
+def test_a_wrong_golden_row_is_shown_if_the_share_allows_it(answered, settings_file):
+    golden(answered, settings_file, [RIGHT, WRONG_ANSWER], [{"label": "yes"}, {"at_least": 0.5}], share=0.5)
+    found = evaluated(answered, settings_file)
+    wrong = "golden row 2: expected a score of at least 0.5, got 0.1"
+    assert found["golden"] == {"rows": 2, "share": 0.5, "wrong": wrong}
+    assert found["decision"]["accepted"] is True
+
+
+def test_a_golden_row_of_several_classes_demands_a_label(tmp_path, settings_file):
+    lines(tmp_path / "labels/labels.jsonl", [{"row": f"{n:016x}", "label": n % 3} for n in range(6)])
+    ranked(tmp_path, "new", [[0.8 - 0.1 * (n % 3 != k) * 7 for k in range(3)] for n in range(6)], 3)
+    data = {"predictor_type": "multiclass_classifier", "labels": ["a", "b", "c"]}
+    answers = [{"score": [0.1, 0.2, 0.7], "predicted_label": 2}, {"score": [0.1, 0.8, 0.1], "predicted_label": 1}]
+    golden(tmp_path, settings_file, answers, [{"label": "c"}, {"label": "c"}], **data)
+    document = json.loads(settings_file.read_text())
+    document["gate"]["minimum"] = {"accuracy": 0.5}
+    settings_file.write_text(json.dumps(document))
+    found = evaluated(tmp_path, settings_file)
+    assert found["golden"] == {"rows": 2, "share": 0.5, "wrong": "golden row 2: expected c, got b"}
+    assert found["decision"]["accepted"] is False
+
+
+def test_a_golden_row_of_a_regression_demands_a_value_or_bounds(tmp_path, settings_file):
+    lines(tmp_path / "labels/labels.jsonl", [{"row": f"{n:016x}", "label": n} for n in range(8)])
+    lines(tmp_path / "new/holdout.jsonl.out", [{"score": n + 0.1} for n in range(8)])
+    data = {"predictor_type": "regressor", "positive_label": None, "negative_label": None}
+    rows = [{"value": 150.0, "tolerance": 1.5}, {"at_most": 100.0}]
+    golden(tmp_path, settings_file, [{"score": 151.0}, {"score": 101.0}], rows, **data)
+    document = json.loads(settings_file.read_text())
+    document["gate"] |= {"minimum": {}, "maximum": {"rmse": 1.0}}
+    settings_file.write_text(json.dumps(document))
+    wrong = "golden row 2: expected a score of at most 100.0, got 101.0"
+    assert evaluated(tmp_path, settings_file)["decision"] == {"accepted": False, "reason": wrong}
+
+
+@pytest.mark.parametrize("answers", [[], [RIGHT], [RIGHT] * 3])
+def test_golden_rows_without_an_answer_each_are_an_error(answered, settings_file, answers):
+    golden(answered, settings_file, answers, [{"label": "yes"}] * 2)
+    with pytest.raises(JobError, match=rf"challenger: {len(answers)} answers for 2 golden rows"):
+        evaluated(answered, settings_file)
