@@ -114,7 +114,8 @@ def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
 def test_the_role_of_the_deploy_machine_alone_may_change_the_endpoint(template: Template) -> None:
     changes = {f"sagemaker:{action}Endpoint" for action in ("Create", "Update", "Delete")}
     may = {
-        role["Ref"]: changes & {each for item in policy["PolicyDocument"]["Statement"] for each in as_list(item["Action"])}
+        role["Ref"]: changes
+        & {each for item in policy["PolicyDocument"]["Statement"] for each in as_list(item["Action"])}
         for policy in of_type(template, "AWS::IAM::Policy").values()
         for role in policy["Roles"]
     }
