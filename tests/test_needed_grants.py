@@ -23,6 +23,8 @@ from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(2400)]
 Statement = dict[str, Any]
+PATIENCE = 600
+"""Seconds for what takes some: others may use the machine."""
 NOBODY = {"Bool": "false"}
 """By its operator, a value of a condition that never holds."""
 
@@ -87,11 +89,13 @@ class Pipeline:
     def prepared(self) -> list[str]:
         """A run until its data is checked; then it is stopped."""
         arn = self.world.by_hand()
-        wait_for(lambda: "Train" in self.world.entered(arn) or not runs.describe(self.live.account, arn).running)
+        wait_for(
+            lambda: "Train" in self.world.entered(arn) or not runs.describe(self.live.account, arn).running, PATIENCE
+        )
         if not (run := runs.describe(self.live.account, arn)).running:
             return [str(run.outcome)]
         self.world.stop(arn)
-        wait_for(lambda: "owner" not in self.world.lease(), seconds=30)
+        wait_for(lambda: "owner" not in self.world.lease(), PATIENCE)
         return []
 
     def triggered(self) -> list[str]:
@@ -101,9 +105,9 @@ class Pipeline:
             arn = retrain.start(self.live.account, force=True)["execution"]
         except OpsError as error:
             return [str(error)]
-        wait_for(lambda: "owner" in self.world.lease())
+        wait_for(lambda: "owner" in self.world.lease(), PATIENCE)
         self.world.stop(arn)
-        wait_for(lambda: "owner" not in self.world.lease(), seconds=30)
+        wait_for(lambda: "owner" not in self.world.lease(), PATIENCE)
         return [] if known == "nothing new" else [known]
 
     def deployment(self) -> list[str]:
@@ -132,7 +136,7 @@ class Pipeline:
         """A drift check of traffic with ground truth."""
         machine = self.live.account.outputs["DriftMachine"]
         arn = self.live.account.states.start_execution(stateMachineArn=machine)["executionArn"]
-        run = self.live.ended(arn, seconds=60)
+        run = self.live.ended(arn, seconds=PATIENCE)
         return [*([] if run.status == "SUCCEEDED" else [str(run.outcome)]), *run.warnings]
 
     def prediction(self) -> list[str]:
@@ -155,7 +159,7 @@ class Pipeline:
         return str(started["executionArn"])
 
     def _ended(self, arn: str) -> list[str]:
-        run = self.live.ended(arn, seconds=100)
+        run = self.live.ended(arn, seconds=PATIENCE)
         return run.warnings if (run.status, run.outcome) == ("SUCCEEDED", "accepted") else [str(run.outcome)]
 
     # --- mutants

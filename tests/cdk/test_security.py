@@ -111,6 +111,17 @@ def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
     assert [(each["Resource"], each["Condition"]) for each in passed] == [(role, condition)] * 3
 
 
+def test_the_role_of_the_deploy_machine_alone_may_change_the_endpoint(template: Template) -> None:
+    changes = {f"sagemaker:{action}Endpoint" for action in ("Create", "Update", "Delete")}
+    may = {
+        role["Ref"]: changes
+        & {each for item in policy["PolicyDocument"]["Statement"] for each in as_list(item["Action"])}
+        for policy in of_type(template, "AWS::IAM::Policy").values()
+        for role in policy["Roles"]
+    }
+    assert {role[:-8]: found for role, found in may.items() if found} == {"DeployMachineRole": changes}
+
+
 def test_no_role_reaches_what_a_project_made_whose_name_begins_alike(template: Template) -> None:
     """Nor do cleanup and `ops destroy`, whose rule is the settings'."""
     policies = of_type(template, "AWS::IAM::Policy").values()
