@@ -73,3 +73,19 @@ def test_the_package_holds_the_function_alone(path_of: Callable[[str], Path], sc
 def test_the_commit_is_the_builds_own_when_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEBUILD_RESOLVED_SOURCE_VERSION", "c0ffee")
     assert commit() == "c0ffee"
+
+
+def test_what_is_live_is_checked_when_it_is_in_service_and_when_a_deployment_did_not_succeed(
+    template: Template,
+) -> None:
+    rules = {name: rule for name, rule in of_type(template, "AWS::Events::Rule").items() if name.startswith("FinishOn")}
+    (check,) = [name for name in of_type(template, "AWS::Lambda::Function") if name.startswith("FinishCheck")]
+    found = [rule for rule in rules.values() if rule["Targets"][0]["Arn"] == {"Fn::GetAtt": [check, "Arn"]}]
+    patterns = {rule["EventPattern"]["source"][0]: rule["EventPattern"] for rule in found}
+    deploy = {"Ref": next(name for name in of_type(template, "AWS::StepFunctions::StateMachine") if "Deploy" in name)}
+    assert patterns["aws.sagemaker"]["detail-type"] == ["SageMaker Endpoint State Change"]
+    assert {source: pattern["detail"] for source, pattern in patterns.items()} == {
+        "aws.sagemaker": {"EndpointName": ["breast-cancer"], "EndpointStatus": ["IN_SERVICE"]},
+        "aws.states": {"stateMachineArn": [deploy], "status": ["ABORTED", "TIMED_OUT", "FAILED"]},
+    }
+    assert all(set(rule["Targets"][0]) >= {"Arn", "DeadLetterConfig"} for rule in found)
