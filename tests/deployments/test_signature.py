@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
 RATE, SMALL_RATE = 20, 5
 """Calls a second."""
-CALLERS = 16
-"""Calls that may wait for their answers at once."""
+CALLERS = 6
+"""Calls that may wait for their answers at once: on a busy machine there are fewer a second, but none times out."""
 SECONDS = 300
 COLUMNS = ("a", "b", "c", "port")
 LARGE = {"instance_type": "ml.m5.large"}
