@@ -363,8 +363,8 @@ def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works
     command = ["start", "--port", "0", "--home", str(machine.home)]
     assert main(command) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(f"the state in {file} is damaged (")
-    assert said.endswith("): `make up FRESH=1` or `local-aws start --fresh` begins without it")
+    assert said.startswith(f"cannot use the state in {file}, it is damaged: ")
+    assert said.endswith(". `make up FRESH=1` or `local-aws start --fresh` forgets it")
     assert (file.read_bytes(), find(machine.home)) == (torn, None)
     assert (machine.home / "s3" / "123456789012" / "things" / "kept").read_text() == "kept"
     subprocess.run([sys.executable, "-m", "local_aws", *command, "--fresh"], capture_output=True, check=True)
