@@ -94,7 +94,7 @@ def test_after_kill_9_in_mid_run_and_after_down_the_model_serves_without_a_retra
     assert live[0] == "prediction: B\n"
 
     ops(home, "retrain", "--force")
-    wait_for(lambda: '"SecondaryStatus": "Training"' in state.path(home / "up").read_text(), 300)
+    wait_for(lambda: '"status": "RUNNING"' in state.path(home / "up").read_text(), 300)
     cloud = find(home / "up")
     assert cloud is not None
     os.kill(cloud.pid, signal.SIGKILL)

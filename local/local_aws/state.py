@@ -54,14 +54,14 @@ def read(file: Path) -> str | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise damaged(file, error) from error
+        raise unusable(file, f"it is damaged: {error}") from error
     return text
 
 
-def damaged(file: Path, why: object) -> StateError:
+def unusable(file: Path, why: str) -> StateError:
     """The error of a file that does not say what the services knew."""
     return StateError(
-        f"the state in {file} is damaged ({why}): `make up FRESH=1` or `local-aws start --fresh` begins without it"
+        f"cannot use the state in {file}, {why}. `make up FRESH=1` or `local-aws start --fresh` forgets it"
     )
 
 
@@ -93,11 +93,12 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Write for the last time."""
+        """Write for the last time, if the writing has begun."""
         self._closed.set()
         self._changed.set()
-        self._thread.join()
-        self._save()
+        if self._thread.is_alive():
+            self._thread.join()
+            self._save()
 
     def _run(self) -> None:
         while not self._closed.is_set():

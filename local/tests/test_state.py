@@ -183,7 +183,7 @@ AT_REST = pytest.mark.drill(
 )
 
 
-@pytest.mark.parametrize("end", ["stop", pytest.param("kill -9", marks=AT_REST)])
+@pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.full), pytest.param("kill -9", marks=AT_REST)])
 def test_all_that_the_services_knew_is_there_again_and_the_endpoint_serves(machine: Machine, end: str) -> None:
     aws = machine.start()
     made = fill(aws)
@@ -259,7 +259,7 @@ def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(machin
     "the local AWS while an endpoint is updated ({id})",
     "after a start the old model serves, the reason says so, and the next update works",
 )
-@pytest.mark.parametrize("moment", ["Creating", "Baking"])
+@pytest.mark.parametrize("moment", [pytest.param("Creating", marks=pytest.mark.full), "Baking"])
 def test_an_update_that_was_under_way_at_kill_9_is_undone(machine: Machine, moment: str) -> None:
     aws = machine.start()
     endpoint = aws.endpoint("old")
@@ -282,6 +282,7 @@ def test_an_update_that_was_under_way_at_kill_9_is_undone(machine: Machine, mome
     assert aws.update(endpoint, better)["EndpointConfigName"] == better
 
 
+@pytest.mark.full
 def test_an_endpoint_whose_model_is_gone_fails_with_the_reason_and_can_be_deleted(machine: Machine) -> None:
     aws = machine.start()
     endpoint, model = unique("endpoint"), aws.model("gone")
@@ -298,6 +299,7 @@ def test_an_endpoint_whose_model_is_gone_fails_with_the_reason_and_can_be_delete
     aws.delete(endpoint)
 
 
+@pytest.mark.full
 @pytest.mark.drill(
     "kill -9",
     "the local AWS while a stack is made",
@@ -321,6 +323,7 @@ def test_a_stack_that_was_being_made_at_kill_9_has_not_been_begun(machine: Machi
     assert made["StackStatus"] == "CREATE_COMPLETE"
 
 
+@pytest.mark.full
 @pytest.mark.drill("kill -9", "the local AWS in mid-upload to S3", "after a start no half object and no part is there")
 def test_what_is_under_way_in_s3_at_kill_9_leaves_no_half_object(machine: Machine) -> None:
     aws = machine.start()
@@ -340,7 +343,14 @@ def test_what_is_under_way_in_s3_at_kill_9_leaves_no_half_object(machine: Machin
     "the state file is torn ({id})",
     "one line with the cause and the next step; nothing is deleted before that step",
 )
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["empty", "half", "without its end"])
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(0.0, id="empty", marks=pytest.mark.full),
+        pytest.param(0.5, id="half"),
+        pytest.param(1.0, id="without its end", marks=pytest.mark.full),
+    ],
+)
 def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works(
     machine: Machine, share: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -353,8 +363,8 @@ def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works
     command = ["start", "--port", "0", "--home", str(machine.home)]
     assert main(command) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(f"the state in {file} is damaged (")
-    assert said.endswith("): `make up FRESH=1` or `local-aws start --fresh` begins without it")
+    assert said.startswith(f"cannot use the state in {file}, it is damaged: ")
+    assert said.endswith(". `make up FRESH=1` or `local-aws start --fresh` forgets it")
     assert (file.read_bytes(), find(machine.home)) == (torn, None)
     assert (machine.home / "s3" / "123456789012" / "things" / "kept").read_text() == "kept"
     subprocess.run([sys.executable, "-m", "local_aws", *command, "--fresh"], capture_output=True, check=True)
@@ -363,6 +373,7 @@ def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works
     assert Aws(cloud).keys("") == []
 
 
+@pytest.mark.full
 @pytest.mark.drill("start", "`start --fresh` beside a running one", "one line; what runs keeps its data")
 def test_a_running_one_does_not_start_fresh(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     aws = machine.start()
@@ -373,6 +384,7 @@ def test_a_running_one_does_not_start_fresh(machine: Machine, capsys: pytest.Cap
     assert aws.read("kept") == b"kept"
 
 
+@pytest.mark.full
 @pytest.mark.drill(
     "disk full",
     "the state cannot be written",
@@ -394,6 +406,7 @@ def test_a_state_that_cannot_be_written_is_said_once_and_the_last_one_stays(mach
     machine.has_kept("queue-2")
 
 
+@pytest.mark.full
 def test_one_that_is_run_for_a_command_keeps_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         ask = "import boto3; s3 = boto3.client('s3'); print(s3.list_buckets()['Buckets']); s3.create_bucket(Bucket='things')"
@@ -402,6 +415,7 @@ def test_one_that_is_run_for_a_command_keeps_nothing(tmp_path: Path) -> None:
     assert not state.path(tmp_path).exists()
 
 
+@pytest.mark.full
 def test_nothing_is_written_while_nothing_changes(machine: Machine) -> None:
     aws = machine.start()
     aws.endpoint("any")

@@ -67,10 +67,10 @@ class Kept:
         try:
             document = json.loads(text, object_hook=_object)
             if document["version"] != version("ministack"):
-                raise state.damaged(file, f"it is of ministack {document['version']}")
+                raise state.unusable(file, f"which is of ministack {document['version']}")
             self._recall(document)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise state.damaged(file, repr(error)) from error
+            raise state.unusable(file, f"it is damaged: {error!r}") from error
         return True
 
     def _recall(self, document: dict[str, Any]) -> None:
