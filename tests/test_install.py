@@ -57,7 +57,14 @@ def install(folder: Path, python: str, user: int | None = None, **environment: s
     own = {"PATH": f"{folder.parent}:/usr/bin:/bin", "HOME": str(folder.parent), **environment}
     command = ["make", "install", f"PYTHON={python}"]
     done = subprocess.run(
-        command, cwd=folder, env=own, user=user, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=folder,
+        env=own,
+        user=user,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     return done.returncode, [line for line in done.stdout.splitlines() if not line.startswith("make: ")]
 
@@ -122,5 +129,7 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
 
 def test_without_a_network_one_line_says_so(folder: Path) -> None:
     code, lines = install(folder, python(folder, pip=OFFLINE))
-    words = "cannot install uv: ERROR: Could not find a version of uv. Is there a network? All output: build/install.log"
+    words = (
+        "cannot install uv: ERROR: Could not find a version of uv. Is there a network? All output: build/install.log"
+    )
     assert (code, lines) == (2, ["installing the Python packages into .venv ...", words])
