@@ -1,4 +1,4 @@
-"""API Gateway: an import reads all of an OpenAPI document, logs need the account's role, and failures tell no secrets."""
+"""API Gateway: an import reads all of a document, logs need the account's role, and a failure shows no path of ours."""
 
 import asyncio
 import json
