@@ -120,7 +120,7 @@ def test_a_rollback_that_waits_for_a_run_whose_model_goes_live_changes_nothing_u
         (True, "accepted", second.arn),
     ):
         running = shipped.by_hand()
-        wait_for(lambda running=running: shipped.lease().get("owner") == running)
+        wait_for(lambda running=running: shipped.lease().get("owner") == {"S": running})
         rollback = retrain.start_rollback(shipped.account, force=force)
         assert shipped.ended(running).outcome == "accepted"
         assert shipped.ended(rollback).outcome.startswith(words)
