@@ -32,18 +32,43 @@ help: ## list the targets
 INSTALLED := $(VENV)/.installed
 CDK_INSTALLED := node_modules/.installed
 
-$(INSTALLED): requirements.txt pyproject.toml local/pyproject.toml
+# The version of a Python; nothing if it does not run.
+VERSION = $(shell $(1) -I -S -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+SUPPORTED := 3.12 3.11
+WANTED := $(if $(filter file,$(origin PYTHON)),$(SUPPORTED),$(or $(call VERSION,$(PYTHON)),none))
+HERE := $(CURDIR)/$(VENV)
+OF_FOLDER := $(shell grep -sF -e "=$(HERE)" -e "=\"$(HERE)" -e "='$(HERE)" $(VENV)/bin/activate)
+# A .venv whose Python is another one or does not run, or that was copied from elsewhere, is replaced.
+WRONG := $(if $(filter $(WANTED),$(if $(OF_FOLDER),$(call VERSION,$(PY)))),,yes)
+
+# Stop make before anything is installed.
+WRITABLE = $(shell test -w "$(1)" && echo yes)
+FOUND = $(foreach each,$(SUPPORTED),$(if $(call VERSION,python$(each)),python$(each)))
+IS = $(if $(call VERSION,$(PYTHON)),is Python $(call VERSION,$(PYTHON)),does not run)
+HELP = This project needs Python 3.11 or 3.12: make install PYTHON=$(firstword $(FOUND) /path/to/python3.12)
+NO_PYTHON = $(if $(filter $(SUPPORTED),$(call VERSION,$(PYTHON))),,$(error $(PYTHON) $(IS). $(HELP)))
+NO_FOLDER = $(if $(call WRITABLE,$(CURDIR)),,$(error $(CURDIR) is not writable: .venv, node_modules and build are made there))
+NO_HOME = $(if $(call WRITABLE,$(HOME)),,$(error HOME=$(HOME) is not writable: uv, npm and the CDK keep their caches there))
+
+# Run a command quietly. If it fails, say what was to be installed, and its first error.
+LOG := build/install.log
+quietly = mkdir -p build; { $(2); } >$(LOG) 2>&1 || { echo "cannot install $(1): $$(grep -im1 -E '^(npm )?error' $(LOG)). \
+Is there a network? All output: $(LOG)"; exit 1; }
+
+.PHONY: replaced
+$(INSTALLED): requirements.txt pyproject.toml local/pyproject.toml $(if $(WRONG),replaced)
+	@$(if $(WRONG),$(NO_PYTHON))$(NO_FOLDER)$(NO_HOME)
 	@echo "installing the Python packages into $(VENV) ..."
-	@test -x $(VENV)/bin/uv || $(PYTHON) -m venv $(VENV)
+	@$(if $(WRONG),rm -rf $(VENV); $(PYTHON) -m venv $(VENV))
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt >$(VENV)/uv.txt
-	@test -x $(VENV)/bin/uv || $(PY) -m pip install -qq --require-hashes --requirement $(VENV)/uv.txt
-	@$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt
+	@test -x $(VENV)/bin/uv || $(call quietly,uv,$(PY) -m pip install -qq --require-hashes --requirement $(VENV)/uv.txt)
+	@$(call quietly,the Python packages,$(VENV)/bin/uv pip sync --quiet --python $(PY) requirements.txt)
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable . --editable ./local
 	@touch $@
 
 $(CDK_INSTALLED): package-lock.json $(INSTALLED)
 	@echo "installing the CDK CLI into node_modules ..."
-	@npm ci --no-fund --no-audit --loglevel=error
+	@$(call quietly,the CDK CLI,npm ci --no-fund --no-audit --loglevel=error)
 	@touch $@
 
 BENCH_INSTALLED := build/bench-venv/.installed
@@ -55,6 +80,7 @@ $(BENCH_INSTALLED): requirements-bench.txt $(INSTALLED)
 
 .PHONY: install lock
 install: $(INSTALLED) $(CDK_INSTALLED) ## install all packages
+	@$(NO_FOLDER)$(NO_HOME)
 lock: $(INSTALLED) ## compile each requirements*.in into its lock file
 	for list in requirements requirements-bench requirements-checks; do uv pip compile --quiet $$list.in --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file $$list.txt; done

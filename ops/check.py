@@ -43,11 +43,18 @@ def check(
     return Result(found, f"accepted: {found.message}")
 
 
+def check_names(files: list[Path]) -> None:
+    """Raise OpsError for a name that a run cannot read."""
+    if odd := [file.name for file in files if any(ord(sign) < 32 or ord(sign) == 127 for sign in file.name)]:
+        raise OpsError(f"the name ${odd[0]!r} has a control character: rename the file")
+
+
 def checked(settings: Settings, files: list[Path]) -> Checked:
     """Run preprocessing on files; one that a run would set aside is refused.
 
-    Raises OpsError: a file is not there, or two have one name.
+    Raises OpsError: a file is not there, two have one name, or one has a line break.
     """
+    check_names(files)
     if missing := [str(file) for file in files if not file.is_file()]:
         raise OpsError(f"{', '.join(missing)}: no such file")
     if twice := [name for name, count in Counter(file.name for file in files).items() if count > 1]:

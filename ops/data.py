@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 
 from ops.account import Account, NothingToDo, OpsError
-from ops.check import checked
+from ops.check import check_names, checked
 from ops.output import Exit, Result, command, console, progress_bar, table
 
 data = typer.Typer(help="List, remove and restore the files that a run reads.", no_args_is_help=True)
@@ -27,6 +27,11 @@ class Item:
     marker: str  # the version id of the delete marker; empty while a run reads the file
 
     @property
+    def shown(self) -> str:
+        """The name in one line, as bash takes it if it has control characters."""
+        return self.name if self.name.isprintable() else f"${self.name!r}"
+
+    @property
     def removed(self) -> bool:
         """Whether no run reads it."""
         return bool(self.marker)
@@ -40,6 +45,10 @@ def upload(
 ) -> Result:
     """Check files and upload them to the data bucket, which starts a run."""
     bucket, prefix = account.outputs["DataBucket"], account.settings.data.prefix
+    check_names(files)
+    taken = {part for item in listed(account) if not item.removed for part in _folders(item.name)}
+    if clash := next((file.name for file in files if file.name in taken), ""):
+        raise OpsError(f"{_place(account)} has files below {clash}/, so {clash} cannot be a file: rename it")
     notes = [] if force else _checked(account, files)
     uris = []
     with progress_bar() as bar:
@@ -77,7 +86,7 @@ def list_(account: Account) -> Result:
     if not found:
         return Result([], f"{_place(account)} is empty: `ops upload FILE` fills it", Exit.NOTHING)
     rows = (
-        (item.name, item.size, item.modified, item.versions, "removed" if item.removed else "in use") for item in found
+        (item.shown, item.size, item.modified, item.versions, "removed" if item.removed else "in use") for item in found
     )
     return Result(found, [table(("file", "bytes", "modified", "versions", "state"), rows), _next(found)])
 
@@ -88,9 +97,9 @@ def remove(account: Account, key: Key) -> Result:
     """Remove a file from the next run's data. Its versions stay: `ops data restore` brings it back."""
     item = _find(account, key)
     if item.removed:
-        raise NothingToDo(f"{item.name} is removed already")
+        raise NothingToDo(f"{item.shown} is removed already")
     account.s3.delete_object(Bucket=account.outputs["DataBucket"], Key=account.settings.data.prefix + item.name)
-    return _changed(account, f"removed {item.name}; `ops data restore {item.name}` brings it back")
+    return _changed(account, f"removed {item.shown}; `ops data restore {item.shown}` brings it back")
 
 
 @data.command()
@@ -99,13 +108,13 @@ def restore(account: Account, key: Key) -> Result:
     """Bring back a removed file."""
     item = _find(account, key)
     if not item.removed:
-        raise NothingToDo(f"{item.name} is not removed")
+        raise NothingToDo(f"{item.shown} is not removed")
     # Several uploads of nothing but removals leave several markers.
     while item.removed:
         full = account.settings.data.prefix + item.name
         account.s3.delete_object(Bucket=account.outputs["DataBucket"], Key=full, VersionId=item.marker)
         item = _find(account, key)
-    return _changed(account, f"restored {item.name}")
+    return _changed(account, f"restored {item.shown}")
 
 
 def listed(account: Account) -> list[Item]:
@@ -128,6 +137,11 @@ def listed(account: Account) -> list[Item]:
     return items
 
 
+def _folders(name: str) -> list[str]:
+    """The folders that a name is below."""
+    return [str(folder) for folder in PurePosixPath(name).parents][:-1]
+
+
 def _find(account: Account, key: str) -> Item:
     found = {item.name: item for item in listed(account)}
     name = key.removeprefix(f"s3://{account.outputs['DataBucket']}/").removeprefix(account.settings.data.prefix)
@@ -145,7 +159,7 @@ def _changed(account: Account, what: str) -> Result:
 
 def _next(found: list[Item]) -> str:
     used = [item for item in found if not item.removed]
-    names = ", ".join(item.name for item in used[:5]) + (", …" if len(used) > 5 else "")
+    names = ", ".join(item.shown for item in used[:5]) + (", …" if len(used) > 5 else "")
     return f"the next run reads {len(used)} file(s), {sum(item.size for item in used)} bytes: {names or 'no data'}"
 
 

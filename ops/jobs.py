@@ -1,9 +1,10 @@
 """The SageMaker jobs of a run, whose names hold the run's id: their logs and their cost."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -80,13 +81,14 @@ def logs(
 
 def jobs_of(account: Account, run: Run) -> list[Job]:
     """The run's jobs in the order of their start."""
-    sagemaker: Any = account.sagemaker
-    found = []
+    sagemaker, project = cast(Any, account.sagemaker), account.settings.project.name
+    # Another project's run may have the same name.
+    own, found = re.compile(rf"{re.escape(project)}-\w+-{run.id}-\d+"), []
     for kind in TYPES:
         listed = getattr(sagemaker, f"list_{kind.lower()}_jobs")(NameContains=run.id, MaxResults=100)
         describe = getattr(sagemaker, f"describe_{kind.lower()}_job")
-        jobs = (describe(**{f"{kind}JobName": each[f"{kind}JobName"]}) for each in listed[f"{kind}JobSummaries"])
-        found += [_job(account.settings.project.name, kind, job) for job in jobs]
+        names = filter(own.fullmatch, (each[f"{kind}JobName"] for each in listed[f"{kind}JobSummaries"]))
+        found += [_job(project, kind, describe(**{f"{kind}JobName": name})) for name in names]
     return sorted(found, key=lambda job: job.started)
 
 

@@ -88,13 +88,25 @@ def follow(account: Account, run: Run) -> Result:
 
 
 @command
-def rollback(account: Account) -> Result:
+def rollback(
+    account: Account,
+    force: Annotated[bool, typer.Option("--force", help="Roll back also if another model goes live first.")] = False,
+) -> Result:
     """Deploy the previous approved model again, without training, and follow the deployment."""
-    return follow(account, describe(account, start_rollback(account)))
+    first = next((run for run in latest(account) if run.running), None)
+    if first and not force:
+        note = (
+            "is first: if its model goes live, this rollback changes nothing; --force would put the older one over it"
+        )
+        console().print(f"run {first.name} {note}")
+    return follow(account, describe(account, start_rollback(account, force=force)))
 
 
-def start_rollback(account: Account) -> str:
-    """The execution that deploys the newest approved package that is older than the live one. Raises NothingToDo."""
+def start_rollback(account: Account, *, force: bool = False) -> str:
+    """The execution that deploys the newest approved package that is older than the live one. Raises NothingToDo.
+
+    Unless forced, it fails if another model went live before it has the lease.
+    """
     live = endpoint(account)
     if live.status == "none":
         raise NothingToDo("no model has been deployed yet: `ops upload FILE` starts the first run")
@@ -106,9 +118,9 @@ def start_rollback(account: Account) -> str:
     older = next((arn for arn in approved if live.package and _version(arn) < _version(live.package)), None)
     if older is None:
         raise NothingToDo("no approved model package is older than the live one: `ops upload FILE` trains another")
-    return account.states.start_execution(
-        stateMachineArn=account.outputs["DeployMachine"], input=json.dumps({"package": older, "reason": "rollback"})
-    )["executionArn"]
+    request = {"package": older, "reason": "rollback", "replaces": "" if force else live.config}
+    machine = account.outputs["DeployMachine"]
+    return account.states.start_execution(stateMachineArn=machine, input=json.dumps(request))["executionArn"]
 
 
 def _version(package: str) -> int:

@@ -18,6 +18,8 @@ from ops.account import Account, NothingToDo
 from ops.output import Exit, Result, command, table
 from pipeline.jobs.shared.metric_names import SECTIONS
 
+MACHINES = ("StateMachine", "DeployMachine")
+"""The stack's outputs with the machines whose executions are runs."""
 MOST = 1000
 """The number of runs that a name is searched in."""
 CHILD = re.compile(r"[0-9a-f]{32}-\d+")
@@ -105,16 +107,27 @@ def latest(account: Account, limit: int = 5) -> list[Run]:
 
 
 def find(account: Account, name: str = "") -> Run:
-    """The newest run whose name begins with `name`. Raises NoRun."""
+    """The run of this name, else the newest one whose name begins with it. Raises NoRun."""
+    if name and (own := _named(account, name)):
+        return own
     for arn in islice(_arns(account), MOST):
         if arn.rpartition(":")[2].startswith(name):
             return describe(account, arn)
     raise NoRun(f"no run's name begins with {name}: `ops runs` lists them" if name else NO_RUN)
 
 
+def _named(account: Account, name: str) -> Run | None:
+    """The run of exactly this name: that of a repetition begins with it."""
+    missing = account.states.exceptions.ExecutionDoesNotExist, account.states.exceptions.InvalidArn
+    for machine in MACHINES if not CHILD.fullmatch(name) else ():
+        with suppress(*missing):
+            return describe(account, f"{account.outputs[machine].replace(':stateMachine:', ':execution:')}:{name}")
+    return None
+
+
 def _arns(account: Account) -> Iterator[str]:
     """The ARNs of the runs, newest first."""
-    found = account.executions("StateMachine", "DeployMachine")
+    found = account.executions(*MACHINES)
     return (each["executionArn"] for each in found if not CHILD.fullmatch(each["name"]))
 
 

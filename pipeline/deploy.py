@@ -9,8 +9,9 @@ from pipeline.states.building import Building
 from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
 from pipeline.states.model_registry import create_model, set_approval
 
-DEFAULTS = {"package": "", "reason": "manual", "parent": ""}
-"""`parent` is the ARN of the retrain execution that owns the lease meanwhile; without one this execution takes it."""
+DEFAULTS = {"package": "", "reason": "manual", "parent": "", "replaces": ""}
+"""`parent` is the ARN of the retrain execution that owns the lease meanwhile; without one this execution takes it.
+`replaces` is the endpoint configuration that must still be live, if any: of a rollback, the one that it takes back."""
 
 
 def definition(settings: Settings, partition: str = "aws") -> Definition:
@@ -23,7 +24,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     build = Building(settings, on_error=failed)
     finished = finish("deploy", failed)
     taken_back = endpoint.autoscaling_of_champion(build, _reject_new_package(build))
-    champion = endpoint.find_champion(build)
+    champion = endpoint.find_champion(build, replaces=Intrinsic("$.request.replaces"))
     seconds = DEADLINE_HOURS * 3600
     # A failure leaves the model live.
     live: dict[str, Any] = {"on_error": finished, "error_path": "$.cleanup_error", "result_path": None}

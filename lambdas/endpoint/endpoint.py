@@ -19,22 +19,31 @@ class EndpointFailed(Exception):
     """The endpoint cannot serve."""
 
 
+class RollbackOvertaken(Exception):
+    """Another config went live after a rollback was asked for, so its package is too old."""
+
+
 class RolledBack(Exception):
     """The endpoint serves another config than the one that was asked for."""
 
 
-def find_champion(sagemaker: Any, endpoint: str, instances: int = 1) -> dict[str, Any]:
+def find_champion(sagemaker: Any, endpoint: str, instances: int = 1, replaces: str = "") -> dict[str, Any]:
     """Return {"model", "config", "status", "variant", "instances"} of what is live.
 
     All names are "none" when nothing is. `instances` are those that it has, or the given number if that is more. An
     endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
+    Raises RollbackOvertaken: not the config that is to be replaced is live.
     """
     found = _describe(sagemaker, endpoint)
     status = found.get("EndpointStatus", NONE)
     if status in CHANGING:
         raise EndpointChanging(f"the endpoint {endpoint} is {status}")
+    if replaces and found.get("EndpointConfigName") != replaces:
+        words = "Another model went live while this rollback waited, and its own is older"
+        advice = "ops rollback takes the live one back; with --force a rollback does not check this."
+        raise RollbackOvertaken(f"{words}: {advice}")
     if status in (NONE, "Failed"):
         return {**dict.fromkeys(("model", "config", "variant"), NONE), "status": status, "instances": instances}
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])

@@ -81,7 +81,7 @@ class Finish:
         return {
             "outcome": ended.name,
             "why": ended.why,
-            "next": outcome.NEXT.get(ended.name, "ops status"),
+            "next": outcome.NEXT.get(ended.error) or outcome.NEXT.get(ended.name, "ops status"),
             "execution": execution,
             "started_by": outcome.request(state).get("reason", "manual"),
             "model": state.get("deployment", {}).get("model", own_model),

@@ -13,8 +13,9 @@ NEXT = {
     "failed": "ops retrain --force",
     "aborted": "ops status",
     "drift": "ops drift",
+    "RollbackOvertaken": "ops status",
 }
-"""The command that comes next; after a failure, once its cause is fixed."""
+"""The command that comes next, by the error or the outcome; after a failure, once its cause is fixed."""
 SENTENCES = ("ExitMessage", "FailureReason", "errorMessage", "Cause")
 """Members of a JSON cause that hold a sentence: a failed job's description, a Lambda's error, a child execution."""
 State = dict[str, Any]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 from contextlib import suppress
 from typing import Any, TypedDict
 
@@ -16,6 +17,10 @@ NONE = "none"
 
 class DataIncomplete(Exception):
     """There is no data yet, or its marker is missing or older."""
+
+
+class KeyUnusable(Exception):
+    """A job cannot have an object as a file, by its key or beside another one."""
 
 
 class Superseded(Exception):
@@ -72,8 +77,8 @@ def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
     Without it, return {"objects"} if all of the listing are still there in the version that was listed: SageMaker reads
     the current ones.
 
-    Raises Superseded: the data is, or became, another. Raises DataIncomplete: nobody asked for certain data, and there
-    is none or not all of it.
+    Raises KeyUnusable. Raises Superseded: the data is, or became, another. Raises DataIncomplete: nobody asked for
+    certain data, and there is none or not all of it.
     """
     s3, bucket, prefix = boto3.client("s3"), os.environ["DATA_BUCKET"], os.environ["DATA_PREFIX"]
     listed, marked = list_objects(s3, bucket, prefix, os.environ["DATA_MARKER"])
@@ -87,12 +92,34 @@ def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
         raise DataIncomplete(f"s3://{bucket}/{prefix} is empty: upload a CSV")
     if asked == "none" and os.environ["DATA_MARKER"] and marked < data["newest"]:
         raise DataIncomplete(f"upload s3://{bucket}/{prefix}{os.environ['DATA_MARKER']} after the data")
-    manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(item["key"].removeprefix(prefix) for item in listed)]
+    names = [item["key"].removeprefix(prefix) for item in listed]
+    check_names(names, f"s3://{bucket}/{prefix}")
+    manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *names]
     for name, document in (("listing", listed), ("manifest", manifest)):
         s3.put_object(Bucket=bucket, Key=f"{folder}/{name}.json", Body=json.dumps(document).encode())
     if event["variant"] != NONE:
         s3.put_object(Bucket=bucket, Key=f"{folder}/champion.json", Body=_signature(s3, bucket, event["variant"]))
     return data
+
+
+def check_names(names: list[str], folder: str) -> None:
+    """Raise KeyUnusable for the first name that is no path of a file beside the others.
+
+    S3 takes any key. A job's file system knows no empty folder name, and no file that is a folder, too; a line break
+    would end a line of the manifest.
+    """
+    folders = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
+    for name in names:
+        control = any(ord(sign) < 32 or ord(sign) == 127 for sign in name)
+        reasons = {
+            "its name has a control character": control,
+            "a part of its path is empty or consists of dots": {"", ".", ".."} & set(name.split("/")),
+            "other keys have it as their folder": name in folders,
+        }
+        if reason := next((reason for reason, applies in reasons.items() if applies), ""):
+            # As a shell takes it: bash reads $'…' like Python reads '…'.
+            quoted = f"${name!r}" if control else shlex.quote(name)
+            raise KeyUnusable(f"{folder} has {quoted}, but {reason}: ops data remove {quoted}")
 
 
 def _unchanged(read: list[Listed], listed: list[Listed]) -> dict[str, int]:

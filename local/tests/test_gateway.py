@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from .aws import EVERYTHING, Aws, refused
@@ -34,6 +35,74 @@ def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
     wanted = {"Content-Type": "application/problem+json", "Retry-After": "7"}
     assert (answer.status_code, {name: answer.headers[name] for name in wanted}) == (401, wanted)
     assert answer.json() == {"id": answer.headers["x-amzn-requestid"]}
+
+
+def proxied(aws: Aws, stack: str, *lines: str, document: str = API) -> tuple[str, str]:
+    """The id and the address of an API whose path /run is a new function of these lines."""
+    arn = aws.function(*lines)
+    grant = {"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+    aws.client("lambda").add_permission(FunctionName=arn, **grant)
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
+    proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
+    spec = json.loads(document)
+    spec["paths"]["/run"] = {"get": proxy}
+    api = imported(aws, stack, json.dumps(spec))["Outputs"]["Api"]
+    return api, f"{aws.cloud.endpoint_url}/_aws/execute-api/{api}/v1/run"
+
+
+PROBLEM = {"type": "urn:problem", "id": "$context.requestId"}
+OWN = {
+    "statusCode": "500",
+    "responseParameters": {"gatewayresponse.header.Content-Type": "'application/problem+json'"},
+    "responseTemplates": {"application/json": json.dumps(PROBLEM)},
+}
+FAILURES = {
+    "raises": ("raise ValueError(os.getcwd() + __file__)",),
+    "ends": ("os._exit(3)",),
+    "times-out": ("import time", "time.sleep(60)"),
+    "answers-no-json": ("return {'statusCode': 200, 'body': {1, 2}}",),
+}
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_a_function_that_fails_is_answered_by_the_gateway_response_and_by_nothing_of_its_error(
+    aws: Aws, how: str
+) -> None:
+    document = json.loads(API)
+    document["x-amazon-apigateway-gateway-responses"]["DEFAULT_5XX"] = OWN
+    for own, wanted in ((document, (500, "application/problem+json")), (json.loads(API), (502, "application/json"))):
+        name = f"{how}-{wanted[0]}"
+        _, url = proxied(aws, name, *FAILURES[how], document=json.dumps(own))
+        function = aws.client("lambda").list_functions()["Functions"]
+        for each in function:
+            if how == "times-out" and each["Timeout"] != 1:
+                aws.client("lambda").update_function_configuration(FunctionName=each["FunctionName"], Timeout=1)
+        answer = requests.get(url, timeout=20)
+        told = {"type": "urn:problem", "id": answer.headers["x-amzn-requestid"]}
+        assert (answer.status_code, answer.headers["Content-Type"]) == wanted
+        assert answer.json() == (told if own is document else {"message": "Internal server error"})
+
+
+def test_an_integration_that_takes_too_long_is_answered_by_its_gateway_response(aws: Aws) -> None:
+    api, url = proxied(aws, "slow", "import time", "time.sleep(2)", "return {'statusCode': 200}")
+    gateway = aws.client("apigateway")
+    (resource,) = [each for each in gateway.get_resources(restApiId=api)["items"] if each["path"] == "/run"]
+    patch = [{"op": "replace", "path": "/timeoutInMillis", "value": "50"}]
+    gateway.update_integration(restApiId=api, resourceId=resource["id"], httpMethod="GET", patchOperations=patch)
+    answer = requests.get(url, timeout=20)
+    assert (answer.status_code, answer.json()) == (504, {"message": "Endpoint request timed out"})
+
+
+def test_a_stage_or_an_api_that_does_not_exist_is_a_problem_document(aws: Aws) -> None:
+    api = imported(aws, "staged", API)["Outputs"]["Api"]
+    for path, status, phrase, detail in (
+        (f"{api}/other/closed", 403, "Forbidden", f"The API {api} has no stage other."),
+        ("0123abcd/v1/closed", 404, "Not Found", "There is no API 0123abcd."),
+    ):
+        answer = requests.get(f"{aws.cloud.endpoint_url}/_aws/execute-api/{path}", timeout=20)
+        told = {"type": "about:blank", "title": phrase, "status": status, "detail": detail, "message": phrase}
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+        assert answer.json() == told
 
 
 def test_a_task_invokes_an_api_and_fails_with_the_status_of_a_refusal(aws: Aws) -> None:

@@ -36,14 +36,15 @@ CHANGING = "EndpointChanging"
 """The error of lambdas/endpoint while the endpoint is being changed."""
 
 
-def find_champion(build: Building) -> Task:
+def find_champion(build: Building, **asked: Intrinsic) -> Task:
     """FindChampion: `$.champion` = {model, config, status, variant, instances} once the endpoint is not being changed.
 
-    Names are "none" when nothing is live; status is then "none", or "Failed" after a failed creation.
+    Names are "none" when nothing is live; status is then "none", or "Failed" after a failed creation. `asked` may be
+    `replaces`, the config that must be live: the state fails with another one.
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
     changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
-    request: dict[str, Any] = {"wait_for": "champion", "instances": build.settings.endpoint.instance_count}
+    request: dict[str, Any] = {"wait_for": "champion", "instances": build.settings.endpoint.instance_count, **asked}
     results = ["model", "config", "status", "variant", "instances"]
     return build.function(
         "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results

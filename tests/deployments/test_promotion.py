@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ops import predict, retrain
+from tests.conftest import wait_for
 from tests.deployments.cases import ALWAYS, NEW
 from tests.deployments.table import Row, check
 from tests.deployments.world import HEADER, ROWS, Traffic, World, data, entries, relabelled
@@ -112,6 +113,21 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     assert predict.label_of(shipped.account, predict.example(shipped.account)) == "B"
 
 
+def test_a_rollback_that_waits_for_a_run_whose_model_goes_live_changes_nothing_unless_forced(shipped: World) -> None:
+    second = [shipped.run(), shipped.run(data(ROWS[1:]))][1]
+    for force, words, live in (
+        (False, "RollbackOvertaken: Another model went live while this", ""),
+        (True, "accepted", second.arn),
+    ):
+        running = shipped.by_hand()
+        wait_for(lambda running=running: shipped.lease().get("owner") == {"S": running})
+        rollback = retrain.start_rollback(shipped.account, force=force)
+        assert shipped.ended(running).outcome == "accepted"
+        assert shipped.ended(rollback).outcome.startswith(words)
+        assert shipped.live_run() == (live or running)
+        assert shipped.notification(rollback)["next"] == ("ops predict" if force else "ops status")
+
+
 @pytest.mark.full
 def test_a_champion_whose_package_is_deleted_is_not_compared_and_is_rolled_back(shipped: World) -> None:
     good, _, sagemaker = shipped.run(), shipped.run(data(ROWS[1:])), shipped.account.sagemaker
@@ -169,7 +185,7 @@ def test_two_runs_and_a_rollback_take_turns(shipped: World) -> None:
     assert shipped.run().outcome == "accepted"
     old = shipped.live()
     with Traffic(shipped.deployed) as traffic:
-        deployment = retrain.start_rollback(shipped.account)
+        deployment = retrain.start_rollback(shipped.account, force=True)
         both = [shipped.ended(execution) for execution in [shipped.by_hand(), shipped.by_hand()]]
     assert [run.outcome for run in (*both, shipped.ended(deployment))] == ["accepted"] * 3
     turns = sorted(turn(shipped, execution) for execution in (deployment, *(run.arn for run in both)))

@@ -77,3 +77,11 @@ def test_files_that_are_none_of_the_data_are_refused(files: list[str], message: 
     answer = typed("check", *(str(tmp_path / file) for file in files))
     assert answer.code == 1
     assert message in answer.err
+
+
+def test_a_name_with_a_line_break_is_refused_in_one_line(tmp_path: Path) -> None:
+    odd = tmp_path / "my\nrows.csv"
+    odd.write_text("\n".join([HEADER, *ROWS]))
+    answer = typed("check", str(odd))
+    message = "error: the name $'my\\nrows.csv' has a control character: rename the file\n"
+    assert (answer.code, answer.out, answer.err) == (1, "", message)

@@ -1,15 +1,19 @@
 """The console in a real browser, over a live pipeline: what it shows, and that it shows it as it happens."""
 
+import re
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import requests
 from playwright.sync_api import Page
 
 from ops.account import OpsError
 from ops.console.server import Console
-from tests.conftest import Deployed
+from tests.conftest import ROOT, Deployed
 from tests.ops.browser import LAPTOP, chromium, faults_of, needed
 from tests.ops.typing import ROWS, ran
 
@@ -95,6 +99,41 @@ def test_a_row_is_answered_and_the_report_is_inside(live: Deployed, page: Page) 
     page.locator("#runs button", has_text="accepted").first.click()
     page.get_by_text("Report of the run").click()
     page.frame_locator("#report iframe").get_by_role("heading", name="Accepted").wait_for()
+
+
+@pytest.fixture
+def own(live: Deployed) -> Iterator[tuple[psutil.Process, str]]:
+    """A console in a process of its own, and its address."""
+    command = ["python", "-m", "ops", "console", "--port", "0"]
+    with subprocess.Popen(command, env=live.environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        (url,) = re.findall(r"console: (\S+)", process.stdout.readline())
+        yield psutil.Process(process.pid), url
+        process.terminate()
+
+
+def test_while_nothing_happens_three_open_pages_get_nothing_and_take_less_than_a_hundredth_of_a_core(
+    live: Deployed, own: tuple[psutil.Process, str]
+) -> None:
+    process, url = own
+    pages = [requests.get(f"{url}events", stream=True, timeout=60).iter_lines() for _ in range(3)]
+    for page in pages:
+        assert next(page).startswith(b"data: {")
+
+    def quiet(turns: int) -> list[bytes]:
+        return [line for _ in range(2 * turns) for page in pages if (line := next(page)) not in (b"", b": ")]
+
+    assert quiet(3) == []  # what is read once, is
+    used, began = sum(process.cpu_times()[:2]), time.monotonic()
+    assert quiet(15) == []
+    share = (sum(process.cpu_times()[:2]) - used) / (time.monotonic() - began)
+    print(f"{share:.2%} of a core")
+    assert share < 0.01
+    live.account.states.start_execution(
+        stateMachineArn=live.account.outputs["DriftMachine"], name=f"pushed-{time.time_ns()}"
+    )
+    for page in pages:
+        assert next(line for line in page if line not in (b"", b": ")).startswith(b"data: {")
 
 
 def test_unknown_pages_and_runs_are_errors(console: Console) -> None:

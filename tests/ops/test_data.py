@@ -109,3 +109,23 @@ def test_too_few_rows_may_be_added_to_others_but_not_come_first(bucket: Deployed
     text = said(typed("upload", str(few)))
     assert text.startswith("note: ")
     assert "the run reads the 1 other file(s) too" in text
+
+
+def test_keys_that_are_no_files_are_listed_in_a_line_each_and_removed_by_what_is_shown(bucket: Deployed) -> None:
+    names = ["/x.csv", "a\n.csv", "x.csv", "x.csv/y"]
+    for name in names:
+        put(bucket, name, b"rows")
+    shown = ["/x.csv", "$'a\\n.csv'", "x.csv", "x.csv/y"]
+    told = said(typed("data", "list"))
+    assert told.endswith(f"the next run reads 4 file(s), 16 bytes: {', '.join(shown)}\n")
+    for name, each in zip(names, shown, strict=True):
+        assert said(typed("data", "remove", name)).startswith(f"removed {each}; ")
+    assert {name: removed for name, (*_, removed) in states(bucket).items()} == dict.fromkeys(names, True)
+
+
+def test_a_file_is_not_uploaded_over_a_folder_of_its_name(bucket: Deployed) -> None:
+    put(bucket, "wdbc.csv/part.csv", b"rows")
+    answer = typed("upload", "--force", str(WDBC))
+    assert answer.code == 1
+    assert answer.err.endswith(" has files below wdbc.csv/, so wdbc.csv cannot be a file: rename it\n")
+    assert list(states(bucket)) == ["wdbc.csv/part.csv"]

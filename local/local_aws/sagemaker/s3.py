@@ -65,8 +65,13 @@ class S3:
 
     def fetch(self, bucket: str, key: str, target: Path) -> None:
         """Copy one object to a file; a large one is linked, for reading only. Raises JobError."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)  # what another input has linked there must not be written over
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)  # what another input has linked there must not be written over
+        except OSError as error:
+            # A name above 255 bytes, or one that is a folder of others: S3 has no folders.
+            words = f"the key {key!r} is no file beside the others: {error.strerror}"
+            raise JobError(f"ClientError: Data download failed: {words}") from error
         with self._transfer.offer(target) as token:
             body = self._open(bucket, key, f"s3://{bucket}/{key}", LocalFile=token)
             if target.exists():
@@ -122,8 +127,8 @@ def below(prefix: str, key: str) -> str:
 
 
 def inside(folder: Path, path: str) -> Path:
-    """A path below a folder. Raises JobError when a key would lead out of it."""
+    """A path below a folder. Raises JobError when a key would lead out of it, or has an empty folder name."""
     target = folder / path
-    if not target.resolve().is_relative_to(folder.resolve()):
-        raise JobError(f"ClientError: Data download failed: the key '{path}' leads out of its folder")
+    if "" in path.split("/") or not target.resolve().is_relative_to(folder.resolve()):
+        raise JobError(f"ClientError: Data download failed: the key {path!r} is no path of a file in its folder")
     return target

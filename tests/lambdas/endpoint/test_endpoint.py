@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.endpoint.endpoint import EndpointChanging, EndpointFailed, RolledBack, find_champion, wait_for
+from lambdas.endpoint.endpoint import (
+    EndpointChanging,
+    EndpointFailed,
+    RollbackOvertaken,
+    RolledBack,
+    find_champion,
+    wait_for,
+)
 
 LIVE = {"model": "model-of-new", "config": "new", "variant": "signature-abc", "instances": 3}
 NOTHING = {**dict.fromkeys(("model", "config", "variant"), "none"), "instances": 2}
@@ -54,6 +61,21 @@ def cloudwatch(*in_alarm: str) -> Any:
 )
 def test_the_champion_is_what_is_live(status: Any, found: dict[str, str]) -> None:
     assert find_champion(sagemaker(status), "shop", 2) == found
+
+
+@pytest.mark.parametrize("status", ["InService", "Failed", MISSING])
+def test_a_rollback_ends_if_another_config_is_live_than_the_one_that_it_takes_back(status: Any) -> None:
+    if status == "InService":
+        assert find_champion(sagemaker(status, "old"), "shop", 2, replaces="old")["config"] == "old"
+    with pytest.raises(
+        RollbackOvertaken, match=r"^Another model went live .* --force a rollback does not check this\.$"
+    ):
+        find_champion(sagemaker(status), "shop", 2, replaces="old")
+
+
+def test_an_endpoint_that_changes_may_still_be_the_one_that_a_rollback_takes_back() -> None:
+    with pytest.raises(EndpointChanging):
+        find_champion(sagemaker("Updating"), "shop", 2, replaces="old")
 
 
 def test_a_champion_has_at_least_the_instances_of_the_settings() -> None:

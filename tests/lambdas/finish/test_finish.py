@@ -141,3 +141,12 @@ def test_warnings_are_sentences_of_the_run_and_of_its_deployment() -> None:
         "reject_error": {"Error": "E", "Cause": json.dumps({"errorMessage": "denied"})},
     }
     assert outcome.warnings(state) == ["cleanup failed: refused", "the package was not rejected: denied"]
+
+
+def test_a_rollback_that_was_overtaken_is_not_to_be_repeated_by_a_retraining() -> None:
+    recorder = Recorder()
+    state = {**STATE, "error": {"Error": "RollbackOvertaken", "Cause": "Another model went live."}}
+    document = finish(recorder.parts, "deploy", RUN, state, failed=True)
+    found = {name: document[name] for name in ("outcome", "why", "error", "next")}
+    why = "Another model went live."
+    assert found == {"outcome": "failed", "why": why, "error": "RollbackOvertaken", "next": "ops status"}

@@ -209,6 +209,27 @@ def test_a_run_is_superseded_when_what_it_reads_changed_but_not_by_a_new_file(
         listed()
 
 
+UNUSABLE = {
+    "/b.csv": "/b.csv, but a part of its path is empty or consists of dots: ops data remove /b.csv",
+    "x//b c.csv": "'x//b c.csv', but a part of its path is empty or consists of dots: ops data remove 'x//b c.csv'",
+    "b\n.csv": "$'b\\n.csv', but its name has a control character: ops data remove $'b\\n.csv'",
+    "a.csv/b.csv": "a.csv, but other keys have it as their folder: ops data remove a.csv",
+}
+
+
+@pytest.mark.cloud
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_key_that_is_no_file_beside_the_others_is_named_with_the_command_that_removes_it(
+    place: Place, listed: Callable[..., Any], name: str
+) -> None:
+    place.put("raw/a.csv", "raw/a.csv.gz", "raw/more/a.csv", f"raw/{name}", "raw/_SUCCESS")
+    with pytest.raises(listing.KeyUnusable) as caught:
+        listed(fingerprint="none", variant="none")
+    assert str(caught.value) == f"s3://{place.pipeline.data_bucket}/raw/ has {UNUSABLE[name]}"
+    place.delete(f"raw/{name}")
+    assert listed(fingerprint="none", variant="none")["objects"] == 3
+
+
 @pytest.mark.cloud
 def test_a_run_without_a_request_reads_what_is_there_if_the_marker_allows_it(
     place: Place, listed: Callable[..., Any]
