@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from ops.predict import example_row, label_of
+from ops.predict import example, label_of
 from tests.conftest import ROOT, WDBC, Deployed
 from tests.drills.test_commands import Record
 
@@ -44,8 +44,8 @@ def test_workers_of_lambda_that_are_killed(live: Deployed) -> None:
         children = psutil.Process(live.cloud.pid).children(recursive=True)
         return [each for each in children if "_worker.py" in " ".join(each.cmdline())]
 
-    assert label_of(live.account, example_row(live.account)) == "B"
+    assert label_of(live.account, example(live.account)) == "B"
     for worker in workers():
         worker.kill()
-    assert label_of(live.account, example_row(live.account)) == "B"
+    assert label_of(live.account, example(live.account)) == "B"
     assert live.run("killed.csv", WDBC.read_bytes()).outcome == "accepted"
