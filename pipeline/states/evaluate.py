@@ -42,6 +42,8 @@ def evaluate(build: Building, *, rejected: State) -> list[State]:
 def _score_holdout(build: Building) -> Parallel:
     """ScoreHoldout: the challenger and, if there is a comparable one, the champion score the same rows at once.
 
+    The folder of the hold-out also has the golden rows. Evaluate reads the challenger's answers to them.
+
     Preprocessing wrote scoring.json if there is one: where the rows are as the champion reads them. Evaluate fails if
     that could not be read.
     """

@@ -36,6 +36,8 @@ def preprocess(
 ) -> None:
     """Check every file under `input_`, and write the parts, the encoder, the signature and the baseline to `output`.
 
+    The golden rows of the settings go beside the hold-out; nothing counts them.
+
     The first pass reads and checks all rows. The second looks at them in the order of their keys (external_sort.py),
     to count them and to learn the encoder; the third writes them. Memory does not grow with the data. The quarantine's
     file has bad rows within the limit.
