@@ -82,6 +82,9 @@ def marked(folder: Path) -> bool:
     return (folder / ".venv/marked").exists()
 
 
+@pytest.mark.drill(
+    "start", "`make install` with Python {id}", "one line that names the right version; nothing is installed"
+)
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.13", "3.14"])
 def test_another_python_is_refused_before_anything_is_installed(folder: Path, version: str) -> None:
     other, _ = python(folder, version), python(folder)
@@ -89,6 +92,7 @@ def test_another_python_is_refused_before_anything_is_installed(folder: Path, ve
     assert stopped(folder, other) == f"{other} is Python {version}. {wanted}"
 
 
+@pytest.mark.drill("start", "`make install` with a Python that does not run", "one line")
 def test_a_python_that_does_not_run_is_refused(folder: Path) -> None:
     assert stopped(folder, "/no/such/python").startswith("/no/such/python does not run. This project needs Python 3.11")
 
@@ -118,6 +122,7 @@ def test_a_right_environment_is_kept_and_one_of_another_python_or_folder_is_repl
     assert after(own) == (False, "3.12\n")
 
 
+@pytest.mark.drill("start", "a read-only checkout, an unwritable HOME", "one line that names it")
 def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     own, user = python(folder), 65534 if os.geteuid() == 0 else None  # root may write everywhere
     home = str(folder.parent / "home")
@@ -127,6 +132,7 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     assert stopped(folder, own, user, HOME=home).startswith(f"HOME={home} is not writable: ")
 
 
+@pytest.mark.drill("start", "`make install` without a network", "one line, and where the output is")
 def test_without_a_network_one_line_says_so(folder: Path) -> None:
     code, lines = install(folder, python(folder, pip=OFFLINE))
     words = (

@@ -1,7 +1,7 @@
 """State over a restart: one file with all that the services know, written as a whole by a copy of the process.
 
-The copy (fork) sees one moment of all services, and requests do not wait for it. A change is in the file about a second
-later, so that kill -9 loses that second at most; a stop loses nothing.
+The copy (fork) sees one moment of all services, and requests do not wait for it. A change is in the file a second or
+two later, on a busy machine some more, so that kill -9 loses those at most; a stop loses nothing.
 """
 
 import json
@@ -21,7 +21,7 @@ from local_aws.processes import CloudError
 FOLDER, FILE = "state", "state.json"
 READY = b"ready\n"
 PAUSE_SECONDS = 1.0
-SHARE = 10
+SHARE = 4
 """The pause is at least this many times as long as the writing took."""
 SELDOM_SECONDS = 60.0
 """A change that no request made, as the end of a job that says nothing, is kept after this time."""

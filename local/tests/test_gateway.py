@@ -64,6 +64,9 @@ FAILURES = {
 }
 
 
+@pytest.mark.drill(
+    "diagnosis", "a Lambda behind the API fails ({id})", "a problem document without anything of the error"
+)
 @pytest.mark.parametrize("how", FAILURES)
 def test_a_function_that_fails_is_answered_by_the_gateway_response_and_by_nothing_of_its_error(
     aws: Aws, how: str
@@ -83,6 +86,7 @@ def test_a_function_that_fails_is_answered_by_the_gateway_response_and_by_nothin
         assert answer.json() == (told if own is document else {"message": "Internal server error"})
 
 
+@pytest.mark.drill("diagnosis", "a Lambda behind the API takes too long", "504, as API Gateway answers")
 def test_an_integration_that_takes_too_long_is_answered_by_its_gateway_response(aws: Aws) -> None:
     api, url = proxied(aws, "slow", "import time", "time.sleep(2)", "return {'statusCode': 200}")
     gateway = aws.client("apigateway")
@@ -93,6 +97,7 @@ def test_an_integration_that_takes_too_long_is_answered_by_its_gateway_response(
     assert (answer.status_code, answer.json()) == (504, {"message": "Endpoint request timed out"})
 
 
+@pytest.mark.drill("diagnosis", "a foreign stage or API", "a problem document")
 def test_a_stage_or_an_api_that_does_not_exist_is_a_problem_document(aws: Aws) -> None:
     api = imported(aws, "staged", API)["Outputs"]["Api"]
     for path, status, phrase, detail in (

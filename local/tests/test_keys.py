@@ -43,6 +43,11 @@ def inputs_of(aws: Aws, *keys: str) -> str:
     return aws.lines("ProcessingJobs", job["ProcessingJobName"])[-1]
 
 
+@pytest.mark.drill(
+    "diagnosis",
+    "a job reads keys such as raw//x, or x.csv beside x.csv/y",
+    "a file per key, or one error that names the key",
+)
 def test_a_job_gets_a_file_per_key_or_names_the_key(aws: Aws) -> None:
     failed = "ClientError: Data download failed: the key "
     no_path = "is no path of a file in its folder"

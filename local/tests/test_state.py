@@ -23,6 +23,7 @@ from .test_rollout import deployment, percent, variant_status
 pytestmark = pytest.mark.cloud
 ENDED = "The local AWS ended while this execution ran."
 Document = dict[str, Any]
+Record = Callable[[str, object], None]
 
 
 class Machine:
@@ -215,7 +216,9 @@ def test_all_that_the_services_knew_is_there_again_and_the_endpoint_serves(machi
     "the local AWS while a run trains",
     "after a start the run is ABORTED and its job Failed, both with the cause; EventBridge tells it, and the next job runs",
 )
-def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(machine: Machine) -> None:
+def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(
+    machine: Machine, record_property: Record
+) -> None:
     aws = machine.start()
     queue = aws.client("sqs").create_queue(QueueName="ends")["QueueUrl"]
     arn = "arn:aws:sqs:us-east-1:123456789012:ends"
@@ -252,6 +255,9 @@ def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(machin
 
     until(all_told)
     assert aws.trained(label="again")["TrainingJobStatus"] == "Completed"
+    record_property(
+        "happened", f"run: ABORTED: {ENDED} Job: Failed: {LOST} EventBridge told both; the next job completed"
+    )
 
 
 @pytest.mark.drill(
@@ -260,7 +266,9 @@ def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(machin
     "after a start the old model serves, the reason says so, and the next update works",
 )
 @pytest.mark.parametrize("moment", [pytest.param("Creating", marks=pytest.mark.full), "Baking"])
-def test_an_update_that_was_under_way_at_kill_9_is_undone(machine: Machine, moment: str) -> None:
+def test_an_update_that_was_under_way_at_kill_9_is_undone(
+    machine: Machine, moment: str, record_property: Record
+) -> None:
     aws = machine.start()
     endpoint = aws.endpoint("old")
     before = aws.described(endpoint)
@@ -280,6 +288,7 @@ def test_an_update_that_was_under_way_at_kill_9_is_undone(machine: Machine, mome
     }
     better = aws.endpoint_config("better")
     assert aws.update(endpoint, better)["EndpointConfigName"] == better
+    record_property("happened", f"InService, the old model answered; {UNDONE} The next update went live")
 
 
 @pytest.mark.full
@@ -352,7 +361,7 @@ def test_what_is_under_way_in_s3_at_kill_9_leaves_no_half_object(machine: Machin
     ],
 )
 def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works(
-    machine: Machine, share: float, capsys: pytest.CaptureFixture[str]
+    machine: Machine, share: float, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
     machine.start().put("kept", "kept")
     machine.stop()
@@ -371,6 +380,7 @@ def test_a_torn_state_file_is_one_line_and_the_next_step_and_a_fresh_start_works
     cloud = find(machine.home)
     assert cloud is not None
     assert Aws(cloud).keys("") == []
+    record_property("happened", f"{said.replace(str(file), 'build/aws/state/state.json')}; then it began empty")
 
 
 @pytest.mark.full

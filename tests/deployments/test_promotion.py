@@ -113,6 +113,11 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     assert predict.label_of(shipped.account, predict.example(shipped.account)) == "B"
 
 
+@pytest.mark.drill(
+    "diagnosis",
+    "a rollback waits for a run whose model goes live",
+    "nothing changes; the answer says so and asks for --force",
+)
 def test_a_rollback_that_waits_for_a_run_whose_model_goes_live_changes_nothing_unless_forced(shipped: World) -> None:
     second = [shipped.run(), shipped.run(data(ROWS[1:]))][1]
     for force, words, live in (

@@ -6,7 +6,7 @@ What happened is what the test records as "happened"; without it, what was promi
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -23,9 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Keep the outcome of a drill: that of its last part that did not pass, or of the test itself."""
-    report: Any = yield
+    report = yield
     marker = item.get_closest_marker("drill")
     if marker and (report.when == "call" or not report.passed):
         parameter = getattr(item, "callspec", None)
