@@ -1,6 +1,8 @@
 """The console: one page on 127.0.0.1 that shows the pipeline as it runs, by server-sent events."""
 
 import json
+import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -53,10 +55,16 @@ class Console(ThreadingHTTPServer):
         except OSError as error:
             raise OpsError(f"port {port} on 127.0.0.1 is taken: choose another --port") from error
         self.account, self.url = account, f"http://127.0.0.1:{self.server_port}/"
+        self.newest = Newest(account)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: Console
+
+    def handle(self) -> None:
+        """Answer requests until the browser closes its page, which is no error."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            super().handle()
 
     def do_GET(self) -> None:  # the name that http.server calls
         parts, account = urlsplit(self.path), self.server.account
@@ -98,11 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _events(self, run: str) -> None:
         """A snapshot whenever something has changed, until the browser closes the connection."""
         self._head(HTTPStatus.OK, "text/event-stream")
-        with suppress(BrokenPipeError, ConnectionResetError):
-            for text in snapshots(self.server.account, run):
-                # Without a change, a comment: writing it shows whether the browser is still there.
-                self.wfile.write(f"data: {text}\n\n".encode() if text else b": \n\n")
-                self.wfile.flush()
+        for text in snapshots(self.server.account, self.server.newest, run):
+            # Without a change, a comment: writing it shows whether the browser is still there.
+            self.wfile.write(f"data: {text}\n\n".encode() if text else b": \n\n")
+            self.wfile.flush()
 
     def _answer(self, make: Callable[[], object], kind: str) -> None:
         try:
@@ -123,32 +130,46 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def snapshots(account: Account, chosen: str) -> Iterator[str]:
+class Newest:
+    """The newest execution of each machine with its status, asked for once however many pages are open."""
+
+    def __init__(self, account: Account) -> None:
+        self.account, self._lock, self._text, self._asked = account, threading.Lock(), "", -math.inf
+
+    def text(self, age: float) -> str:
+        """What was found at most `age` seconds ago."""
+        with self._lock:
+            if time.monotonic() > self._asked + age:
+                self._text, self._asked = " ".join(self._find()), time.monotonic()
+            return self._text
+
+    def _find(self) -> Iterator[str]:
+        for name in ("StateMachine", "DeployMachine", "DriftMachine"):
+            machine = self.account.outputs[name]
+            for each in self.account.states.list_executions(stateMachineArn=machine, maxResults=1)["executions"]:
+                yield f"{each['executionArn']} {each['status']}"
+
+
+def snapshots(account: Account, newest: Newest, chosen: str) -> Iterator[str]:
     """A snapshot as JSON whenever it has changed, else an empty text; waits in between.
 
     While an execution runs, the snapshot is read each time. Otherwise only the newest executions are listed, which is
     cheap; the snapshot is read when one of them has changed, or after REFRESH_SECONDS.
     """
     running, idle = (0.1, 0.8) if account.local else (5.0, 10.0)
-    seen, text, read = "", "", 0.0
+    seen, text, read, pause = "", "", 0.0, 0.0
     while True:
-        found, newest = "", ""
+        found, now = "", ""
         try:
-            newest = _newest(account)
-            if newest != seen or "RUNNING" in newest or time.monotonic() > read + REFRESH_SECONDS:
+            now = newest.text(0.9 * pause)
+            if now != seen or "RUNNING" in now or time.monotonic() > read + REFRESH_SECONDS:
                 found, read = json.dumps(_snapshot(account, chosen), default=plain), time.monotonic()
         except FAILURES as error:
             found = json.dumps({"error": str(error)})
         yield found if found != text else ""
-        seen, text = newest, found or text
-        time.sleep(running if "RUNNING" in newest else idle)
-
-
-def _newest(account: Account) -> str:
-    """The newest execution of each machine with its status."""
-    machines = (account.outputs[name] for name in ("StateMachine", "DeployMachine", "DriftMachine"))
-    listed = (account.states.list_executions(stateMachineArn=arn, maxResults=1)["executions"] for arn in machines)
-    return " ".join(f"{each['executionArn']} {each['status']}" for executions in listed for each in executions)
+        seen, text = now, found or text
+        pause = running if "RUNNING" in now else idle
+        time.sleep(pause)
 
 
 def _snapshot(account: Account, chosen: str) -> dict[str, object]:

@@ -116,7 +116,7 @@ def test_while_nothing_happens_three_open_pages_get_nothing_and_take_less_than_a
     live: Deployed, own: tuple[psutil.Process, str]
 ) -> None:
     process, url = own
-    pages = [requests.get(f"{url}events", stream=True, timeout=60).iter_lines() for _ in range(3)]
+    pages = [requests.get(f"{url}events", stream=True, timeout=60).iter_lines(1) for _ in range(3)]
     for page in pages:
         assert next(page).startswith(b"data: {")
 
