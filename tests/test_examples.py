@@ -43,7 +43,7 @@ def example(
     with pytest.MonkeyPatch.context() as patched:
         config = ROOT / "examples" / name / "pipeline.toml"
         patched.setenv("PIPELINE_CONFIG", str(config))
-        stack = deploy(deployed.cloud, config, tmp_path_factory.mktemp(name), patched, bootstrapped=True)
+        stack = deploy(deployed.cloud, config, patched, bootstrapped=True)
         yield Example(name, stack, stack.run(f"{name}.csv", csv(name)))
 
 

@@ -169,7 +169,7 @@ class Stage:
         lines = [f"{key} = {_toml(value)}" for key, value in (self.data | {"ignored_columns": ignored}).items()]
         config = self.folder / f"{self.made}.toml"
         config.write_text(SETTINGS.format(name=self.name, rollout=self.rollout) + "\n".join(lines) + "\n")
-        made = deploy(self.deployed.cloud, config, self.folder / f"{self.made}.out", self.patched, bootstrapped=True)
+        made = deploy(self.deployed.cloud, config, self.patched, bootstrapped=True)
         return subscribed(made)
 
     def run(self, world: World) -> runs.Run:
