@@ -22,7 +22,7 @@ from tests import iam_report
 
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
-LONGEST_FIRST = ("deployed", "promotion", "machine", "local", "templates", "clients")
+LONGEST_FIRST = ("deployed", "promotion", "local", "machine", "bare", "templates", "clients")
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "pipeline.toml"
@@ -37,7 +37,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     Marked here, as xdist reads the groups before `pytest_collection_modifyitems`.
     """
     stack = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
-    groups = {"deployed": stack, "bare": "deployed", "cloud": "local", "path_of": "templates", "clients": "clients"}
+    groups = {"deployed": stack, "bare": "bare", "cloud": "local", "path_of": "templates", "clients": "clients"}
     if found := [groups[name] for name in groups if name in getattr(item, "fixturenames", ())]:
         item.add_marker(pytest.mark.xdist_group(found[0]))
 

@@ -32,9 +32,7 @@ class Example:
     run: runs.Run
 
 
-@pytest.fixture(
-    scope="module", params=["penguins", *(pytest.param(name, marks=pytest.mark.full) for name in ("wine", "diabetes"))]
-)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.full) for name in METRICS])
 def example(
     request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Example]:
