@@ -13,6 +13,7 @@ CDK := node_modules/.bin/cdk
 PY := $(BIN)/python
 LOCAL_HOME := build/aws
 RUN_HOME := build/run
+ASSEMBLIES := build/assemblies
 export STAGE ?= dev
 CONSOLE = $(shell expr $(PORT) + 14)
 LOCAL_AWS = AWS_DEFAULT_REGION=$(REGION) SFN_WAIT_SCALE=0.01 $(PY) -m local_aws
@@ -109,7 +110,8 @@ deployed:
 	@$(CDK) bootstrap --app "" --progress bar aws://$$CDK_DEFAULT_ACCOUNT/$(REGION) >"$$LOCAL_AWS_HOME/bootstrap.log" 2>&1 \
 		|| { cat "$$LOCAL_AWS_HOME/bootstrap.log"; exit 1; }
 	@$(PY) -m ops bootstrap >>"$$LOCAL_AWS_HOME/bootstrap.log"
-	@$(CDK) deploy --all --require-approval never --output "$$LOCAL_AWS_HOME/cdk.out" >"$$LOCAL_AWS_HOME/deploy.log" 2>&1 \
+	@app=$$($(PY) -m cdk.assemblies $(ASSEMBLIES) 2>"$$LOCAL_AWS_HOME/deploy.log") \
+		&& $(CDK) deploy --all --require-approval never --app "$$app" >>"$$LOCAL_AWS_HOME/deploy.log" 2>&1 \
 		|| { cat "$$LOCAL_AWS_HOME/deploy.log"; exit 1; }
 	@echo "deployed"
 

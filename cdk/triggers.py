@@ -1,9 +1,6 @@
 """The triggers of a run (uploads, drift, a schedule, users): rules, a queue and a Lambda."""
 
-import os
-import subprocess
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from aws_cdk import Duration
@@ -14,11 +11,10 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from cdk.commit import commit
 from cdk.functions import function
 from cdk.permissions import allow, arn
 from cdk.state_machine import LISTING_TIMEOUT, Parts
-
-ROOT = Path(__file__).parent.parent
 
 
 class Triggers(Construct):
@@ -88,12 +84,3 @@ class Triggers(Construct):
         message = events.RuleTargetInput.from_object(request)
         target = targets.SqsQueue(self.queue, message=message, dead_letter_queue=self.dead_letters)
         events.Rule(self, rule, targets=[target], **when)
-
-
-def commit() -> str:
-    """Return the deployed commit: CodeBuild's, or the working tree's, with `-dirty` if it has changes."""
-    if "CODEBUILD_RESOLVED_SOURCE_VERSION" in os.environ:
-        return os.environ["CODEBUILD_RESOLVED_SOURCE_VERSION"]
-    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return described.stdout.strip() or "unknown"

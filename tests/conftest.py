@@ -14,6 +14,7 @@ import boto3
 import pytest
 from local_aws.cloud import ACCOUNT, Cloud, running
 
+from cdk import assemblies
 from ops import runs
 from ops.account import Account
 from pipeline.config import load
@@ -21,11 +22,13 @@ from tests import iam_report
 
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
-LONGEST_FIRST = ("deployed", "promotion", "machine", "local", "templates", "clients")
+LONGEST_FIRST = ("deployed", "promotion", "machine", "local", "bare", "templates", "clients")
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "pipeline.toml"
 WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
+BUILD = ROOT / "build"
+os.environ.setdefault("CDK_VALIDATION", "false")  # the CDK's own rules only warn, and take a third of a synthesis
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -34,7 +37,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     Marked here, as xdist reads the groups before `pytest_collection_modifyitems`.
     """
     stack = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
-    groups = {"deployed": stack, "bare": "deployed", "cloud": "local", "path_of": "templates", "clients": "clients"}
+    groups = {"deployed": stack, "bare": "bare", "cloud": "local", "path_of": "templates", "clients": "clients"}
     if found := [groups[name] for name in groups if name in getattr(item, "fixturenames", ())]:
         item.add_marker(pytest.mark.xdist_group(found[0]))
 
@@ -139,13 +142,12 @@ def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
 def deploy(
     cloud: Cloud,
     config: Path,
-    out: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
     bootstrapped: bool = False,
     as_a_user: bool = False,
 ) -> Deployed:
-    """Bootstraps and deploys: as a user does, or what is synthesised here, for half the time."""
+    """Bootstraps and deploys: as `make run` does, or what is synthesised here, for half the time."""
     region = cloud.environment["AWS_REGION"]
     environment = {
         **os.environ,
@@ -155,14 +157,21 @@ def deploy(
         "CDK_DEFAULT_REGION": region,
         "PIPELINE_CONFIG": str(config),
     }
-    if not as_a_user:
+
+    def synthesise(out: Path) -> None:
         from cdk.app import build  # starts Node, which few of the processes that read this file need
 
         build(load(config), region=region, account=ACCOUNT, out=out).synth()
+
+    if as_a_user:
+        command = ["python", "-m", "cdk.assemblies", str(BUILD / "assemblies")]
+        out = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    else:
+        out = str(assemblies.assembly(BUILD / "test-assemblies", assemblies.key(config), synthesise))
     commands = [
         ["cdk", "bootstrap", "--app", "", f"aws://{ACCOUNT}/{region}"],
         ["python", "-m", "ops", "bootstrap"],
-        ["cdk", "deploy", "--all", "--require-approval", "never", "--output" if as_a_user else "--app", str(out)],
+        ["cdk", "deploy", "--all", "--require-approval", "never", "--app", out.strip()],
     ]
     for command in commands[2 * bootstrapped :]:
         made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -174,13 +183,13 @@ def deploy(
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed() -> Iterator[Deployed]:
     """What `make iam` reads is left in build/iam.
 
     For the tests of PROMOTION it is neither synthesised by the CLI nor measured: others pass the same lines.
     """
     promotion = os.environ["PYTEST_CURRENT_TEST"].startswith(PROMOTION)
-    folder = ROOT / "build" / "iam"
+    folder = BUILD / "iam"
     folder.mkdir(parents=True, exist_ok=True)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     decisions = folder / f"{worker}.jsonl"
@@ -189,7 +198,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     if promotion:
         settings["COVERAGE_PROCESS_CONFIG"] = ""
     with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
-        made = deploy(cloud, SHIPPED, tmp_path_factory.mktemp("cdk.out"), patched, as_a_user=not promotion)
+        made = deploy(cloud, SHIPPED, patched, as_a_user=not promotion)
         yield made
         granted = iam_report.policies(made.client("iam"), made.account.settings.project.name)
         (folder / f"{worker}.json").write_text(json.dumps(granted, indent=1))

@@ -60,6 +60,15 @@ def test_the_pipeline_knows_of_the_lambdas_only_the_apis_parser() -> None:
     assert {name for name in names if name != "lambdas.predict" and not name.startswith(known)} == set()
 
 
+def test_the_types_of_each_aws_service_that_the_stacks_use_are_checked() -> None:
+    names = {name for folder in ("cdk", "tests") for path in modules(folder) for name in imported(path)}
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]["overrides"]
+    (checked,) = (each["module"] for each in overrides if each.get("follow_imports") == "normal")
+    assert {name for name in names if name.startswith("aws_cdk.aws_")} == {
+        name for name in checked if name.startswith("aws_cdk.aws_")
+    }
+
+
 @pytest.mark.parametrize(
     "function", sorted(path.name for path in (ROOT / "lambdas").iterdir() if path.is_dir() and path.name[0] != "_")
 )

@@ -32,9 +32,7 @@ class Example:
     run: runs.Run
 
 
-@pytest.fixture(
-    scope="module", params=["penguins", *(pytest.param(name, marks=pytest.mark.full) for name in ("wine", "diabetes"))]
-)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.full) for name in METRICS])
 def example(
     request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Example]:
@@ -43,7 +41,7 @@ def example(
     with pytest.MonkeyPatch.context() as patched:
         config = ROOT / "examples" / name / "pipeline.toml"
         patched.setenv("PIPELINE_CONFIG", str(config))
-        stack = deploy(deployed.cloud, config, tmp_path_factory.mktemp(name), patched, bootstrapped=True)
+        stack = deploy(deployed.cloud, config, patched, bootstrapped=True)
         yield Example(name, stack, stack.run(f"{name}.csv", csv(name)))
 
 

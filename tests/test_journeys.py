@@ -38,7 +38,7 @@ def test_a_file_goes_to_a_prediction_with_nothing_edited(
 
     # What `make run` does.
     monkeypatch.setenv("PIPELINE_CONFIG", str(config))
-    deployed = deploy(cloud, config, tmp_path / "cdk.out", monkeypatch, bootstrapped=bool(before))
+    deployed = deploy(cloud, config, monkeypatch, bootstrapped=bool(before))
     before.append(name)
     assert said("upload", str(file)).startswith("uploaded s3://")
     watched = said("watch")

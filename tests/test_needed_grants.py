@@ -248,7 +248,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     decisions = tmp_path / "decisions.jsonl"
     settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), "COVERAGE_PROCESS_CONFIG": ""}
     with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
-        live = deploy(cloud, SHIPPED, tmp_path / "cdk.out", patched)
+        live = deploy(cloud, SHIPPED, patched)
         made = Pipeline(live, decisions)
         with_traffic(made)
         yield made

@@ -48,7 +48,7 @@ def test_a_csv_goes_to_predictions_by_the_commands_alone(tmp_path: Path, monkeyp
         assert told.endswith("next: make run DATA=my.csv\n")
         settings = load(tmp_path / "pipeline.toml").data
         assert (settings.kinds, settings.missing.impute) == ({"Soil": "categorical"}, ("Ash",))
-        follow(deploy(cloud, tmp_path / "pipeline.toml", tmp_path / "cdk.out", monkeypatch), then, tmp_path)
+        follow(deploy(cloud, tmp_path / "pipeline.toml", monkeypatch), then, tmp_path)
 
 
 def typed(lines: list[str], environment: dict[str, str], folder: Path) -> dict[str, str]:

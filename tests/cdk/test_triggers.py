@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdk.triggers import commit
+from cdk.commit import commit
 from pipeline.config import load
 from tests.cdk.conftest import TRIGGER, Template, of_type
 from tests.conftest import ROOT

@@ -19,8 +19,7 @@ def guarded(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A canary of 10 %, after its first accepted run."""
     config = settings_file(tmp_path_factory.mktemp("guarded"), "guarded", "keep = 3")
     with pytest.MonkeyPatch.context() as patched:
-        out = tmp_path_factory.mktemp("cdk.out")
-        made = subscribed(deploy(deployed.cloud, config, out, patched, bootstrapped=True))
+        made = subscribed(deploy(deployed.cloud, config, patched, bootstrapped=True))
         run = made.run()
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
         yield made
@@ -32,5 +31,4 @@ def asking(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     release = 'approval = "manual"\napproval_hours = 1'
     config = settings_file(tmp_path_factory.mktemp("asking"), "asking", release, marker='marker = "_SUCCESS"')
     with pytest.MonkeyPatch.context() as patched:
-        out = tmp_path_factory.mktemp("cdk.out")
-        yield subscribed(deploy(deployed.cloud, config, out, patched, bootstrapped=True))
+        yield subscribed(deploy(deployed.cloud, config, patched, bootstrapped=True))

@@ -104,7 +104,7 @@ def changed(deployed: Deployed, settings: str, folder: Path) -> Iterator[World]:
     config = folder / f"{len(list(folder.iterdir()))}.toml"
     config.write_text(settings)
     with pytest.MonkeyPatch.context() as patched:
-        yield World(deploy(deployed.cloud, config, config.with_suffix(".out"), patched, bootstrapped=True), "")
+        yield World(deploy(deployed.cloud, config, patched, bootstrapped=True), "")
 
 
 def retrained(

@@ -79,9 +79,9 @@ def mixed(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Itera
     numbers_alone.write_text(SETTINGS)
     kinds.write_text(SETTINGS + KINDS)
     with pytest.MonkeyPatch.context() as patched:
-        before = deploy(deployed.cloud, numbers_alone, folder / "numbers.out", patched, bootstrapped=True)
+        before = deploy(deployed.cloud, numbers_alone, patched, bootstrapped=True)
         assert before.run("numbers.csv", numbers(table(1))).outcome == "accepted"
-        made = subscribed(deploy(deployed.cloud, kinds, folder / "kinds.out", patched, bootstrapped=True))
+        made = subscribed(deploy(deployed.cloud, kinds, patched, bootstrapped=True))
         run = made.run(table(1))
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
         yield made, run
@@ -194,7 +194,7 @@ def test_the_smoke_test_asks_for_rows_of_one_feature_that_have_no_value(
     text = SETTINGS.replace('["age", "colour", "member"]', '["age"]').replace("auc = 0.9", "auc = 0.1")
     (folder / "one.toml").write_text(text + 'missing.impute = ["age"]\n')
     with pytest.MonkeyPatch.context() as patched:
-        made = deploy(world.deployed.cloud, folder / "one.toml", folder / "one.out", patched, bootstrapped=True)
+        made = deploy(world.deployed.cloud, folder / "one.toml", patched, bootstrapped=True)
     other = World(made, world.queue, world.received)
     run = other.run(b"\n".join(line.rpartition(b",")[0].rpartition(b",")[0] for line in table(3).splitlines()))
     assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run

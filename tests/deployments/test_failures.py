@@ -22,7 +22,7 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     world = guarded
     old = world.live()
     world.inject(*({"times": 1, **one, "name": one.get("name", "*").format(old=old)} for one in case.faults))
-    traffic = Traffic(world.deployed)
+    traffic = Traffic(world.deployed, pause=0.03)  # the canary gets a tenth of it, for half a second
     impatient = edited(world, gives_up_at_once, "DeployMachine") if case.deadline else nullcontext()
     try:
         with impatient, traffic if case.asked else nullcontext():

@@ -59,7 +59,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     }
     with pytest.MonkeyPatch.context() as patched, running(environment=environment) as cloud:
         config = settings_file(folder, "small", "keep = 3", bake=10)
-        made = subscribed(deploy(cloud, config, folder / "cdk.out", patched))
+        made = subscribed(deploy(cloud, config, patched))
         put_small_jobs(made, program)
         bucket = made.account.outputs["DataBucket"]
         made.account.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})

@@ -2,12 +2,13 @@
 
 import json
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from ops import predict, retrain
+from ops import predict, retrain, runs
 from tests.conftest import wait_for
 from tests.deployments.cases import ALWAYS, NEW
 from tests.deployments.table import Row, check
@@ -32,9 +33,25 @@ def test_a_worse_challenger_is_rejected_with_figures_and_a_better_one_after_it_i
     assert shipped.live() != before
 
 
-def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: World) -> None:
-    run = shipped.run()
-    notification = shipped.notification(run.arn)
+@dataclass(frozen=True)
+class Accepted:
+    """A run of the data, with what was live before and after it."""
+
+    run: runs.Run
+    before: str
+    after: str
+
+
+@pytest.fixture(scope="module")
+def accepted(shipped: World) -> Accepted:
+    """One run whose traces several tests look at."""
+    before, run = shipped.live(), shipped.run()
+    return Accepted(run, before, shipped.live())
+
+
+def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: World, accepted: Accepted) -> None:
+    run = accepted.run
+    notification = dict(shipped.notification(run.arn))
     metrics = {"rows", "binary_classification_metrics", "champion", "comparison", "decision"}
     assert notification.pop("metrics").keys() == metrics
     packages = "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/"
@@ -47,7 +64,7 @@ def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: Worl
         "next": "ops predict",
         "execution": run.arn,
         "started_by": "upload",
-        "model": shipped.live(),
+        "model": accepted.after,
         "links": {"run": page, "files": files},
     }
 
@@ -77,9 +94,8 @@ def test_both_models_are_scored_on_the_same_rows_of_the_hold_out(shipped: World)
         assert scored == pytest.approx([model[row] for row in rows], abs=1e-6), folder
 
 
-def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World) -> None:
-    parent = shipped.live()
-    run = shipped.run()
+def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World, accepted: Accepted) -> None:
+    run = accepted.run
     found = shipped.account.sagemaker.describe_model_package(ModelPackageName=shipped.notification(run.arn)["package"])
     assert found["ModelApprovalStatus"] == "Approved"
     lineage = found["CustomerMetadataProperties"]
@@ -94,13 +110,14 @@ def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World) -
         "commit": request["commit"],
         "signature": shipped.account.settings.signature.name,
         "variant": shipped.account.settings.signature.variant,
-        "parent": parent,
+        "parent": accepted.before,
         **settings,
     }
     metrics = found["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     assert metrics == f"s3://{shipped.account.outputs['DataBucket']}/runs/{run.name}/evaluation/evaluation.json"
 
 
+@pytest.mark.full
 def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World) -> None:
     first, second = shipped.run(), shipped.run(data(ROWS[1:]))
     assert (first.outcome, second.outcome) == ("accepted", "accepted")
@@ -169,12 +186,15 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
     assert shipped.package(bad.arn) == "Rejected"
     newest = shipped.run(data(ROWS[2:]))
     assert newest.outcome == "accepted"
-    assert shipped.ended(retrain.start_rollback(shipped.account)).outcome == "accepted"
+    rollback = shipped.ended(retrain.start_rollback(shipped.account))
+    assert (rollback.status, rollback.outcome) == ("SUCCEEDED", "accepted"), rollback
     assert shipped.live_run() == good.arn
+    assert "Train" not in shipped.entered(rollback.arn)
+    assert predict.label_of(shipped.account, predict.example_row(shipped.account)) == "B"
 
 
-def test_a_run_stays_small_and_short(shipped: World) -> None:
-    history = shipped.deployed.history(shipped.run().arn)
+def test_a_run_stays_small_and_short(shipped: World, accepted: Accepted) -> None:
+    history = shipped.deployed.history(accepted.run.arn)
     sizes = [len(event.get("stateEnteredEventDetails", {}).get("input", "")) for event in history]
     print(f"{len(history)} events, {max(sizes)} bytes at most")
     assert len(history) < 200

@@ -230,7 +230,7 @@ class Stage:
         }
         config = self.folder / f"{self.made}.toml"
         config.write_text("".join(f"{key} = {toml(value)}\n" for key, value in tables.items()))
-        made = deploy(self.deployed.cloud, config, config.with_suffix(".out"), self.patched, bootstrapped=True)
+        made = deploy(self.deployed.cloud, config, self.patched, bootstrapped=True)
         self.world = World(made, "")
 
     def at(self, data: dict[str, Any]) -> None:

@@ -61,8 +61,8 @@ def relabelled(every: int) -> bytes:
 class Traffic:
     """A consumer who posts a row whose label is known, again and again, and keeps each answer; it never asks twice."""
 
-    def __init__(self, deployed: Deployed) -> None:
-        self._url, self._row = deployed.account.api_url, predict.example(deployed.account).row
+    def __init__(self, deployed: Deployed, *, pause: float = 0.1) -> None:
+        self._url, self._row, self._pause = deployed.account.api_url, predict.example(deployed.account).row, pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.answers: list[str] = []
@@ -78,7 +78,7 @@ class Traffic:
     def _run(self) -> None:
         with requests.Session() as session:
             session.auth = Signed()
-            while not self._stop.wait(0.03):
+            while not self._stop.wait(self._pause):
                 try:
                     answer = session.post(self._url, json={"data": self._row}, timeout=30)
                     self.answers.append(answer.json() if answer.ok else f"{answer.status_code} {answer.text}")

@@ -53,7 +53,7 @@ def fixes() -> dict[str, str]:
     return {name: check["fix"] for name, check in checks().items() if check["fix"]}
 
 
-@pytest.mark.xdist_group("deployed")
+@pytest.mark.xdist_group("bare")
 @pytest.mark.parametrize(("account", "more"), [("empty", {"signature"}), ("broken", set[str]())])
 def test_the_doctor_of_an_account_without_the_stack_or_its_resources_names_each_fix(
     request: pytest.FixtureRequest, account: str, more: set[str]

@@ -90,7 +90,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     with pytest.MonkeyPatch.context() as patched, running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
         patched.setenv("PIPELINE_CONFIG", str(config))
         patched.setenv("STAGE", "own")
-        made = deploy(cloud, config, folder / "cdk.out", patched)
+        made = deploy(cloud, config, patched)
         run = made.run("wdbc.csv", WDBC.read_bytes())
         assert run.outcome == "accepted", run
         yield made

@@ -31,7 +31,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     config.write_text(SHIPPED.read_text() + GUARDS)
     with pytest.MonkeyPatch.context() as patched, running() as cloud:
         patched.setenv("STAGE", "guarded")
-        yield deploy(cloud, config, folder / "cdk.out", patched)
+        yield deploy(cloud, config, patched)
 
 
 @pytest.fixture
