@@ -52,7 +52,7 @@ def accepted(shipped: World) -> Accepted:
 def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: World, accepted: Accepted) -> None:
     run = accepted.run
     notification = dict(shipped.notification(run.arn))
-    metrics = {"rows", "binary_classification_metrics", "champion", "comparison", "decision"}
+    metrics = {"rows", "golden", "binary_classification_metrics", "champion", "comparison", "decision"}
     assert notification.pop("metrics").keys() == metrics
     packages = "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/"
     assert notification.pop("package").startswith(packages)
@@ -220,3 +220,18 @@ def test_two_runs_and_a_rollback_take_turns(shipped: World) -> None:
     shipped.at_rest()
     notification = {shipped.notification(run.arn)["outcome"] for run in both}
     check(Row("two-runs", "one after the other: accepted, accepted", ALWAYS, NEW, f"**{notification.pop()}** twice"))
+
+
+def test_a_model_that_comes_live_after_its_deployment_was_aborted_gets_the_smoke_test(shipped: World) -> None:
+    """The live model's package, deployed once more."""
+    world, before, package = shipped, shipped.live(), shipped.model()
+    request = json.dumps({"package": package, "reason": "rollback"})
+    machine = world.account.outputs["DeployMachine"]
+    execution = world.account.states.start_execution(stateMachineArn=machine, input=request)["executionArn"]
+    world.in_state(execution, "WaitForEndpoint")
+    world.stop(execution)
+    found = world.notification(execution, "Live model checked")
+    assert (found["outcome"], found["package"], found["started_by"]) == ("accepted", package, "rollback")
+    assert found["model"] == world.live() != before
+    assert world.live_was_asked()
+    wait_for(world.lease_is_free)
