@@ -49,7 +49,7 @@ def signed(cloud: Cloud, method: str, path: str, body: str = "", service: str = 
     return dict(request.headers)
 
 
-@pytest.mark.drill("web", 'DNS rebinding: the host is "{id}"', "403, even with a valid signature")
+@pytest.mark.drill("web", "DNS rebinding: six foreign hosts", "403, even with a valid signature")
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:4566", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", ""]
 )
@@ -119,7 +119,9 @@ UNSIGNED = {
 }
 
 
-@pytest.mark.drill("web", "unsigned or wrongly signed: {id}", "refused; nothing is created, read or deleted")
+@pytest.mark.drill(
+    "web", "17 kinds of requests, unsigned or wrongly signed", "refused; nothing is created, read or deleted"
+)
 @pytest.mark.parametrize("name", UNSIGNED)
 def test_what_is_not_signed_is_refused(aws: Aws, name: str) -> None:
     uri, (method, path, headers) = aws.put("unsigned/secret.txt", "secret"), UNSIGNED[name]

@@ -34,7 +34,7 @@ class Drill:
 
 def rows() -> str:
     """The table of the drills that were made last. Exits when one is broken or a kind has too few."""
-    drills = [Drill(**json.loads(file.read_text())) for file in MEASURED.glob("*.json")]
+    drills = list({Drill(**json.loads(file.read_text())) for file in MEASURED.glob("*.json")})
     drills.sort(key=lambda drill: (list(LEAST).index(drill.kind), drill.what))
     counted = Counter(drill.kind for drill in drills)
     if few := [f"{counted[kind]} of {kind}" for kind, least in LEAST.items() if counted[kind] < least]:
