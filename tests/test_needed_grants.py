@@ -120,8 +120,9 @@ class Pipeline:
     def created(self) -> list[str]:
         """The deployment of a registered package where nothing is live."""
         sagemaker, name = self.live.account.sagemaker, self.world.endpoint
-        sagemaker.delete_endpoint(EndpointName=name)
-        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+        if self.world.live():
+            sagemaker.delete_endpoint(EndpointName=name)
+            sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
         return self._ended(self._deploy())
 
     def rolled_back(self) -> list[str]:
@@ -143,13 +144,15 @@ class Pipeline:
     def checked(self) -> list[str]:
         """What is live by a deployment that was stopped is asked, and the result is notified."""
         sagemaker, config = self.live.account.sagemaker, self._unasked()
-        sagemaker.delete_tags(ResourceArn=config, TagKeys=[ASKED])
         client = self.live.client("lambda")
         (name,) = (
             each["FunctionName"] for each in client.list_functions()["Functions"] if CHECK in each["FunctionName"]
         )
-        answer = client.invoke(FunctionName=name, Payload=b"{}")
-        document = json.load(answer["Payload"])
+        for _ in range(5):  # an event of the deployment's end may have asked in between
+            sagemaker.delete_tags(ResourceArn=config, TagKeys=[ASKED])
+            answer = client.invoke(FunctionName=name, Payload=b"{}")
+            if document := json.load(answer["Payload"]):
+                break
         told = "FunctionError" not in answer and document.get("outcome") == "accepted"
         return document["warnings"] if told else [str(document)]
 
