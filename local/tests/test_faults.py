@@ -63,8 +63,8 @@ def test_what_struck_has_the_name_that_was_hit(aws: Aws) -> None:
 def test_an_invocation_is_refused(aws: Aws) -> None:
     endpoint = aws.endpoint("m")
     inject(aws, "InvokeEndpoint", "ServiceUnavailable", name=endpoint)
-    with pytest.raises(aws.runtime_once.exceptions.ServiceUnavailable):
-        aws.runtime_once.invoke_endpoint(EndpointName=endpoint, Body=b"1")
+    with pytest.raises(aws.runtime.exceptions.ServiceUnavailable):
+        aws.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"1")
     assert aws.invoke(endpoint, "1") == "m:1"
 
 
@@ -174,8 +174,8 @@ def test_a_new_fleet_fails_after_the_switch(aws: Aws, fault: str, statuses: list
     endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
     inject(aws, "Endpoint", fault, name=new)
     assert aws.update(endpoint, new)["EndpointConfigName"] == new
-    with pytest.raises(aws.runtime_once.exceptions.ClientError) as caught:
-        aws.runtime_once.invoke_endpoint(EndpointName=endpoint, Body=b"1")
+    with pytest.raises(aws.runtime.exceptions.ClientError) as caught:
+        aws.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"1")
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in statuses
     assert caught.value.response.get("OriginalStatusCode", 500) == 500
 

@@ -84,7 +84,7 @@ class Traffic:
         for thread in self._threads:
             thread.join()
         if error is None:
-            assert len(self.answers) >= LEAST, f"of {len(self.answers)} answers none says anything"
+            assert len(self.answers) >= LEAST, f"{len(self.answers)} answers say nothing"
 
     def _run(self) -> None:
         with requests.Session() as session:
