@@ -217,7 +217,8 @@ class Example:
         """
         may, margin = dict(self.before), self.account.settings.gate.margin
         for _, _, run in self.turns():
-            if not (run.outcome == "accepted" or self.world.package(run.arn) == "Approved"):
+            released = self.world.package(run.arn) == "Approved" if is_retrain(run) else run.arn in self.killed
+            if not (run.outcome == "accepted" or released):
                 continue
             model, worst = self.trained(run), min(model["quality"] for model in may.values())
             self.expect(
