@@ -52,7 +52,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     }
     with pytest.MonkeyPatch.context() as patched, running(environment=environment) as cloud:
         config = settings_file(folder, "small", "keep = 3", bake=10, delay_seconds="delay_seconds = 0")
-        made = subscribed(deploy(cloud, config, folder / "cdk.out", patched))
+        made = subscribed(deploy(cloud, config, patched))
         put_small_jobs(made, program)
         assert made.ended(uploaded(made, GOOD)).outcome == "accepted"
         yield made
@@ -184,6 +184,7 @@ class Example:
         self.struck += self.world.inject()["struck"]
         self.world.settled()
         self.no_two_at_once()
+        self.what_is_live_was_asked()
         self.what_is_live_was_accepted()
         self.nothing_worse_or_older_is_live()
         wait_for(self.world.lease_is_free)
@@ -226,7 +227,8 @@ class Example:
                 f"{model} of {run.name} is not worse than the champion of {may}",
             )
             if run.outcome == "accepted":
-                self.expect(not model["wrong"], f"{model} of {run.name} answers the golden rows right")
+                right = model["golden"] and not model["wrong"]
+                self.expect(right, f"{model} of {run.name} answers the golden rows right")
                 may = {}
             if run.outcome == "accepted" or run.arn in self.killed:
                 may[config(run)] = model
@@ -234,6 +236,10 @@ class Example:
         self.expect(live in may, f"{live} is one of {may}")
         answer = self.answer()
         self.expect(answer == may[live], f"{answer} is the answer of {live} of {may}")
+
+    def what_is_live_was_asked(self) -> None:
+        """Its deployment succeeded, or what came live without it was asked afterwards."""
+        wait_for(self.world.live_was_asked)
 
     def answer(self) -> dict[str, Any]:
         """The live model, by its own answer."""
@@ -352,5 +358,5 @@ def test_it_finds_a_fault_that_is_planted_in_the_state_machine(
         explore(small, 100, 5)
     small.inject()
     small.settled()
-    best = {"quality": 0.999, "wrong": False}  # whatever is live now
+    best = {"quality": 0.999, "golden": True, "wrong": False}  # whatever is live now
     assert small.ended(uploaded(small, best)).outcome == "accepted"
