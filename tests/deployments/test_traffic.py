@@ -41,7 +41,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """What a consumer needs to know of a deployed pipeline, whose API is the one above."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.setenv(name, "test")
-    monkeypatch.setattr(world.predict, "example_row", lambda _: "1,2")
+    monkeypatch.setattr(world.predict, "example", lambda _: SimpleNamespace(row="1,2"))
     with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
         Api.asked = 0
         Thread(target=server.serve_forever, args=(0.01,)).start()
