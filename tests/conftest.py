@@ -18,7 +18,7 @@ from cdk import assemblies
 from ops import runs
 from ops.account import Account
 from pipeline.config import load
-from tests import iam_report
+from tests import iam_report, rotation
 
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
@@ -42,12 +42,26 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.xdist_group(found[0]))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long groups first."""
-    items.sort(key=_turn)
+    """The long groups first. Of the rotated tests those whose turn it is are not long."""
+    items.sort(key=_place)
+    rotated = {item.nodeid: item for item in items if item.get_closest_marker("rotated")}
+    for name in rotated.keys() - rotation.chosen(rotated):
+        rotated[name].add_marker("full")
 
 
-def _turn(item: pytest.Item) -> int:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which rotated tests have run."""
+    found = [each for of_kind in terminalreporter.stats.values() for each in of_kind]
+    ran = {each.nodeid for each in found if isinstance(each, pytest.TestReport) and "rotated" in each.keywords}
+    if ran:
+        terminalreporter.write_line(f"rotated tests, ROTATION={rotation.turn()}:")
+    for name in sorted(ran):
+        terminalreporter.write_line(f"  {name}")
+
+
+def _place(item: pytest.Item) -> int:
     mark = item.get_closest_marker("xdist_group")
     return LONGEST_FIRST.index(mark.args[0]) if mark else len(LONGEST_FIRST)
 

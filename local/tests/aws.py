@@ -45,9 +45,9 @@ class Aws:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        services = ("sagemaker", "sagemaker-runtime", "s3", "stepfunctions")
-        self.sagemaker, self.runtime, self.s3, self.states = map(self.client, services)
-        self.runtime_once = self.client("sagemaker-runtime", retries={"total_max_attempts": 1})
+        services = ("sagemaker", "s3", "stepfunctions")
+        self.sagemaker, self.s3, self.states = map(self.client, services)
+        self.runtime = self.client("sagemaker-runtime", retries={"total_max_attempts": 1})  # or it hides what is lost
         self.bucket = "things"
         self.s3.create_bucket(Bucket=self.bucket)
         with suppress(ClientError):  # it exists

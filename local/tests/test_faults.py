@@ -1,6 +1,7 @@
 """Injected faults: each has the same effect as on AWS, as often as requested."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from local_aws.signed import request
 
-from .aws import ROLE, Aws, unique, until
+from .aws import ROLE, Aws, refused, unique, until
 
 KILLED = "AlgorithmError: See job logs for more information, exit code: 137 (killed by SIGKILL)"
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
@@ -49,11 +50,21 @@ def test_a_call_is_refused_as_often_as_requested(aws: Aws, code: str) -> None:
         assert aws.wait("training", job["TrainingJobName"])["TrainingJobStatus"] == "Completed"
 
 
+def test_what_struck_has_the_name_that_was_hit(aws: Aws) -> None:
+    first, second = (aws.endpoint_config(label) for label in ("first", "second"))
+    endpoint = aws.serve(unique("endpoint"), aws.model("old"))
+    inject(aws, "UpdateEndpoint", "ThrottlingException", name=first)
+    client = aws.client("sagemaker", retries={"total_max_attempts": 1})
+    aws.update(endpoint, second)
+    assert refused(client.update_endpoint, EndpointName=endpoint, EndpointConfigName=first)[0] == "ThrottlingException"
+    assert faults(aws)["struck"] == [{"on": "UpdateEndpoint", "fault": "ThrottlingException", "name": first}]
+
+
 def test_an_invocation_is_refused(aws: Aws) -> None:
     endpoint = aws.endpoint("m")
     inject(aws, "InvokeEndpoint", "ServiceUnavailable", name=endpoint)
-    with pytest.raises(aws.runtime_once.exceptions.ServiceUnavailable):
-        aws.runtime_once.invoke_endpoint(EndpointName=endpoint, Body=b"1")
+    with pytest.raises(aws.runtime.exceptions.ServiceUnavailable):
+        aws.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"1")
     assert aws.invoke(endpoint, "1") == "m:1"
 
 
@@ -163,10 +174,19 @@ def test_a_new_fleet_fails_after_the_switch(aws: Aws, fault: str, statuses: list
     endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
     inject(aws, "Endpoint", fault, name=new)
     assert aws.update(endpoint, new)["EndpointConfigName"] == new
-    with pytest.raises(aws.runtime_once.exceptions.ClientError) as caught:
-        aws.runtime_once.invoke_endpoint(EndpointName=endpoint, Body=b"1")
+    with pytest.raises(aws.runtime.exceptions.ClientError) as caught:
+        aws.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"1")
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in statuses
     assert caught.value.response.get("OriginalStatusCode", 500) == 500
+
+
+def test_a_new_fleet_answers_right_and_slowly(aws: Aws) -> None:
+    endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
+    inject(aws, "Endpoint", "AnswersSlowly", name=new)
+    assert aws.update(endpoint, new)["EndpointConfigName"] == new
+    began = time.monotonic()
+    assert aws.invoke(endpoint, "1") == "new:1"
+    assert time.monotonic() - began >= 5
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,19 @@ def test_a_nested_execution_and_its_parent_end_together(aws: Aws, end: str, expe
     assert len(executions(aws, child)) == 1
 
 
+def test_each_execution_of_a_definition_retries_as_often(aws: Aws) -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "IntervalSeconds": 1, "BackoffRate": 1.0}]
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:headBucket", "Parameters": {"Bucket": "none"}}
+    machine = aws.machine(Task={**task, "Retry": retry, "End": True})
+    attempts = []
+    for _ in range(2):
+        execution = aws.begin(machine)
+        assert aws.outcome(execution)[0] == "FAILED"
+        events = aws.states.get_execution_history(executionArn=execution)["events"]
+        attempts.append(sum(event["type"] == "TaskScheduled" for event in events))
+    assert attempts == [3, 3]
+
+
 def test_a_stopped_execution_retries_nothing(aws: Aws) -> None:
     child = aws.machine(Failed={"Type": "Fail"})
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 10, "MaxAttempts": 5, "BackoffRate": 1.0}]

@@ -1,11 +1,12 @@
 """The faults of docs/failures.md, from cases.toml: what goes wrong, and how the run must end."""
 
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.deployments.world import ROWS, World, data, relabelled
+from tests.deployments.world import LEAST, ROWS, World, data, relabelled
 
 OLD, NEW = "the old model", "the new model"
 ALWAYS = "every request answered right"
@@ -18,14 +19,17 @@ class Case:
     Args:
         name: The test's.
         what: The fault, in words.
-        faults: What is injected into the local SageMaker: on, fault, times and name.
+        faults: What is injected into the local SageMaker, all of which must strike: on, fault, times and name.
         outcome: The notification's: accepted, rejected, rolled back, failed, aborted.
         cause: Words that the cause must have.
         after: What the endpoint serves in the end.
         share: At most this share of a consumer's requests may go wrong.
         asked: Whether a consumer posts all the while; not where the request that goes wrong must be the smoke test's.
         package: The approval status of the run's package, empty when there is none.
-        quick: Whether it is in `make test`.
+        consumers: How many consumers post.
+        least: At least so many of their answers come while the endpoint is being updated.
+        bake: Seconds for which the last stage of the update bakes, in place of the settings'.
+        quick: Whether each `make test` has it; it has some of the others in turn.
         relabelled: The label of every nth row of the data is swapped; 0 for none.
         letter: Whether a number of the data is a letter.
         data_deleted: Whether the data is deleted while the run is under way.
@@ -43,6 +47,9 @@ class Case:
     share: float = 0.0
     asked: bool = True
     package: str = ""
+    consumers: int = 1
+    least: int = LEAST
+    bake: int = 0
     quick: bool = False
     relabelled: int = 0
     letter: bool = False
@@ -51,11 +58,25 @@ class Case:
     deadline: bool = False
     later: str = ""
 
+    @property
+    def strikes(self) -> Counter[tuple[str, str]]:
+        """How often each fault must strike, by its `on` and its `fault`."""
+        return Counter((each["on"], each["fault"]) for each in self.faults for _ in range(each.get("times", 1)))
+
     def body(self) -> bytes:
         """The data that is uploaded."""
         if self.letter:
             return data([*ROWS[:4], ROWS[4].replace(ROWS[4].split(",")[3], "x"), *ROWS[5:]])
         return relabelled(self.relabelled) if self.relabelled else data()
+
+    def change(self, definition: Any) -> None:
+        """What is changed in the deploy machine."""
+        if self.bake:
+            policy = definition["States"]["UpdateEndpoint"]["Parameters"]["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+            policy["TerminationWaitInSeconds"] = self.bake
+            policy["MaximumExecutionTimeoutInSeconds"] = 2 * self.bake
+        if self.deadline:
+            definition["States"]["WaitForEndpoint"]["Retry"][0]["MaxAttempts"] = 0
 
     def disturb(self, world: World, execution: str) -> None:
         """What is done to the running execution."""

@@ -53,7 +53,7 @@ def evaluate() -> None:
     section = {name: {"value": quality} for name in ("auc", "accuracy")} | {"log_loss": {"value": 1 - quality}}
     decision = {"accepted": quality > 0.97, "reason": str(quality)}
     golden = {"share": float(read(f"{predictions}/challenger")["golden"])}
-    document = {"binary_classification_metrics": section, "golden": golden, "decision": decision}
+    document = {"binary_classification_metrics": section, "golden": golden, "decision": decision, "card": {}}
     if os.path.isdir(f"{predictions}/champion"):
         difference = quality - read(f"{predictions}/champion")["quality"]
         document["comparison"] = {"interval": [difference, difference]}

@@ -74,7 +74,7 @@ def test_what_a_person_turns_down_never_goes_live(approved: World) -> None:
     check(Row("approval-refused", "rejected", ALWAYS, OLD, f"**{notification['outcome']}**: {notification['why']}"))
 
 
-@pytest.mark.full
+@pytest.mark.rotated
 def test_without_an_answer_the_run_gives_up_and_its_package_cannot_be_released(approved: World) -> None:
     old = approved.live()
 

@@ -1,5 +1,6 @@
 """Faults, each in a run of its own on the deployed canary pipeline; docs/failures.md is the table of what is seen."""
 
+from collections import Counter
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
 
 
 def marked(case: Case) -> object:
-    return pytest.param(case, id=case.name, marks=[] if case.quick else [pytest.mark.full])
+    return pytest.param(case, id=case.name, marks=[] if case.quick else [pytest.mark.rotated])
 
 
 @pytest.mark.parametrize("case", [marked(case) for case in CASES])
@@ -22,25 +23,26 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     world = guarded
     old = world.live()
     world.inject(*({"times": 1, **one, "name": one.get("name", "*").format(old=old)} for one in case.faults))
-    traffic = Traffic(world.deployed, pause=0.03)  # the canary gets a tenth of it, for half a second
-    impatient = edited(world, gives_up_at_once, "DeployMachine") if case.deadline else nullcontext()
+    # The canary gets a tenth of it, for half a second.
+    traffic = Traffic(world.deployed, case.consumers, pause=0.03 if case.consumers == 1 else 1.0)
     try:
-        with impatient, traffic if case.asked else nullcontext():
+        with edited(world, case.change, "DeployMachine"), traffic if case.asked else nullcontext():
             execution = world.start(case.body())
             case.disturb(world, execution)
             run = world.ended(execution)
             sent = world.notification(execution)
             world.settled()
     finally:
-        struck = world.inject()
-    print(run, sent, struck, traffic.failed, sep="\n")
+        faults = world.inject()
+    print(run, sent, faults, traffic.failed, sep="\n")
 
     assert sent["outcome"] == case.outcome
     ends = {"accepted": "SUCCEEDED", "rejected": "SUCCEEDED", "aborted": "ABORTED"}
     assert run.status == ends.get(case.outcome, "FAILED")
     assert [word for word in case.cause if word not in sent["why"]] == []
     assert run.status != "FAILED" or (run.outcome == f"{sent['error']}: {sent['why'].strip()}")
-    assert bool(struck) == bool(case.faults)
+    assert faults["faults"] == []
+    assert Counter((each["on"], each["fault"]) for each in faults["struck"]) == case.strikes
     after = world.live()
     assert (after == old) == (case.after == OLD)
     assert world.package(execution) == case.package
@@ -51,6 +53,8 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     assert predict.label_of(world.account, predict.example(world.account)) == "B"
     assert [answer for answer in traffic.failed if answer.startswith("lost")] == []
     assert len(traffic.failed) <= case.share * len(traffic.answers)
+    switch = world.switch(execution)
+    assert not (case.asked and switch) or len(traffic.between(*switch)) >= case.least
 
     times = {state: "once" if count == 1 else f"{count} times" for state, count in world.retried(execution).items()}
     tried = ", ".join(f"{state} was retried {count}" for state, count in times.items())
@@ -61,11 +65,6 @@ def test_a_fault_is_survived(guarded: World, case: Case) -> None:
     told = f"**{sent['outcome']}**: {sent['why']}"
     told += f"; then **{later['outcome']}**: {later['why']}; next: {later['next']}" if later else ""
     table.check(table.Row(case.name, f"{tried}: {how}" if tried else how, during, NEW if after != old else OLD, told))
-
-
-def gives_up_at_once(definition: Any) -> None:
-    """WaitForEndpoint reaches its deadline with the first look."""
-    definition["States"]["WaitForEndpoint"]["Retry"][0]["MaxAttempts"] = 0
 
 
 def asked_later(world: World, execution: str, case: Case) -> dict[str, Any]:

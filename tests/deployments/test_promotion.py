@@ -190,7 +190,7 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
     assert (rollback.status, rollback.outcome) == ("SUCCEEDED", "accepted"), rollback
     assert shipped.live_run() == good.arn
     assert "Train" not in shipped.entered(rollback.arn)
-    assert predict.label_of(shipped.account, predict.example_row(shipped.account)) == "B"
+    assert predict.label_of(shipped.account, predict.example(shipped.account)) == "B"
 
 
 def test_a_run_stays_small_and_short(shipped: World, accepted: Accepted) -> None:

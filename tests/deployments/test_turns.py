@@ -59,7 +59,7 @@ def test_newer_data_supersedes_a_run_that_waits_and_a_dead_owner_is_replaced(gua
     check(Row("superseded", run, ALWAYS, NEW, told))
 
 
-@pytest.mark.full
+@pytest.mark.rotated
 def test_a_lease_of_nobody_is_taken_over(guarded: World) -> None:
     guarded.give_lease("arn:aws:states:us-east-1:123456789012:execution:guarded-retrain:long-ago")
     run = guarded.run()
@@ -95,7 +95,7 @@ def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> No
     check(Row("ten-uploads", "one or two, the last with all data: accepted", ALWAYS, NEW, told))
 
 
-@pytest.mark.full
+@pytest.mark.rotated
 def test_an_event_that_comes_again_starts_nothing(guarded: World) -> None:
     wait_for(lambda: quiet(guarded))
     sqs, queue = guarded.deployed.client("sqs"), guarded.account.outputs["TriggerQueue"]
@@ -129,7 +129,7 @@ def nothing_live(guarded: World) -> Iterator[World]:
     guarded.at_rest()
 
 
-@pytest.mark.full
+@pytest.mark.rotated
 @pytest.mark.parametrize(
     ("name", "kind", "why", "answers"),
     [

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 import requests
 from local_aws.signed import request
+from requests.adapters import HTTPAdapter
 
 from ops import predict, runs
 from tests.conftest import ROOT, WDBC, Deployed, queue_of_notifications, wait_for
@@ -22,6 +24,8 @@ from tests.lambdas.predict.signed import Signed
 
 HEADER, *ROWS = WDBC.read_text().splitlines()
 CANARY = 0.1
+LEAST = 5
+"""The answers that a consumer gets at least: of none all are right."""
 POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
 """States whose retries are how they wait."""
 WAY_BACK = {"HasChampion", "RestoreChampion", "WaitForChampion", "DeleteEndpoint", "IsNewPackage", "RejectPackage"}
@@ -59,31 +63,48 @@ def relabelled(every: int) -> bytes:
 
 
 class Traffic:
-    """A consumer who posts a row whose label is known, again and again, and keeps each answer; it never asks twice."""
+    """Consumers who post a row whose label is known, again and again, and keep each answer; they never ask twice.
 
-    def __init__(self, deployed: Deployed, *, pause: float = 0.1) -> None:
+    `pause` seconds are between an answer and the next request. LEAST answers must have come in the end.
+    """
+
+    def __init__(self, deployed: Deployed, consumers: int = 1, *, pause: float = 0.1) -> None:
         self._url, self._row, self._pause = deployed.account.api_url, predict.example(deployed.account).row, pause
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.answers: list[str] = []
+        self._threads = [threading.Thread(target=self._run) for _ in range(consumers)]
+        self._answers: list[tuple[datetime, str]] = []
 
     def __enter__(self) -> "Traffic":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
+        if error is None:
+            assert len(self.answers) >= LEAST, f"{len(self.answers)} answers say nothing"
 
     def _run(self) -> None:
         with requests.Session() as session:
+            session.mount("http://", HTTPAdapter(max_retries=0))
             session.auth = Signed()
             while not self._stop.wait(self._pause):
                 try:
                     answer = session.post(self._url, json={"data": self._row}, timeout=30)
-                    self.answers.append(answer.json() if answer.ok else f"{answer.status_code} {answer.text}")
+                    found = str(answer.json()) if answer.ok else f"{answer.status_code} {answer.text}"
                 except requests.RequestException as error:
-                    self.answers.append(f"lost: {error}")
+                    found = f"lost: {error}"
+                self._answers.append((datetime.now(UTC), found))
+
+    @property
+    def answers(self) -> list[str]:
+        return [answer for _, answer in self._answers]
+
+    def between(self, start: datetime, end: datetime) -> list[str]:
+        """The answers that came in this time."""
+        return [answer for when, answer in self._answers if start <= when <= end]
 
     @property
     def failed(self) -> list[str]:
@@ -109,13 +130,19 @@ class World:
 
     # --- actions
 
-    def inject(self, *faults: dict[str, Any]) -> list[dict[str, str]]:
-        """Faults of the local SageMaker in place of those before; what has struck until now."""
-        to_faults, cloud = {"X-Amz-Target": "SageMaker.LocalFaults"}, self.deployed.cloud
-        with urllib.request.urlopen(request(cloud, headers=to_faults)) as answer:
-            struck: list[dict[str, str]] = json.load(answer)["struck"]
-        urllib.request.urlopen(request(cloud, body=json.dumps(faults).encode(), headers=to_faults)).close()
-        return struck
+    def faults(self) -> dict[str, list[dict[str, Any]]]:
+        """The faults that are left to strike, and those that have struck."""
+        to_faults = {"X-Amz-Target": "SageMaker.LocalFaults"}
+        with urllib.request.urlopen(request(self.deployed.cloud, headers=to_faults)) as answer:
+            return dict(json.load(answer))
+
+    def inject(self, *faults: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+        """Faults of the local SageMaker in place of those before, which are returned."""
+        before, to_faults = self.faults(), {"X-Amz-Target": "SageMaker.LocalFaults"}
+        urllib.request.urlopen(
+            request(self.deployed.cloud, body=json.dumps(faults).encode(), headers=to_faults)
+        ).close()
+        return before
 
     def start(self, body: bytes | None = None) -> str:
         """The execution that an upload starts."""
@@ -202,6 +229,14 @@ class World:
     def entered(self, execution: str) -> list[str]:
         """The states that were entered, in order; those of its deployment after its own."""
         return [name for name, _ in entries(self.histories(execution))]
+
+    def switch(self, execution: str) -> tuple[datetime, datetime] | None:
+        """When the deployment of an execution began to wait for the endpoint's update, and when it went on."""
+        names, times = zip(*entries(self.histories(execution)), strict=True)
+        if "WaitForEndpoint" not in names:
+            return None
+        at = names.index("WaitForEndpoint")
+        return times[at], times[at + 1] if at + 1 < len(times) else datetime.now(UTC)
 
     def failed_at(self, execution: str) -> str:
         """The state that failed, of the execution or its deployment; the states after it only end the execution."""

@@ -21,13 +21,14 @@ from local_aws.sagemaker.api.errors import JobError, ServiceError, ValidationExc
 
 TARGET = "LocalFaults"
 CAPACITY, HANG, NEVER_READY, INTERRUPTED = "CapacityError", "Hang", "NeverReady", "Interrupted"
-WRONG_ANSWERS = "WrongAnswers"
+WRONG_ANSWERS, SLOW = "WrongAnswers", "AnswersSlowly"
+SLOW_SECONDS = 5.0
 SPOT = "SpotTraining"
 """Of a training job on spare capacity: it is taken back, or there is none until the time to wait is over."""
 KINDS = {
     **dict.fromkeys(("ProcessingJob", "TrainingJob", "TransformJob"), (CAPACITY, "Exit", "Kill", HANG, "NoOutput")),
     SPOT: (CAPACITY, INTERRUPTED),
-    "Endpoint": (CAPACITY, NEVER_READY, "Answers500", "DiesAtRequest", WRONG_ANSWERS),
+    "Endpoint": (CAPACITY, NEVER_READY, "Answers500", "DiesAtRequest", WRONG_ANSWERS, SLOW),
 }
 MESSAGES = {
     "ThrottlingException": "Rate exceeded",
@@ -79,13 +80,14 @@ class Faults:
             self._waiting, self._struck = faults, []
 
     def strike(self, on: str, *names: str) -> str | None:
-        """The fault that hits something of one of these names now; its count goes down."""
+        """The fault that hits something of one of these names now; its count goes down, and what it hit is noted."""
         with self._lock:
             for fault in self._waiting:
-                if fault.on == on and any(fnmatchcase(name, fault.name) for name in names):
+                found = next((name for name in names if fnmatchcase(name, fault.name)), None)
+                if fault.on == on and found is not None:
                     fault.times -= 1
                     self._waiting = [left for left in self._waiting if left.times > 0]
-                    self._struck.append({"on": on, "fault": fault.fault, "name": names[0]})
+                    self._struck.append({"on": on, "fault": fault.fault, "name": found})
                     return fault.fault
         return None
 
@@ -107,7 +109,7 @@ def check_capacity(fault: str | None) -> None:
 
 def command(fault: str | None, port: int = 0) -> list[str]:
     """What runs in place of a container's program; empty when nothing does."""
-    replaced = fault and fault != WRONG_ANSWERS
+    replaced = fault and fault not in (WRONG_ANSWERS, SLOW)
     return [sys.executable, "-I", str(PROGRAM), str(fault), str(port)] if replaced else []
 
 

@@ -26,6 +26,7 @@ from moto.stepfunctions.parser.asl.component.common.string.string_expression imp
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 from moto.stepfunctions.parser.asl.eval.test_state.environment import TestStateEnvironment
 from moto.stepfunctions.parser.asl.jsonata.jsonata import JSONataException
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
 from local_aws.ministack_adapter import AdapterError
 
@@ -210,8 +211,17 @@ def _bind(original: Any, self: Any, ctx: Any) -> Any:
 
 
 def _parse(original: Any, definition: str) -> Any:
-    """A parsed definition; moto keeps escapes such as that of `é`, which JSON may have for any letter."""
-    return original(json.dumps(json.loads(definition), ensure_ascii=False))
+    """A parsed definition; moto keeps escapes such as that of `é`, which JSON may have for any letter.
+
+    The program keeps the state of an execution, so each has its own. To parse is most of the work: once per definition.
+    """
+    tree = _tree(original, json.dumps(json.loads(definition), ensure_ascii=False))
+    return Preprocessor().visit(tree), tree
+
+
+@lru_cache(16)
+def _tree(original: Any, definition: str) -> Any:
+    return original(definition)[1]
 
 
 def _assigned_text(original: Any, self: Any, ctx: Any) -> assign.AssignTemplateValueTerminalLit:

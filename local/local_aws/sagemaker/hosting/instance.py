@@ -102,6 +102,8 @@ class Instance:
         OSError or http.client.HTTPException when a container is gone.
         """
         deadline = time.monotonic() + timeout
+        if self._fault == faults.SLOW:
+            time.sleep(faults.SLOW_SECONDS)
         for server, following in pairwise(self._servers):
             answer = _ask(server, body, _without("accept", headers), deadline)
             if answer.status not in OK:
