@@ -2,7 +2,7 @@
 
 Real are the uploads and their events, the state machine, its Lambdas, the lease, the registry and the endpoint's
 processes; only the jobs' own programs are small ones (small_jobs.py), so that a run takes a second. What a run's model
-is worth is in its data, so each run's outcome is compared with what it had to be.
+is worth is in its data, so what goes live is compared with what could. MACHINE_SEED draws other examples.
 """
 
 import io
@@ -32,7 +32,7 @@ CHOICES = tomllib.loads(Path(__file__).with_name("choices.toml").read_text("utf-
 DATA, FAULTS, MOMENTS, WEIGHTS, FLOORS = (CHOICES[name] for name in ("data", "faults", "moments", "weights", "floors"))
 GOOD = DATA[0]
 LAST = ["upload", "upload", "start_by_hand", "kill"]
-SEED = int(os.environ.get("MACHINE_SEED", "3"))
+SEED = int(os.environ.get("MACHINE_SEED", "194"))
 ACQUIRED, ENDED = ("FindChampion", "DescribePackage"), ("Finish", "FinishFailed")
 """States of a retrain or deploy execution that has just acquired the lease, and that frees it."""
 
