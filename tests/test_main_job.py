@@ -34,12 +34,12 @@ def test_the_shipped_settings_reach_the_quality_of_scikit_learn_and_of_their_gat
     bucket = live.account.outputs["DataBucket"]
 
     def text(part: str) -> str:
-        listed = live.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{part}/")["Contents"]
+        listed = live.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{part}")["Contents"]
         bodies = (live.account.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"] for item in listed)
         return "".join(body.read().decode() for body in bodies)
 
     train = np.loadtxt(text("train").splitlines(), delimiter=",")
-    rows = np.array([json.loads(line)["features"] for line in text("holdout").splitlines()])
+    rows = np.array([json.loads(line)["features"] for line in text("holdout/holdout").splitlines()])
     labels = np.array([json.loads(line)["label"] for line in text("labels").splitlines()])
     model = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky")).fit(train[:, 1:], train[:, 0])
     auc = roc_auc_score(labels, model.predict_proba(rows)[:, 1])

@@ -78,6 +78,11 @@ def _edited(name: str, table: str, plan: Plan) -> str:
         changes["minimum"] = (_inline(plan.gate.minimum), "")
         changes["maximum"] = (_inline(plan.gate.maximum), "")
         changes["margin"] = (repr(plan.gate.margin), "the model may be worse than the live model by this much at most,")
+    elif name == "model_card":
+        # What the file at hand says is of another model.
+        told = dict.fromkeys(re.findall(r"^(\w+) = ", table, re.M), '""')
+        changes = {key: (value, "") for key, value in told.items()}
+        changes["risk_rating"] = ('"Unknown"', 'or "High", "Medium", "Low"')
     elif name == "api":
         changes["path"] = ('"/predict"', "")
     elif name == "processing":

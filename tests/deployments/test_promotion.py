@@ -52,7 +52,7 @@ def accepted(shipped: World) -> Accepted:
 def test_a_notification_says_what_why_how_good_where_and_what_next(shipped: World, accepted: Accepted) -> None:
     run = accepted.run
     notification = dict(shipped.notification(run.arn))
-    metrics = {"rows", "golden", "binary_classification_metrics", "champion", "comparison", "decision"}
+    metrics = {"rows", "golden", "binary_classification_metrics", "champion", "comparison", "decision", "card"}
     assert notification.pop("metrics").keys() == metrics
     packages = "arn:aws:sagemaker:us-east-1:123456789012:model-package/breast-cancer/"
     assert notification.pop("package").startswith(packages)
@@ -86,11 +86,11 @@ def test_both_models_are_scored_on_the_same_rows_of_the_hold_out(shipped: World)
     run = shipped.run()
     challenger = scores(shipped)
     assert champion != challenger
-    rows = [tuple(json.loads(line)["features"]) for line in shipped.lines(run, "holdout")]
+    rows = [tuple(json.loads(line)["features"]) for line in shipped.lines(run, "holdout/holdout")]
     ids = [json.loads(line)["row"] for line in shipped.lines(run, "labels")]
     assert len(set(ids)) == len(ids) == len(rows)
     for folder, model in (("predictions/champion", champion), ("predictions/challenger", challenger)):
-        scored = [json.loads(line)["score"] for line in shipped.lines(run, folder)]
+        scored = [json.loads(line)["score"] for line in shipped.lines(run, f"{folder}/holdout")]
         assert scored == pytest.approx([model[row] for row in rows], abs=1e-6), folder
 
 

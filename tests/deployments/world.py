@@ -315,7 +315,8 @@ class World:
     def files(self, run: runs.Run, *folders: str) -> list[str]:
         """The files in these of the run's folders."""
         bucket, s3 = self.account.outputs["DataBucket"], self.account.s3
-        listed = [s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{folder}/") for folder in folders]
+        prefixes = [f"rows/{run.name}/{folder}" + "/" * ("/" not in folder) for folder in folders]
+        listed = [s3.list_objects_v2(Bucket=bucket, Prefix=prefix) for prefix in prefixes]
         keys = [item["Key"] for found in listed for item in found.get("Contents", [])]
         return [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
 

@@ -21,7 +21,7 @@ import pytest
 from ops.init.columns import Style
 from pipeline.config import Settings, load
 from pipeline.jobs import __main__ as jobs
-from pipeline.settings import Format
+from pipeline.settings import Format, ModelCard
 from tests.conftest import ROOT
 from tests.ops.typing import Answer, typed
 from tests.tables import TABLES
@@ -253,8 +253,17 @@ def test_every_stage_of_the_shipped_settings_stays(tmp_path: Path) -> None:
     for stage, settings in shipped.items():
         found = load(out, stage)
         assert found.project.name == {"dev": "my-table", "prod": "my-table-prod"}[stage]
-        for table in set(Settings.model_fields) - {"project", "data", "gate", "endpoint", "api", "training"}:
+        for table in set(Settings.model_fields) - {
+            "project",
+            "data",
+            "gate",
+            "endpoint",
+            "api",
+            "training",
+            "model_card",
+        }:
             assert getattr(found, table) == getattr(settings, table), table
+        assert found.model_card == ModelCard()  # that of the shipped settings is of another model
         assert found.endpoint == settings.endpoint.model_copy(update={"golden": ()})
     assert load(out).api.path == "/predict"
 

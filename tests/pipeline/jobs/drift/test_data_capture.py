@@ -27,7 +27,7 @@ def test_records_are_read_row_by_row_and_unreadable_ones_are_counted(settings, t
 
 def test_rows_that_were_built_by_another_signature_are_left_out(settings, tmp_path):
     """After a switch of the model the API asks again: the first time, the new model answered rows of the old one."""
-    own, other = "0123456789abcdef", "fedcba9876543210"
+    own, other = "a" * 16, "b" * 16
     lines = [
         record([[1, 30]], [(0.9, 1)], f"{other}:a"),
         record([[30, 1]], [(0.1, 0)], f"{own}:a"),
