@@ -5,12 +5,15 @@ import json
 import os
 import re
 import signal
+import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 import pytest
+from local_aws.sagemaker.hosting.model_server import free_port
 
 from .aws import ARN, ROLE, Aws, packed, refused, template, unique, until, variant
 from .test_registry import group, package
@@ -296,3 +299,15 @@ def test_a_missing_bucket_fails_no_request(aws: Aws) -> None:
     endpoint = capturing(aws, DestinationS3Uri="s3://no-such-bucket/capture")
     assert [aws.invoke(endpoint, "1") for _ in range(3)] == ["m:1"] * 3
     assert captured(aws, endpoint) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let no second socket bind")
+def test_a_port_is_held_for_a_model_until_its_server_listens() -> None:
+    """Else two models that start at once could share a server, and the rows of one be answered by the other."""
+    with free_port(held=True) as port, socket.socket() as other, socket.socket() as server:
+        with pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", port))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        socket.create_connection(("127.0.0.1", port), 1).close()

@@ -2,8 +2,11 @@
 
 import http.client
 import socket
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from local_aws.sagemaker.images import Image
 from local_aws.sagemaker.jobs.container import Container
 
 PING_SECONDS = 2.0  # "How your container should respond to health check (ping) requests"
-ATTEMPTS = 2  # another process may take the free port before the server binds it
+ATTEMPTS = 2  # a server that does not reuse addresses cannot bind a port that is held for it
 
 
 @dataclass(frozen=True)
@@ -63,20 +66,21 @@ class ModelServer:
         Raises JobError when it was stopped before.
         """
         deadline = time.monotonic() + seconds
-        for _ in range(ATTEMPTS):
-            with self._lock:
-                if self._closed:
-                    raise JobError("The container was stopped before it answered.")
-                port = self._port = _free_port()
-                command = faults.command(self._fault, port) or self._image.command("serve", port)
-                environment = {**self._environment, "SAGEMAKER_BIND_TO_PORT": str(port)}
-                container = self.container = Container(self._host, command, self.root, environment, self._log)
-            while not container.ended.wait(0.02):
-                if self._ping():
-                    return None
-                if time.monotonic() > deadline:
-                    container.kill()
-                    return ""
+        for attempt in range(ATTEMPTS):
+            with free_port(held=attempt == 0) as port:
+                with self._lock:
+                    if self._closed:
+                        raise JobError("The container was stopped before it answered.")
+                    self._port = port
+                    command = faults.command(self._fault, port) or self._image.command("serve", port)
+                    environment = {**self._environment, "SAGEMAKER_BIND_TO_PORT": str(port)}
+                    container = self.container = Container(self._host, command, self.root, environment, self._log)
+                while not container.ended.wait(0.02):
+                    if self._ping():
+                        return None
+                    if time.monotonic() > deadline:
+                        container.kill()
+                        return ""
         return f": it exited with code {container.exit_code}"
 
     def ask(
@@ -134,7 +138,17 @@ class ModelServer:
             return False
 
 
-def _free_port() -> int:
+@contextmanager
+def free_port(*, held: bool) -> Iterator[int]:
+    """Yield a free port, which on Linux no program is given while it is `held`; a server can bind it that asks for it.
+
+    Without this, two models that start at once could get one port, and both rows go to the first.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        port = int(probe.getsockname()[1])
+        # Only now: this socket itself must not get a port that another one holds.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not (held and sys.platform == "linux"):
+            probe.close()
+        yield port
