@@ -156,7 +156,7 @@ def test_a_program_beside_is_replaced_even_without_its_file_and_ends_with_the_lo
 
 
 def test_a_program_beside_that_fails_shows_its_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["beside", "console", "--home", str(home), "--", "/bin/sh", "-c", "echo no port; exit 3"]) == 1
+    assert main(["beside", "console", "--home", str(home), "--", "/bin/sh", "-c", "printf 'no port'; exit 3"]) == 1
     assert capsys.readouterr().err == "no port\n"
 
 
