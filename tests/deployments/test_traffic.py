@@ -57,6 +57,7 @@ def test_a_request_without_an_answer_is_lost_and_not_sent_again(deployed: Any) -
     assert [answer.partition(":")[0] for answer in traffic.answers][:3] == ["B", "lost", "B"]
 
 
-def test_of_too_few_answers_nothing_is_said(deployed: Any) -> None:
-    with pytest.raises(AssertionError, match="answers"), Traffic(deployed):
-        pass
+def test_a_consumer_ends_with_enough_answers_to_say_something(deployed: Any) -> None:
+    with Traffic(deployed) as traffic:
+        assert len(traffic.answers) < LEAST
+    assert len(traffic.answers) >= LEAST

@@ -80,11 +80,13 @@ class Traffic:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        if error is None:
-            assert len(self.answers) >= LEAST, f"{len(self.answers)} answers say nothing"
+        try:
+            if error is None:  # few answers say nothing
+                wait_for(lambda: len(self._answers) >= LEAST)
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
 
     def _run(self) -> None:
         with requests.Session() as session:
