@@ -81,6 +81,7 @@ class Case:
     def disturb(self, world: World, execution: str) -> None:
         """What is done to the running execution."""
         if self.data_deleted:
+            world.in_state(execution, "Preprocess")
             world.deployed.clear()
         if self.aborted_in:
             world.in_state(execution, self.aborted_in)
