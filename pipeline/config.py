@@ -88,7 +88,8 @@ class Settings(tables.Table):
     @property
     def api_signature(self) -> rows.Signature:
         """The same signature as the API reads it."""
-        return rows.Signature.of(self.signature.name, json.loads(self.signature.to_json()))
+        signature = self.signature
+        return rows.Signature.of(signature.name, json.loads(signature.to_json()))
 
     @property
     def hash(self) -> str:

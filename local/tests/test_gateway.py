@@ -37,17 +37,19 @@ def test_a_refusal_has_the_documents_status_headers_and_body(aws: Aws) -> None:
     assert answer.json() == {"id": answer.headers["x-amzn-requestid"]}
 
 
-def proxied(aws: Aws, stack: str, *lines: str, document: str = API) -> tuple[str, str]:
-    """The id and the address of an API whose path /run is a new function of these lines."""
+def proxied(
+    aws: Aws, stack: str, *lines: str, document: str = API, path: str = "/run", method: str = "get"
+) -> tuple[str, str]:
+    """The id and the address of an API whose path is a new function of these lines."""
     arn = aws.function(*lines)
     grant = {"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
     aws.client("lambda").add_permission(FunctionName=arn, **grant)
     uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
     proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
     spec = json.loads(document)
-    spec["paths"]["/run"] = {"get": proxy}
+    spec["paths"][path] = {method: proxy}
     api = imported(aws, stack, json.dumps(spec))["Outputs"]["Api"]
-    return api, f"{aws.cloud.endpoint_url}/_aws/execute-api/{api}/v1/run"
+    return api, f"{aws.cloud.endpoint_url}/_aws/execute-api/{api}/v1{path}"
 
 
 PROBLEM = {"type": "urn:problem", "id": "$context.requestId"}
@@ -111,14 +113,8 @@ def test_a_stage_or_an_api_that_does_not_exist_is_a_problem_document(aws: Aws) -
 
 
 def test_a_task_invokes_an_api_and_fails_with_the_status_of_a_refusal(aws: Aws) -> None:
-    arn = aws.function("said = event['headers']['x-a'] + event['body']", "return {'statusCode': 200, 'body': said}")
-    grant = {"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
-    aws.client("lambda").add_permission(FunctionName=arn, **grant)
-    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
-    proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
-    document = json.loads(API)
-    document["paths"]["/said"] = {"post": proxy}
-    api = imported(aws, "invoked", json.dumps(document))["Outputs"]["Api"]
+    lines = "said = event['headers']['x-a'] + event['body']", "return {'statusCode': 200, 'body': said}"
+    api, _ = proxied(aws, "invoked", *lines, path="/said", method="post")
     place = {"ApiEndpoint": f"{api}.execute-api.us-east-1.amazonaws.com", "Stage": "v1"}
     post = {**place, "Method": "POST", "Path": "/said", "Headers": {"x-a": ["1", "2"]}, "RequestBody": {"a": 1}}
     status, _, result = aws.run("arn:aws:states:::apigateway:invoke", post)

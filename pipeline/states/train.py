@@ -22,11 +22,11 @@ def train(build: Building) -> list[State]:
     found no spare capacity in time is trained once more on demand, under another name.
     """
     if not build.settings.training.spot:
-        return [_train(build, "Train"), _completed(build)]
+        return [_train(build, "Train", "train"), _completed(build)]
     completed = _completed(build)
-    on_demand = _train(build, "TrainOnDemand")
+    on_demand = _train(build, "TrainOnDemand", "ondemand")
     on_demand.next(completed)
-    step = _train(build, "Train", spot=True)
+    step = _train(build, "Train", "train", spot=True)
     # Not at `$.error`: a run that has one at its end did not succeed.
     failed = Pass("TrainFailed", input_path="$.train", result_path="$.error")
     failed.next(build.on_error)
@@ -40,7 +40,7 @@ def _completed(build: Building) -> State:
     return choice("TrainingCompleted", stopped, build.on_error)
 
 
-def _train(build: Building, state_id: str, *, spot: bool = False) -> State:
+def _train(build: Building, state_id: str, kind: str, *, spot: bool = False) -> State:
     size = build.settings.training
     seconds = size.max_runtime_minutes * 60
     wait = size.max_wait_minutes * 60 if spot else None
@@ -63,7 +63,7 @@ def _train(build: Building, state_id: str, *, spot: bool = False) -> State:
     step = TrainingStep(
         state_id,
         estimator=estimator,
-        job_name=job_name(build.project, "train" if state_id == "Train" else "ondemand"),
+        job_name=job_name(build.project, kind),
         data={name: TrainingInput(folder(name), content_type=size.content_type) for name in ("train", "validation")},
         output_data_config_path=folder("model"),
         timeout_seconds=(wait or seconds) + START_UP_SECONDS,

@@ -219,9 +219,10 @@ class Example:
         answers the golden rows right. A rollback may put a worse one live, as a person asks for it.
         """
         may, margin = dict(self.before), self.account.settings.gate.margin
-        for _, _, run in self.turns():
+        ended = [run for _, _, run in self.turns()]
+        for run in ended:
             if "The restore failed" in f"{run.outcome} {run.why}":
-                # The champion found no instances: the model that failed its smoke test serves, and a person is told.
+                # The champion found no instances: the model that failed its smoke test serves. The notification says so.
                 self.broken.add(config(run))
                 may = {config(run): self.trained(run)}
             released = self.world.package(run.arn) == "Approved" if is_retrain(run) else run.arn in self.killed
@@ -239,11 +240,11 @@ class Example:
             if run.outcome == "accepted" or run.arn in self.killed:
                 may[config(run)] = model
         live = self.world.live()
-        told = [(run.outcome, run.why) for _, _, run in self.turns()]
+        told = [(run.outcome, run.why) for run in ended]
         self.expect(live in may, f"{live} is one of {may}: {told}")
         answer = self.answer()
-        broken = self.broken | {config(run) for _, _, run in self.turns() if run.arn in self.killed}
-        # Without its deployment nobody takes a broken server back: what_is_live_was_asked, and a person is told.
+        broken = self.broken | {config(run) for run in ended if run.arn in self.killed}
+        # Nobody takes a broken server back whose deployment was killed. The check of what is live notifies of it.
         self.counts["a killed deployment left a broken server"] += answer == {}
         self.expect(
             answer == may[live] or (live in broken and not answer), f"{answer} is the answer of {live} of {may}"
