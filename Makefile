@@ -136,7 +136,7 @@ style: $(INSTALLED)
 
 types: $(INSTALLED)
 	mypy $(FOLDERS) bench tests
-	cd local && mypy --config-file ../pyproject.toml tests
+	cd local && mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache tests
 
 # Excluded: hashes of packages, data, and templates with logical ids. The last option allows the tests' fake secrets.
 secrets: $(INSTALLED)
