@@ -22,12 +22,14 @@ from tests import iam_report, rotation
 
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
-LONGEST_FIRST = ("deployed", "promotion", "machine", "local", "bare", "templates", "clients")
+LONGEST_FIRST = ("deployed", "promotion", "local", "bootstrapped", "guarded", "machine", "bare", "templates", "clients")
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "pipeline.toml"
 WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 BUILD = ROOT / "build"
+IAM = BUILD / "iam"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 os.environ.setdefault("CDK_VALIDATION", "false")  # the CDK's own rules only warn, and take a third of a synthesis
 
 
@@ -37,7 +39,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     Marked here, as xdist reads the groups before `pytest_collection_modifyitems`.
     """
     stack = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
-    groups = {"deployed": stack, "bare": "bare", "cloud": "local", "path_of": "templates", "clients": "clients"}
+    own = {name: name for name in ("guarded", "bootstrapped", "bare", "clients")}
+    groups = {**own, "deployed": stack, "cloud": "local", "path_of": "templates"}
     if found := [groups[name] for name in groups if name in getattr(item, "fixturenames", ())]:
         item.add_marker(pytest.mark.xdist_group(found[0]))
 
@@ -153,6 +156,28 @@ def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
     raise AssertionError(f"nothing after {seconds} s")
 
 
+def bootstrap(cloud: Cloud) -> None:
+    """Prepares the account as `make run` does."""
+    environment = _environment(cloud)
+    _succeed(environment, "cdk", "bootstrap", "--app", "", f"aws://{ACCOUNT}/{environment['AWS_REGION']}")
+    _succeed(environment, "python", "-m", "ops", "bootstrap")
+
+
+def _environment(cloud: Cloud) -> dict[str, str]:
+    return {
+        **os.environ,
+        **cloud.environment,
+        "PATH": f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}",
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+        "CDK_DEFAULT_REGION": cloud.environment["AWS_REGION"],
+    }
+
+
+def _succeed(environment: dict[str, str], *command: str) -> None:
+    made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
 def deploy(
     cloud: Cloud,
     config: Path,
@@ -162,15 +187,8 @@ def deploy(
     as_a_user: bool = False,
 ) -> Deployed:
     """Bootstraps and deploys: as `make run` does, or what is synthesised here, for half the time."""
-    region = cloud.environment["AWS_REGION"]
-    environment = {
-        **os.environ,
-        **cloud.environment,
-        "PATH": f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}",
-        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
-        "CDK_DEFAULT_REGION": region,
-        "PIPELINE_CONFIG": str(config),
-    }
+    environment = {**_environment(cloud), "PIPELINE_CONFIG": str(config)}
+    region = environment["AWS_REGION"]
 
     def synthesise(out: Path) -> None:
         from cdk.app import build  # starts Node, which few of the processes that read this file need
@@ -182,36 +200,37 @@ def deploy(
         out = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     else:
         out = str(assemblies.assembly(BUILD / "test-assemblies", assemblies.key(config), synthesise))
-    commands = [
-        ["cdk", "bootstrap", "--app", "", f"aws://{ACCOUNT}/{region}"],
-        ["python", "-m", "ops", "bootstrap"],
-        ["cdk", "deploy", "--all", "--require-approval", "never", "--app", out.strip()],
-    ]
-    for command in commands[2 * bootstrapped :]:
-        made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert made.returncode == 0, made.stdout + made.stderr
+    if not bootstrapped:
+        bootstrap(cloud)
+    _succeed(environment, "cdk", "deploy", "--all", "--require-approval", "never", "--app", out.strip())
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
     account = Account(Account.of(str(config)).settings, boto3.Session(region_name=region))
     return Deployed(cloud, account, environment)
 
 
-@pytest.fixture(scope="session")
-def deployed() -> Iterator[Deployed]:
-    """What `make iam` reads is left in build/iam; for the tests of PROMOTION it is not synthesised by the CLI."""
-    promotion = os.environ["PYTEST_CURRENT_TEST"].startswith(PROMOTION)
-    folder = BUILD / "iam"
-    folder.mkdir(parents=True, exist_ok=True)
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    decisions = folder / f"{worker}.jsonl"
+@contextmanager
+def recorded(name: str) -> Iterator[Cloud]:
+    """A local AWS whose decisions about permissions are left in build/iam, for `make iam`."""
+    IAM.mkdir(parents=True, exist_ok=True)
+    decisions = IAM / f"{WORKER}-{name}.jsonl"
     decisions.unlink(missing_ok=True)
     # Not measured, as the tests in local/ pass the same lines: it takes a third less time.
-    settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), "COVERAGE_PROCESS_CONFIG": ""}
-    with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
+    with running(
+        environment={"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), "COVERAGE_PROCESS_CONFIG": ""}
+    ) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[Deployed]:
+    """The shipped settings; for the tests of PROMOTION they are not synthesised by the CLI."""
+    promotion = os.environ["PYTEST_CURRENT_TEST"].startswith(PROMOTION)
+    with pytest.MonkeyPatch.context() as patched, recorded("deployed") as cloud:
         made = deploy(cloud, SHIPPED, patched, as_a_user=not promotion)
         yield made
         granted = iam_report.policies(made.client("iam"), made.account.settings.project.name)
-        (folder / f"{worker}.json").write_text(json.dumps(granted, indent=1))
+        (IAM / f"{WORKER}.json").write_text(json.dumps(granted, indent=1))
 
 
 @pytest.fixture(scope="session")

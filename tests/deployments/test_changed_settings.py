@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_aws.cloud import Cloud
 
 from ops import runs
-from tests.conftest import Deployed, deploy, wait_for
+from tests.conftest import deploy, wait_for
 from tests.deployments.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
@@ -99,20 +100,20 @@ def table(labels: tuple[str, ...], without: str) -> bytes:
 
 
 @contextmanager
-def changed(deployed: Deployed, settings: str, folder: Path) -> Iterator[World]:
+def changed(bootstrapped: Cloud, settings: str, folder: Path) -> Iterator[World]:
     """The pipeline with these settings, deployed again."""
     config = folder / f"{len(list(folder.iterdir()))}.toml"
     config.write_text(settings)
     with pytest.MonkeyPatch.context() as patched:
-        yield World(deploy(deployed.cloud, config, patched, bootstrapped=True), "")
+        yield World(deploy(bootstrapped, config, patched, bootstrapped=True), "")
 
 
 def retrained(
-    deployed: Deployed, project: str, change: Change, folder: Path, instances: int
+    bootstrapped: Cloud, project: str, change: Change, folder: Path, instances: int
 ) -> tuple[World, runs.Run, Any]:
     """The run on the data, a file per instance, after a change of the settings, with its evaluation."""
     counts = "".join(f"{kind}.instance_count = {instances}\n" for kind in ("processing", "transform"))
-    with changed(deployed, counts + SETTINGS.replace("visitors", project) + change.data, folder) as world:
+    with changed(bootstrapped, counts + SETTINGS.replace("visitors", project) + change.data, folder) as world:
         header, *lines = table(change.labels, change.without).splitlines()
         world.deployed.clear()
         before = world.deployed.executions()
@@ -123,11 +124,11 @@ def retrained(
         return world, run, world.deployed.evaluation(run)
 
 
-def follow(deployed: Deployed, project: str, changes: list[Change], folder: Path, instances: int = 1) -> None:
+def follow(bootstrapped: Cloud, project: str, changes: list[Change], folder: Path, instances: int = 1) -> None:
     """Each run is accepted, and has for the live model the figure that this model had on the same rows before."""
     before: Any = None
     for change in changes:
-        world, run, evaluation = retrained(deployed, project, change, folder, instances)
+        world, run, evaluation = retrained(bootstrapped, project, change, folder, instances)
         decision = evaluation["decision"]
         if before is None:
             assert run.why == "passes every threshold of the quality gate; there is no champion"
@@ -152,37 +153,37 @@ def figures(evaluation: Any) -> Any:
 
 
 @pytest.mark.full
-def test_a_run_after_changed_settings_is_compared_with_the_model_of_before(deployed: Deployed, tmp_path: Path) -> None:
-    follow(deployed, "visitors", SMALL, tmp_path)
+def test_a_run_after_changed_settings_is_compared_with_the_model_of_before(bootstrapped: Cloud, tmp_path: Path) -> None:
+    follow(bootstrapped, "visitors", SMALL, tmp_path)
 
 
 @pytest.mark.full
 def test_every_change_of_features_and_classes_is_followed_by_an_accepted_run(
-    deployed: Deployed, tmp_path: Path
+    bootstrapped: Cloud, tmp_path: Path
 ) -> None:
-    follow(deployed, "all-visitors", list(ALL.values()), tmp_path)
+    follow(bootstrapped, "all-visitors", list(ALL.values()), tmp_path)
 
 
 @pytest.mark.full
-def test_several_instances_compare_with_a_live_model_of_another_signature(deployed: Deployed, tmp_path: Path) -> None:
+def test_several_instances_compare_with_a_live_model_of_another_signature(bootstrapped: Cloud, tmp_path: Path) -> None:
     changes = [ALL["start"], ALL["features reordered"], ALL["positive class swapped"]]
-    follow(deployed, "many-visitors", changes, tmp_path, instances=2)
+    follow(bootstrapped, "many-visitors", changes, tmp_path, instances=2)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(("answer", "outcome"), [("reject", "rejected"), ("approve", "accepted")])
 def test_a_person_may_be_asked_about_a_model_that_cannot_be_compared(
-    deployed: Deployed, tmp_path: Path, answer: str, outcome: str
+    bootstrapped: Cloud, tmp_path: Path, answer: str, outcome: str
 ) -> None:
     settings = SETTINGS.replace("margin", "approve_incomparable = true\nmargin").replace("visitors", f"asks-{answer}")
     start, other = ALL["start"], ALL["class set changed"]
-    with changed(deployed, settings + start.data, tmp_path) as world:
+    with changed(bootstrapped, settings + start.data, tmp_path) as world:
         for _ in range(2):  # without a champion, and with one that is comparable
             run = world.run(table(start.labels, ""))
             assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
             assert "WaitForApproval" not in world.entered(run.arn)
         live = world.live()
-    with changed(deployed, settings + other.data, tmp_path) as world:
+    with changed(bootstrapped, settings + other.data, tmp_path) as world:
         execution = world.start(table(other.labels, ""))
         wait_for(lambda: world.lease().get("approval"))
         assert world.package(execution) == "PendingManualApproval"

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from local_aws.cloud import Cloud
 
 from ops import runs
 from ops.report.page import contents, page
-from tests.conftest import Deployed, deploy
+from tests.conftest import deploy
 from tests.deployments.world import World, subscribed
 from tests.lambdas.predict.signed import Consumer
 
@@ -72,16 +73,16 @@ def numbers(body: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def mixed(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
+def mixed(bootstrapped: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     """The customers' pipeline, and its first run with kinds: one with numbers alone was accepted before."""
     folder = tmp_path_factory.mktemp("customers")
     numbers_alone, kinds = folder / "numbers.toml", folder / "kinds.toml"
     numbers_alone.write_text(SETTINGS)
     kinds.write_text(SETTINGS + KINDS)
     with pytest.MonkeyPatch.context() as patched:
-        before = deploy(deployed.cloud, numbers_alone, patched, bootstrapped=True)
+        before = deploy(bootstrapped, numbers_alone, patched, bootstrapped=True)
         assert before.run("numbers.csv", numbers(table(1))).outcome == "accepted"
-        made = subscribed(deploy(deployed.cloud, kinds, patched, bootstrapped=True))
+        made = subscribed(deploy(bootstrapped, kinds, patched, bootstrapped=True))
         run = made.run(table(1))
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
         yield made, run

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import requests
+from local_aws.cloud import Cloud
 
 from ops.retrain import start_rollback
 from ops.runs import Run
@@ -197,7 +198,7 @@ class Traffic:
 class Stage:
     """A stack whose settings change; `world` is as it was deployed last."""
 
-    deployed: Deployed
+    cloud: Cloud
     folder: Path
     patched: pytest.MonkeyPatch
     name: str
@@ -230,7 +231,7 @@ class Stage:
         }
         config = self.folder / f"{self.made}.toml"
         config.write_text("".join(f"{key} = {toml(value)}\n" for key, value in tables.items()))
-        made = deploy(self.deployed.cloud, config, self.patched, bootstrapped=True)
+        made = deploy(self.cloud, config, self.patched, bootstrapped=True)
         self.world = World(made, "")
 
     def at(self, data: dict[str, Any]) -> None:
@@ -274,18 +275,18 @@ def toml(value: Any) -> str:
 
 
 @contextmanager
-def staged(deployed: Deployed, folder: Path, rollout: str, name: str) -> Iterator[Stage]:
+def staged(bootstrapped: Cloud, folder: Path, rollout: str, name: str) -> Iterator[Stage]:
     with pytest.MonkeyPatch.context() as patched:
-        yield Stage(deployed, folder, patched, name, ROLLOUTS[rollout])
+        yield Stage(bootstrapped, folder, patched, name, ROLLOUTS[rollout])
 
 
 @pytest.fixture(scope="module", params=ROLLOUTS)
 def stage(
-    request: pytest.FixtureRequest, deployed: Deployed, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, bootstrapped: Cloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
     """One stack for all changes."""
     name = f"changes-{list(ROLLOUTS).index(request.param)}"
-    with staged(deployed, tmp_path_factory.mktemp(name), request.param, name) as made:
+    with staged(bootstrapped, tmp_path_factory.mktemp(name), request.param, name) as made:
         yield made
 
 
@@ -316,9 +317,9 @@ def follow(stage: Stage, before: dict[str, Any], changes: dict[str, Any], rate: 
 
 
 def test_settings_that_change_features_and_classes_change_no_answer_before_their_model_is_live(
-    deployed: Deployed, tmp_path: Path
+    bootstrapped: Cloud, tmp_path: Path
 ) -> None:
-    with staged(deployed, tmp_path, "all at once", "change") as made:
+    with staged(bootstrapped, tmp_path, "all at once", "change") as made:
         follow(made, THREE, {"features": ["c", "b", "a"], "labels": ["low", "mid", "high"]}, SMALL_RATE)
 
 
