@@ -12,7 +12,7 @@ from . import rows
 from .aws import Aws
 from .documents import adapted
 from .endpoint import FRESH_SECONDS, SOON_SECONDS, Answer, Endpoint, Model, OtherSignature
-from .explanation import Explained, Score, closest, explained
+from .explanation import Explained, Score, explained
 from .problem import REPORT, Problem
 from .rows import Signature
 
@@ -245,9 +245,10 @@ class Api:
         scores = [each["score"] for each in scored.predictions]
         for seconds in (FRESH_SECONDS, SOON_SECONDS):
             documents = self.endpoint.explanations(seconds)
-            if document := closest(documents, scored.signature, scored.rows, scores):
-                for row, each in zip(scored.rows, scored.predictions, strict=True):
-                    each["explanation"] = explained(document, scored.signature, row, self.settings.contributions)
+            found = explained(documents, scored.signature, scored.rows, scores, self.settings.contributions)
+            if found is not None:
+                for each, explanation in zip(scored.predictions, found, strict=True):
+                    each["explanation"] = explanation
                 return
         if not documents:
             raise Problem("not-explained", "This model has no explanation: call without `explain`, or train a new one")
