@@ -116,6 +116,24 @@ class Settings(tables.Table):
         return self
 
     @model_validator(mode="after")
+    def _serverless_is_possible(self) -> Self:
+        """What SageMaker refuses of a serverless endpoint (Developer Guide, "Serverless Inference", exclusions)."""
+        if not self.endpoint.serverless:
+            return self
+        refused = {
+            'captures no requests, which drift checks read: set capture_percent = 0 and drift.schedule = ""': (
+                self.endpoint.capture_percent or self.drift.schedule
+            ),
+            "uses no VPC: set network.vpc = false": self.network.vpc,
+            'shifts the traffic at once: set release.rollout = "all_at_once"': self.release.rollout != "all_at_once",
+            "runs no inference pipeline, which categories, booleans and imputed values need: set serverless = false and"
+            " an instance_type": self.data.encoded,
+        }
+        if reasons := [reason for reason, given in refused.items() if given]:
+            raise ValueError(f"endpoint.serverless: for such an endpoint SageMaker {'; it '.join(reasons)}")
+        return self
+
+    @model_validator(mode="after")
     def _an_update_ends_within_its_limit(self) -> Self:
         seconds = self.endpoint.deadline_minutes * 60 + self.release.bakes_seconds
         if seconds > 28_800:  # BlueGreenUpdatePolicy, MaximumExecutionTimeoutInSeconds
@@ -231,6 +249,7 @@ def _explain(problem: ErrorDetails) -> str:
         model: Any = Settings
         for step in table:
             model = model.model_fields[step].annotation if isinstance(step, str) else get_args(model)[0]
+            model = get_args(model)[0] if type(None) in get_args(model) else model
         allowed = list(model.model_fields)
         hint = "".join(f'did you mean "{near}"? ' for near in get_close_matches(str(key), allowed, 1))
         return f'unknown key "{place}": {hint}Allowed: {", ".join(allowed)}'
