@@ -58,7 +58,7 @@ def find_champion(
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     variant = config["ProductionVariants"][0]
     if ("ServerlessConfig" in variant) != serverless:
-        is_now, wanted = ("on instances", "serverless") if serverless else ("serverless", "on instances")
+        is_now, wanted = ("on instances", "serverless") if serverless else ("serverless", "instances")
         raise EndpointOfOtherKind(
             f"The endpoint is {is_now}, and SageMaker has no update to {wanted} that could be rolled back: run aws "
             f"sagemaker delete-endpoint --endpoint-name {endpoint}, then ops retrain --force, which creates it anew"

@@ -12,6 +12,8 @@ import pytest
 from ops import runs
 from ops.report.page import contents, page
 from tests.conftest import Deployed, deploy
+from tests.deployments.cases import NEW
+from tests.deployments.table import Row, check
 from tests.deployments.world import World, subscribed
 from tests.lambdas.predict.signed import Consumer
 
@@ -156,6 +158,9 @@ def test_a_run_whose_spot_capacity_is_taken_back_or_missing_ends_with_a_model(
     assert document["training"]["TrainingJobName"].split("-")[1] == job
     spot = document["training"].get("EnableManagedSpotTraining", False)
     assert spot == (job == "train")
+    name, how = ("spot-interrupted", "accepted") if spot else ("spot-capacity", "trained on demand: accepted")
+    sent = world.notification(run.arn)
+    check(Row(name, how, "not asked", NEW, f"**{sent['outcome']}**: {sent['why']}"))
 
 
 def test_a_wrong_file_is_left_out_and_the_report_names_it(mixed: Mixed) -> None:

@@ -79,7 +79,7 @@ def test_an_endpoint_changes_from_instances_to_serverless_and_back_only_by_its_d
     own = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
     same, other = (own, {}) if serverless else ({}, own)
     assert find_champion(sagemaker("InService", **same), "shop", serverless=serverless)["config"] == "new"
-    words = "on instances, .* to serverless" if serverless else "serverless, .* to on instances"
+    words = "on instances, .* to serverless" if serverless else "serverless, .* to instances"
     with pytest.raises(
         EndpointOfOtherKind, match=f"is {words}.*: run aws sagemaker delete-endpoint --endpoint-name shop"
     ):
