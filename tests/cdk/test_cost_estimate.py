@@ -23,7 +23,7 @@ PRICES: Prices = {
         "waf_call": 2e-6,
         "lambda_call": 3e-6,
         "lambda_gb_second": 0.0,
-        "serverless_gb_second": 5e-6,
+        "serverless_gb_second": 2e-5,
     },
 }
 TEMPLATE = {"Resources": {"Key": {"Type": "AWS::KMS::Key"}, "Topic": {"Type": "AWS::SNS::Topic"}}}
@@ -69,17 +69,17 @@ SERVERLESS = DEV.model_copy(
 def test_a_serverless_endpoint_costs_nothing_idle_and_its_memory_per_call() -> None:
     lines = [" ".join(line.split()) for line in estimate(SERVERLESS, PRICES, TEMPLATE).splitlines()]
     assert lines[2:4] == ["always on, per month: 2.00 $", "0.00 endpoint breast-cancer, serverless, idle"]
-    start = lines.index("per million predictions: 5.00 $")
-    assert lines[start + 1] == "1.00 serverless endpoint"
+    start = lines.index("per million predictions: 8.00 $")
+    assert lines[start + 1] == "4.00 serverless endpoint"
 
 
-@pytest.mark.parametrize(("settings", "megabytes", "dollars"), [(DEV, 1024, "0.50"), (SERVERLESS, 2048, "1.00")])
+@pytest.mark.parametrize(("settings", "megabytes", "dollars"), [(DEV, 1024, "2.00"), (SERVERLESS, 2048, "4.00")])
 def test_both_kinds_of_endpoint_are_compared_by_calls(settings: Settings, megabytes: int, dollars: str) -> None:
     lines = [" ".join(line.split()) for line in both_kinds(settings, PRICES)]
     first = f"endpoint per month by calls: 1 x ml.t2.medium, or serverless with {megabytes} MB at"
     assert lines[:3] == [
         first,
-        "0.00000 $ per GB and second and 0.1 s per call",
+        "0.00002 $ per GB and second and 0.1 s per call",
         "0 calls: 730.00 $ on instances, 0.00 $ serverless",
     ]
     assert f"1,000,000 calls: 730.00 $ on instances, {dollars} $ serverless" in lines

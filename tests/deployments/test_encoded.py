@@ -152,7 +152,7 @@ def test_a_run_whose_spot_capacity_is_taken_back_or_missing_ends_with_a_model(
 ) -> None:
     world, _ = mixed
     world.inject({"on": "SpotTraining", "fault": fault})
-    run = world.run(table(2))
+    run = world.run(table(1))  # as the champion: not worse
     assert (run.status, len(world.inject()["struck"])) == ("SUCCEEDED", 1), run
     document = contents(world.account, run)
     assert document["training"]["TrainingJobName"].split("-")[1] == job
