@@ -92,6 +92,12 @@ class Settings(tables.Table):
         return rows.Signature.of(signature.name, json.loads(signature.to_json()))
 
     @property
+    def example(self) -> str:
+        """The row that documents show, as the API's parser gives it to the model; empty without one."""
+        shown = [self.api.example] if self.api.example else [golden.row for golden in self.endpoint.golden]
+        return self._raw_row(shown[0], self.api_signature) if shown else ""
+
+    @property
     def hash(self) -> str:
         """SHA-256 of `to_json` in hex: other settings start another run on the same data."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()

@@ -61,6 +61,14 @@ def explained(
     ]
 
 
+def explained_row(document: Document, signature: Signature, row: Row, most: int) -> Explained:
+    """Return the explanation of a row by a model of the signature, with the `most` largest contributions."""
+    values = _values(row, signature)
+    effects = _effects(document, values)
+    features = dict(zip(signature.features, zip(values, effects, strict=True), strict=True))
+    return _explained(document, features, _sums(document, effects), most)
+
+
 def _explained(
     document: Document, features: dict[str, tuple[Value, list[float]]], sums: list[float], most: int
 ) -> Explained:
