@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from local_aws.cloud import running
 
 from ops import predict
+from tests import iam_report
 from tests.conftest import ROOT, deploy, wait_for
 from tests.deployments.cases import ALWAYS, NEW, OLD
 from tests.deployments.table import Row, check
@@ -27,6 +29,7 @@ serverless = { memory_mb = 1024, max_concurrency = 2 }
 capture_percent = 0
 """
 IDLE_SECONDS = 2
+SERVING = ("JobsRole", "DeployMachineRole", "LiveEndpointEndpointRole", "ServingPredictRole")
 CHANGES = {
     "breast-cancer": "cheap",
     "max_runtime_minutes = 60": "max_runtime_minutes = 2",
@@ -150,3 +153,14 @@ def test_an_endpoint_of_the_other_kind_ends_a_run_before_it_trains(cheap: World)
     assert (sent["error"], cheap.live(), traffic.failed) == ("EndpointOfOtherKind", old, [])
     assert "Preprocess" not in cheap.entered(run.arn)
     check(Row("serverless-kind", "failed, at FindChampion", ALWAYS, OLD, f"**failed**: {sent['why']}"))
+
+
+def test_the_roles_that_serve_use_each_of_their_grants(cheap: World) -> None:
+    """After the tests above; what no run uses is reviewed in cdk/iam_exceptions.toml."""
+    lines = (cheap.deployed.cloud.home / "iam.jsonl").read_text().splitlines()
+    reviewed = tomllib.loads((ROOT / "cdk/iam_exceptions.toml").read_text())
+    roles = iam_report.policies(cheap.deployed.client("iam"), "cheap")
+    text, _ = iam_report.report([json.loads(line) for line in lines], roles, reviewed)
+    unused = [line.split()[1:] for line in text.splitlines() if line.startswith("UNUSED")]
+    print(text)
+    assert [line for line in unused if line[0] in SERVING] == []
