@@ -29,7 +29,7 @@ serverless = { memory_mb = 1024, max_concurrency = 2 }
 capture_percent = 0
 """
 IDLE_SECONDS = 2
-SERVING = ("JobsRole", "DeployMachineRole", "LiveEndpointEndpointRole", "ServingPredictRole")
+SERVING = ("JobsRole", "DeployMachineRole", "ServingPredictRole")
 CHANGES = {
     "breast-cancer": "cheap",
     "max_runtime_minutes = 60": "max_runtime_minutes = 2",
