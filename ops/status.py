@@ -38,8 +38,7 @@ class Endpoint:
 def status(account: Account) -> Result:
     """Show what is live, since when and why; the last runs; alarms; what starts the next run."""
     found = status_of(account)
-    unchecked = f"off: {NO_CAPTURE}" if account.settings.endpoint.serverless else "no check has run yet"
-    return Result(found, _text(found, unchecked))
+    return Result(found, _text(found))
 
 
 def status_of(account: Account, limit: int = 5) -> dict[str, Any]:
@@ -52,6 +51,7 @@ def status_of(account: Account, limit: int = 5) -> dict[str, Any]:
         "runs": latest(account, limit),
         "alarms": alarms(account),
         "drift": latest_check(account),
+        "unchecked": f"off: {NO_CAPTURE}" if account.settings.endpoint.serverless else "no check has run yet",
         "starts": _starts(account),
     }
 
@@ -104,7 +104,7 @@ def _starts(account: Account) -> list[str]:
     return [way for way, configured in ways.items() if configured]
 
 
-def _text(found: dict[str, Any], unchecked: str) -> Iterator[str | Table]:
+def _text(found: dict[str, Any]) -> Iterator[str | Table]:
     live, check = found["endpoint"], found["drift"]
     shown = f"{live.status}, {live.config} since {live.since:%F %T}" if live.since else "no model has been deployed yet"
     yield f"endpoint {live.name}: {shown}"
@@ -115,6 +115,6 @@ def _text(found: dict[str, Any], unchecked: str) -> Iterator[str | Table]:
     if found["settings"]:
         yield f"  {found['settings']}"
     yield from (f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found["alarms"])
-    yield f"drift: {check['verdict']}, {check['reason']}" if check else f"drift: {unchecked}"
+    yield f"drift: {check['verdict']}, {check['reason']}" if check else f"drift: {found['unchecked']}"
     yield f"next run: {'; '.join(found['starts'])}"
     yield listing(found["runs"]) if found["runs"] else "no run yet"

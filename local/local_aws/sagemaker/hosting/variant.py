@@ -164,11 +164,11 @@ class Serverless(Variant):
 
     def invoke(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Ask the process, which starts first if there is none."""
-        began, cold = time.monotonic(), self._warm is None
-        instance = self._warm or self._started()
-        waited = time.monotonic() - began if cold else 0.0
+        began, warm = time.monotonic(), self._warm
+        instance = warm or self._started()
+        setup = 0.0 if warm else time.monotonic() - began
         try:
-            return replace(_asked(instance, body, headers), setup_seconds=waited)
+            return replace(_asked(instance, body, headers), setup_seconds=setup)
         except (OSError, http.client.HTTPException) as error:
             log.warning("%r", error)
         raise _gone("The container ended while it worked on the request.")
