@@ -16,9 +16,14 @@ from pipeline.diagram import all_states
 
 PRICES = Path(__file__).with_name("prices.toml")
 HOURS_PER_MONTH = 730  # as in AWS's price examples
+CALLS = (0, 10_000, 100_000, 1_000_000, 10_000_000)
+"""Calls per month for which the endpoint's kinds are compared."""
+SERVERLESS_SECONDS = 0.1
+"""The assumed seconds of a call that a serverless endpoint bills; the linear learner alone needs a few milliseconds."""
 JOB_MINUTES = 5
 """The assumed duration of a job on some thousand rows; most of it is the start of the instance and of the image."""
 CALL_SECONDS, LAMBDA_GB = 0.05, 0.5
+INSTANCE, LEAST_MEMORY_MB = "ml.t2.medium", 1024
 Line = tuple[str, float]
 
 
@@ -34,9 +39,12 @@ class Prices(TypedDict):
 def always_on(settings: Settings, resources: Counter[str], prices: Prices) -> Iterator[Line]:
     """Yield the monthly dollars of the idle resources, the endpoint first; a ValueError names a missing price."""
     endpoint = settings.endpoint
-    name = f"endpoint {settings.project.name}, {endpoint.instance_count} x {endpoint.instance_type}, idle or not"
-    name += f", at most {endpoint.max_instances}" if endpoint.autoscaled else ""
-    yield name, endpoint.instance_count * _hour(endpoint.instance_type, prices) * HOURS_PER_MONTH
+    if endpoint.serverless:
+        yield f"endpoint {settings.project.name}, serverless, idle", 0.0
+    else:
+        name = f"endpoint {settings.project.name}, {endpoint.instance_count} x {endpoint.instance_type}, idle or not"
+        name += f", at most {endpoint.max_instances}" if endpoint.autoscaled else ""
+        yield name, endpoint.instance_count * _hour(endpoint.instance_type, prices) * HOURS_PER_MONTH
     for kind, price in prices["month"].items():
         if resources[kind]:
             yield f"{resources[kind]} x {kind}", resources[kind] * price
@@ -60,12 +68,34 @@ def per_run(settings: Settings, states: int, prices: Prices) -> Iterator[Line]:
 
 
 def per_million_predictions(settings: Settings, prices: Prices) -> Iterator[Line]:
-    """Yield the dollars of a million calls of one row, without the endpoint."""
+    """Yield the dollars of a million calls of one row, without the endpoint's instances."""
     each = prices["each"]
+    if serverless := settings.endpoint.serverless:
+        gigabytes = serverless.memory_mb / 1024
+        yield "serverless endpoint", 1e6 * SERVERLESS_SECONDS * gigabytes * each["serverless_gb_second"]
     yield "API Gateway", 1e6 * each["api_call"]
     yield "Lambda", 1e6 * (each["lambda_call"] + CALL_SECONDS * LAMBDA_GB * each["lambda_gb_second"])
     if settings.api.waf_rate:
         yield "WAF", 1e6 * each["waf_call"]
+
+
+def both_kinds(settings: Settings, prices: Prices) -> Iterator[str]:
+    """Yield the monthly dollars of the endpoint on instances and serverless, by calls per month.
+
+    The kind that the settings do not have is the smallest: an INSTANCE, or the least memory of a serverless endpoint.
+    """
+    endpoint, gigabyte_second = settings.endpoint, prices["each"]["serverless_gb_second"]
+    kind = endpoint.instance_type or INSTANCE
+    memory_mb = endpoint.serverless.memory_mb if endpoint.serverless else LEAST_MEMORY_MB
+    instances = endpoint.instance_count * _hour(kind, prices) * HOURS_PER_MONTH
+    per_call = SERVERLESS_SECONDS * memory_mb / 1024 * gigabyte_second
+    yield f"endpoint per month by calls: {endpoint.instance_count} x {kind}, or serverless with {memory_mb} MB at"
+    yield f"  {gigabyte_second:.5f} $ per GB and second and {SERVERLESS_SECONDS:g} s per call"
+    for calls in CALLS:
+        yield f"  {calls:>10,} calls: {instances:9.2f} $ on instances, {calls * per_call:9.2f} $ serverless"
+    yield f"  equal at {instances / per_call:,.0f} calls"
+    if settings.data.encoded:
+        yield "  this model is an inference pipeline, which SageMaker does not run serverless"
 
 
 def estimate(settings: Settings, prices: Prices, template: dict[str, Any]) -> str:
@@ -82,6 +112,7 @@ def estimate(settings: Settings, prices: Prices, template: dict[str, Any]) -> st
     ):
         lines += [f"{title}: {sum(cost for _, cost in costs):.2f} $"]
         lines += [f"  {cost:9.2f}  {name}" for name, cost in costs] + [""]
+    lines += [*both_kinds(settings, prices), ""]
     if budget := settings.stack.monthly_budget:
         lines += [f"budget: {budget} $ per month; always on: {sum(cost for _, cost in month):.2f} $", ""]
     for name, counts in (("states", states), ("resources", resources)):

@@ -44,7 +44,7 @@ class Jobs(Construct):
         self._network = network
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         for statement in [
-            *data.for_jobs(settings.data.prefix),
+            *data.for_jobs(settings.data.prefix, captures=not settings.endpoint.serverless),
             *granted(self, "images", project),
             allow("ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer", *repositories),
             *granted(self, "jobs", project),

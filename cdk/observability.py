@@ -16,6 +16,8 @@ from cdk.state_machine import Parts
 from cdk.triggers import Triggers
 
 OUTCOMES = ("Accepted", "Rejected")
+INSTANCES = "/aws/sagemaker/Endpoints"
+"""The namespace of the metrics of endpoints' instances."""
 
 
 class Observability(Construct):
@@ -81,8 +83,10 @@ class Observability(Construct):
         function, api, project = self._parts.serving.function, self._parts.serving.api, self._project
         runs = [cloudwatch.Metric(namespace=f"{project}/runs", metric_name=name, statistic="Sum") for name in OUTCOMES]
         calls = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
-        usage = ("CPUUtilization", "MemoryUtilization")
-        instances = "/aws/sagemaker/Endpoints"
+        title, namespace, names = "Endpoint: instances' load", INSTANCES, ("CPUUtilization", "MemoryUtilization")
+        if self._parts.settings.endpoint.serverless:
+            # Developer Guide, "Alarms and logs for tracking metrics from serverless endpoints".
+            title, namespace, names = "Endpoint: cold starts", "AWS/SageMaker", ("ModelSetupTime", "OverheadLatency")
         # Billing is measured only in us-east-1, a few times a day (CloudWatch, "Monitor estimated charges").
         cost = cloudwatch.Metric(
             namespace="AWS/Billing",
@@ -102,7 +106,7 @@ class Observability(Construct):
             {
                 "Endpoint: latency": [endpoint_metric(project, "ModelLatency", each) for each in ("p50", "p99")],
                 "Endpoint: requests and refusals": [endpoint_metric(project, name, "Sum") for name in calls],
-                "Endpoint: instances' load": [endpoint_metric(project, name, "Maximum", instances) for name in usage],
+                title: [endpoint_metric(project, name, "Maximum", namespace) for name in names],
             },
             {
                 "API: calls and refusals": [api.metric_count(), api.metric_client_error(), watched["api-5xx"]],

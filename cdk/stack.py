@@ -55,7 +55,8 @@ class PipelineStack(Stack):
         registry.apply_removal_policy(RemovalPolicy.DESTROY)
         lease = Lease(self, project, data)
         live = LiveEndpoint(self, settings.project)
-        jobs.allow(allow("cloudwatch:DescribeAlarms", *live.alarms))
+        if not settings.endpoint.serverless:  # only a deployment to instances looks at alarms
+            jobs.allow(allow("cloudwatch:DescribeAlarms", *live.alarms))
         finish = Finish(self, settings, data, topic, lease)
         parts = Parts(settings, data, topic, serving, jobs, lease, live, finish)
         deploy = deploy_machine(self, parts)

@@ -181,7 +181,8 @@ def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
             data.use_key("s3"),
         ],
     )
-    parts.jobs.allow(allow("s3:GetObject", files("data-capture/*")))
+    if not parts.settings.endpoint.serverless:  # SageMaker captures none of its requests
+        parts.jobs.allow(allow("s3:GetObject", files("data-capture/*")))
     allowed = [
         *run_jobs(scope, project, Processing=["drift"]),
         pass_role(parts.jobs.role),

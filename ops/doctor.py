@@ -110,6 +110,7 @@ def _quotas(account: Account) -> str:
 def instances(settings: Settings) -> dict[str, int]:
     """Return the instances that a stage needs at the same time, by the quota's name."""
     size, scoring, training = settings.endpoint, settings.transform, settings.training
+    most = max(size.instance_count, size.max_instances)
     # A spot job without capacity is trained on demand.
     kinds = ("spot training", "training") if training.spot else ("training",)
     return {
@@ -118,7 +119,7 @@ def instances(settings: Settings) -> dict[str, int]:
         **{f"{training.instance_type} for {kind} job usage": training.instance_count for kind in kinds},
         # Challenger and champion are scored in parallel; an update of the endpoint runs both fleets.
         f"{scoring.instance_type} for transform job usage": 2 * scoring.instance_count,
-        f"{size.instance_type} for endpoint usage": 2 * max(size.instance_count, size.max_instances),
+        **({} if size.serverless else {f"{size.instance_type} for endpoint usage": 2 * most}),
     }
 
 

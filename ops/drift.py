@@ -16,6 +16,7 @@ from ops.output import Exit, Result, command, table
 from ops.runs import describe, file_of
 
 CODES = {"no drift": Exit.OK, "drift": Exit.REJECTED, "not enough data": Exit.NOTHING}
+NO_CAPTURE = "SageMaker captures no requests of a serverless endpoint, so there are no drift checks and no live quality"
 Check = dict[str, Any]
 """A check that has ended: {check, status, verdict, reason, when}; verdict: drift, no drift, not enough data, failed."""
 
@@ -26,6 +27,7 @@ def drift(
     now: Annotated[bool, typer.Option("--now", help="Run a check now instead of showing the last one.")] = False,
 ) -> Result:
     """Show whether live traffic has drifted. Exit code: 3 drift, 4 no check or not enough data, 1 the check failed."""
+    _require_capture(account)
     if now:
         arn = account.states.start_execution(stateMachineArn=account.outputs["DriftMachine"])["executionArn"]
         while describe(account, arn).running:
@@ -37,6 +39,11 @@ def drift(
         return Result(None, "no check has run yet: `ops drift --now` runs one", Exit.NOTHING)
     details = file_of(account, found["check"], "drift/drift.json")
     return Result({**found, "details": details}, described(found, details), CODES.get(found["verdict"], Exit.FAILED))
+
+
+def _require_capture(account: Account) -> None:
+    if account.settings.endpoint.serverless:
+        raise OpsError(NO_CAPTURE)
 
 
 def latest_check(account: Account) -> Check | None:
@@ -80,6 +87,7 @@ def feedback(
     account: Account, file: Annotated[Path, typer.Argument(help="A CSV with the header inference_id,row,label.")]
 ) -> Result:
     """Upload ground truth; the next drift check measures the live model's quality with it."""
+    _require_capture(account)
     bucket, rows = account.outputs["DataBucket"], check(file, account.settings.data.classes)
     key = f"ground-truth/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
     account.s3.upload_file(str(file), bucket, key)

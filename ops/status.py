@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from ops.account import Account
-from ops.drift import latest_check
+from ops.drift import NO_CAPTURE, latest_check
 from ops.output import Result, command
 from ops.runs import Run, latest, listing, of_package
 
@@ -51,6 +51,7 @@ def status_of(account: Account, limit: int = 5) -> dict[str, Any]:
         "runs": latest(account, limit),
         "alarms": alarms(account),
         "drift": latest_check(account),
+        "unchecked": f"off: {NO_CAPTURE}" if account.settings.endpoint.serverless else "no check has run yet",
         "starts": _starts(account),
     }
 
@@ -114,6 +115,6 @@ def _text(found: dict[str, Any]) -> Iterator[str | Table]:
     if found["settings"]:
         yield f"  {found['settings']}"
     yield from (f"ALARM {alarm['name']}: {alarm['reason']} {alarm['runbook']}".rstrip() for alarm in found["alarms"])
-    yield f"drift: {check['verdict']}, {check['reason']}" if check else "drift: no check has run yet"
+    yield f"drift: {check['verdict']}, {check['reason']}" if check else f"drift: {found['unchecked']}"
     yield f"next run: {'; '.join(found['starts'])}"
     yield listing(found["runs"]) if found["runs"] else "no run yet"

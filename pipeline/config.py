@@ -92,6 +92,12 @@ class Settings(tables.Table):
         return rows.Signature.of(signature.name, json.loads(signature.to_json()))
 
     @property
+    def example(self) -> str:
+        """The row that documents show, as the API's parser gives it to the model; empty without one."""
+        shown = [self.api.example] if self.api.example else [golden.row for golden in self.endpoint.golden]
+        return self._raw_row(shown[0], self.api_signature) if shown else ""
+
+    @property
     def hash(self) -> str:
         """SHA-256 of `to_json` in hex: other settings start another run on the same data."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
@@ -113,6 +119,24 @@ class Settings(tables.Table):
                     raise ValueError(f"gate.{key}.{name} is not measured for {kind}. Allowed: {', '.join(own)}")
                 if (key == "minimum" and threshold > 1) or (key == "maximum" and threshold < 0):
                     raise ValueError(f"gate.{key}.{name} = {threshold:g} can never be met")
+        return self
+
+    @model_validator(mode="after")
+    def _serverless_is_possible(self) -> Self:
+        """What SageMaker refuses of a serverless endpoint (Developer Guide, "Serverless Inference", exclusions)."""
+        if not self.endpoint.serverless:
+            return self
+        refused = {
+            'captures no requests, which drift checks read: set capture_percent = 0 and drift.schedule = ""': (
+                self.endpoint.capture_percent or self.drift.schedule
+            ),
+            "uses no VPC: set network.vpc = false": self.network.vpc,
+            'shifts the traffic at once: set release.rollout = "all_at_once"': self.release.rollout != "all_at_once",
+            "runs no inference pipeline, which categories, booleans and imputed values need: set serverless = false and"
+            " an instance_type": self.data.encoded,
+        }
+        if reasons := [reason for reason, given in refused.items() if given]:
+            raise ValueError(f"endpoint.serverless: for such an endpoint SageMaker {'; it '.join(reasons)}")
         return self
 
     @model_validator(mode="after")
@@ -231,6 +255,7 @@ def _explain(problem: ErrorDetails) -> str:
         model: Any = Settings
         for step in table:
             model = model.model_fields[step].annotation if isinstance(step, str) else get_args(model)[0]
+            model = get_args(model)[0] if type(None) in get_args(model) else model
         allowed = list(model.model_fields)
         hint = "".join(f'did you mean "{near}"? ' for near in get_close_matches(str(key), allowed, 1))
         return f'unknown key "{place}": {hint}Allowed: {", ".join(allowed)}'

@@ -35,7 +35,10 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
         *_find_package(build, champion),
         champion,
         endpoint.delete_failed(build, champion),
-        create_model(build, [{"ModelPackageName": Intrinsic("$.package.arn")}]),
+        # SageMaker isolates no serverless model from the network.
+        create_model(
+            build, [{"ModelPackageName": Intrinsic("$.package.arn")}], isolated=not settings.endpoint.serverless
+        ),
         endpoint.create_endpoint_config(build),
         *endpoint.create_or_update(build, taken_back=taken_back),
         endpoint.smoke_test(build, taken_back=taken_back),

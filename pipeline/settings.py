@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def like(pattern: str, example: str) -> AfterValidator:
@@ -23,7 +23,8 @@ def like(pattern: str, example: str) -> AfterValidator:
 # EventBridge User Guide, "Schedule expressions"; "" is no schedule.
 SCHEDULE = r"(rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\))?"
 Schedule = Annotated[str, like(SCHEDULE, "rate(7 days)")]
-InstanceType = Annotated[str, like(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "ml.m5.large")]
+INSTANCE_TYPE = r"ml\.[a-z0-9-]+\.[a-z0-9-]+"
+InstanceType = Annotated[str, like(INSTANCE_TYPE, "ml.m5.large")]
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
 Count = Annotated[int, Field(ge=1, le=100)]
@@ -342,14 +343,27 @@ class Golden(Table):
     tolerance: Annotated[float, Field(gt=0)] | None = None
 
 
+class Serverless(Table):
+    """The memory of a serverless endpoint, which decides on its share of a CPU, and its calls at the same time.
+
+    The limits are those of the API model's ProductionVariantServerlessConfig.
+    """
+
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144]
+    max_concurrency: Annotated[int, Field(ge=1, le=200)]
+
+
 class Endpoint(Table):
-    """The instances that serve, the deadline of an update, its bakes aside, and the golden rows.
+    """The instances that serve, or `serverless`, the deadline of an update, its bakes aside, and the golden rows.
+
+    A stage turns off what it does not want: `instance_type = ""`, or `serverless = false`.
 
     If `max_instances` is above `instance_count`, Application Auto Scaling keeps each instance at `calls_per_minute`. It
     refuses burstable instances (SageMaker Developer Guide, "Configure model auto scaling").
     """
 
-    instance_type: InstanceType
+    instance_type: Annotated[str, like(rf"({INSTANCE_TYPE})?", "ml.m5.large")] = ""
+    serverless: Annotated[Serverless | None, BeforeValidator(lambda value: None if value is False else value)] = None
     instance_count: Count = 1
     max_instances: Annotated[int, Field(ge=0, le=100)] = 0
     calls_per_minute: Annotated[int, Field(ge=0)] = 0
@@ -362,6 +376,18 @@ class Endpoint(Table):
     def autoscaled(self) -> bool:
         """Whether the variant is autoscaled."""
         return self.max_instances > self.instance_count
+
+    @model_validator(mode="after")
+    def _has_instances_or_none(self) -> Self:
+        if not self.instance_type and not self.serverless:
+            raise ValueError('instance_type, such as "ml.m5.large", or serverless is missing: add one of them')
+        if self.instance_type and self.serverless:
+            wrong = f"instance_type = {self.instance_type} and serverless exclude each other"
+            raise ValueError(f'{wrong}: set instance_type = "", or serverless = false')
+        if self.serverless and (self.instance_count > 1 or self.max_instances or self.calls_per_minute):
+            wrong = "instance_count, max_instances and calls_per_minute are of instances, and serverless has none"
+            raise ValueError(f"{wrong}: take them out; serverless.max_concurrency limits the calls at the same time")
+        return self
 
     @model_validator(mode="after")
     def _can_be_autoscaled(self) -> Self:

@@ -22,7 +22,9 @@ from tests import iam_report, rotation
 
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
-LONGEST_FIRST = ("deployed", "promotion", "local", "bootstrapped", "guarded", "machine", "bare", "templates", "clients")
+LONGEST_FIRST = (
+    *("deployed", "promotion", "local", "bootstrapped", "guarded", "machine", "cheap", "bare", "templates", "clients"),
+)
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "pipeline.toml"

@@ -78,6 +78,7 @@ def api_settings(settings: Settings) -> ApiSettings:
         max_rows=api.max_rows,
         max_bytes=api.max_bytes,
         cors_origin=api.cors_origin,
+        serverless=settings.endpoint.serverless is not None,
         contributions=api.contributions,
     )
 

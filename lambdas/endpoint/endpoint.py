@@ -23,18 +23,27 @@ class RollbackOvertaken(Exception):
     """Another config went live after a rollback was asked for, so its package is too old."""
 
 
+class EndpointOfOtherKind(Exception):
+    """A serverless endpoint is asked to run on instances, or one on instances to be serverless."""
+
+
 class RolledBack(Exception):
     """The endpoint serves another config than the one that was asked for."""
 
 
-def find_champion(sagemaker: Any, endpoint: str, instances: int = 1, replaces: str = "") -> dict[str, Any]:
+def find_champion(
+    sagemaker: Any, endpoint: str, instances: int = 1, replaces: str = "", serverless: bool = False
+) -> dict[str, Any]:
     """Return {"model", "config", "status", "variant", "instances"} of what is live.
 
     All names are "none" when nothing is. `instances` are those that it has, or the given number if that is more. An
     endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
+    `serverless` says of what kind the next model's endpoint is. SageMaker updates no endpoint on instances to
+    serverless, and a serverless one to instances, but not back (Developer Guide, "Serverless Inference", exclusions): a
+    deployment could not restore the champion.
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
-    Raises RollbackOvertaken: not the config that is to be replaced is live.
+    Raises RollbackOvertaken: not the config that is to be replaced is live. Raises EndpointOfOtherKind.
     """
     found = _describe(sagemaker, endpoint)
     status = found.get("EndpointStatus", NONE)
@@ -47,11 +56,18 @@ def find_champion(sagemaker: Any, endpoint: str, instances: int = 1, replaces: s
     if status in (NONE, "Failed"):
         return {**dict.fromkeys(("model", "config", "variant"), NONE), "status": status, "instances": instances}
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    variant = config["ProductionVariants"][0]
+    if ("ServerlessConfig" in variant) != serverless:
+        is_now, wanted = ("on instances", "serverless") if serverless else ("serverless", "instances")
+        raise EndpointOfOtherKind(
+            f"The endpoint is {is_now}, and SageMaker has no update to {wanted} that could be rolled back: run aws "
+            f"sagemaker delete-endpoint --endpoint-name {endpoint}, then ops retrain --force, which creates it anew"
+        )
     return {
-        "model": config["ProductionVariants"][0]["ModelName"],
+        "model": variant["ModelName"],
         "config": found["EndpointConfigName"],
         "status": status,
-        "variant": config["ProductionVariants"][0]["VariantName"],
+        "variant": variant["VariantName"],
         "instances": max(instances, found["ProductionVariants"][0].get("DesiredInstanceCount", 0)),
     }
 

@@ -15,7 +15,11 @@ _CLOUDWATCH = boto3.client("cloudwatch")
 
 
 def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Take {"wait_for": "champion", "instances"?, "replaces"?}, or {"wait_for": "config", "config", "alarms"}."""
+    """Take {"wait_for": "champion", "instances"?, "serverless"?, "replaces"?}.
+
+    Or take {"wait_for": "config", "config", "alarms"}.
+    """
     if event["wait_for"] == "champion":
-        return find_champion(_SAGEMAKER, _ENDPOINT, event.get("instances", 1), event.get("replaces", ""))
+        wanted = {name: event[name] for name in ("instances", "replaces", "serverless") if name in event}
+        return find_champion(_SAGEMAKER, _ENDPOINT, **wanted)
     return wait_for(event["config"], _SAGEMAKER, _CLOUDWATCH, _ENDPOINT, event["alarms"])

@@ -11,8 +11,17 @@ from typing import NotRequired, TypedDict
 from . import rows
 from .aws import Aws
 from .documents import adapted
-from .endpoint import FRESH_SECONDS, SOON_SECONDS, Answer, Endpoint, Model, OtherSignature
-from .explanation import Explained, Score, closest, explained
+from .endpoint import (
+    FRESH_SECONDS,
+    MAX_BYTES,
+    SERVERLESS_MAX_BYTES,
+    SOON_SECONDS,
+    Answer,
+    Endpoint,
+    Model,
+    OtherSignature,
+)
+from .explanation import Explained, Score, explained
 from .problem import REPORT, Problem
 from .rows import Signature
 
@@ -51,6 +60,7 @@ class ApiSettings:
     max_bytes: int
     cors_origin: str = ""
     contributions: int = 0
+    serverless: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,10 @@ class Api:
         """Return the API of the package in `folder` and of the endpoint that ENDPOINT_NAME names."""
         settings = ApiSettings(**json.loads((folder / "api.json").read_bytes()))
         own = Signature.of(settings.signature, json.loads((folder / "signature.json").read_bytes()))
-        endpoint = Endpoint(environment["ENDPOINT_NAME"], Aws(environment), environment.get("DATA_BUCKET", ""), own)
-        return cls(settings, endpoint, folder)
+        aws = Aws(environment, serverless=settings.serverless)
+        most = SERVERLESS_MAX_BYTES if settings.serverless else MAX_BYTES
+        name, bucket = environment["ENDPOINT_NAME"], environment.get("DATA_BUCKET", "")
+        return cls(settings, Endpoint(name, aws, bucket, own, max_bytes=most), folder)
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a call; raises Problem for every error."""
@@ -245,9 +257,10 @@ class Api:
         scores = [each["score"] for each in scored.predictions]
         for seconds in (FRESH_SECONDS, SOON_SECONDS):
             documents = self.endpoint.explanations(seconds)
-            if document := closest(documents, scored.signature, scored.rows, scores):
-                for row, each in zip(scored.rows, scored.predictions, strict=True):
-                    each["explanation"] = explained(document, scored.signature, row, self.settings.contributions)
+            found = explained(documents, scored.signature, scored.rows, scores, self.settings.contributions)
+            if found is not None:
+                for each, explanation in zip(scored.predictions, found, strict=True):
+                    each["explanation"] = explanation
                 return
         if not documents:
             raise Problem("not-explained", "This model has no explanation: call without `explain`, or train a new one")

@@ -15,6 +15,8 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.httpsession import URLLib3Session
 
 CONNECT_SECONDS, READ_SECONDS = 1, 12
+COLD_SECONDS = 25
+"""In place of READ_SECONDS for a serverless endpoint, whose container may have to start before it answers."""
 
 
 class Refused(Exception):
@@ -31,13 +33,14 @@ class Aws:
     AWS_ENDPOINT_URL replaces all addresses. URL_SUFFIX is the partition's, CloudFormation's AWS::URLSuffix.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, serverless: bool = False) -> None:
+        self.read_seconds = COLD_SECONDS if serverless else READ_SECONDS
         self._region = environment.get("AWS_REGION") or environment["AWS_DEFAULT_REGION"]
         self._suffix = environment.get("URL_SUFFIX", "amazonaws.com")
         self._override = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
         # Without credentials SigV4Auth raises NoCredentialsError at the first call.
         self._credentials: Any = EnvProvider(dict(environment)).load()
-        timeout: Any = (CONNECT_SECONDS, READ_SECONDS)
+        timeout: Any = (CONNECT_SECONDS, self.read_seconds)
         # A request is two packets; with Nagle's algorithm the second waits 40 ms for the first one's acknowledgement.
         no_delay: Any = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
         self._http = URLLib3Session(timeout=timeout, socket_options=no_delay)

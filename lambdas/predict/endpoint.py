@@ -9,12 +9,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, NoCredentialsError, ReadTimeoutError
 
-from .aws import CONNECT_SECONDS, READ_SECONDS, Aws, Refused
+from .aws import CONNECT_SECONDS, Aws, Refused
 from .problem import REPORT, Problem
 from .rows import Row, Signature
 
 MAX_BYTES = 6_291_456
 """The largest body of InvokeEndpoint (SageMaker runtime API model, BodyBlob)."""
+SERVERLESS_MAX_BYTES = 4 << 20
+"""The same of a serverless endpoint (SageMaker Developer Guide, "Invoke a serverless endpoint")."""
 SECONDS = 28
 """The time limit of a whole batch: API Gateway's integration timeout is 29 s (API Gateway quotas)."""
 PREFIX = "signature-"
@@ -76,7 +78,7 @@ class Endpoint:
 
     def last_start(self) -> float:
         """Return the time until which a call may be sent, so that all are answered before API Gateway gives up."""
-        return self.clock() + SECONDS - CONNECT_SECONDS - READ_SECONDS
+        return self.clock() + SECONDS - CONNECT_SECONDS - self.aws.read_seconds
 
     def score(
         self, rows: list[Row], signature: str, last_start: float, inference_id: str = ""

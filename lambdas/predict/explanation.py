@@ -15,13 +15,14 @@ Document = dict[str, Any]
 """explanation.json."""
 Score = float | list[float]
 """A multiclass model has a score per class."""
+Value = float | bool | str | None
 
 
 class Contribution(TypedDict):
     """What a feature's value adds to a score, against the mean of the data that the model was trained on."""
 
     feature: str
-    value: float | bool | str | None
+    value: Value
     effect: float
 
 
@@ -35,29 +36,49 @@ class Explained(TypedDict):
     rest: float
 
 
-def closest(documents: list[Document], signature: Signature, rows: list[Row], scores: list[Score]) -> Document | None:
-    """Return the explanation of the model that gave the scores; None if it is none of these.
+def explained(
+    documents: list[Document], signature: Signature, rows: list[Row], scores: list[Score], most: int
+) -> list[Explained] | None:
+    """Return an explanation per score, of the model that gave them all; None if it is of none of these documents.
 
     Production variants of the same signature have the same name, so only the scores say which model answered.
     """
-    fitting = [each for each in documents if [found["name"] for found in each["features"]] == signature.features]
-    apart = {number: _apart(each, signature, rows, scores) for number, each in enumerate(fitting)}
-    nearest = min(apart, key=apart.__getitem__, default=None)
-    return None if nearest is None or apart[nearest] > TOLERANCE else fitting[nearest]
+    values = [_values(row, signature) for row in rows]
+    nearest, least = None, TOLERANCE
+    for document in documents:
+        if [feature["name"] for feature in document["features"]] == signature.features:
+            effects = [_effects(document, each) for each in values]
+            sums = [_sums(document, each) for each in effects]
+            apart = _apart([_score(each, signature.predictor_type) for each in sums], scores)
+            if apart <= least:
+                nearest, least = (document, effects, sums), apart
+    if nearest is None:
+        return None
+    document, effects, sums = nearest
+    return [
+        _explained(document, dict(zip(signature.features, zip(*of_row, strict=True), strict=True)), total, most)
+        for *of_row, total in zip(values, effects, sums, strict=True)
+    ]
 
 
-def explained(document: Document, signature: Signature, row: Row, most: int) -> Explained:
-    """Return the explanation of a row's score with the `most` largest contributions, the largest first.
-
-    A multiclass model's is of its predicted class.
-    """
+def explained_row(document: Document, signature: Signature, row: Row, most: int) -> Explained:
+    """Return the explanation of a row by a model of the signature, with the `most` largest contributions."""
     values = _values(row, signature)
     effects = _effects(document, values)
-    sums = _sums(document, effects)
+    features = dict(zip(signature.features, zip(values, effects, strict=True), strict=True))
+    return _explained(document, features, _sums(document, effects), most)
+
+
+def _explained(
+    document: Document, features: dict[str, tuple[Value, list[float]]], sums: list[float], most: int
+) -> Explained:
+    """Return the explanation of a row with the `most` largest contributions, the largest first.
+
+    `features` are the value of each and its effects. A multiclass model's explanation is of its predicted class.
+    """
     output = sums.index(max(sums))
     contributions: list[Contribution] = [
-        {"feature": name, "value": value, "effect": effect[output]}
-        for name, value, effect in zip(signature.features, values, effects, strict=True)
+        {"feature": name, "value": value, "effect": effect[output]} for name, (value, effect) in features.items()
     ]
     contributions.sort(key=lambda each: -abs(each["effect"]))
     return {
@@ -69,38 +90,37 @@ def explained(document: Document, signature: Signature, row: Row, most: int) -> 
     }
 
 
-def _apart(document: Document, signature: Signature, rows: list[Row], scores: list[Score]) -> float:
-    """Return the largest distance between the scores and those of the document, as a share of the largest of a row."""
+def _apart(own: list[list[float]], scores: list[Score]) -> float:
+    """Return the largest distance between a model's own scores and these, as a share of the largest of a row."""
     found = 0.0
-    for row, score in zip(rows, scores, strict=True):
-        own = _score(_sums(document, _effects(document, _values(row, signature))), signature.predictor_type)
-        given = score if isinstance(score, list) else [score]
-        if len(own) != len(given):
+    for ours, score in zip(own, scores, strict=True):
+        theirs = score if isinstance(score, list) else [score]
+        if len(ours) != len(theirs):
             return math.inf
-        largest = max(1.0, *map(abs, own))
-        found = max(found, *(abs(one - other) / largest for one, other in zip(own, given, strict=True)))
+        largest = max(1.0, *map(abs, ours))
+        found = max(found, *(abs(one - other) / largest for one, other in zip(ours, theirs, strict=True)))
     return found
 
 
-def _values(row: Row, signature: Signature) -> list[float | bool | str | None]:
+def _values(row: Row, signature: Signature) -> list[Value]:
     """Return the values of a raw row; None where one is missing."""
     (cells,) = csv.reader([row])
     kinds = (kind for kind, _ in signature.columns)
     return [_value(cell, kind) for cell, kind in zip(cells, kinds, strict=True)]
 
 
-def _value(cell: str, kind: str) -> float | bool | str | None:
+def _value(cell: str, kind: str) -> Value:
     if not cell:
         return None
     return float(cell) if kind == "numeric" else cell == "true" if kind == "boolean" else cell
 
 
-def _effects(document: Document, values: list[float | bool | str | None]) -> list[list[float]]:
+def _effects(document: Document, values: list[Value]) -> list[list[float]]:
     """Return what each value adds to each output, against the mean."""
     return [_effect(feature, value) for feature, value in zip(document["features"], values, strict=True)]
 
 
-def _effect(feature: Document, value: float | bool | str | None) -> list[float]:
+def _effect(feature: Document, value: Value) -> list[float]:
     if value is None:
         added = feature["missing"]
     elif feature["kind"] == "categorical":

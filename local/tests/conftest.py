@@ -21,6 +21,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A local AWS whose model servers get 3 s to start and whose jobs get 1 s to stop."""
     folder = tmp_path_factory.mktemp("cloud")
     waits = {"SAGEMAKER_STARTUP_SECONDS": "3", "SAGEMAKER_GRACE_SECONDS": "1", "SFN_WAIT_SCALE": "0.1"}
+    waits["SAGEMAKER_SERVERLESS_IDLE_SECONDS"] = "3"
     with running(home=folder / "home", environment={"SAGEMAKER_IMAGES": str(images(folder)), **waits}) as started:
         yield started
 

@@ -51,6 +51,10 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(500, b"Internal Server Error")
         elif body == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
+        elif body == b"fill":
+            self.filled = bytearray(os.urandom(1)) * (int(os.environ["MEGABYTES"]) << 20)
+            time.sleep(5)
+            self.reply(200, b"filled")
         elif body == b"pid":
             self.reply(200, str(os.getpid()).encode())
         else:

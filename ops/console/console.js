@@ -40,7 +40,7 @@ function show(snapshot) {
   byId("graph-title").textContent = run ? `Workflow of run ${run.name.slice(0, 12)}: ${word(run)}` : "Workflow";
   if (definitions) showGraph(snapshot);
   const { drift } = snapshot;
-  byId("drift").textContent = drift ? `${drift.verdict} (${time(drift.when)}): ${drift.reason}` : "no check has run yet";
+  byId("drift").textContent = drift ? `${drift.verdict} (${time(drift.when)}): ${drift.reason}` : snapshot.unchecked;
   byId("drifted").replaceChildren(...snapshot.drifted.map(([feature, each]) => element("li", `${feature}: PSI ${number(each.psi)}${each.ks === undefined ? "" : `, KS ${number(each.ks)}`}`)));
   byId("models").replaceChildren(...snapshot.models.map((each) => element("li", `${each.ModelPackageVersion} ${each.ModelApprovalStatus}`,
     element("small", `${time(each.CreationTime)} ${each.ModelPackageDescription ?? ""}`))));

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
+from lambdas.predict.explanation import explained_row
 from ops.account import Account, OpsError
 from ops.drift import latest_check
 from ops.jobs import cost, jobs_of, training_job
@@ -75,6 +76,7 @@ def contents(account: Account, run: Run) -> Contents:
         "champion": champion.name if champion else "",
         "champion_baseline": file_of(account, champion.name, "baseline/baseline.json") if champion else {},
         "coefficients": coefficients(account, artifact, columns, spreads(columns, baseline)) if artifact else [],
+        "example": _example(account, run),
         "drift": _drift(account, run),
         "psi": settings.drift.psi,
         "cost": cost(account, jobs),
@@ -104,6 +106,15 @@ def _package(account: Account, run: Run) -> dict[str, Any]:
     packages: Iterator[dict[str, Any]] = (dict(describe(ModelPackageName=each["ModelPackageArn"])) for each in listed)
     own = (each for each in packages if each.get("CustomerMetadataProperties", {}).get("execution") == run.arn)
     return next(own, {})
+
+
+def _example(account: Account, run: Run) -> dict[str, Any]:
+    """The explanation of the settings' example row by the run's model; empty without them, or for other features."""
+    document, signature = file_of(account, run.name, "evaluation/explanation.json"), account.settings.api_signature
+    names = [feature["name"] for feature in document.get("features", [])]
+    if not account.settings.example or names != signature.features:
+        return {}
+    return {**explained_row(document, signature, account.settings.example, account.settings.api.contributions or 5)}
 
 
 def _drift(account: Account, run: Run) -> dict[str, Any]:

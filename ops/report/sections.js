@@ -61,6 +61,16 @@ function goldenRows({ rows, share, wrong }) {
   return ` Golden rows: ${Math.round(share * rows)} of ${rows} are right${wrong ? `; ${wrong}` : ""}.`;
 }
 
+function example({ scale, score, base, contributions, rest }) {
+  const effects = contributions.map(({ feature, value, effect }) => [feature, value ?? "no value", effect]);
+  return {
+    title: "Explanation of the example row",
+    note: `The effects add up to the score on the scale: ${scale}. The API explains each row so with ?explain=true.`,
+    parts: [{ caption: "Largest contributions, against the mean of each feature", headings: ["feature", "value", "effect"],
+      rows: [["score of the means", "", base], ...effects, ["all other features", "", rest], ["score", "", score]] }],
+  };
+}
+
 function quality() {
   const golden = run.evaluation.golden ? goldenRows(run.evaluation.golden) : "";
   const rows = run.metrics.map((metric) => [metric.name, metric.value, range(metric.low, metric.high), metric.rule, metric.passed]);
@@ -77,6 +87,7 @@ function quality() {
     ...(run.evaluation.champion?.reason ? [incomparable(run.evaluation.champion.reason)] : []),
     ...answers(),
     ...(run.coefficients.length ? [{ title: "Largest coefficients", parts: [{ figure: "coefficients", caption: "Effect of one standard deviation of a feature, or of a column that it is encoded as" }] }] : []),
+    ...(run.example.contributions ? [example(run.example)] : []),
   ];
 }
 

@@ -44,7 +44,9 @@ def find_champion(build: Building, **asked: Intrinsic) -> Task:
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
     changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
-    request: dict[str, Any] = {"wait_for": "champion", "instances": build.settings.endpoint.instance_count, **asked}
+    size = build.settings.endpoint
+    wanted = {"instances": size.instance_count, "serverless": size.serverless is not None}
+    request: dict[str, Any] = {"wait_for": "champion", **wanted, **asked}
     results = ["model", "config", "status", "variant", "instances"]
     return build.function(
         "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results
@@ -62,17 +64,19 @@ def create_endpoint_config(build: Building) -> Task:
     """CreateEndpointConfig, as a plain Task: the SDK's EndpointConfigStep drops `parameters`.
 
     The variant is named after the model's signature, by which the API reads its answers. An autoscaled one starts with
-    as many instances as the champion has: only those of a variant with the same name would be retained.
+    as many instances as the champion has: only those of a variant with the same name would be retained. A serverless
+    endpoint captures no data.
     """
     size = build.settings.endpoint
     name = resource(build.project)
-    variant = {
-        "VariantName": Intrinsic(NEW),
-        "ModelName": name,
+    capacity: dict[str, Any] = {
         "InstanceType": size.instance_type,
         "InitialInstanceCount": Intrinsic("$.champion.instances") if size.autoscaled else size.instance_count,
-        "InitialVariantWeight": 1.0,
     }
+    if size.serverless:
+        limits = {"MemorySizeInMB": size.serverless.memory_mb, "MaxConcurrency": size.serverless.max_concurrency}
+        capacity = {"ServerlessConfig": limits}
+    variant = {"VariantName": Intrinsic(NEW), "ModelName": name, **capacity, "InitialVariantWeight": 1.0}
     data_capture = {
         "EnableCapture": True,
         "InitialSamplingPercentage": size.capture_percent,
@@ -84,7 +88,7 @@ def create_endpoint_config(build: Building) -> Task:
     request = {
         "EndpointConfigName": name,
         "ProductionVariants": [variant],
-        "DataCaptureConfig": data_capture,
+        **({} if size.serverless else {"DataCaptureConfig": data_capture}),
         **({"KmsKeyId": KEY} if volume_key(size.instance_type) else {}),
         "Tags": [
             {"Key": "execution", "Value": EXECUTION_ARN},
@@ -255,7 +259,8 @@ def _update(
     on_error: State | None = None,
 ) -> Task:
     request: dict[str, Any] = {**ENDPOINT, "EndpointConfigName": config}
-    if deployment:
+    # Deployment guardrails are for instances (Developer Guide, "Deployment guardrails").
+    if deployment and not build.settings.endpoint.serverless:
         request["DeploymentConfig"] = _deployment(build)
     if not build.settings.endpoint.autoscaled:
         return build.call(state_id, "updateEndpoint", request)

@@ -28,12 +28,12 @@ def trained(build: Building) -> list[dict[str, Any]]:
     return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
 
 
-def create_model(build: Building, containers: list[dict[str, Any]]) -> Task:
-    """CreateModel: a model named after the execution."""
+def create_model(build: Building, containers: list[dict[str, Any]], *, isolated: bool = True) -> Task:
+    """CreateModel: a model named after the execution, `isolated` from the network."""
     request = {
         "ModelName": resource(build.project),
         "ExecutionRoleArn": ROLE,
-        "EnableNetworkIsolation": True,
+        "EnableNetworkIsolation": isolated,
         **build.vpc,
         "Containers": containers,
     }

@@ -7,8 +7,9 @@ import pytest
 
 from cdk.api.protection import MANAGED
 from cdk.cost_estimate import PRICES as PRICE_FILE
-from cdk.cost_estimate import Prices, always_on, estimate, per_run
-from pipeline.config import load
+from cdk.cost_estimate import Prices, always_on, both_kinds, estimate, per_run
+from pipeline.config import Settings, load
+from pipeline.settings import Serverless
 from tests.conftest import ROOT
 
 DEV, PROD = (load(ROOT / "pipeline.toml", stage) for stage in ("dev", "prod"))
@@ -16,7 +17,14 @@ PRICES: Prices = {
     "date": "2000-01-01",
     "hour": {"ml.t2.medium": 1.0, "ml.m5.large": 12.0},
     "month": {"AWS::KMS::Key": 2.0, "AWS::CloudWatch::Dashboard": 3.0},
-    "each": {"transition": 0.5, "api_call": 1e-6, "waf_call": 2e-6, "lambda_call": 3e-6, "lambda_gb_second": 0.0},
+    "each": {
+        "transition": 0.5,
+        "api_call": 1e-6,
+        "waf_call": 2e-6,
+        "lambda_call": 3e-6,
+        "lambda_gb_second": 0.0,
+        "serverless_gb_second": 2e-5,
+    },
 }
 TEMPLATE = {"Resources": {"Key": {"Type": "AWS::KMS::Key"}, "Topic": {"Type": "AWS::SNS::Topic"}}}
 
@@ -47,6 +55,41 @@ def test_a_web_acl_costs_as_much_as_its_rules() -> None:
 def test_an_autoscaled_endpoint_has_its_maximum() -> None:
     (name, cost), *_ = always_on(PROD, Counter(), PRICES)
     assert (name, cost) == ("endpoint breast-prod, 2 x ml.m5.large, idle or not, at most 4", 2 * 12 * 730)
+
+
+SERVERLESS = DEV.model_copy(
+    update={
+        "endpoint": DEV.endpoint.model_copy(
+            update={"instance_type": "", "serverless": Serverless(memory_mb=2048, max_concurrency=5)}
+        )
+    }
+)
+
+
+def test_a_serverless_endpoint_costs_nothing_idle_and_its_memory_per_call() -> None:
+    lines = [" ".join(line.split()) for line in estimate(SERVERLESS, PRICES, TEMPLATE).splitlines()]
+    assert lines[2:4] == ["always on, per month: 2.00 $", "0.00 endpoint breast-cancer, serverless, idle"]
+    start = lines.index("per million predictions: 8.00 $")
+    assert lines[start + 1] == "4.00 serverless endpoint"
+
+
+@pytest.mark.parametrize(("settings", "megabytes", "dollars"), [(DEV, 1024, "2.00"), (SERVERLESS, 2048, "4.00")])
+def test_both_kinds_of_endpoint_are_compared_by_calls(settings: Settings, megabytes: int, dollars: str) -> None:
+    lines = [" ".join(line.split()) for line in both_kinds(settings, PRICES)]
+    first = f"endpoint per month by calls: 1 x ml.t2.medium, or serverless with {megabytes} MB at"
+    assert lines[:3] == [
+        first,
+        "0.00002 $ per GB and second and 0.1 s per call",
+        "0 calls: 730.00 $ on instances, 0.00 $ serverless",
+    ]
+    assert f"1,000,000 calls: 730.00 $ on instances, {dollars} $ serverless" in lines
+    assert lines[-1] == f"equal at {730 / float(dollars) * 1e6:,.0f} calls"
+
+
+def test_an_inference_pipeline_has_no_other_kind() -> None:
+    data = DEV.data.model_copy(update={"kinds": {"radius_mean": "categorical"}})
+    *_, last = both_kinds(DEV.model_copy(update={"data": data}), PRICES)
+    assert last == "  this model is an inference pipeline, which SageMaker does not run serverless"
 
 
 def test_a_price_that_is_missing_is_named() -> None:

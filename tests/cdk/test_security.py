@@ -12,6 +12,7 @@ import pytest
 from cdk.api.protection import MANAGED
 from pipeline.__main__ import MACHINES
 from pipeline.config import load
+from pipeline.settings import Serverless
 from tests.cdk.conftest import Template, as_list, of_type, statements, synthesise
 from tests.cdk.test_delivery import connection, delivered
 from tests.conftest import ROOT
@@ -91,6 +92,22 @@ def test_captured_requests_and_the_rows_of_runs_expire(template: Template, reque
     assert (
         requests["CreateEndpointConfig"]["DataCaptureConfig"]["DestinationS3Uri"] == "s3://${DataBucket}/data-capture"
     )
+
+
+def test_the_roles_of_a_serverless_stack_reach_no_captured_requests_and_no_schedule_checks_them(tmp_path: Path) -> None:
+    shipped = load(ROOT / "pipeline.toml")
+    serverless = Serverless(memory_mb=1024, max_concurrency=5)
+    changes: dict[str, dict[str, Any]] = {
+        "endpoint": {"instance_type": "", "serverless": serverless, "capture_percent": 0},
+        "drift": {"schedule": ""},
+    }
+    tables = {name: getattr(shipped, name).model_copy(update=values) for name, values in changes.items()}
+    template = json.loads(synthesise(shipped.model_copy(update=tables), tmp_path).read_text())
+    text = json.dumps(list(of_type(template, "AWS::IAM::Policy").values()))
+    assert ("/data-capture/*" in text, "/rows/*" in text) == (False, True)
+    assert not any("ScheduleExpression" in rule for rule in of_type(template, "AWS::Events::Rule").values())
+    (dashboard,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
+    assert ("ModelSetupTime" in str(dashboard), "CPUUtilization" in str(dashboard)) == (True, False)
 
 
 def test_uploads_expire_by_setting(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from local_aws.cloud import Cloud
 from ops import runs
 from ops.report.page import contents, page
 from tests.conftest import deploy
+from tests.deployments.cases import NEW
+from tests.deployments.table import Row, check
 from tests.deployments.world import World, subscribed
 from tests.lambdas.predict.signed import Consumer
 
@@ -151,12 +153,15 @@ def test_a_run_whose_spot_capacity_is_taken_back_or_missing_ends_with_a_model(
 ) -> None:
     world, _ = mixed
     world.inject({"on": "SpotTraining", "fault": fault})
-    run = world.run(table(2))
+    run = world.run(table(1))  # as the champion: not worse
     assert (run.status, len(world.inject()["struck"])) == ("SUCCEEDED", 1), run
     document = contents(world.account, run)
     assert document["training"]["TrainingJobName"].split("-")[1] == job
     spot = document["training"].get("EnableManagedSpotTraining", False)
     assert spot == (job == "train")
+    name, how = ("spot-interrupted", "accepted") if spot else ("spot-capacity", "trained on demand: accepted")
+    sent = world.notification(run.arn)
+    check(Row(name, how, "not asked", NEW, f"**{sent['outcome']}**: {sent['why']}"))
 
 
 def test_a_wrong_file_is_left_out_and_the_report_names_it(mixed: Mixed) -> None:

@@ -17,6 +17,7 @@ from ops.account import Account, OpsError
 from ops.doctor import instances
 from ops.runs import Run, latest
 from pipeline.config import load
+from pipeline.settings import Serverless
 from tests.conftest import ROOT, WDBC, Deployed
 from tests.ops.typing import HEADER, ROWS, ran, typed
 
@@ -88,6 +89,13 @@ def test_the_doctor_asks_for_the_quotas_of_the_document(stage: str) -> None:
     counts = {row[0].strip("` "): row[1 + (stage == "prod")].split() for row in rows}
     documented = {name: int(count[0]) for name, count in counts.items() if count}
     assert instances(load(ROOT / "pipeline.toml", stage)) == documented
+
+
+def test_a_serverless_endpoint_needs_no_instances() -> None:
+    settings = load(ROOT / "pipeline.toml")
+    serverless = {"instance_type": "", "serverless": Serverless(memory_mb=1024, max_concurrency=5)}
+    needed = instances(settings.model_copy(update={"endpoint": settings.endpoint.model_copy(update=serverless)}))
+    assert needed == {name: count for name, count in instances(settings).items() if "endpoint" not in name}
 
 
 def test_spot_training_needs_its_own_quota_and_that_on_demand() -> None:

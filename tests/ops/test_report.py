@@ -53,6 +53,9 @@ def test_the_report_has_all_that_is_known_of_a_run(live: Deployed, document: Con
     (evaluated,) = card["evaluation_details"]
     assert evaluated["evaluation_observation"] == document["run"].why
     assert [group["name"] for group in evaluated["metric_groups"]] == ["binary_classification_metrics", "weights"]
+    example = document["example"]
+    effects = [example["base"], *(each["effect"] for each in example["contributions"]), example["rest"]]
+    assert (example["scale"], sum(effects)) == ("log odds", pytest.approx(example["score"]))
     jobs = [job for job, *_ in document["cost"]]
     assert sorted(jobs) == ["all", "champion", "evaluate", "preprocess", "score", "train"]
     assert document["cost"][-1][2] > 0
@@ -117,6 +120,13 @@ def kinds() -> Contents:
         **KINDS,
         **{"project": "titanic", "run": run, "classes": ("died", "survived"), "margin": 0.01, "psi": 0.2},
         **{"champion": "c", "artifact": "", "cost": []},
+        "example": {
+            **{"scale": "log odds", "score": 0.75, "base": -0.5, "rest": 0.25},
+            "contributions": [
+                {"feature": "age", "value": None, "effect": 1.5},
+                {"feature": "sex", "value": "male", "effect": -0.5},
+            ],
+        },
         "card": {
             "intended_uses": {"risk_rating": "Low"},
             "additional_information": {"ethical_considerations": "none", "custom_details": {"rows": "read 905"}},
@@ -141,6 +151,10 @@ def test_the_report_of_a_table_with_categories_has_its_rows_levels_and_drift(kin
     assert figures == ["timeline", "metrics", "coefficients", "features", "levels", "drift"]
     assert {caption: rows for caption, *rows in tables} == {
         "Metrics": ["metric | value | interval | gate | passed", "pr_auc | 0.8 | 0.7 to 0.9 | at least 0.5 | yes"],
+        "Largest contributions, against the mean of each feature": [
+            *("feature | value | effect", "score of the means |  | -0.5", "age | no value | 1.5", "sex | male | -0.5"),
+            *("all other features |  | 0.25", "score |  | 0.75"),
+        ],
         "Rows": [
             *("what | rows", "read | 905", "refused | 1", "in another file too | 10", "replaced by a later upload | 3"),
             *("contradicting another's label | 7", "train | 620", "validation | 135", "holdout | 136"),

@@ -9,7 +9,7 @@ import pytest
 from lambdas.predict import rows
 from pipeline.config import ConfigError, load
 from pipeline.jobs.shared.metric_names import METRICS
-from pipeline.settings import Trigger
+from pipeline.settings import Serverless, Trigger
 
 ROOT = Path(__file__).parents[2]
 SETTINGS, PROD = (Path(__file__).with_name(f"{name}.toml").read_text("utf-8") for name in ("shop", "shop_prod"))
@@ -90,6 +90,20 @@ def test_a_schedule_of_eventbridge_is_valid(written: Write, schedule: str) -> No
 def test_a_variant_is_autoscaled_above_its_minimum(written: Write, maximum: int, autoscaled: bool) -> None:
     size = f'"ml.m5.large"\ninstance_count = 2\nmax_instances = {maximum}\ncalls_per_minute = 60'
     assert load(written(('"ml.t2.medium"', size))).endpoint.autoscaled == autoscaled
+
+
+def test_a_stage_may_be_serverless_or_return_to_instances(written: Write) -> None:
+    stages = """
+    [stage.cheap]
+    endpoint = { instance_type = "", capture_percent = 0, serverless = { memory_mb = 1024, max_concurrency = 2 } }
+    drift.schedule = ""
+    [stage.plain.endpoint]
+    serverless = false
+    """
+    path = written(more=stages)
+    cheap, plain = load(path, "cheap").endpoint, load(path, "plain").endpoint
+    assert (cheap.instance_type, cheap.serverless) == ("", Serverless(memory_mb=1024, max_concurrency=2))
+    assert (plain.instance_type, plain.serverless) == ("ml.t2.medium", None)
 
 
 def test_settings_are_frozen(written: Write) -> None:

@@ -19,7 +19,7 @@ from pipeline import deploy, diagram, drift, retrain
 from pipeline.__main__ import MACHINES as DEFINITIONS
 from pipeline.asl import Definition
 from pipeline.config import Settings, load
-from pipeline.settings import BadRows, Golden
+from pipeline.settings import BadRows, Golden, Serverless
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,6 +43,10 @@ SIZE = {"instance_type": "ml.m5.large", "instance_count": 2, "max_instances": 6,
 ENCODED = changed(data={"kinds": {"radius_mean": "categorical"}})
 MANUAL = changed(release={"approval": "manual"}, processing={"instance_count": 2})
 ASKING = changed(gate={"approve_incomparable": True}, processing={"instance_count": 2})
+SERVERLESS = changed(
+    endpoint={"instance_type": "", "serverless": Serverless(memory_mb=2048, max_concurrency=5), "capture_percent": 0},
+    drift={"schedule": ""},
+)
 SPOT = changed(training={"spot": True, "max_runtime_minutes": 20, "max_wait_minutes": 30})
 METADATA = "$.package.described.CustomerMetadataProperties"
 MACHINES = {
@@ -53,6 +57,7 @@ MACHINES = {
     "retrain, encoded": retrain.definition(ENCODED),
     "retrain, spot": retrain.definition(SPOT),
     "deploy, autoscaled": deploy.definition(changed(endpoint=SIZE)),
+    "deploy, serverless": deploy.definition(SERVERLESS),
     **{f"{name}, vpc": definition(changed(network={"vpc": True})) for name, definition in DEFINITIONS.items()},
 }
 
@@ -475,6 +480,27 @@ def test_an_update_keeps_only_the_instance_count_and_only_of_a_scaled_variant_an
         times = {"IntervalSeconds": 60, "MaxAttempts": 10, "BackoffRate": 1.0}
         assert scaling == {"ErrorEquals": ["SageMaker.SageMakerException"], **times}
         assert {**states[name], "Retry": usual} == shipped[name]
+
+
+def test_a_serverless_deployment_differs_only_by_what_sagemaker_has_for_one() -> None:
+    states, shipped = copy.deepcopy((MACHINES["deploy, serverless"]["States"], MACHINES["deploy"]["States"]))
+    asked, usual = (
+        {name: states_[name]["Parameters"] for name in states_ if "Parameters" in states_[name]}
+        for states_ in (states, shipped)
+    )
+    (variant,), (instances,) = (each["CreateEndpointConfig"].pop("ProductionVariants") for each in (asked, usual))
+    assert variant.pop("ServerlessConfig") == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    assert (instances.pop("InstanceType"), instances.pop("InitialInstanceCount")) == ("ml.t2.medium", 1)
+    assert variant == instances
+    assert usual["CreateEndpointConfig"].pop("DataCaptureConfig")
+    assert usual["UpdateEndpoint"].pop("DeploymentConfig")
+    assert (asked["CreateModel"].pop("EnableNetworkIsolation"), usual["CreateModel"].pop("EnableNetworkIsolation")) == (
+        False,
+        True,
+    )
+    payloads = [each["FindChampion"]["Payload"].pop("serverless") for each in (asked, usual)]
+    assert payloads == [True, False]
+    assert states == shipped
 
 
 @pytest.mark.parametrize(("rollout", "bakes"), [("all_at_once", 2), ("canary", 2), ("linear", 11)])

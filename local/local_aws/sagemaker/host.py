@@ -80,7 +80,8 @@ class Host:
     """The machine, and what the service uses on it, by the settings that cloud.py passes in the environment.
 
     A model server has `startup_seconds` to pass its ping (AWS: 4 minutes, or as the variant says), a process
-    `grace_seconds` from SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page). `wait_scale` is the factor of a
+    `grace_seconds` from SIGTERM to SIGKILL (AWS: 120 s, StopTrainingJob's page); a serverless one ends when it was idle
+    for `idle_seconds`. `wait_scale` is the factor of a
     deployment's waits, that of Step Functions (SFN_WAIT_SCALE). Raises OSError or ValueError for a bad image table.
     """
 
@@ -91,6 +92,7 @@ class Host:
         self.images = registry(os.environ.get("SAGEMAKER_IMAGES"))
         self.startup_seconds = float(os.environ.get("SAGEMAKER_STARTUP_SECONDS", "60"))
         self.grace_seconds = float(os.environ.get("SAGEMAKER_GRACE_SECONDS", "10"))
+        self.idle_seconds = float(os.environ.get("SAGEMAKER_SERVERLESS_IDLE_SECONDS", "300"))
         self.wait_scale = float(os.environ.get("SFN_WAIT_SCALE", "1"))
         self.cores = Cores(int(os.environ.get("SAGEMAKER_INSTANCE_CORES", "0")))
         self.sandboxes = Sandboxes.below(home)

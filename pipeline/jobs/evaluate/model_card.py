@@ -30,7 +30,7 @@ def model_card(
     answers = f"classes: {', '.join(settings.classes)}" if settings.classes else "a number"
     details = {
         "answers": answers,
-        "champion": _text(decision["reason"]),
+        **_against_champion(evaluation),
         "rows": ", ".join(f"{what} {count}" for what, count in rows.items()),
         "weights": f"{min(len(weights), MOST_WEIGHTS)} of {len(weights)} on the scale: {explanation.get('scale', '')}",
     }
@@ -59,6 +59,15 @@ def model_card(
             "custom_details": {name: _text(text) for name, text in details.items()},
         },
     }
+
+
+def _against_champion(evaluation: Evaluation) -> dict[str, str]:
+    if "comparison" not in evaluation:
+        return {}
+    compared = evaluation["comparison"]
+    both = f"{compared['metric']} {compared['challenger']:.4g} against the champion's {compared['champion']:.4g}"
+    low, high = compared["interval"]
+    return {"champion": f"{both}: the difference lies between {low:.4g} and {high:.4g} at {compared['confidence']:g}"}
 
 
 def _told(**texts: str) -> dict[str, str]:

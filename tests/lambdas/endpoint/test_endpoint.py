@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from lambdas.endpoint.endpoint import (
     EndpointChanging,
     EndpointFailed,
+    EndpointOfOtherKind,
     RollbackOvertaken,
     RolledBack,
     find_champion,
@@ -24,7 +25,7 @@ MISSING, THROTTLED, BROKEN = (
 )
 
 
-def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") -> Any:
+def sagemaker(status: str | ClientError, config: str = "new", reason: str = "", **capacity: Any) -> Any:
     """A client whose endpoint is in this status."""
 
     def describe_endpoint(EndpointName: str) -> dict[str, Any]:  # noqa: N803
@@ -35,7 +36,7 @@ def sagemaker(status: str | ClientError, config: str = "new", reason: str = "") 
         members = {"EndpointStatus": status, "EndpointConfigName": config, "ProductionVariants": variants}
         return members | ({"FailureReason": reason} if reason else {})
 
-    variants = [{"ModelName": f"model-of-{config}", "VariantName": "signature-abc"}]
+    variants = [{"ModelName": f"model-of-{config}", "VariantName": "signature-abc", **capacity}]
     return SimpleNamespace(
         describe_endpoint=describe_endpoint,
         describe_endpoint_config=lambda **_: {"ProductionVariants": variants},
@@ -71,6 +72,19 @@ def test_a_rollback_ends_if_another_config_is_live_than_the_one_that_it_takes_ba
         RollbackOvertaken, match=r"^Another model went live .* --force a rollback does not check this\.$"
     ):
         find_champion(sagemaker(status), "shop", 2, replaces="old")
+
+
+@pytest.mark.parametrize("serverless", [False, True])
+def test_an_endpoint_changes_from_instances_to_serverless_and_back_only_by_its_deletion(serverless: bool) -> None:
+    own = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
+    same, other = (own, {}) if serverless else ({}, own)
+    assert find_champion(sagemaker("InService", **same), "shop", serverless=serverless)["config"] == "new"
+    words = "on instances, .* to serverless" if serverless else "serverless, .* to instances"
+    with pytest.raises(
+        EndpointOfOtherKind, match=f"is {words}.*: run aws sagemaker delete-endpoint --endpoint-name shop"
+    ):
+        find_champion(sagemaker("InService", **other), "shop", serverless=serverless)
+    assert find_champion(sagemaker(MISSING), "shop", serverless=serverless)["config"] == "none"
 
 
 def test_an_endpoint_that_changes_may_still_be_the_one_that_a_rollback_takes_back() -> None:

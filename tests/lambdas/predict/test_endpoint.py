@@ -1,6 +1,7 @@
 """Each failure of SageMaker as the caller sees it; batches in parts; the model's name."""
 
 import json
+import shutil
 import threading
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,19 @@ def test_a_model_that_does_not_answer_in_time_is_504(
     assert call.problem(PATH, BODY) == (504, "timeout")
     sagemaker.held.set()
     assert len(sagemaker.rows) == 1
+
+
+def test_a_serverless_endpoint_may_start_first_and_takes_smaller_parts(
+    call: Any, environment: dict[str, str], package: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(package / "predict", tmp_path / "predict")
+    settings = json.loads((package / "predict/api.json").read_text())
+    assert settings["serverless"] is False
+    (tmp_path / "predict/api.json").write_text(json.dumps({**settings, "serverless": True}))
+    usual, cold = (Api.of(folder / "predict", environment).endpoint for folder in (package, tmp_path))
+    assert (usual.aws.read_seconds, usual.max_bytes) == (12, 6_291_456)
+    assert (cold.aws.read_seconds, cold.max_bytes) == (25, 4_194_304)
+    assert cold.last_start() < usual.last_start()
 
 
 def test_without_an_endpoint_it_is_503_and_without_credentials_500(

@@ -52,6 +52,10 @@ class ValidationError(ServiceError):
     """The runtime's own: no such endpoint or variant, or a body too large."""
 
 
+class ThrottlingException(ServiceError):
+    """Common to all of AWS's APIs: a serverless endpoint works on as many requests as it may."""
+
+
 class ServiceUnavailable(ServiceError):
     """The runtime's own: no instance of the endpoint can take the request now."""
 

@@ -5,6 +5,7 @@ developer guide.
 """
 
 import logging
+import shutil
 import tarfile
 import threading
 import time
@@ -50,6 +51,7 @@ class Instance:
         fault: str | None = None,
     ) -> None:
         self.ready = threading.Event()
+        self._folder = folder
         self._startup_seconds = startup_seconds
         self._s3 = actor.s3
         self._fault = fault
@@ -134,6 +136,20 @@ class Instance:
         self.ready.clear()
         with ThreadPoolExecutor(len(self._servers)) as pool:
             list(pool.map(lambda server: server.stop(grace_seconds), self._servers))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until its first container has ended, at most so long, and return whether it has."""
+        container = self._servers[0].container
+        return container is None or container.ended.wait(seconds)
+
+    def memory_bytes(self) -> int:
+        """The memory of its containers; 0 where the system does not tell it."""
+        return sum(server.container.memory_bytes() for server in self._servers if server.container)
+
+    def remove(self) -> None:
+        """End all containers at once, and delete their sandboxes."""
+        self.stop(0.0)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self) -> None:
         """End all containers at once, and for good."""

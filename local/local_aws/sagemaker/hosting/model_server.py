@@ -22,12 +22,13 @@ ATTEMPTS = 2  # a server that does not reuse addresses cannot bind a port that i
 
 @dataclass(frozen=True)
 class Answer:
-    """What a container said."""
+    """What a container said; `setup_seconds` are those of the start before, if the request caused one."""
 
     container: str
     status: int
     headers: dict[str, str]
     body: bytes
+    setup_seconds: float = 0.0
 
 
 class ModelServer:

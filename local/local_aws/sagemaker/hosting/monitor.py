@@ -24,7 +24,7 @@ LOOK_AGAIN_SECONDS = 5.0  # at an alarm in ALARM without traffic, so that it com
 KEPT = 10_000  # of a metric, for the alarms
 MAX_VALUES = 150  # of a MetricDatum, PutMetricData's API page
 MAX_DATA = 1000  # of a request, the same page
-UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+UNITS = dict.fromkeys(("ModelLatency", "OverheadLatency", "ModelSetupTime"), "Microseconds")
 OPERATORS = {
     "GreaterThanOrEqualToThreshold": operator.ge,
     "GreaterThanThreshold": operator.gt,
@@ -56,11 +56,21 @@ class Monitor:
         self._arrived = threading.Event()
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
-    def record(self, endpoint: str, variant: str, status: int, model_seconds: float, overhead_seconds: float) -> None:
+    def record(
+        self,
+        endpoint: str,
+        variant: str,
+        status: int,
+        model_seconds: float,
+        overhead_seconds: float,
+        *,
+        setup_seconds: float = 0.0,
+    ) -> None:
         """Count one invocation ("Monitor SageMaker AI with CloudWatch").
 
         `status` is the container's HTTP status, 500 when it gave none: AWS does not document how it counts those.
-        `model_seconds` is the time from the request to the container until its answer, `overhead_seconds` the rest.
+        `model_seconds` is the time from the request to the container until its answer, `overhead_seconds` the rest,
+        of which `setup_seconds` are the start of a serverless container, if there was one.
         """
         values = {
             "Invocations": 1.0,
@@ -70,6 +80,8 @@ class Monitor:
             "ModelLatency": round(model_seconds * 1e6),
             "OverheadLatency": round(overhead_seconds * 1e6),
         }
+        if setup_seconds:
+            values["ModelSetupTime"] = round(setup_seconds * 1e6)
         now = time.time()
         with self._lock:
             for name, value in values.items():

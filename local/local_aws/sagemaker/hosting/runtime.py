@@ -10,7 +10,6 @@ from local_aws.sagemaker.hosting.endpoint import Endpoint
 from local_aws.sagemaker.hosting.instance import OK
 
 PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")
-MAX_BODY = 6_291_456  # InvokeEndpoint's API page
 PREFIX = "x-amzn-sagemaker-"
 TO_CONTAINER = ("content-type", "accept", f"{PREFIX}custom-attributes", f"{PREFIX}inference-id")
 # In small letters: ministack rewrites "Content-Type" as the API's own.
@@ -28,14 +27,9 @@ def endpoint_name(method: str, path: str) -> str:
 def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
     """Ask an endpoint and return headers and body for the caller, once it answers.
 
-    Raises ValidationError, ServiceUnavailable or ModelError, as the API does.
+    Raises ValidationError, ThrottlingException, ServiceUnavailable or ModelError, as the API does.
     """
     arrived = time.perf_counter()
-    if len(body) > MAX_BODY:
-        raise ValidationError(
-            "1 validation error detected: Value at 'body' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {MAX_BODY}"
-        )
     if f"{PREFIX}target-container-hostname" in headers:
         raise ValidationError("TargetContainerHostname is for models of Mode Direct, which do not run locally.")
     fleet = endpoint.enter()
@@ -43,14 +37,21 @@ def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes)
         raise ValidationError(f"Endpoint {endpoint.name} of account {host.account} not found.")
     sent = {name: headers[name] for name in TO_CONTAINER if name in headers}
     try:
-        variant = fleet.choose(headers.get(f"{PREFIX}target-variant"))
-        asked, status = time.perf_counter(), 500
-        try:
-            answer = fleet.invoke(variant, body, sent)
-            status = answer.status
-        finally:
-            seconds = time.perf_counter() - asked
-            host.monitor.record(endpoint.name, variant, status, seconds, asked - arrived)
+        name, variant = fleet.choose(headers.get(f"{PREFIX}target-variant"))
+        if len(body) > variant.max_body:
+            raise ValidationError(
+                "1 validation error detected: Value at 'body' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {variant.max_body}"
+            )
+        with variant.admitted():
+            asked, status, setup = time.perf_counter(), 500, 0.0
+            try:
+                answer = variant.invoke(body, sent)
+                status, setup = answer.status, answer.setup_seconds
+            finally:
+                seconds = time.perf_counter() - asked - setup
+                overhead = asked - arrived + setup
+                host.monitor.record(endpoint.name, name, status, seconds, overhead, setup_seconds=setup)
         if status not in OK:
             text = answer.body.decode("utf-8", "replace")
             side = "client" if status < 500 else "server"
@@ -62,7 +63,7 @@ def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes)
         if fleet.capture is not None:
             asked_with = body, headers.get("content-type", "")
             answered_with = answer.body, answer.headers.get("content-type", "")
-            fleet.capture.take(variant, headers.get(f"{PREFIX}inference-id", ""), asked_with, answered_with)
+            fleet.capture.take(name, headers.get(f"{PREFIX}inference-id", ""), asked_with, answered_with)
     except ModelError as error:
         region, account = host.region, host.account
         console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logEventViewer:group="
@@ -72,4 +73,4 @@ def invoke(endpoint: Endpoint, host: Host, headers: dict[str, str], body: bytes)
     finally:
         fleet.leave()
     passed = {FROM_CONTAINER[name]: answer.headers[name] for name in FROM_CONTAINER if name in answer.headers}
-    return {**passed, "x-Amzn-Invoked-Production-Variant": variant}, answer.body
+    return {**passed, "x-Amzn-Invoked-Production-Variant": name}, answer.body

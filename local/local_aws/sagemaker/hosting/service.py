@@ -15,6 +15,7 @@ from local_aws.sagemaker.hosting.endpoint import Endpoint, Route, Stage
 from local_aws.sagemaker.hosting.fleet import Fleet
 from local_aws.sagemaker.hosting.instance import RESOLVED
 from local_aws.sagemaker.hosting.rollout import Plan, resized, retained, shift
+from local_aws.sagemaker.hosting.variant import check_serverless, is_serverless
 
 MAX_INSTANCES = 20  # of an endpoint, AWS's default quota; each container of one is a process here
 MAX_CONTAINERS = 15  # of a model, CreateModel's API model
@@ -104,6 +105,7 @@ class Hosting:
             if "ModelName" not in variant:
                 raise ValidationException(f"Variant {variant['VariantName']}: a local variant has a ModelName.")
             self._models.named(variant)
+        check_serverless(request, lambda model: self._models.get(model).describe())
         instances = sum(variant.get("InitialInstanceCount", 1) for variant in request["ProductionVariants"])
         if instances > MAX_INSTANCES:
             raise ResourceLimitExceeded(
@@ -133,6 +135,10 @@ class Hosting:
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.describe().get("LastDeploymentConfig")
         fleet = self._fleet(endpoint.name, request, endpoint)
+        if is_serverless(fleet.config) and not is_serverless(endpoint.live_config):
+            raise ValidationException(f'Cannot update the instance-based endpoint "{endpoint.arn}" to serverless.')
+        if is_serverless(fleet.config) and deployment:
+            raise ValidationException("DeploymentConfig is not supported for serverless endpoints.")
         self._check_targets(endpoint, fleet.config)
         instances = min(variant.get("InitialInstanceCount", 1) for variant in fleet.config["ProductionVariants"])
         plan = Plan.of(deployment, instances)
@@ -166,6 +172,8 @@ class Hosting:
         known = {variant["VariantName"] for variant in endpoint.live_config["ProductionVariants"]}
         if unknown := [entry["VariantName"] for entry in asked if entry["VariantName"] not in known]:
             raise ValidationException(f"Could not find variant(s) {', '.join(unknown)} of {endpoint.name}")
+        if is_serverless(endpoint.live_config):
+            raise ValidationException("A serverless variant has no capacity that could be updated locally.")
         config = resized(endpoint.live_config, asked)
         fleet = self._of_config(endpoint.name, config)
         endpoint.change(fleet, endpoint.describe().get("LastDeploymentConfig"), lambda route, stage, ended: None)

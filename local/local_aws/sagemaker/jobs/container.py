@@ -1,5 +1,6 @@
 """One running container: a process in a sandbox, whose output goes to CloudWatch Logs."""
 
+import os
 import signal
 import subprocess
 import threading
@@ -55,6 +56,14 @@ class Container:
         """As a container runtime reports it: 128 + n for an end by signal n. Only after `ended`."""
         code = self._process.returncode
         return 128 - code if code < 0 else code
+
+    def memory_bytes(self) -> int:
+        """The resident memory of its program; 0 once it has ended, and where there is no /proc (macOS)."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self, grace_seconds: float) -> None:
         """SIGTERM to the program, SIGKILL to its group when the grace is over; returns when it has ended."""

@@ -85,12 +85,18 @@ def test_a_card_has_the_use_the_data_the_metrics_with_intervals_and_the_weights(
             "caveats_and_recommendations": "Not for children",
             "custom_details": {
                 "answers": f"classes: {', '.join(told.classes)}",
-                "champion": "passes",
                 "rows": "read 205, refused 5, train 120, validation 40, holdout 40",
                 "weights": "3 of 3 on the scale: log odds",
             },
         },
     }
+
+
+def test_a_card_compares_the_model_with_the_champion(told):
+    compared = {"metric": "auc", "challenger": 0.91, "champion": 0.9, "interval": [-0.01, 0.03], "confidence": 0.95}
+    card = model_card({**EVALUATION, "comparison": compared}, BASELINE, EXPLANATION, told)
+    expected = "auc 0.91 against the champion's 0.9: the difference lies between -0.01 and 0.03 at 0.95"
+    assert card["additional_information"]["custom_details"]["champion"] == expected
 
 
 @pytest.mark.filterwarnings("ignore:You are using the SageMaker Python SDK v2")
