@@ -17,6 +17,8 @@ from .drift.job import drift
 from .evaluate.job import evaluate
 from .preprocess.job import preprocess
 from .preprocess.merge import merge
+from .score.join import join
+from .score.prepare import prepare
 from .shared.errors import JobError
 from .shared.settings import read_settings
 
@@ -24,7 +26,8 @@ MESSAGE_BYTES = 1024
 """The first 1 KB of /opt/ml/output/message becomes the job's ExitMessage (Developer Guide, "Build your own processing
 container")."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
-COMMANDS: dict[str, Callable[..., None]] = {job.__name__: job for job in (preprocess, merge, evaluate, drift)}
+JOBS: tuple[Callable[..., None], ...] = (preprocess, merge, evaluate, drift, prepare, join)
+COMMANDS = {job.__name__: job for job in JOBS}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -156,7 +156,8 @@ class CsvTable:
         for column in self.columns:
             kind, is_text = kinds[column][0] if column in kinds else "text", column in as_text
             if kind == "text":
-                if column in (*self.settings.id_columns, TRAILING) or not self.settings.id_columns:
+                by_all = self.settings.target and not self.settings.id_columns  # a row is known by all its columns
+                if by_all or column in (*self.settings.id_columns, TRAILING):
                     types[column] = pa.binary() if is_text else pa.string()
             elif kind == "numeric":
                 types[column] = pa.binary() if is_text else pa.float64()

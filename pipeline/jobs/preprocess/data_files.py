@@ -120,9 +120,16 @@ class DataFiles:
 
         Raises JobError: an unusable file, or too many bad rows.
         """
-        for number, rows, records in parallel_map(self._read, self._blocks()):
-            if number not in self.set_aside and self._takes(number, rows, quarantine) and len(records):
-                yield records
+        return (records for records in self.read(quarantine, self._records) if len(records))
+
+    def read(self, quarantine: Quarantine, work: Callable[[int, Rows], Result]) -> Iterator[Result]:
+        """Yield what `work` makes, in any thread, of the valid rows of each block of the file of a number, in order.
+
+        Raises JobError: an unusable file, or too many bad rows.
+        """
+        for number, rows, result in parallel_map(partial(self._read, work), self._blocks()):
+            if number not in self.set_aside and self._takes(number, rows, quarantine) and result is not None:
+                yield result
         for number, (name, count) in enumerate(zip(self.names, self.rows, strict=True)):
             if not count and number not in self.set_aside:
                 header = "a header and " if self.settings.format.header else ""
@@ -162,19 +169,25 @@ class DataFiles:
         """Set a file aside, or raise JobError if the settings want that."""
         name = self.names[number]
         if self.settings.on_bad_file != "quarantine":
-            raise JobError(f"{error}; or take the file away: ops data remove {name}") from error
+            advice = f"; or take the file away: ops data remove {name}" if self.settings.target else ""
+            raise JobError(f"{error}{advice}") from error
         self.set_aside[number] = str(error)
         self.rows[number] = 0
         quarantine.set_aside(name, str(error))
 
-    def _read(self, block: tuple[int, Callable[[], Rows]]) -> tuple[int, Rows | BadFile, Records]:
+    def _read(
+        self, work: Callable[[int, Rows], Result], block: tuple[int, Callable[[], Rows]]
+    ) -> tuple[int, Rows | BadFile, Result | None]:
         number, read = block
         try:
             rows = read()
         except BadFile as error:
-            return number, error, Records(np.empty((0, 0)))
+            return number, error, None
+        return number, rows, work(number, rows)
+
+    def _records(self, number: int, rows: Rows) -> Records:
         lines = rows.lines if self.settings.id_columns else np.ones_like(rows.lines)
-        return number, rows, Records.of(rows.features, rows.labels, lines | number << LINE_BITS, rows.contents)
+        return Records.of(rows.features, rows.labels, lines | number << LINE_BITS, rows.contents)
 
     def _blocks(self) -> Iterator[tuple[int, Callable[[], Rows]]]:
         size = max(1, self.settings.memory_bytes // BLOCKS_IN_MEMORY)

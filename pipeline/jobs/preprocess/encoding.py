@@ -43,14 +43,14 @@ class RowEncoder:
     def encoded_text(self, labels: Any, rows: Records) -> bytes:
         """Return rows encoded as CSV, the label of each first."""
         columns = [text for coded, column in self._columns(rows) for text in coded.encoded(column)]
-        return _lines([pc.cast(to_arrow(labels), pa.string()), *columns])
+        return lines_of([pc.cast(to_arrow(labels), pa.string()), *columns])
 
     def raw_text(self, rows: Records) -> bytes:
         """Return raw rows as CSV, "" where a value is missing."""
         columns = [coded.raw(column) for coded, column in self._columns(rows)]
         if len(columns) == 1:  # an empty line is no row for batch transform
             columns = [pc.replace_substring_regex(pc.fill_null(columns[0], ""), "^$", '""')]
-        return _lines(columns)
+        return lines_of(columns)
 
     def settled(self, rows: Records) -> Records:
         """Return rows with codes that do not depend on which level was seen first."""
@@ -121,9 +121,10 @@ def _quoted(text: str) -> str:
     return f'"{text.replace(chr(34), chr(34) * 2)}"' if any(sign in text for sign in ',"') else text
 
 
-def _lines(columns: list[pa.Array]) -> bytes:
+def lines_of(columns: list[pa.Array], separator: str = ",") -> bytes:
+    """Return columns of text, quoted where they must be, as lines; nothing for a missing value."""
     replaced = partial(pc.binary_join_element_wise, null_handling="replace", null_replacement="")
-    lines = replaced(*columns[:-1], replaced(columns[-1], "", "\n"), ",")
+    lines = replaced(*columns[:-1], replaced(columns[-1], "", "\n"), separator)
     return bytes(memoryview(lines.buffers()[2] or b""))
 
 

@@ -32,7 +32,8 @@ def read_parquet(
         with pq.ParquetFile(file) as table:
             names = table.schema_arrow.names
             check_header(names, name, settings)
-            wanted = [column for column in names if column in settings.columns or not settings.id_columns]
+            by_all = settings.target and not settings.id_columns  # a row is known by all its columns
+            wanted = [column for column in names if by_all or column in settings.columns]
             rows = max(1, size // (8 * len(wanted)))
             for batch in table.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
                 yield partial(_read_batch, number, batch, name, settings, levels)

@@ -42,6 +42,7 @@ class Rows:
     lines: NDArray[np.int64]
     contents: Keys  # a hash of the ids, or of all that is in the row
     bad: list[BadRow] = field(default_factory=list)
+    ids: list[pa.Array] = field(default_factory=list)  # of rows to score, a column of text each
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,27 @@ class Columns:
     labels: Floats
     contents: Keys
     wrong: dict[str, Mask]
+    ids: list[pa.Array] = field(default_factory=list)
 
     @staticmethod
     def of(
         columns: dict[str, pa.Array], texts: dict[str, pa.Array], settings: JobSettings, levels: Levels
     ) -> "Columns":
-        """Return columns, given by name as `read_column` takes them; `texts` are those to know a row by, never null."""
+        """Return columns, given by name as `read_column` takes them; `texts` are those to know a row by, never null.
+
+        Without a target, rows are known by their place, and keep their ids.
+        """
         found = {name: read_column(columns[name], name, settings, levels) for name in settings.reading}
+        numbers = [found[name].numbers for name in settings.features]
+        wrong = {name: values.wrong for name, values in found.items() if values.wrong is not None}
+        if not settings.target:
+            none = np.zeros(len(numbers[0]))
+            return Columns(numbers, none, none.view(np.uint64), wrong, [texts[name] for name in settings.id_columns])
         known: dict[str, pa.Array | Floats] = {
             name: found[name].numbers if kind == "numeric" and settings.key_texts is None else texts[name]
             for name, (kind, _) in settings.reading.items()
         }
         known |= {name: text for name, text in texts.items() if name not in known}
-        wrong = {name: values.wrong for name, values in found.items() if values.wrong is not None}
-        numbers = [found[name].numbers for name in settings.features]
         return Columns(numbers, found[settings.target].numbers, contents_of(known, settings), wrong)
 
     def rows(
@@ -85,7 +93,7 @@ class Columns:
         Raises BadFile: most values of a column are wrong.
         """
         if not self.wrong:
-            return Rows(self.features, self.labels, lines, self.contents)
+            return Rows(self.features, self.labels, lines, self.contents, ids=self.ids)
         doubtful = reduce(np.logical_or, self.wrong.values())
         bad, texts = [], {column: Counter[str]() for column in settings.reading}
         for row in np.flatnonzero(doubtful).tolist():
@@ -102,7 +110,9 @@ class Columns:
             raise BadFile(f"{name}: {'; '.join(faults)}")
         valid = ~doubtful
         features = [column[valid] for column in self.features]
-        return Rows(features, self.labels[valid], lines[valid], self.contents[valid], bad)
+        places = pa.array(np.flatnonzero(valid)) if self.ids else None
+        ids = [column.take(places) for column in self.ids]
+        return Rows(features, self.labels[valid], lines[valid], self.contents[valid], bad, ids)
 
     def _column_faults(self, texts: dict[str, Counter[str]], settings: JobSettings) -> list[str]:
         numbers = dict(zip(settings.features, self.features, strict=True)) | {settings.target: self.labels}

@@ -88,7 +88,7 @@ class JobSettings:
     """The columns, the classes by number, the split, the quality gate and the limits."""
 
     predictor_type: str
-    target: str
+    target: str  # "" of files to score, which need none
     classes: tuple[str, ...]  # labels by class number; empty for regression
     id_columns: tuple[str, ...]
     ignored_columns: tuple[str, ...]
@@ -118,19 +118,20 @@ class JobSettings:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column a file must have: the features in their order, the target, the ids."""
-        return (*self.features, self.target, *self.id_columns)
+        return (*self.features, *([self.target] if self.target else []), *self.id_columns)
 
     @property
     def numeric(self) -> tuple[str, ...]:
         """The columns that hold numbers: of the features, and the target for regression."""
         numbers = tuple(name for name, kind in zip(self.features, self.kinds, strict=True) if kind == "numeric")
-        return numbers if self.classes else (*numbers, self.target)
+        return numbers if self.classes or not self.target else (*numbers, self.target)
 
     @cached_property
     def reading(self) -> dict[str, tuple[str, bool]]:
         """The kind of each feature and of the target ("label" if that is a class), and whether it is imputed."""
         features = dict(zip(self.features, zip(self.kinds, self.imputed, strict=True), strict=True))
-        return {**features, self.target: ("label" if self.classes else "numeric", False)}
+        target = {self.target: ("label" if self.classes else "numeric", False)} if self.target else {}
+        return {**features, **target}
 
     @cached_property
     def missing_levels(self) -> frozenset[str]:
