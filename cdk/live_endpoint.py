@@ -8,7 +8,7 @@ from constructs import Construct
 
 from cdk.functions import function
 from cdk.permissions import allow, granted
-from pipeline.settings import Project
+from pipeline.config import Settings
 
 SLOW_MICROSECONDS = 1_000_000
 """One second per row is a fault of a linear model; ModelLatency is in microseconds (CloudWatch metrics)."""
@@ -58,9 +58,9 @@ def watched_metric(project: str, name: str, function: str) -> cloudwatch.MathExp
 class LiveEndpoint(Construct):
     """The alarms roll a deployment back; `function` is FindChampion and WaitForEndpoint, `cleanup` is Cleanup."""
 
-    def __init__(self, scope: Construct, settings: Project) -> None:
+    def __init__(self, scope: Construct, settings: Settings) -> None:
         super().__init__(scope, "LiveEndpoint")
-        project = settings.name
+        project = settings.project.name
         errors = watched_metric(project, "Invocation5XXErrors", "SUM")
         latency = watched_metric(project, "ModelLatency", "AVG")
         failing = label(project, "5xx", "Invocation5XXErrors of the live model")
@@ -69,8 +69,12 @@ class LiveEndpoint(Construct):
         self.latency_alarm = alarm(self, "Latency", latency, SLOW_MICROSECONDS, **slow)
         self.alarms = [self.error_alarm.alarm_arn, self.latency_alarm.alarm_arn]
         # After a rollback, the Lambda names the alarm that caused it.
-        allowed = [*granted(self, "endpoint", project), allow("cloudwatch:DescribeAlarms", *self.alarms)]
+        package = granted(self, "endpoint_package", project) if settings.score.enabled else []
+        allowed = [*granted(self, "endpoint", project), *package, allow("cloudwatch:DescribeAlarms", *self.alarms)]
         self.function = function(self, "Endpoint", "endpoint", environment={"ENDPOINT_NAME": project}, allowed=allowed)
-        names, allowed = {"ENDPOINT_NAME": project, "OWN_NAMES": settings.made}, granted(self, "cleanup", project)
+        names, allowed = (
+            {"ENDPOINT_NAME": project, "OWN_NAMES": settings.project.made},
+            granted(self, "cleanup", project),
+        )
         timeout = Duration.minutes(2)
         self.cleanup = function(self, "Cleanup", "cleanup", environment=names, timeout=timeout, allowed=allowed)

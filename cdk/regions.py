@@ -12,7 +12,7 @@ from pipeline.config import Settings
 
 SCHEMAS = Path(getattr(find_spec("cfnlint"), "origin", "")).parent / "data" / "schemas"
 BUDGET = "AWS::Budgets::Budget"
-KINDS = {"processing": "processing", "transform": "transform", "endpoint": "hosting"}
+KINDS = {"processing": "processing", "transform": "transform", "endpoint": "hosting", "score": "transform"}
 """The tables of the settings with instance types, and cfn-lint's names of these kinds."""
 
 

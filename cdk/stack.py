@@ -18,7 +18,7 @@ from cdk.network import Network
 from cdk.observability import Observability, add_budget
 from cdk.permissions import allow
 from cdk.regions import BUDGET, has_type
-from cdk.state_machine import Parts, deploy_machine, drift_machine, retrain_machine
+from cdk.state_machine import Parts, deploy_machine, drift_machine, retrain_machine, score_machine
 from cdk.triggers import Triggers
 from pipeline.config import Settings
 from pipeline.states.endpoint import golden_rows
@@ -37,7 +37,7 @@ class PipelineStack(Stack):
             "data-capture/": kept.capture_days,
             "ground-truth/": kept.capture_days,
             "rows/": kept.rows_days,
-            settings.data.prefix: kept.upload_days,
+            **dict.fromkeys((settings.data.prefix, "score/", "scored/"), kept.upload_days),
         }
         data = DataStore(self, "Data", removal, expiry)
         topic = sns.Topic(self, "Outcomes", master_key=data.key, enforce_ssl=True)
@@ -54,7 +54,7 @@ class PipelineStack(Stack):
         # Its name is fixed: a group that outlives the stack would stop the next one.
         registry.apply_removal_policy(RemovalPolicy.DESTROY)
         lease = Lease(self, project, data)
-        live = LiveEndpoint(self, settings.project)
+        live = LiveEndpoint(self, settings)
         if not settings.endpoint.serverless:  # only a deployment to instances looks at alarms
             jobs.allow(allow("cloudwatch:DescribeAlarms", *live.alarms))
         finish = Finish(self, settings, data, topic, lease)
@@ -62,7 +62,8 @@ class PipelineStack(Stack):
         deploy = deploy_machine(self, parts)
         retrain = retrain_machine(self, parts, registry, deploy)
         triggers = Triggers(self, parts, retrain)
-        finish.watch([retrain, deploy], triggers.dead_letters)
+        score = score_machine(self, parts, triggers.dead_letters) if settings.score.enabled else None
+        finish.watch([retrain, deploy, *([score] if score else [])], triggers.dead_letters)
         finish.check_live(golden_rows(settings), serving.function, deploy, triggers.dead_letters)
         drift = drift_machine(self, parts, triggers.dead_letters)
         if settings.stack.monthly_budget and has_type(self.region, BUDGET):
@@ -72,6 +73,7 @@ class PipelineStack(Stack):
             "StateMachine": retrain.state_machine_arn,
             "DeployMachine": deploy.state_machine_arn,
             "DriftMachine": drift.state_machine_arn,
+            **({"ScoreMachine": score.state_machine_arn} if score else {}),
             "Lease": lease.table.table_name,
             "DataBucket": data.bucket.bucket_name,
             "Endpoint": project,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
@@ -24,6 +25,7 @@ from cdk.live_endpoint import LiveEndpoint
 from cdk.permissions import allow, granted, invoke, pass_role, run_jobs
 from pipeline.__main__ import MACHINES
 from pipeline.config import Settings
+from pipeline.score import KIND
 
 LISTING_TIMEOUT = Duration.seconds(30)
 """Enough for some 250 pages of 1,000 object versions."""
@@ -156,6 +158,56 @@ def retrain_machine(
         "ModelPackageGroup": registry.ref,
     }
     return state_machine(scope, "retrain", parts, ports, allowed)
+
+
+def score_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> sfn.StateMachine:
+    """Return the state machine that `pipeline.score` defines, started by each upload under score/ or on a schedule."""
+    scope, data, project, settings = Construct(scope, "Score"), parts.data, parts.project, parts.settings.score
+    files = data.bucket.arn_for_objects
+    listing = function(
+        scope,
+        "ListFiles",
+        "trigger",
+        handler="scoring.handle",
+        environment={
+            "DATA_BUCKET": data.bucket.bucket_name,
+            "FORMAT": settings.format,
+            "CONTRIBUTIONS": str(settings.contributions),
+        },
+        timeout=LISTING_TIMEOUT,
+        allowed=[
+            data.list_objects("score/*", "scored/*"),
+            allow("s3:GetObject", files("signatures/*")),
+            allow("s3:PutObject", files("runs/*/request/*")),
+            data.use_key("s3"),
+        ],
+    )
+    parts.jobs.allow(allow("s3:GetObject", files("score/*")))
+    parts.jobs.allow(allow("s3:PutObject", files("scored/*")))
+    parts.jobs.allow(data.list_objects("score/*"))
+    allowed = [
+        *run_jobs(scope, project, Processing=["prepare", "join"], Transform=[KIND]),
+        *granted(scope, "score", project),
+        *(granted(scope, "score_contributions", project) if settings.contributions else []),
+        pass_role(parts.jobs.role),
+        allow("s3:GetObject", files("runs/*/counts/counts.json")),
+        invoke(parts.live.function, listing),
+        invoke(*parts.finish.functions.values()),
+        data.use_key("s3", write=False),
+    ]
+    machine = state_machine(scope, "score", parts, {"ListFilesFunction": listing.function_arn}, allowed)
+    if settings.schedule:
+        when: dict[str, Any] = {"schedule": events.Schedule.expression(settings.schedule)}
+        given = {"reason": "schedule"}
+    else:
+        uploads = {"bucket": {"name": [data.bucket.bucket_name]}, "object": {"key": [{"prefix": "score/"}]}}
+        pattern = events.EventPattern(source=["aws.s3"], detail_type=["Object Created"], detail=uploads)
+        when = {"event_pattern": pattern}
+        given = {"reason": "upload", "key": events.EventField.from_path("$.detail.object.key")}
+    message = events.RuleTargetInput.from_object(given)
+    target = targets.SfnStateMachine(machine, input=message, dead_letter_queue=dead_letters)
+    events.Rule(scope, "OnSchedule" if settings.schedule else "OnUpload", targets=[target], **when)
+    return machine
 
 
 def drift_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> sfn.StateMachine:

@@ -26,12 +26,13 @@ from ops.predict import predict, url
 from ops.report.page import report
 from ops.retrain import approve, reject, retrain, rollback, watch
 from ops.runs import runs
+from ops.score import score
 from ops.status import status
 from pipeline.config import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: list[Callable[..., None]] = [
-    *(init, check, upload, watch, retrain, status, runs, logs, report, diff, console, predict, url),
+    *(init, check, upload, watch, retrain, status, runs, logs, report, diff, console, predict, url, score),
     *(approve, reject, rollback, drift, feedback, doctor, bootstrap, destroy),
 ]
 for command in COMMANDS:

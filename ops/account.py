@@ -37,6 +37,10 @@ FAILURES: tuple[type[Exception], ...] = (OpsError, ConfigError, BotoCoreError, C
 """Errors that a command prints as one line, with exit code 1 or 4."""
 
 
+MACHINES = ("StateMachine", "DeployMachine", "DriftMachine", "ScoreMachine")
+"""The stack's outputs with the state machines; without batch scoring the last is missing."""
+
+
 @dataclass(frozen=True)
 class Account:
     """The deployed pipeline: its settings, and the outputs of its stack."""
@@ -60,6 +64,11 @@ class Account:
                 raise
             raise NotDeployed(f"no stack {name} here: run `make up` (local) or `make deploy` (AWS) first") from error
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    @property
+    def machines(self) -> list[str]:
+        """The ARNs of the state machines."""
+        return [self.outputs[name] for name in MACHINES if name in self.outputs]
 
     @cached_property
     def s3(self) -> "S3Client":

@@ -42,8 +42,8 @@ def destroy(
 def _created_by_runs(account: Account) -> Iterator[Deletion]:
     """The resources that are not in the stack, in the order in which they can be deleted: name and deletion."""
     project, group, sagemaker = account.settings.project.name, account.outputs["ModelPackageGroup"], account.sagemaker
-    own = re.compile(account.settings.project.made)
-    for machine in (account.outputs[name] for name in ("StateMachine", "DeployMachine", "DriftMachine")):
+    own = re.compile(f"{account.settings.project.made}|{account.settings.project.batch_models}")
+    for machine in account.machines:
         for each in _pages(account.states, "list_executions", stateMachineArn=machine, statusFilter="RUNNING"):
             arn = each["executionArn"]
             yield f"run {arn}", partial(account.states.stop_execution, executionArn=arn)

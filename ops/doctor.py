@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -109,18 +110,24 @@ def _quotas(account: Account) -> str:
 
 def instances(settings: Settings) -> dict[str, int]:
     """Return the instances that a stage needs at the same time, by the quota's name."""
-    size, scoring, training = settings.endpoint, settings.transform, settings.training
+    size, scoring, training, batch = settings.endpoint, settings.transform, settings.training, settings.score
     most = max(size.instance_count, size.max_instances)
     # A spot job without capacity is trained on demand.
     kinds = ("spot training", "training") if training.spot else ("training",)
-    return {
-        # A drift check waits for no run.
-        f"{settings.processing.instance_type} for processing job usage": settings.processing.instance_count + 1,
-        **{f"{training.instance_type} for {kind} job usage": training.instance_count for kind in kinds},
-        # Challenger and champion are scored in parallel; an update of the endpoint runs both fleets.
-        f"{scoring.instance_type} for transform job usage": 2 * scoring.instance_count,
-        **({} if size.serverless else {f"{size.instance_type} for endpoint usage": 2 * most}),
-    }
+    needed = Counter(
+        {
+            # A drift check waits for no run.
+            f"{settings.processing.instance_type} for processing job usage": settings.processing.instance_count + 1,
+            **{f"{training.instance_type} for {kind} job usage": training.instance_count for kind in kinds},
+            # Challenger and champion are scored in parallel; an update of the endpoint runs both fleets.
+            f"{scoring.instance_type} for transform job usage": 2 * scoring.instance_count,
+            **({} if size.serverless else {f"{size.instance_type} for endpoint usage": 2 * most}),
+        }
+    )
+    if batch.enabled:  # nor does a scoring
+        needed[f"{batch.instance_type} for processing job usage"] += 1
+        needed[f"{batch.instance_type} for transform job usage"] += batch.instance_count
+    return dict(needed)
 
 
 def _concurrency(account: Account) -> str:
@@ -146,8 +153,8 @@ def _api_logs(account: Account) -> str:
 
 
 def _stack(account: Account) -> str:
-    for machine in ("StateMachine", "DeployMachine", "DriftMachine"):
-        account.states.describe_state_machine(stateMachineArn=account.outputs[machine])
+    for machine in account.machines:
+        account.states.describe_state_machine(stateMachineArn=machine)
     return f"{account.settings.project.name}, {len(account.outputs)} outputs"
 
 

@@ -83,7 +83,7 @@ def follow(account: Account, run: Run) -> Result:
             time.sleep(account.pause)
     why = f" ({run.why})" if run.why else ""
     lines = [f"{run.status.lower()}: {run.outcome}{why}", *(f"warning: {warning}" for warning in run.warnings)]
-    code = Exit.OK if run.outcome in ("accepted", "done") else Exit.REJECTED
+    code = Exit.OK if run.outcome in ("accepted", "done", "scored", "nothing to score") else Exit.REJECTED
     return Result(run, lines, code if run.status == "SUCCEEDED" else Exit.FAILED)
 
 

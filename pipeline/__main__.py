@@ -4,10 +4,15 @@ import argparse
 import json
 import os
 
-from pipeline import deploy, diagram, drift, retrain
+from pipeline import deploy, diagram, drift, retrain, score
 from pipeline.config import load
 
-MACHINES = {"retrain": retrain.definition, "deploy": deploy.definition, "drift": drift.definition}
+MACHINES = {
+    "retrain": retrain.definition,
+    "deploy": deploy.definition,
+    "drift": drift.definition,
+    "score": score.definition,
+}
 
 
 def main() -> None:

@@ -44,6 +44,7 @@ class Settings(tables.Table):
     stack: tables.Stack = tables.Stack()
     delivery: tables.Delivery = tables.Delivery()
     drift: tables.Drift = tables.Drift()
+    score: tables.Score = tables.Score()
 
     def hyperparameters(self) -> dict[str, str]:
         """Return the HyperParameters of CreateTrainingJob: all values are strings, booleans `true` or `false`."""
@@ -78,7 +79,7 @@ class Settings(tables.Table):
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def _document(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"network", "stack", "delivery"})
+        return self.model_dump(mode="json", exclude={"network", "stack", "delivery", "score"})
 
     @property
     def signature(self) -> Signature:

@@ -54,6 +54,11 @@ class Project(Table):
         """The pattern of the models and endpoint configs of its runs: the names of `shop` begin as `shop-prod`'s do."""
         return f"{self.name}-[0-9a-f]{{32}}"
 
+    @property
+    def batch_models(self) -> str:
+        """The pattern of the models of its batch scorings, which delete them unless they are aborted."""
+        return f"{self.name}-batch-[0-9a-f]{{32}}"
+
 
 class Split(Table):
     """Shares of the rows by part, and the salt of the hash that assigns each row to a part."""
@@ -351,6 +356,22 @@ class Serverless(Table):
 
     memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144]
     max_concurrency: Annotated[int, Field(ge=1, le=200)]
+
+
+class Score(Instances):
+    """Batch scoring: the instances of its jobs, of which `instance_count` score, and when it begins and what it writes.
+
+    Without a schedule, each upload under score/ is scored at once; else the uploads since the last time together. Each
+    row gets the largest `contributions` of its features. A file under scored/ is in the format of its input unless
+    `format` is another one.
+    """
+
+    enabled: bool = True
+    instance_type: InstanceType = "ml.m5.large"
+    volume_gb: VolumeGB = 10
+    schedule: Schedule = ""
+    format: Literal["input", "csv", "parquet"] = "input"
+    contributions: Annotated[int, Field(ge=0, le=100)] = 0
 
 
 class Endpoint(Table):

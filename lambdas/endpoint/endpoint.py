@@ -72,6 +72,15 @@ def find_champion(
     }
 
 
+def live_package(sagemaker: Any, config: str) -> str:
+    """Return the ARN of the model package that an endpoint config's tags name; "none" when nothing is live."""
+    if config == NONE:
+        return NONE
+    arn = sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    return str(tags.get("model-package", NONE))
+
+
 def wait_for(config: str, sagemaker: Any, cloudwatch: Any, endpoint: str, alarms: list[str]) -> dict[str, str]:
     """Return {"config"} when the endpoint is InService with it.
 

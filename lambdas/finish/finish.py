@@ -15,6 +15,8 @@ from .outcome import Outcome
 CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 SUBJECT_LENGTH = 100
 """Characters (SNS API reference, Publish)."""
+EVENTS = {"drift": "Drift check failed", "score": "Scoring ended"}
+"""The detail-types of machines that are no run."""
 Document = dict[str, Any]
 
 
@@ -101,14 +103,18 @@ def finish(parts: Finish, machine: str, execution: str, state: outcome.State, *,
         ended = outcome.of_failure(state, execution)
     elif machine == "drift":
         return _finish_drift(parts, execution, state)
+    elif machine == "score":
+        ended = outcome.of_score(state)
     elif machine == "deploy":
         ended = Outcome("accepted", f"{state['package']['arn']} serves and passes the smoke test")
     else:
         ended = outcome.of_retrain(state)
     document, warnings = parts.document(ended, execution, state), outcome.warnings(state)
+    if machine == "score":
+        document |= outcome.scored(state)
     if not outcome.request(state).get("parent"):
         parts.free_lease(execution)
-        warnings += parts.notify(document, event="Drift check failed" if machine == "drift" else "Run ended")
+        warnings += parts.notify(document, event=EVENTS.get(machine, "Run ended"))
     print(json.dumps({"machine": machine, "execution": execution, "outcome": ended.name, "warnings": warnings}))
     return {**document, "warnings": warnings}
 

@@ -13,6 +13,8 @@ NEXT = {
     "failed": "ops retrain --force",
     "aborted": "ops status",
     "drift": "ops drift",
+    "scored": "ops score",
+    "nothing to score": "ops score FILE",
     "RollbackOvertaken": "ops status",
 }
 """The command that comes next, by the error or the outcome; after a failure, once its cause is fixed."""
@@ -65,6 +67,24 @@ def of_retrain(state: State) -> Outcome:
         return Outcome("accepted", decision(state))
     by_person = state.get("approval", {}).get("status") == "Rejected"
     return Outcome("rejected", "rejected by a person (ops reject)" if by_person else decision(state))
+
+
+def of_score(state: State) -> Outcome:
+    """The outcome of a score execution that ends Succeeded."""
+    counts = state["score"]["document"]
+    if not counts["files"]:
+        return Outcome("nothing to score", "no file under score/ is newer than its scored rows")
+    left_out = [each for each in counts["files"] if "left_out" in each]
+    why = f"{counts['rows']} rows of {len(counts['files'])} file(s) scored, {counts['wrong']} wrong"
+    why += f", {len(left_out)} file(s) left out: {left_out[0]['left_out']}" if left_out else ""
+    return Outcome("scored", why)
+
+
+def scored(state: State) -> dict[str, Any]:
+    """What a notification of a scoring has beside and in place of a run's: the model package, counts, the command."""
+    failed = {"next": "ops score FILE"} if "error" in state else {}
+    model = {"model": "", "package": state.get("champion", {}).get("package", "")}
+    return {**model, "score": state.get("score", {}).get("document", {}), **failed}
 
 
 def decision(state: State) -> str:

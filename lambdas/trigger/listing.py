@@ -98,12 +98,12 @@ def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
     for name, document in (("listing", listed), ("manifest", manifest)):
         s3.put_object(Bucket=bucket, Key=f"{folder}/{name}.json", Body=json.dumps(document).encode())
     if event["variant"] != NONE:
-        s3.put_object(Bucket=bucket, Key=f"{folder}/champion.json", Body=_signature(s3, bucket, event["variant"]))
+        s3.put_object(Bucket=bucket, Key=f"{folder}/champion.json", Body=signature_of(s3, bucket, event["variant"]))
     return data
 
 
-def check_names(names: list[str], folder: str) -> None:
-    """Raise KeyUnusable for the first name that is no path of a file beside the others.
+def check_names(names: list[str], folder: str, advice: str = "ops data remove") -> None:
+    """Raise KeyUnusable, with the command `advice`, for the first name that is no path of a file beside the others.
 
     S3 takes any key. A job's file system knows no empty folder name, and no file that is a folder, too; a line break
     would end a line of the manifest.
@@ -119,7 +119,7 @@ def check_names(names: list[str], folder: str) -> None:
         if reason := next((reason for reason, applies in reasons.items() if applies), ""):
             # As a shell takes it: bash reads $'…' like Python reads '…'.
             quoted = f"${name!r}" if control else shlex.quote(name)
-            raise KeyUnusable(f"{folder} has {quoted}, but {reason}: ops data remove {quoted}")
+            raise KeyUnusable(f"{folder} has {quoted}, but {reason}: {advice} {quoted}")
 
 
 def _unchanged(read: list[Listed], listed: list[Listed]) -> dict[str, int]:
@@ -130,7 +130,7 @@ def _unchanged(read: list[Listed], listed: list[Listed]) -> dict[str, int]:
     return {"objects": len(read)}
 
 
-def _signature(s3: Any, bucket: str, variant: str) -> bytes:
+def signature_of(s3: Any, bucket: str, variant: str) -> bytes:
     """Return the signature's document that a production variant is named after, or {}."""
     if variant.startswith(VARIANT):
         with suppress(s3.exceptions.NoSuchKey):

@@ -29,6 +29,7 @@ from pipeline.asl import (
     with_fields,
 )
 from pipeline.config import Settings
+from pipeline.settings import Processing, Score
 
 EXECUTION = "$$.Execution.Name"
 EXECUTION_ARN = Intrinsic("$$.Execution.Id")
@@ -40,15 +41,27 @@ KEY = "${DataKey}"
 ROLE = "${SageMakerRole}"
 OPT = "/opt/ml/processing"
 LOCAL_STORAGE = r"ml\.([a-z]+[0-9]+[a-z]*d|g[5-9]|p[5-9]|trn|i[0-9])"
-ROWS = ("train", "validation", "holdout", "labels", "champion", "shards", "quarantine", "predictions")
+ROWS = (
+    "train",
+    "validation",
+    "holdout",
+    "labels",
+    "champion",
+    "shards",
+    "quarantine",
+    "predictions",
+    "batch",
+    "ids",
+    "answers",
+)
 """The folders with rows; a lifecycle rule names them by the prefix `rows/`."""
 START_UP_SECONDS = 900
 """Allowed to a job beside its own MaxRuntimeInSeconds, for instances to start and data to move."""
 
 
-def resource(project: str) -> Intrinsic:
+def resource(project: str, kind: str = "") -> Intrinsic:
     """The name of the model and the endpoint config that this execution makes."""
-    return format_(f"{project}-{{}}", HASH)
+    return format_(f"{project}-{kind and f'{kind}-'}{{}}", HASH)
 
 
 def job_name(project: str, kind: str) -> Intrinsic:
@@ -93,6 +106,12 @@ class Building:
         """The VpcConfig of a request, if the settings have a VPC; a transform job takes its model's."""
         vpc = {"SecurityGroupIds": ["${SecurityGroup}"], "Subnets": ["${Subnet1}", "${Subnet2}"]}
         return {"VpcConfig": vpc} if self.settings.network.vpc else {}
+
+    @property
+    def quarantine(self) -> list[str]:
+        """The output for wrong rows and files of a job that reads files, if the settings allow any."""
+        data = self.settings.data
+        return ["quarantine"] if data.bad_rows.count or data.bad_rows.share or data.on_bad_file == "quarantine" else []
 
     def failure(self, error: str, cause: Intrinsic) -> Pass:
         """Return the state named after the error, by which the execution fails with this cause."""
@@ -148,6 +167,7 @@ class Building:
         arguments: Sequence[str] = (),
         instances: int = 1,
         manifest: str = "",
+        size: Processing | Score | None = None,
     ) -> ProcessingStep:
         """Return a processing job that runs one command of the jobs' zip.
 
@@ -155,9 +175,9 @@ class Building:
         one called `data`, and each has those of all others. The one called `manifest` is a file that lists the objects.
         Each of `outputs`, a folder under /opt/ml/processing/output, goes to the execution's folder of that name, and
         those of `kept` to the bucket's. `arguments` are by default the inputs' folders, each by its name, and the first
-        output's.
+        output's. `size` is by default that of processing jobs.
         """
-        size = self.settings.processing
+        size = size or self.settings.processing
         processor = Processor(
             role=ROLE,
             image_uri="${ProcessingImage}",

@@ -36,11 +36,12 @@ CHANGING = "EndpointChanging"
 """The error of lambdas/endpoint while the endpoint is being changed."""
 
 
-def find_champion(build: Building, **asked: Intrinsic) -> Task:
+def find_champion(build: Building, *, package: bool = False, **asked: Intrinsic) -> Task:
     """FindChampion: `$.champion` = {model, config, status, variant, instances} once the endpoint is not being changed.
 
     Names are "none" when nothing is live; status is then "none", or "Failed" after a failed creation. `asked` may be
-    `replaces`, the config that must be live: the state fails with another one.
+    `replaces`, the config that must be live: the state fails with another one. `package` also asks for the ARN of the
+    live model package, "none" when there is none.
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
     changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
@@ -48,6 +49,9 @@ def find_champion(build: Building, **asked: Intrinsic) -> Task:
     wanted = {"instances": size.instance_count, "serverless": size.serverless is not None}
     request: dict[str, Any] = {"wait_for": "champion", **wanted, **asked}
     results = ["model", "config", "status", "variant", "instances"]
+    if package:
+        request["package"] = True
+        results.append("package")
     return build.function(
         "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results
     )

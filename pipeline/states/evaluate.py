@@ -7,7 +7,6 @@ from pipeline.asl import (
     Parallel,
     Pass,
     State,
-    Transformer,
     TransformStep,
     caught,
     choice,
@@ -15,18 +14,9 @@ from pipeline.asl import (
     retried,
 )
 from pipeline.jobs.shared.metric_names import SECTIONS
-from pipeline.states.building import (
-    EXECUTION,
-    KEY,
-    START_UP_SECONDS,
-    Building,
-    folder,
-    job_name,
-    resource,
-    session,
-    volume_key,
-)
+from pipeline.states.building import EXECUTION, Building, folder, resource
 from pipeline.states.model_registry import artifact
+from pipeline.states.transform import transform
 
 
 def evaluate(build: Building, *, rejected: State) -> list[State]:
@@ -67,33 +57,16 @@ def _score_champion(build: Building) -> TransformStep:
 
 
 def _score(build: Building, state_id: str, kind: str, model: Intrinsic) -> TransformStep:
-    """JSON Lines out, as the linear learner has no CSV answers; raw rows in if there is an encoder, else numbers."""
-    size = build.settings.transform
-    transformer = Transformer(
-        model_name="filled-by-the-step",
-        instance_count=size.instance_count,
-        instance_type=size.instance_type,
-        strategy="MultiRecord",
-        assemble_with="Line",
-        accept="application/jsonlines",
-        output_path="s3://${DataBucket}",
-        output_kms_key=KEY,
-        volume_kms_key=volume_key(size.instance_type),
-        sagemaker_session=session(),
-    )
-    return TransformStep(
+    """Raw rows if there is an encoder, else numbers."""
+    return transform(
+        build,
         state_id,
-        transformer=transformer,
-        job_name=job_name(build.project, kind),
-        model_name=model,
-        data="s3://${DataBucket}",
+        kind,
+        model=model,
+        size=build.settings.transform,
         content_type="text/csv" if build.settings.data.encoded else "application/jsonlines",
-        split_type="Line",
-        timeout_seconds=size.max_runtime_minutes * 60 + START_UP_SECONDS,
-        parameters={
-            "TransformInput": {"DataSource": {"S3DataSource": {"S3Uri": folder("holdout")}}},
-            "TransformOutput": {"S3OutputPath": folder(f"predictions/{state_id.removeprefix('Score').lower()}")},
-        },
+        source=folder("holdout"),
+        target=folder(f"predictions/{state_id.removeprefix('Score').lower()}"),
     )
 
 

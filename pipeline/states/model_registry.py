@@ -28,10 +28,15 @@ def trained(build: Building) -> list[dict[str, Any]]:
     return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
 
 
-def create_model(build: Building, containers: list[dict[str, Any]], *, isolated: bool = True) -> Task:
-    """CreateModel: a model named after the execution, `isolated` from the network."""
+def create_model(
+    build: Building, containers: list[dict[str, Any]], kind: str = "", *, isolated: bool = True
+) -> Task:
+    """CreateModel: a model named after the execution, `isolated` from the network.
+
+    One that does not go behind the endpoint is also named after its `kind`.
+    """
     request = {
-        "ModelName": resource(build.project),
+        "ModelName": resource(build.project, kind),
         "ExecutionRoleArn": ROLE,
         "EnableNetworkIsolation": isolated,
         **build.vpc,

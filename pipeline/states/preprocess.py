@@ -29,15 +29,13 @@ def _jobs(build: Building) -> list[State]:
     parts = ["train", "validation", "holdout", "labels", "champion"]
     output = ["--output", f"{OPT}/output"]
     resources = ["--resources", "/opt/ml/config/resourceconfig.json"] if instances > 1 else []
-    kept_aside = data.bad_rows.count or data.bad_rows.share or data.on_bad_file == "quarantine"
-    quarantine = ["quarantine"] if kept_aside else []
     encoder = ["encoder"] if data.encoded else []
     step = build.processing(
         "Preprocess",
         "preprocess",
         arguments=["--input", f"{OPT}/input/data", "--listing", f"{OPT}/input/listing", *output, *resources],
         inputs={"data": folder("listing/manifest.json"), "listing": folder("listing")},
-        outputs=[*parts, "shards" if instances > 1 else "baseline", *encoder, *quarantine],
+        outputs=[*parts, "shards" if instances > 1 else "baseline", *encoder, *build.quarantine],
         kept=["signatures"],
         instances=instances,
         manifest="data",

@@ -20,27 +20,27 @@ ROWS_AT_A_TIME = 8192
 class Contributions:
     """The `most` largest contributions of the prepared rows in a folder; exact, as the model is linear."""
 
-    rows: Path
+    batch: Path
     most: int
     encoder: Encoder
     effects: list[FeatureEffect]
 
     @staticmethod
-    def read(rows: Path, explanation: Path, most: int) -> "Contributions":
+    def read(batch: Path, explanation: Path, most: int) -> "Contributions":
         """Return those of explanation.json in a folder. Raises JobError: the model's score is no sum of effects."""
         document: Explanation = json.loads((explanation / "explanation.json").read_text(encoding="utf-8"))
         if not document:
             raise JobError("the live model's score is no sum over its features: set score.contributions = 0")
         effects = document["features"]
         features = (Feature(each["name"], each["kind"], True, levels=tuple(each.get("levels", {}))) for each in effects)
-        return Contributions(rows, min(most, len(effects)), Encoder(tuple(features)), effects)
+        return Contributions(batch, min(most, len(effects)), Encoder(tuple(features)), effects)
 
     def columns(self, shard: str, answers: Predictions) -> dict[str, pa.Array]:
         """Return the columns feature_1 and effect_1, the largest by size, to those of the last, of a shard's rows.
 
         Those of a multiclass model are of the predicted class.
         """
-        values = self.encoder.read((self.rows / f"{shard}.csv").read_bytes())
+        values = self.encoder.read((self.batch / f"{shard}.csv").read_bytes())
         multiclass = answers.scores.ndim == 2 and answers.classes is not None
         outputs = answers.classes if multiclass else np.zeros(len(answers.scores), np.int64)
         parts = []

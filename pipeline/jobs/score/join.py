@@ -37,20 +37,20 @@ def join(
     answers: Path,
     output: Path,
     *,
-    rows: Path | None = None,
+    batch: Path | None = None,
     explanation: Path | None = None,
 ) -> None:
     """Write scored/ with a file per input file, and counts/counts.json, to `output`.
 
     `ids` is what the job prepare wrote, `answers` what the transform job did. A row has its line in the file, its ids,
     the label (not of regression), the score, or one per class, and the version of the model package. With the prepared
-    `rows` and the folder `explanation` of explanation.json it also has the features that contribute most.
+    rows in `batch` and the folder `explanation` of explanation.json it also has the features that contribute most.
 
     Raises JobError: the answers do not fit the rows, or the disk is full; nothing is left written then.
     """
     asked, own = read_request(request), read_settings(settings)
     model = reading(read_signature(request / "signature.json"), own)
-    effects = Contributions.read(rows, explanation, asked.contributions) if rows and explanation else None
+    effects = Contributions.read(batch, explanation, asked.contributions) if batch and explanation else None
     answered = _Answered(model, ids, answers, own.id_columns, asked.version, effects)
     found: list[ScoredFile] = json.loads((ids / "files.json").read_text(encoding="utf-8"))
     # Not in the output's folder before they are complete: of a job that is killed it may be uploaded.

@@ -30,11 +30,11 @@ Converted = tuple[int, bytes, pa.RecordBatch]  # a file's number, the text of so
 
 
 def prepare(settings: Path, input_: Path, request: Path, output: Path) -> None:
-    """Check the files under `input_`, and write rows/, ids/ and perhaps quarantine/ to `output`.
+    """Check the files under `input_`, and write batch/, ids/ and perhaps quarantine/ to `output`.
 
     They are read by the settings as those of preprocessing, in the columns of `request`/signature.json and without a
-    target. rows/00000-00000.csv has raw rows of the first file, ids/00000-00000.arrow the line and the ids of each, and
-    ids/files.json the counts of each file. Memory does not grow with the data.
+    target. batch/00000-00000.csv has raw rows of the first file, ids/00000-00000.arrow the line and the ids of each,
+    and ids/files.json the counts of each file. Memory does not grow with the data.
 
     Raises JobError: a file is not usable, too many rows are wrong, or the disk is full; nothing is left written then.
     """
@@ -94,7 +94,7 @@ class _Shards:
     """The files of the rows and of their ids; a new one begins with each input file, and when the last is large."""
 
     def __init__(self, output: Path) -> None:
-        self._folders = [output / "rows", output / "ids"]
+        self._folders = [output / "batch", output / "ids"]
         for folder in self._folders:
             folder.mkdir(parents=True, exist_ok=True)
         self._last, self._rows = (-1, 0), 0
