@@ -28,7 +28,9 @@ def check_region(stack: aws_cdk.Stack, settings: Settings, region: str) -> None:
     missing = [f"the resource type {kind}" for kind in sorted(types) if not has_type(region, kind)]
     for table, kind in KINDS.items():
         wanted = getattr(settings, table).instance_type
-        if not wanted:  # a serverless endpoint
+        # A serverless endpoint has none.
+        same = table == "score" and (not settings.score.enabled or wanted == settings.transform.instance_type)
+        if not wanted or same:
             continue
         offered = _read(f"extensions/aws_sagemaker_{kind}/instancetype_enum.json").get(region, {"enum": [wanted]})
         if wanted not in offered["enum"]:

@@ -66,6 +66,7 @@ def _ended(account: Account, followed: Result, out: Path | None) -> Result:
     run = followed.document
     assert isinstance(run, Run)
     counts: dict[str, Any] = file_of(account, run.name, "counts/counts.json")
+    assert isinstance(followed.text, list)
     bucket, lines = account.outputs["DataBucket"], [*followed.text]
     scored = [f"scored/{each['scored']}" for each in counts.get("files", []) if "scored" in each]
     lines += [f"s3://{bucket}/{key}" for key in scored]

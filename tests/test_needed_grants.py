@@ -141,6 +141,23 @@ class Pipeline:
         run = self.live.ended(arn, seconds=PATIENCE)
         return [*([] if run.status == "SUCCEEDED" else [str(run.outcome)]), *run.warnings]
 
+    def scored(self) -> list[str]:
+        """The scoring of an upload, and one of all files that are new."""
+        machine, states = self.live.account.outputs["ScoreMachine"], self.live.account.states
+
+        def listed() -> set[str]:
+            return {each["executionArn"] for each in states.list_executions(stateMachineArn=machine)["executions"]}
+
+        before, bucket = listed(), self.live.account.outputs["DataBucket"]
+        body = "\n".join(WDBC.read_text().splitlines()[:9]).encode()
+        self.live.account.s3.put_object(Bucket=bucket, Key="score/some.csv", Body=body)
+        upload = wait_for(lambda: next(iter(listed() - before), None), PATIENCE)
+        found = [self.live.ended(upload, PATIENCE)]
+        by_hand = states.start_execution(stateMachineArn=machine)["executionArn"]
+        found.append(self.live.ended(by_hand, PATIENCE))
+        failed = [str(run.outcome) for run in found if run.status != "SUCCEEDED"]
+        return failed + [warning for run in found for warning in run.warnings]
+
     def checked(self) -> list[str]:
         """What is live by a deployment that was stopped is asked, and the result is notified."""
         sagemaker, config = self.live.account.sagemaker, self._unasked()
@@ -217,7 +234,7 @@ GROUPS: dict[str, dict[str, tuple[Scenario, ...]]] = {
     "jobs": {
         "TriggersFunctionRole": (Pipeline.triggered,),
         "RetrainListDataRole": (Pipeline.prepared,),
-        "JobsRole": (Pipeline.run, Pipeline.rolled_back),
+        "JobsRole": (Pipeline.run, Pipeline.rolled_back, Pipeline.scored),
     },
     "deploy": {
         "DriftMachineRole": (Pipeline.drift,),
@@ -228,7 +245,9 @@ GROUPS: dict[str, dict[str, tuple[Scenario, ...]]] = {
         "FinishCheckRole": (Pipeline.checked,),
         "FinishFinishRole": (Pipeline.deployment,),
         "LiveEndpointCleanupRole": (Pipeline.deployment,),
-        "LiveEndpointEndpointRole": (Pipeline.deployment, Pipeline.rolled_back),
+        "LiveEndpointEndpointRole": (Pipeline.deployment, Pipeline.rolled_back, Pipeline.scored),
+        "ScoreListFilesRole": (Pipeline.scored,),
+        "ScoreMachineRole": (Pipeline.scored,),
     },
 }
 """By a test of its own cloud: the scenarios that show what each role may do; the second only if the first shows none."""
@@ -238,7 +257,7 @@ def test_every_role_has_a_scenario() -> None:
     """But that of EventBridge, which starts its targets itself here."""
     made = json.loads((ROOT / "tests/cdk/snapshots/dev.json").read_text())["Resources"]
     roles = {name[:-8] for name, resource in made.items() if resource["Type"] == "AWS::IAM::Role"}
-    assert {role for group in GROUPS.values() for role in group} == roles - {"DriftMachineEventsRole"}
+    assert {role for group in GROUPS.values() for role in group} == roles - {"DriftMachineEventsRole", "ScoreMachineEventsRole"}
 
 
 @pytest.fixture(params=GROUPS)

@@ -112,7 +112,7 @@ def finish(parts: Finish, machine: str, execution: str, state: outcome.State, *,
     document, warnings = parts.document(ended, execution, state), outcome.warnings(state)
     if machine == "score":
         document |= outcome.scored(state)
-    if not outcome.request(state).get("parent"):
+    if not outcome.request(state).get("parent") and ended.name != outcome.NOTHING:
         parts.free_lease(execution)
         warnings += parts.notify(document, event=EVENTS.get(machine, "Run ended"))
     print(json.dumps({"machine": machine, "execution": execution, "outcome": ended.name, "warnings": warnings}))

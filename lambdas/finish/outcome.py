@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+NOTHING = "nothing to score"
+"""The outcome of a scoring that nobody is told of."""
 NEXT = {
     "accepted": "ops predict",
     "rejected": "ops status",
@@ -14,7 +16,7 @@ NEXT = {
     "aborted": "ops status",
     "drift": "ops drift",
     "scored": "ops score",
-    "nothing to score": "ops score FILE",
+    NOTHING: "ops score FILE",
     "RollbackOvertaken": "ops status",
 }
 """The command that comes next, by the error or the outcome; after a failure, once its cause is fixed."""
@@ -73,7 +75,7 @@ def of_score(state: State) -> Outcome:
     """The outcome of a score execution that ends Succeeded."""
     counts = state["score"]["document"]
     if not counts["files"]:
-        return Outcome("nothing to score", "no file under score/ is newer than its scored rows")
+        return Outcome(NOTHING, "no file under score/ is newer than its scored rows")
     left_out = [each for each in counts["files"] if "left_out" in each]
     why = f"{counts['rows']} rows of {len(counts['files'])} file(s) scored, {counts['wrong']} wrong"
     why += f", {len(left_out)} file(s) left out: {left_out[0]['left_out']}" if left_out else ""

@@ -79,10 +79,10 @@ def _asked(s3: Any, bucket: str, key: str) -> dict[str, str]:
 
 
 def _new(s3: Any, bucket: str) -> dict[str, str]:
-    """Return the names of the files that are newer than their scored rows, the oldest files first."""
+    """Return the names of the files that are not older than their scored rows, the oldest files first."""
     files, done = _times(s3, bucket, PREFIX, PREFIX), _times(s3, bucket, SCORED, SCORED)
     names = {name: scored_name(name) for name in sorted(files, key=lambda name: files[name])}
-    new = [name for name, scored in names.items() if scored not in done or done[scored] < files[name]]
+    new = [name for name, scored in names.items() if scored not in done or done[scored] <= files[name]]
     return {name: names[name] for name in new[:MOST_FILES]}
 
 

@@ -44,13 +44,13 @@ def test_every_job_and_model_is_isolated_from_the_network(requests: dict[str, di
     isolated = {name for name, request in requests.items() if True in within(request, "EnableNetworkIsolation")}
     members = ("ProcessingJobName.$", "TrainingJobName.$", "ExecutionRoleArn")
     running = {name for name, request in requests.items() if any(member in request for member in members)}
-    assert isolated == running == {"Preprocess", "Train", "CreateModel", "Evaluate", "MeasureDrift"}
+    assert isolated == running == {"Preprocess", "Train", "CreateModel", "Evaluate", "MeasureDrift", "Prepare", "Join"}
 
 
 def test_every_job_writes_with_the_key_and_every_volume_has_it(requests: dict[str, dict[str, Any]]) -> None:
     outputs = [request[name] for request in requests.values() for name in OUTPUTS if name in request]
     keys = [*within(outputs, "KmsKeyId"), *within(list(requests.values()), "VolumeKmsKeyId")]
-    assert (len(outputs), len(keys), set(keys)) == (7, 13, {"${DataKey}"})
+    assert (len(outputs), len(keys), set(keys)) == (10, 19, {"${DataKey}"})
     assert requests["CreateEndpointConfig"]["KmsKeyId"] == "${DataKey}"
 
 
@@ -88,7 +88,7 @@ def test_captured_requests_and_the_rows_of_runs_expire(template: Template, reque
     # What must not expire while its model can go live: its artifacts, its baseline and its evaluation.
     written = [*within(requests, "S3Uri.$"), *within(requests, "S3OutputPath.$"), *within(requests, "ModelDataUrl.$")]
     kept = {uri.split("runs/{}/")[1].split("'")[0].split("/")[0] for uri in written if "runs/{}" in uri}
-    assert kept == {"listing", "model", "baseline", "evaluation", "drift", "window"}
+    assert kept == {"listing", "model", "baseline", "evaluation", "drift", "window", "request", "counts"}
     assert (
         requests["CreateEndpointConfig"]["DataCaptureConfig"]["DestinationS3Uri"] == "s3://${DataBucket}/data-capture"
     )
@@ -115,8 +115,9 @@ def test_uploads_expire_by_setting(tmp_path: Path) -> None:
     kept = shipped.stack.model_copy(update={"capture_days": 0, "rows_days": 0, "upload_days": 30})
     template = json.loads(synthesise(shipped.model_copy(update={"stack": kept}), tmp_path).read_text())
     (data,) = (item for item in of_type(template, "AWS::S3::Bucket").values() if "VersioningConfiguration" in item)
-    (_, rule) = data["LifecycleConfiguration"]["Rules"]
-    assert rule == {"Prefix": "raw/", "ExpirationInDays": 30, "Status": "Enabled"}
+    (_, *rules) = data["LifecycleConfiguration"]["Rules"]
+    prefixes = ("raw/", "score/", "scored/")
+    assert rules == [{"Prefix": prefix, "ExpirationInDays": 30, "Status": "Enabled"} for prefix in prefixes]
 
 
 def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
@@ -125,7 +126,7 @@ def test_roles_are_passed_to_sagemaker_alone(template: Template) -> None:
     passed = [each for each in found if "iam:PassRole" in as_list(each["Action"])]
     condition = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     role = {"Fn::GetAtt": ["JobsRole621A81E5", "Arn"]}
-    assert [(each["Resource"], each["Condition"]) for each in passed] == [(role, condition)] * 3
+    assert [(each["Resource"], each["Condition"]) for each in passed] == [(role, condition)] * 4
 
 
 def test_the_role_of_the_deploy_machine_alone_may_change_the_endpoint(template: Template) -> None:
@@ -151,8 +152,12 @@ def test_no_role_reaches_what_a_project_made_whose_name_begins_alike(template: T
             f":endpoint-config/{project}-{MD5}",
             f":endpoint/{project}",
             f":training-job/{project}-train-{MD5}-5",
-            *(f":processing-job/{project}-{kind}-{MD5}-0" for kind in ("preprocess", "evaluate", "drift")),
-            *(f":transform-job/{project}-{kind}-{MD5}-1" for kind in ("score", "champion")),
+            f":model/{project}-batch-{MD5}",
+            *(
+                f":processing-job/{project}-{kind}-{MD5}-0"
+                for kind in ("preprocess", "evaluate", "drift", "prepare", "join")
+            ),
+            *(f":transform-job/{project}-{kind}-{MD5}-1" for kind in ("score", "champion", "batch")),
             f":log-group:/aws/sagemaker/Endpoints/{project}:log-stream:",
         ]
         services = {name: "logs" if "log-group" in name else "sagemaker" for name in names}

@@ -29,7 +29,7 @@ LEAST = 5
 POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
 """States whose retries are how they wait."""
 WAY_BACK = {"HasChampion", "RestoreChampion", "WaitForChampion", "DeleteEndpoint", "IsNewPackage", "RejectPackage"}
-AFTERWARDS = WAY_BACK | {"Deploy", "FinishFailed", "Failed", "Finish"}
+AFTERWARDS = WAY_BACK | {"Deploy", "DeleteModel", "Scored", "FinishFailed", "Failed", "Finish"}
 """States that follow the one that failed."""
 PARTS = dict.fromkeys(("ScoreChallenger", "FindChampionsRows", "ScoreChampion"), "ScoreHoldout")
 """The states inside a parallel state."""

@@ -123,7 +123,7 @@ def test_every_command_runs_with_the_rights_that_the_document_lists(user: Deploy
             "diff {run} {run}",
             "status",
         ),
-        *("logs", f"report --no-open --out {tmp_path}", f"feedback {truth}", "drift --now", "drift"),
+        *("logs", "score", f"report --no-open --out {tmp_path}", f"feedback {truth}", "drift --now", "drift"),
         *("approve", "reject", "doctor", "rollback"),
     )
     known = set(getattr(typer.main.get_command(app), "commands", {}))

@@ -15,7 +15,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import deploy, diagram, drift, retrain
+from pipeline import deploy, diagram, drift, retrain, score
 from pipeline.__main__ import MACHINES as DEFINITIONS
 from pipeline.asl import Definition
 from pipeline.config import Settings, load
@@ -58,6 +58,7 @@ MACHINES = {
     "retrain, spot": retrain.definition(SPOT),
     "deploy, autoscaled": deploy.definition(changed(endpoint=SIZE)),
     "deploy, serverless": deploy.definition(SERVERLESS),
+    "score, contributions": score.definition(changed(score={"contributions": 3}, data={"on_bad_file": "quarantine"})),
     **{f"{name}, vpc": definition(changed(network={"vpc": True})) for name, definition in DEFINITIONS.items()},
 }
 
@@ -68,7 +69,9 @@ def each(request: pytest.FixtureRequest) -> Definition:
     return MACHINES[request.param]
 
 
-@pytest.mark.parametrize(("machine", "most", "plumbing"), [("retrain", 26, 8), ("deploy", 40, 14), ("drift", 12, 3)])
+@pytest.mark.parametrize(
+    ("machine", "most", "plumbing"), [("retrain", 26, 8), ("deploy", 40, 14), ("drift", 12, 3), ("score", 15, 3)]
+)
 def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
     for name, definition in MACHINES.items():
         if name.startswith(machine):
@@ -189,7 +192,7 @@ def test_with_a_vpc_each_request_that_takes_one_names_it_and_nothing_else_differ
 def longest() -> list[str]:
     """The jobs' name templates for a project whose name is as long as it may be."""
     settings = changed(project={"name": "x" * 16}, processing={"instance_count": 2})
-    machines = retrain.definition(settings), drift.definition(settings)
+    machines = retrain.definition(settings), drift.definition(settings), score.definition(settings)
     parameters = [item for each in machines for _, state in tasks(each) for item in state["Parameters"].items()]
     return [value for key, value in parameters if re.fullmatch(r"\w+JobName\.\$", key)]
 
@@ -203,7 +206,7 @@ def test_a_jobs_name_fits_sagemaker_for_any_execution(longest: list[str], attemp
 
 
 def test_each_attempt_of_a_job_has_a_name_of_its_own(longest: list[str]) -> None:
-    assert len(longest) == 7
+    assert len(longest) == 10
     assert all("$$.State.RetryCount" in name and "States.Hash($$.Execution.Name, 'MD5')" in name for name in longest)
 
 
@@ -562,3 +565,54 @@ def test_the_deploy_machine_alone_changes_the_endpoint() -> None:
         for name, definition in MACHINES.items()
     }
     assert {name.partition(",")[0] for name, operations in found.items() if operations} == {"deploy"}
+
+
+def test_a_scoring_deletes_its_model_whether_it_has_scored_the_rows_or_not() -> None:
+    states = MACHINES["score"]["States"]
+    assert [states[name]["Next"] for name in ("CreateModel", "Score", "DeleteModel")] == [
+        "Score",
+        "DeleteModel",
+        "Scored",
+    ]
+    assert states["Score"]["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "DeleteModel"}]
+    (caught,) = states["DeleteModel"]["Catch"]
+    assert (caught["ResultPath"], caught["Next"]) == ("$.cleanup_error", "Scored")
+    (rule,) = states["Scored"]["Choices"]
+    assert (rule["Variable"], rule["IsPresent"], rule["Next"]) == ("$.error", True, "FinishFailed")
+    names = {name: states[name]["Parameters"]["ModelName.$"] for name in ("CreateModel", "Score", "DeleteModel")}
+    assert set(names.values()) == {"States.Format('breast-cancer-batch-{}', States.Hash($$.Execution.Name, 'MD5'))"}
+
+
+def test_a_scoring_takes_the_package_that_is_live_when_it_begins() -> None:
+    states = MACHINES["score"]["States"]
+    assert states["FindChampion"]["Parameters"]["Payload"]["package"] is True
+    (container,) = states["CreateModel"]["Parameters"]["Containers"]
+    assert container == {"ModelPackageName.$": "$.champion.package"}
+
+
+def test_contributions_need_the_run_of_the_package_and_the_rows() -> None:
+    states = MACHINES["score, contributions"]["States"]
+    assert set(states) - set(MACHINES["score"]["States"]) == {"DescribePackage"}
+    inputs = {each["InputName"]: each["S3Input"] for each in states["Join"]["Parameters"]["ProcessingInputs"]}
+    assert inputs.keys() == {"code", "settings", "request", "ids", "answers", "batch", "explanation"}
+    explanation = "States.Format('s3://${DataBucket}/runs/{}/evaluation/explanation.json', $.package.run)"
+    assert inputs["explanation"]["S3Uri.$"] == explanation
+    outputs = [each["OutputName"] for each in states["Prepare"]["Parameters"]["ProcessingOutputConfig"]["Outputs"]]
+    assert outputs == ["batch", "ids", "quarantine"]
+
+
+def test_scored_rows_are_written_at_the_end_beside_all_others() -> None:
+    outputs = MACHINES["score"]["States"]["Join"]["Parameters"]["ProcessingOutputConfig"]["Outputs"]
+    (scored,) = (each["S3Output"] for each in outputs if each["OutputName"] == "scored")
+    assert (scored["S3Uri"], scored["S3UploadMode"]) == ("s3://${DataBucket}/scored", "EndOfJob")
+
+
+def test_the_instances_of_a_scoring_are_those_of_its_own_settings() -> None:
+    own = {"instance_type": "ml.c5.xlarge", "instance_count": 3, "volume_gb": 70, "max_runtime_minutes": 9}
+    states = score.definition(changed(score=own))["States"]
+    for name in ("Prepare", "Join"):
+        cluster = states[name]["Parameters"]["ProcessingResources"]["ClusterConfig"]
+        assert (cluster["InstanceType"], cluster["InstanceCount"], cluster["VolumeSizeInGB"]) == ("ml.c5.xlarge", 1, 70)
+    resources = states["Score"]["Parameters"]["TransformResources"]
+    assert (resources["InstanceType"], resources["InstanceCount"]) == ("ml.c5.xlarge", 3)
+    assert [states[name]["TimeoutSeconds"] for name in ("Prepare", "Score", "Join")] == [9 * 60 + 900] * 3

@@ -13,6 +13,7 @@ from lambdas.endpoint.endpoint import (
     RollbackOvertaken,
     RolledBack,
     find_champion,
+    live_package,
     wait_for,
 )
 
@@ -138,3 +139,20 @@ def test_a_rollback_is_reported_when_cloudwatch_does_not_answer(capsys: pytest.C
     with pytest.raises(RolledBack, match=r"alarms in ALARM: \[\]"):
         wait_for("new", sagemaker("InService", "old"), SimpleNamespace(describe_alarms=describe_alarms), "shop", ALARMS)
     assert "DescribeAlarms failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"), [({"model-package": "arn:package/3", "execution": "e"}, "arn:package/3"), ({}, "none")]
+)
+def test_the_tags_of_the_live_config_name_its_package(tags: dict[str, str], found: str) -> None:
+    client = SimpleNamespace(
+        describe_endpoint_config=lambda **given: {"EndpointConfigArn": f"arn:{given['EndpointConfigName']}"},
+        list_tags=lambda **given: {
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items() if given["ResourceArn"] == "arn:new"]
+        },
+    )
+    assert live_package(client, "new") == found
+
+
+def test_nothing_live_has_no_package() -> None:
+    assert live_package(SimpleNamespace(), "none") == "none"

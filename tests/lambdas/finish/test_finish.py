@@ -150,3 +150,44 @@ def test_a_rollback_that_was_overtaken_is_not_to_be_repeated_by_a_retraining() -
     found = {name: document[name] for name in ("outcome", "why", "error", "next")}
     why = "Another model went live."
     assert found == {"outcome": "failed", "why": why, "error": "RollbackOvertaken", "next": "ops status"}
+
+
+SCORE = RUN.replace("shop-retrain", "shop-score")
+LEFT_OUT = {"file": "b.csv", "rows": 0, "wrong": 0, "left_out": "b.csv: the file is empty"}
+
+
+def test_a_scoring_is_notified_with_its_counts_and_its_package() -> None:
+    recorder = Recorder()
+    counts = {"rows": 9, "wrong": 1, "files": [{"file": "a.csv", "rows": 9, "wrong": 1, "scored": "a.csv"}, LEFT_OUT]}
+    champion = {"package": "arn:package/3"}
+    state = {"reason": "upload", "key": "score/a.csv", "champion": champion, "score": {"document": counts}}
+    output = finish(recorder.parts, "score", SCORE, state, failed=False)
+    why = "9 rows of 2 file(s) scored, 1 wrong, 1 file(s) left out: b.csv: the file is empty"
+    found = {name: output[name] for name in ("outcome", "why", "next", "started_by", "model", "package", "score")}
+    assert found == {
+        "outcome": "scored",
+        "why": why,
+        "next": "ops score",
+        "started_by": "upload",
+        "model": "",
+        "package": "arn:package/3",
+        "score": counts,
+    }
+    assert [subject for subject, _ in recorder.sent] == ["shop: scored", "shop.pipeline: Scoring ended"]
+    assert recorder.owner == RUN
+
+
+def test_a_scoring_that_failed_is_to_be_repeated_by_a_file_and_not_by_a_retraining() -> None:
+    recorder = Recorder()
+    state = {"key": "score/a.csv", "error": {"Error": "States.TaskFailed", "Cause": '{"ExitMessage": "a.csv: empty"}'}}
+    output = finish(recorder.parts, "score", SCORE, state, failed=True)
+    found = [output[name] for name in ("outcome", "why", "next", "package", "score")]
+    assert found == ["failed", "a.csv: empty", "ops score FILE", "", {}]
+    assert [subject for subject, _ in recorder.sent] == ["shop: failed", "shop.pipeline: Scoring ended"]
+
+
+def test_nobody_is_told_that_there_was_nothing_to_score() -> None:
+    recorder = Recorder()
+    state = {"reason": "schedule", "score": {"document": {"rows": 0, "wrong": 0, "files": []}}}
+    assert finish(recorder.parts, "score", SCORE, state, failed=False)["outcome"] == "nothing to score"
+    assert recorder.sent == []
