@@ -257,7 +257,10 @@ def test_every_role_has_a_scenario() -> None:
     """But that of EventBridge, which starts its targets itself here."""
     made = json.loads((ROOT / "tests/cdk/snapshots/dev.json").read_text())["Resources"]
     roles = {name[:-8] for name, resource in made.items() if resource["Type"] == "AWS::IAM::Role"}
-    assert {role for group in GROUPS.values() for role in group} == roles - {"DriftMachineEventsRole", "ScoreMachineEventsRole"}
+    assert {role for group in GROUPS.values() for role in group} == roles - {
+        "DriftMachineEventsRole",
+        "ScoreMachineEventsRole",
+    }
 
 
 @pytest.fixture(params=GROUPS)

@@ -15,6 +15,7 @@ from ops.report.page import contents, page
 from tests.conftest import deploy
 from tests.deployments.cases import NEW
 from tests.deployments.table import Row, check
+from tests.deployments.test_score import scored, started
 from tests.deployments.world import World, subscribed
 from tests.lambdas.predict.signed import Consumer
 
@@ -27,6 +28,7 @@ transform.instance_type = "ml.m5.large"
 gate.minimum = { auc = 0.9 }
 endpoint.instance_type = "ml.t2.medium"
 api.path = "/buys"
+score.contributions = 2
 
 [training]
 instance_type = "ml.m5.large"
@@ -121,6 +123,24 @@ def test_an_explained_prediction_names_the_levels_and_adds_up_to_the_score(mixed
     total = explanation["base"] + sum(each["effect"] for each in explanation["contributions"]) + explanation["rest"]
     assert found["score"] == pytest.approx(1 / (1 + math.exp(-total)), abs=1e-6)
     assert "explanation" not in Consumer(world.deployed).post("/predictions", body).json()["predictions"][0]
+
+
+@pytest.mark.full
+def test_a_file_is_scored_and_explained_to_the_bit_as_the_api_does_its_rows(mixed: Mixed) -> None:
+    world, _ = mixed
+    body = "customer,age,colour,member\na,,red,yes\nb,30,blue,0\nc,30,never seen,No\nd,75,,Yes\n"
+    rows: list[Any] = [[None, "red", True], [30, "blue", False], [30, "never seen", False], [75, None, True]]
+    run = world.ended(started(world, "score/new.csv", body.encode()))
+    assert (run.status, run.outcome) == ("SUCCEEDED", "scored"), run
+    asked = Consumer(world.deployed).post("/predictions?explain=true", json.dumps({"instances": rows})).json()
+    found = scored(world, "scored/new.csv")
+    assert [(row["customer"], row["label"], float(row["score"])) for row in found] == [
+        (customer, each["label"], each["score"]) for customer, each in zip("abcd", asked["predictions"], strict=True)
+    ]
+    assert [[(row[f"feature_{place}"], float(row[f"effect_{place}"])) for place in (1, 2)] for row in found] == [
+        [(one["feature"], pytest.approx(one["effect"])) for one in each["explanation"]["contributions"][:2]]
+        for each in asked["predictions"]
+    ]
 
 
 def test_the_smoke_test_asks_the_api_for_rows_of_the_hold_out(mixed: Mixed) -> None:

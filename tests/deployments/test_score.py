@@ -129,7 +129,7 @@ def test_a_throttled_job_is_started_again(shipped: World) -> None:
     run = shipped.ended(execution)
     assert (run.outcome, len(shipped.inject()["struck"])) == ("scored", 2), run
     assert shipped.retried(execution) == {"Score": 2}
-    check(Row("score-throttled", "Score was retried 2 times: scored", "not asked", OLD, f"**scored**: {run.why}"))
+    check(Row("batch-throttled", "Score was retried 2 times: scored", "not asked", OLD, f"**scored**: {run.why}"))
 
 
 @pytest.mark.full

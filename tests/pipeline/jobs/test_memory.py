@@ -1,5 +1,6 @@
 """Peak memory of the jobs as rows grow tenfold: the interpreter's own, and a few numbers a row."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.jobs.shared.documents import distribution
+from pipeline.jobs.shared.signature import signature_of
+from tests.pipeline.jobs.conftest import write_settings
 from tests.pipeline.jobs.drift.capture import record, write_inputs
 
 pytestmark = pytest.mark.full
@@ -70,3 +73,27 @@ def test_drift_keeps_no_row_but_those_whose_ground_truth_is_known(tmp_path, sett
         peaks.append(peak("drift", settings=settings_file, output=tmp_path / "out", **folders))
     print(f"drift: {peaks[0] >> 20} and {peaks[1] >> 20} MiB")
     assert (peaks[1] - peaks[0]) / (45_000 * 30) < 20
+
+
+def test_files_to_score_are_converted_and_joined_block_by_block(tmp_path, settings):
+    peaks = {"prepare": [], "join": []}
+    own = write_settings(tmp_path, memory_mb=32)
+    for rows in (300_000, 3_000_000):
+        root = tmp_path / str(rows)
+        for folder in ("input", "request", "answers"):
+            (root / folder).mkdir(parents=True)
+        with (root / "input/a.csv").open("w") as file:
+            file.write("customer,age,visits\n")
+            file.writelines(f"c{number},{number % 90},{number % 7}\n" for number in range(rows))
+        request = {"files": {"a.csv": "a.csv"}, "version": 1, "contributions": 0}
+        (root / "request/request.json").write_text(json.dumps(request))
+        (root / "request/signature.json").write_text(signature_of(settings).to_json())
+        common, out = {"settings": own, "request": root / "request"}, root / "out"
+        peaks["prepare"].append(peak("prepare", input=root / "input", output=out, **common))
+        for shard in (out / "batch").iterdir():
+            answers = '{"score": 0.25, "predicted_label": 0}\n' * shard.read_bytes().count(b"\n")
+            (root / "answers" / f"{shard.name}.out").write_text(answers)
+        folders = {"ids": out / "ids", "answers": root / "answers", "output": root / "scored"}
+        peaks["join"].append(peak("join", **common, **folders))
+    print("; ".join(f"{name}: {small >> 20} and {large >> 20} MiB" for name, (small, large) in peaks.items()))
+    assert all((large - small) / 2_700_000 < 20 and large < 400 << 20 for small, large in peaks.values())
