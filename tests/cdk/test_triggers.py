@@ -9,7 +9,7 @@ import pytest
 
 from cdk.commit import commit
 from pipeline.config import load
-from tests.cdk.conftest import TRIGGER, Template, of_type
+from tests.cdk.conftest import TRIGGER, Template, of_type, synthesise
 from tests.conftest import ROOT
 
 
@@ -89,3 +89,16 @@ def test_what_is_live_is_checked_when_it_is_in_service_and_when_a_deployment_did
         "aws.states": {"stateMachineArn": [deploy], "status": ["ABORTED", "TIMED_OUT", "FAILED"]},
     }
     assert all(set(rule["Targets"][0]) >= {"Arn", "DeadLetterConfig"} for rule in found)
+
+
+@pytest.mark.full
+def test_batch_scoring_waits_for_its_schedule_and_can_be_off(tmp_path: Path) -> None:
+    shipped, found = load(ROOT / "pipeline.toml"), {}
+    for name, change in {"off": {"enabled": False}, "daily": {"schedule": "rate(1 day)"}}.items():
+        settings = shipped.model_copy(update={"score": shipped.score.model_copy(update=change)})
+        template = json.loads(synthesise(settings, tmp_path / name).read_text())
+        found[name] = {key: item for key, item in template["Resources"].items() if key.startswith("Score")}
+    rules = [item["Properties"] for item in found["daily"].values() if item["Type"] == "AWS::Events::Rule"]
+    ((rule, target),) = [(each, *each["Targets"]) for each in rules]
+    assert (rule["ScheduleExpression"], json.loads(target["Input"])) == ("rate(1 day)", {"reason": "schedule"})
+    assert found["off"] == {}
