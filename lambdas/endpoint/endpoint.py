@@ -32,15 +32,15 @@ class RolledBack(Exception):
 
 
 def find_champion(
-    sagemaker: Any, endpoint: str, instances: int = 1, replaces: str = "", serverless: bool = False
+    sagemaker: Any, endpoint: str, instances: int = 1, replaces: str = "", serverless: bool | None = None
 ) -> dict[str, Any]:
     """Return {"model", "config", "status", "variant", "instances"} of what is live.
 
     All names are "none" when nothing is. `instances` are those that it has, or the given number if that is more. An
     endpoint whose creation Failed serves nothing and allows DeleteEndpoint alone (API reference, EndpointStatus).
-    `serverless` says of what kind the next model's endpoint is. SageMaker updates no endpoint on instances to
-    serverless, and a serverless one to instances, but not back (Developer Guide, "Serverless Inference", exclusions): a
-    deployment could not restore the champion.
+    `serverless` says of what kind the next model's endpoint is; without it both kinds are right. SageMaker updates no
+    endpoint on instances to serverless, and a serverless one to instances, but not back (Developer Guide, "Serverless
+    Inference", exclusions): a deployment could not restore the champion.
 
     Raises EndpointChanging: it is being changed, or the call was throttled. Raises ClientError: nothing is known.
     Raises RollbackOvertaken: not the config that is to be replaced is live. Raises EndpointOfOtherKind.
@@ -57,7 +57,7 @@ def find_champion(
         return {**dict.fromkeys(("model", "config", "variant"), NONE), "status": status, "instances": instances}
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     variant = config["ProductionVariants"][0]
-    if ("ServerlessConfig" in variant) != serverless:
+    if serverless is not None and ("ServerlessConfig" in variant) != serverless:
         is_now, wanted = ("on instances", "serverless") if serverless else ("serverless", "instances")
         raise EndpointOfOtherKind(
             f"The endpoint is {is_now}, and SageMaker has no update to {wanted} that could be rolled back: run aws "

@@ -41,17 +41,18 @@ def find_champion(build: Building, *, package: bool = False, **asked: Intrinsic)
 
     Names are "none" when nothing is live; status is then "none", or "Failed" after a failed creation. `asked` may be
     `replaces`, the config that must be live: the state fails with another one. `package` also asks for the ARN of the
-    live model package, "none" when there is none.
+    live model package, "none" when there is none; the endpoint may then be of another kind than the settings'.
     """
     attempts = DEADLINE_HOURS * 3600 // CHAMPION_POLL_SECONDS
     changing = retry(CHANGING, seconds=CHAMPION_POLL_SECONDS, attempts=attempts, rate=1.0)
     size = build.settings.endpoint
-    wanted = {"instances": size.instance_count, "serverless": size.serverless is not None}
-    request: dict[str, Any] = {"wait_for": "champion", **wanted, **asked}
+    request: dict[str, Any] = {"wait_for": "champion", "instances": size.instance_count, **asked}
     results = ["model", "config", "status", "variant", "instances"]
     if package:
         request["package"] = True
         results.append("package")
+    else:
+        request["serverless"] = size.serverless is not None
     return build.function(
         "FindChampion", "EndpointFunction", request, retries=[changing], result_path="$.champion", results=results
     )

@@ -18,7 +18,8 @@ from tests import iam_report
 from tests.conftest import ROOT, deploy, wait_for
 from tests.deployments.cases import ALWAYS, NEW, OLD
 from tests.deployments.table import Row, check
-from tests.deployments.world import Traffic, World, edited, subscribed
+from tests.deployments.test_score import scored, started, without_label
+from tests.deployments.world import HEADER, ROWS, Traffic, World, edited, subscribed
 from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.full, pytest.mark.cloud, pytest.mark.timeout(600), pytest.mark.xdist_group("cheap")]
@@ -119,15 +120,15 @@ def test_a_fault_of_a_serverless_endpoint_is_survived(cheap: World, name: str) -
     on, fault, during = FAULTS[name]
     old = cheap.live()
     cheap.inject({"on": on, "fault": fault})
-    execution = cheap.start()
     if during:
-        cheap.in_state(execution, "Deploy")
         with Traffic(cheap.deployed) as traffic:
+            execution = cheap.start()
             run = cheap.ended(execution)
             cheap.settled()
         wrong = {answer for answer in traffic.failed if not answer.startswith("502")}
         assert wrong <= {"M"} if name == "serverless-wrong" else not wrong
     else:
+        execution = cheap.start()
         run = cheap.ended(execution)
     sent = cheap.notification(execution)
     assert len(cheap.inject()["struck"]) == 1
@@ -153,6 +154,12 @@ def test_an_endpoint_of_the_other_kind_ends_a_run_before_it_trains(cheap: World)
     assert (sent["error"], cheap.live(), traffic.failed) == ("EndpointOfOtherKind", old, [])
     assert "Preprocess" not in cheap.entered(run.arn)
     check(Row("serverless-kind", "failed, at FindChampion", ALWAYS, OLD, f"**failed**: {sent['why']}"))
+
+
+def test_a_file_is_scored_by_the_model_of_the_endpoint(cheap: World) -> None:
+    lines = [without_label(line) for line in (HEADER, *ROWS[:5])]
+    run = cheap.ended(started(cheap, "score/rows.csv", "\n".join(lines).encode()))
+    assert (run.status, len(scored(cheap, "scored/rows.csv"))) == ("SUCCEEDED", 5), run
 
 
 def test_the_roles_that_serve_use_each_of_their_grants(cheap: World) -> None:

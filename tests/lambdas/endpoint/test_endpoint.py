@@ -86,6 +86,7 @@ def test_an_endpoint_changes_from_instances_to_serverless_and_back_only_by_its_d
     ):
         find_champion(sagemaker("InService", **other), "shop", serverless=serverless)
     assert find_champion(sagemaker(MISSING), "shop", serverless=serverless)["config"] == "none"
+    assert find_champion(sagemaker("InService", **other), "shop")["config"] == "new"
 
 
 def test_an_endpoint_that_changes_may_still_be_the_one_that_a_rollback_takes_back() -> None:
