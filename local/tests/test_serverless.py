@@ -105,6 +105,7 @@ def test_a_process_that_ends_in_a_request_is_a_model_error_and_the_next_request_
     aws.delete(name)
 
 
+@pytest.mark.full
 def test_a_process_above_its_memory_ends(aws: Aws) -> None:
     name = endpoint(aws, "large", MEGABYTES="1100")
     with pytest.raises(aws.runtime.exceptions.ModelError, match="The container ended while it worked"):
@@ -121,6 +122,7 @@ def test_a_request_has_at_most_4_mb(aws: Aws) -> None:
     aws.delete(name)
 
 
+@pytest.mark.full
 def test_a_model_that_does_not_start_fails_the_endpoint_before_any_request(aws: Aws) -> None:
     name = endpoint(aws, "broken", PING="never")
     found = aws.described(name)
