@@ -171,6 +171,9 @@ class Serverless(Variant):
             return replace(_asked(instance, body, headers), setup_seconds=setup)
         except (OSError, http.client.HTTPException) as error:
             log.warning("%r", error)
+            self._forget(instance)
+            if warm and isinstance(error, ConnectionRefusedError):  # it may have ended before the request
+                return self.invoke(body, headers)
         raise _gone("The container ended while it worked on the request.")
 
     def stop(self, grace_seconds: float) -> None:
@@ -215,10 +218,14 @@ class Serverless(Variant):
             if (used := instance.memory_bytes()) > limit:
                 log.warning("a serverless container has %d MB, MemorySizeInMB is %d", used >> 20, limit >> 20)
                 instance.kill()
+        self._forget(instance)
+        instance.remove()
+
+    def _forget(self, instance: Instance) -> None:
+        """Let the next request start another process than this one."""
         with self._lock:
             if self._warm is instance:
                 self._warm = None
-        instance.remove()
 
 
 def check_serverless(request: dict[str, Any], find_model: Callable[[str], dict[str, Any]]) -> None:
