@@ -28,9 +28,7 @@ def trained(build: Building) -> list[dict[str, Any]]:
     return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
 
 
-def create_model(
-    build: Building, containers: list[dict[str, Any]], kind: str = "", *, isolated: bool = True
-) -> Task:
+def create_model(build: Building, containers: list[dict[str, Any]], kind: str = "", *, isolated: bool = True) -> Task:
     """CreateModel: a model named after the execution, `isolated` from the network.
 
     One that does not go behind the endpoint is also named after its `kind`.
