@@ -48,14 +48,15 @@ class DataStore(Construct):
         resource = cast("s3.CfnBucket", self.bucket.node.default_child)
         resource.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
 
-    def for_jobs(self, raw: str, *, captures: bool) -> list[iam.PolicyStatement]:
+    def for_jobs(self, *uploads: str, captures: bool) -> list[iam.PolicyStatement]:
         """Allow jobs and the endpoint to read the uploads, use the runs, write signatures and, if any, data capture."""
         files = self.bucket.arn_for_objects
+        read = [f"{prefix}*" for prefix in (*uploads, "runs/", "rows/")]
         written = ("runs/*", "rows/*", "signatures/*", *(["data-capture/*"] if captures else []))
         return [
-            allow("s3:GetObject", files(f"{raw}*"), files("runs/*"), files("rows/*")),
+            allow("s3:GetObject", *map(files, read)),
             allow("s3:PutObject", *map(files, written)),
-            self.list_objects(f"{raw}*", "runs/*", "rows/*"),
+            self.list_objects(*read),
             allow("kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey", self.key.key_arn),
             self.encrypt_volumes(),
         ]

@@ -41,10 +41,11 @@ class Jobs(Construct):
         repositories = [arn(self, "ecr:repository", name, account=owners[name]) for name in sorted(owners)]
         # The shipped files alone: `Asset.grant_read` would allow the whole asset bucket.
         keys = [asset.s3_object_key for asset in (program, document)]
+        uploads = [settings.data.prefix, *(["score/"] if settings.score.enabled else [])]
         self._network = network
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         for statement in [
-            *data.for_jobs(settings.data.prefix, captures=not settings.endpoint.serverless),
+            *data.for_jobs(*uploads, captures=not settings.endpoint.serverless),
             *granted(self, "images", project),
             allow("ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer", *repositories),
             *granted(self, "jobs", project),

@@ -182,9 +182,7 @@ def score_machine(scope: Construct, parts: Parts, dead_letters: sqs.IQueue) -> s
             data.use_key("s3"),
         ],
     )
-    parts.jobs.allow(allow("s3:GetObject", files("score/*")))
     parts.jobs.allow(allow("s3:PutObject", files("scored/*")))
-    parts.jobs.allow(data.list_objects("score/*"))
     allowed = [
         *run_jobs(scope, project, Processing=["prepare", "join"], Transform=[KIND]),
         *granted(scope, "score", project),

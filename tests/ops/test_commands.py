@@ -132,11 +132,11 @@ class Quotas:
 def test_a_quota_that_was_never_changed_counts_with_its_default_and_an_unknown_one_as_none() -> None:
     settings = load(ROOT / "pipeline.toml")
     processing, training, transform, endpoint = instances(settings)
-    defaults: dict[str, float] = {processing: 0, training: 4, transform: 2}
-    account = Account(settings, cast(Any, Quotas(defaults, {processing: 2, endpoint: 2})))
+    defaults: dict[str, float] = {processing: 0, training: 4, transform: 3}
+    account = Account(settings, cast(Any, Quotas(defaults, {processing: 3, endpoint: 2})))
     assert doctor.CHECKS["quotas"][0](account) == "enough for every job and the endpoint"
     account = Account(settings, cast(Any, Quotas(defaults, {transform: 1})))
-    found = f"{processing}: 0 of 2; {transform}: 1 of 2; {endpoint}: 0 of 2"
+    found = f"{processing}: 0 of 3; {transform}: 1 of 3; {endpoint}: 0 of 2"
     with pytest.raises(OpsError, match=f"^too few instances: {found}$"):
         doctor.CHECKS["quotas"][0](account)
 

@@ -241,7 +241,8 @@ def test_contributions_are_those_of_the_api(tmp_path: Path) -> None:
     raw = (prepared / "batch/00000-00000.csv").read_text().splitlines()
     for row, line in zip(raw, scored, strict=True):
         wanted = [
-            (each["feature"], each["effect"]) for each in api.explained(EXPLAINED, signature, row, 2)["contributions"]
+            (each["feature"], each["effect"])
+            for each in api.explained_row(EXPLAINED, signature, row, 2)["contributions"]
         ]
         *_, one, first, two, second = line.split(",")
         assert [(one, float(first)), (two, float(second))] == wanted
