@@ -177,7 +177,7 @@ test: install style audit ## the target that CI runs: lint, all tests except the
 # Runs in parallel with mypy, which occupies one core for a minute.
 tested: $(INSTALLED)
 	@rm -rf build/iam
-	$(PYTEST) -m "not full and not checkers" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
+	$(PYTEST) --numprocesses 4 -m "not full and not checkers" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint ## all tests, with fuzzing, load, scale and mutants

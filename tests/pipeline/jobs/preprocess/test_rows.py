@@ -76,7 +76,7 @@ def rare_rows(first: int, last: int) -> str:
 
 
 @pytest.mark.parametrize("salt", [str(number) for number in range(10)])
-@pytest.mark.parametrize("memory", [512, 0.004])
+@pytest.mark.parametrize("memory", [512, 0.016])
 def test_each_part_has_its_share_of_a_rare_class_whatever_the_hashes(tmp_path, salt, memory):
     split = {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": salt}
     texts = {"a.csv": rare_rows(0, 640), "b.csv": rare_rows(640, 960)}
