@@ -171,8 +171,8 @@ test-fast: $(INSTALLED) ## the tests that deploy, synthesise and train nothing
 	$(PYTEST) --numprocesses 2 -m "not cloud and not full and not checkers" \
 		--ignore tests/cdk --ignore local/tests/linear_learner --ignore local/tests/scikit_learn
 
-test: install style audit ## the target that CI runs: lint, all tests except the long ones, coverage
-	@$(MAKE) --no-print-directory --jobs 3 secrets types tested
+test: install style ## the target that CI runs: lint, all tests except the long ones, coverage
+	@$(MAKE) --no-print-directory --jobs 4 audit secrets types tested
 
 # Runs in parallel with mypy, which occupies one core for a minute.
 tested: $(INSTALLED)

@@ -22,9 +22,9 @@ from pipeline.config import load
 from tests import iam_report, rotation
 
 T = TypeVar("T")
-PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
+PROMOTION = ("tests/deployments", "tests/lambdas/predict", "tests/lambdas/trigger")
 LONGEST_FIRST = (
-    *("deployed", "promotion", "local", "bootstrapped", "guarded", "machine", "cheap", "bare", "templates", "clients"),
+    *("deployed", "promotion", "bootstrapped", "guarded", "machine", "cheap", "bare", "local", "templates", "clients"),
 )
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
@@ -81,7 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _place(item: pytest.Item) -> int:
     mark = item.get_closest_marker("xdist_group")
-    return LONGEST_FIRST.index(mark.args[0]) if mark else len(LONGEST_FIRST)
+    return LONGEST_FIRST.index(mark.args[0].partition("-")[0]) if mark else len(LONGEST_FIRST)
 
 
 @dataclass(frozen=True)
