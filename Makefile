@@ -171,13 +171,13 @@ test-fast: $(INSTALLED) ## the tests that deploy, synthesise and train nothing
 	$(PYTEST) --numprocesses 2 -m "not cloud and not full and not checkers" \
 		--ignore tests/cdk --ignore local/tests/linear_learner --ignore local/tests/scikit_learn
 
-test: install style audit ## the target that CI runs: lint, all tests except the long ones, coverage
-	@$(MAKE) --no-print-directory --jobs 3 secrets types tested
+test: install style ## the target that CI runs: lint, all tests except the long ones, coverage
+	@$(MAKE) --no-print-directory --jobs 4 audit secrets types tested
 
 # Runs in parallel with mypy, which occupies one core for a minute.
 tested: $(INSTALLED)
 	@rm -rf build/iam
-	$(PYTEST) -m "not full and not checkers" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
+	$(PYTEST) --numprocesses 4 -m "not full and not checkers" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint ## all tests, with fuzzing, load, scale and mutants

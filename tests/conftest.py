@@ -1,5 +1,6 @@
 """One deployed local AWS for every test that wants it: the real CDK CLI, the real template, real jobs."""
 
+import gc
 import json
 import os
 import subprocess
@@ -21,9 +22,9 @@ from pipeline.config import load
 from tests import iam_report, rotation
 
 T = TypeVar("T")
-PROMOTION = ("tests/deployments", "tests/lambdas/trigger")
+PROMOTION = ("tests/deployments", "tests/lambdas/predict", "tests/lambdas/trigger")
 LONGEST_FIRST = (
-    *("deployed", "promotion", "local", "bootstrapped", "guarded", "machine", "cheap", "bare", "templates", "clients"),
+    *("deployed", "promotion", "bootstrapped", "guarded", "machine", "cheap", "bare", "local", "templates", "clients"),
 )
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
 ROOT = Path(__file__).parent.parent
@@ -32,14 +33,26 @@ WDBC = ROOT / "examples" / "breast_cancer" / "wdbc.csv"
 BUILD = ROOT / "build"
 IAM = BUILD / "iam"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
+"""The environment of a process that is not measured, as other tests pass the same lines: it takes a third less time."""
 os.environ.setdefault("CDK_VALIDATION", "false")  # the CDK's own rules only warn, and take a third of a synthesis
+gc.disable()  # while modules are imported nothing is garbage, and looking for it takes a fifth of the time
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the tests' garbage is looked for in the rest."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that share a local AWS or templates run in one worker: these are made once.
 
-    Marked here, as xdist reads the groups before `pytest_collection_modifyitems`.
+    Marked here, as xdist reads the groups before `pytest_collection_modifyitems`. Tests of many generated examples are
+    not measured: a third of their time would be spent on lines that other tests pass.
     """
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker("no_cover")
     stack = "promotion" if item.nodeid.startswith(PROMOTION) else "deployed"
     own = {name: name for name in ("guarded", "bootstrapped", "bare", "clients")}
     groups = {**own, "deployed": stack, "cloud": "local", "path_of": "templates"}
@@ -68,7 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _place(item: pytest.Item) -> int:
     mark = item.get_closest_marker("xdist_group")
-    return LONGEST_FIRST.index(mark.args[0]) if mark else len(LONGEST_FIRST)
+    return LONGEST_FIRST.index(mark.args[0].partition("-")[0]) if mark else len(LONGEST_FIRST)
 
 
 @dataclass(frozen=True)
@@ -169,6 +182,7 @@ def _environment(cloud: Cloud) -> dict[str, str]:
     return {
         **os.environ,
         **cloud.environment,
+        **UNMEASURED,
         "PATH": f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}",
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
         "CDK_DEFAULT_REGION": cloud.environment["AWS_REGION"],
@@ -217,10 +231,7 @@ def recorded(name: str) -> Iterator[Cloud]:
     IAM.mkdir(parents=True, exist_ok=True)
     decisions = IAM / f"{WORKER}-{name}.jsonl"
     decisions.unlink(missing_ok=True)
-    # Not measured, as the tests in local/ pass the same lines: it takes a third less time.
-    with running(
-        environment={"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), "COVERAGE_PROCESS_CONFIG": ""}
-    ) as cloud:
+    with running(environment={"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), **UNMEASURED}) as cloud:
         yield cloud
 
 

@@ -17,7 +17,7 @@ from local_aws.cloud import running
 from ops import retrain, runs
 from ops.account import OpsError
 from tests import iam_report
-from tests.conftest import ROOT, SHIPPED, WDBC, Deployed, deploy, wait_for
+from tests.conftest import ROOT, SHIPPED, UNMEASURED, WDBC, Deployed, deploy, wait_for
 from tests.deployments.world import World
 from tests.lambdas.predict.signed import Consumer
 
@@ -271,7 +271,7 @@ def group(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     decisions = tmp_path / "decisions.jsonl"
-    settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), "COVERAGE_PROCESS_CONFIG": ""}
+    settings = {"SFN_WAIT_SCALE": "0.01", "IAM_DECISIONS": str(decisions), **UNMEASURED}
     with pytest.MonkeyPatch.context() as patched, running(environment=settings) as cloud:
         live = deploy(cloud, SHIPPED, patched)
         made = Pipeline(live, decisions)

@@ -11,6 +11,7 @@ import pytest
 from local_aws.cloud import Cloud, running
 from playwright.sync_api import sync_playwright
 
+from tests.conftest import UNMEASURED
 from tests.ops.browser import FLAGS, PROGRAM, needed
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
@@ -67,7 +68,7 @@ def site() -> Iterator[int]:
 
 @pytest.fixture
 def alone() -> Iterator[Cloud]:
-    with running() as started:
+    with running(environment=UNMEASURED) as started:
         yield started
 
 

@@ -9,11 +9,11 @@ from .aws import Aws, images
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the tests that share a local AWS; one xdist worker runs them all."""
+    """Mark the tests that share a local AWS: one xdist worker runs all of a module, on its local AWS."""
     if "cloud" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.cloud)
         if item.config.pluginmanager.hasplugin("xdist"):
-            item.add_marker(pytest.mark.xdist_group("local"))
+            item.add_marker(pytest.mark.xdist_group(f"local-{item.path.parent.name}-{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,15 @@ import boto3
 import pytest
 from local_aws.cloud import ACCOUNT, running
 
+from tests.conftest import UNMEASURED
+
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/run"
 WAITING = {"StartAt": "Run", "States": {"Run": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
 @pytest.fixture(scope="session")
 def clients() -> Iterator[dict[str, Any]]:
-    with running() as cloud:
+    with running(environment=UNMEASURED) as cloud:
         session: Any = boto3.Session(
             cloud.credentials.key, cloud.credentials.secret, region_name=cloud.environment["AWS_REGION"]
         )

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from local_aws.cloud import ACCOUNT, Cloud, running
 
-from tests.conftest import SHIPPED
+from tests.conftest import SHIPPED, UNMEASURED
 
 MACHINE = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:gone"
 PARTS = {
@@ -23,7 +23,7 @@ PARTS = {
 def bare() -> Iterator[Cloud]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAMBDA_ACCOUNT_CONCURRENCY", "1000")  # as on AWS; the local default is lower
-        with running() as cloud:
+        with running(environment=UNMEASURED) as cloud:
             yield cloud
 
 

@@ -17,7 +17,7 @@ from ops.drift import check, described
 from ops.output import show
 from ops.predict import example
 from ops.runs import describe, find
-from tests.conftest import SHIPPED, WDBC, Deployed, deploy, subscribed, wait_for
+from tests.conftest import SHIPPED, UNMEASURED, WDBC, Deployed, deploy, subscribed, wait_for
 from tests.lambdas.predict.signed import Consumer
 from tests.ops.typing import typed
 
@@ -87,7 +87,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("drift")
     config = folder / "pipeline.toml"
     config.write_text(SHIPPED.read_text() + STAGE)
-    with pytest.MonkeyPatch.context() as patched, running(environment={"SFN_WAIT_SCALE": "0.01"}) as cloud:
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        running(environment={"SFN_WAIT_SCALE": "0.01", **UNMEASURED}) as cloud,
+    ):
         patched.setenv("PIPELINE_CONFIG", str(config))
         patched.setenv("STAGE", "own")
         made = deploy(cloud, config, patched)

@@ -7,7 +7,7 @@ import requests
 from local_aws.cloud import running
 
 from ops.predict import Example, Refused, label_of
-from tests.conftest import SHIPPED, Deployed, deploy
+from tests.conftest import SHIPPED, UNMEASURED, Deployed, deploy
 from tests.lambdas.predict.signed import Consumer
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full]
@@ -29,7 +29,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("guarded")
     config = folder / "pipeline.toml"
     config.write_text(SHIPPED.read_text() + GUARDS)
-    with pytest.MonkeyPatch.context() as patched, running() as cloud:
+    with pytest.MonkeyPatch.context() as patched, running(environment=UNMEASURED) as cloud:
         patched.setenv("STAGE", "guarded")
         yield deploy(cloud, config, patched)
 

@@ -76,7 +76,7 @@ def rare_rows(first: int, last: int) -> str:
 
 
 @pytest.mark.parametrize("salt", [str(number) for number in range(10)])
-@pytest.mark.parametrize("memory", [512, 0.004])
+@pytest.mark.parametrize("memory", [512, 0.016])
 def test_each_part_has_its_share_of_a_rare_class_whatever_the_hashes(tmp_path, salt, memory):
     split = {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": salt}
     texts = {"a.csv": rare_rows(0, 640), "b.csv": rare_rows(640, 960)}
@@ -131,7 +131,7 @@ def test_contradicting_labels_are_data_and_are_counted(tmp_path):
 GOLDEN = {**BINARY, "positive_label": "yes", "negative_label": "no"}
 
 
-@pytest.mark.parametrize("memory", [512, 0.004])
+@pytest.mark.parametrize("memory", [512, 0.016])
 @pytest.mark.parametrize(("listing", "yes"), [(["1.csv", "2.csv"], 0), (["2.csv", "1.csv"], 1), (None, 0)])
 def test_with_ids_the_newest_upload_of_a_row_replaces_the_others(tmp_path, *, listing, yes, memory):
     uploads = {f"{n}.csv": (ROWS / f"corrected_{n}.csv").read_text().splitlines() for n in (1, 2)}
