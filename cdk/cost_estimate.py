@@ -67,6 +67,14 @@ def per_run(settings: Settings, states: int, prices: Prices) -> Iterator[Line]:
     yield f"at most {states} states", states * prices["each"]["transition"]
 
 
+def per_scored_file(settings: Settings, prices: Prices) -> Iterator[Line]:
+    """Yield the dollars of a file that is scored by batch: its three jobs at JOB_MINUTES each."""
+    size = settings.score
+    for name, jobs in (("check the file, and join ids and answers", 2), ("score", size.instance_count)):
+        hours = jobs * JOB_MINUTES / 60
+        yield f"{name}, {jobs} x {JOB_MINUTES} min of {size.instance_type}", hours * _hour(size.instance_type, prices)
+
+
 def per_million_predictions(settings: Settings, prices: Prices) -> Iterator[Line]:
     """Yield the dollars of a million calls of one row, without the endpoint's instances."""
     each = prices["each"]
@@ -108,6 +116,7 @@ def estimate(settings: Settings, prices: Prices, template: dict[str, Any]) -> st
     for title, costs in (
         ("always on, per month", month),
         ("per run that replaces the model", list(per_run(settings, states.total(), prices))),
+        *([("per file scored by batch", list(per_scored_file(settings, prices)))] if settings.score.enabled else []),
         ("per million predictions", list(per_million_predictions(settings, prices))),
     ):
         lines += [f"{title}: {sum(cost for _, cost in costs):.2f} $"]

@@ -7,7 +7,7 @@ import pytest
 
 from cdk.api.protection import MANAGED
 from cdk.cost_estimate import PRICES as PRICE_FILE
-from cdk.cost_estimate import Prices, always_on, both_kinds, estimate, per_run
+from cdk.cost_estimate import Prices, always_on, both_kinds, estimate, per_run, per_scored_file
 from pipeline.config import Settings, load
 from pipeline.settings import Serverless
 from tests.conftest import ROOT
@@ -39,6 +39,14 @@ def test_the_idle_endpoint_is_named_first() -> None:
 
 def test_a_run_costs_its_jobs_and_its_states() -> None:
     assert [cost for _, cost in per_run(DEV, 4, PRICES)] == [2.0, 1.0, 2.0, 2.0]
+
+
+def test_a_scored_file_costs_its_three_jobs_unless_scoring_is_off() -> None:
+    four = DEV.model_copy(update={"score": DEV.score.model_copy(update={"instance_count": 4})})
+    assert [cost for _, cost in per_scored_file(four, PRICES)] == [2.0, 4.0]
+    assert "per file scored by batch: 3.00 $" in estimate(DEV, PRICES, TEMPLATE)
+    off = DEV.model_copy(update={"score": DEV.score.model_copy(update={"enabled": False})})
+    assert "per file scored" not in estimate(off, PRICES, TEMPLATE)
 
 
 def test_waf_costs_per_call() -> None:
