@@ -161,6 +161,13 @@ class Settings(tables.Table):
         return self
 
     @model_validator(mode="after")
+    def _uploads_are_not_scored(self) -> Self:
+        if self.score.enabled and self.data.prefix.startswith(("score/", "scored/")):
+            wrong = f"data.prefix = {self.data.prefix!r}, but files there are scored or have scored rows"
+            raise ValueError(f"{wrong}: choose another folder, or set score.enabled = false")
+        return self
+
+    @model_validator(mode="after")
     def _an_encoder_is_learnt_on_one_instance(self) -> Self:
         if self.data.encoded and self.processing.instance_count > 1:
             raise ValueError(
