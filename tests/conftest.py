@@ -58,6 +58,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     groups = {**own, "deployed": stack, "cloud": "local", "path_of": "templates"}
     if found := [groups[name] for name in groups if name in getattr(item, "fixturenames", ())]:
         item.add_marker(pytest.mark.xdist_group(found[0]))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(400))  # whichever is the first one deploys
 
 
 @pytest.hookimpl(tryfirst=True)
