@@ -8,5 +8,7 @@ CLASSES = ["N", "P"]
 SHARES = {"train": 0.9, "validation": 0.05, "holdout": 0.05}
 """As in bench/pipeline.toml."""
 PERCENTS = [number / 100 for number in range(1, 100)]
+STATISTICS = ["mean", "standard_deviation", "minimum", "maximum", "percentiles"]
+"""Of each column, as baseline.json names them; percentiles are of a sample."""
 WORDS, LEVELS = 10, 20
 """Features that are words in the table with categories, the last ones, and the different words of each."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from bench.columns import CLASSES, FEATURES, LEVELS, NAMES, TARGET
+from pipeline.jobs.preprocess import recordio
 
 DUPLICATES = 100
 """The last rows of each chunk of a raw file are in every other raw file, too, for the preprocessing to drop."""
@@ -32,6 +33,13 @@ def write_csv(path: Path, rows: int, seed: int) -> None:
         for label, table in _chunks(rows, seed):
             columns = [pa.array(label.astype(np.int8)), *(pa.array(column) for column in table.T)]
             csv.write_csv(pa.table(columns, names=[str(i) for i in range(FEATURES + 1)]), file, options)
+
+
+def write_recordio(path: Path, rows: int, seed: int) -> None:
+    """Write the rows of `write_csv` as preprocessing writes them for training: 32-bit floats in recordio-protobuf."""
+    with path.open("wb") as file:
+        for label, table in _chunks(rows, seed):
+            file.write(recordio.frames(label.astype(np.int8), table))
 
 
 def write_raw(path: Path, rows: int, seed: int, words: int = 0) -> int:

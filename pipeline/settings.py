@@ -262,7 +262,7 @@ class Training(Instances):
     spot: bool = False
     max_wait_minutes: Annotated[int, Field(ge=1, le=60)] = 60
     input_mode: Literal["File", "FastFile", "Pipe"] = "File"
-    content_type: Literal["text/csv", "application/x-recordio-protobuf"] = "text/csv"
+    content_type: Literal["application/x-recordio-protobuf", "text/csv"] = "application/x-recordio-protobuf"
     hyperparameters: dict[str, str | int | float | bool] = {}
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from local_aws.linear_learner import recordio
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -33,14 +34,14 @@ def test_the_shipped_settings_reach_the_quality_of_scikit_learn_and_of_their_gat
     metrics = live.evaluation(run)["binary_classification_metrics"]
     bucket = live.account.outputs["DataBucket"]
 
-    def text(part: str) -> str:
+    def content(part: str) -> bytes:
         listed = live.account.s3.list_objects_v2(Bucket=bucket, Prefix=f"rows/{run.name}/{part}")["Contents"]
         bodies = (live.account.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"] for item in listed)
-        return "".join(body.read().decode() for body in bodies)
+        return b"".join(body.read() for body in bodies)
 
-    train = np.loadtxt(text("train").splitlines(), delimiter=",")
-    rows = np.array([json.loads(line)["features"] for line in text("holdout/holdout").splitlines()])
-    labels = np.array([json.loads(line)["label"] for line in text("labels").splitlines()])
+    train = recordio.parse(content("train"), labelled=True).astype(np.float64)
+    rows = np.array([json.loads(line)["features"] for line in content("holdout/holdout").splitlines()])
+    labels = np.array([json.loads(line)["label"] for line in content("labels").splitlines()])
     model = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky")).fit(train[:, 1:], train[:, 0])
     auc = roc_auc_score(labels, model.predict_proba(rows)[:, 1])
     assert metrics["auc"]["value"] == pytest.approx(auc, abs=0.01)

@@ -1,6 +1,7 @@
-"""`python -m bench.baselines.preprocess_arrow SOURCE OUTPUT`: the preprocessing with pyarrow's tables and kernels.
+"""`python -m bench.baselines.preprocess_arrow SOURCE OUTPUT SAMPLED COMPARED`: the preprocessing with pyarrow's tables.
 
-numpy hashes the rows, as pyarrow does not. group_by drops duplicates, and the CSV writer formats the JSON's numbers.
+numpy hashes the rows and orders the hashes, which pyarrow does not. The CSV writer formats the JSON's numbers. Other
+hashes than the project's, but the same work: see bench/preprocess.py.
 """
 
 import json
@@ -11,16 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyarrow import csv, dataset
+from pyarrow import csv, dataset, feather
 
-from bench.columns import CLASSES, NAMES, PERCENTS, SHARES, TARGET
+from bench.columns import CLASSES, NAMES, PERCENTS, SHARES, STATISTICS, TARGET
 
 PLAIN = csv.WriteOptions(include_header=False, quoting_style="none")
 LINES = 65_536
+NUMBERS = pa.schema([(name, pa.float32()) for name in [TARGET, *NAMES]])
 
 
-def main(source: str, output: str) -> None:
-    """Check, drop duplicates, split by a hash, compute statistics, write."""
+def main(source: str, output: str, sampled: str, compared: str) -> None:
+    """Check, drop duplicates, order and split by a hash, compute statistics, write."""
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     types = {**dict.fromkeys(NAMES, pa.float64()), TARGET: pa.string()}
@@ -29,49 +31,50 @@ def main(source: str, output: str) -> None:
     finite = all(pc.all(pc.is_finite(rows[name])).as_py() for name in NAMES)
     if not finite or not pc.all(pc.is_in(rows[TARGET], pa.array(CLASSES))).as_py():
         sys.exit("invalid rows")
-    once = rows.group_by(NAMES).aggregate([(TARGET, "min"), (TARGET, "max")])
-    del rows
-    if not pc.all(pc.equal(once[f"{TARGET}_min"], once[f"{TARGET}_max"])).as_py():
+    label = pc.equal(rows[TARGET], CLASSES[1]).cast(pa.float64())
+    rows = rows.select(NAMES).add_column(0, TARGET, label)
+    row, order = np.unique(_hash(rows), return_index=True)
+    rows = rows.take(pa.array(order))
+    alike = _hash(rows.select(NAMES))
+    compare = alike[alike / 2.0**64 < float(compared)]
+    if len(np.unique(compare)) < len(compare):
         sys.exit("equal features with different labels")
-    label = pc.equal(once[f"{TARGET}_min"], CLASSES[1]).cast(pa.int8())
-    features = once.select(NAMES)
-    row = _hash(features)
     place = row / 2.0**64
     first, second = SHARES["train"], SHARES["train"] + SHARES["validation"]
-    labelled = features.add_column(0, TARGET, label)
-    csv.write_csv(labelled.filter(place < first), folder / "train.csv", PLAIN)
-    csv.write_csv(labelled.filter((place >= first) & (place < second)), folder / "validation.csv", PLAIN)
+    for name, chosen in (("train", place < first), ("validation", (place >= first) & (place < second))):
+        numbers = rows.filter(pa.array(chosen)).cast(NUMBERS)
+        feather.write_feather(numbers, folder / f"{name}.arrow", compression="uncompressed")
     held = place >= second
+    features = rows.select(NAMES).filter(pa.array(held))
     with (folder / "holdout.jsonl").open("wb") as file:
-        for batch in features.filter(held).to_batches(LINES):
+        for batch in features.to_batches(LINES):
             text = pa.BufferOutputStream()
             csv.write_csv(pa.table(batch), text, PLAIN)
             lines = text.getvalue().to_pybytes().splitlines()
             file.write(b"".join(b'{"features":[%b]}\n' % line for line in lines))
     with (folder / "labels.jsonl").open("w") as labels:
-        pairs = zip(row[held].tolist(), label.filter(held).to_pylist(), strict=True)
-        labels.writelines(f'{{"row":"{key:016x}","label":{value}}}\n' for key, value in pairs)
-    statistics = {name: _statistics(features[name]) for name in NAMES}
+        pairs = zip(row[held].tolist(), rows[TARGET].filter(pa.array(held)).to_pylist(), strict=True)
+        labels.writelines(f'{{"row":"{key:016x}","label":{value:.0f}}}\n' for key, value in pairs)
+    sample = rows.filter(pa.array(alike * np.uint64(0x9E3779B97F4A7C15) / 2.0**64 < float(sampled)))
+    statistics = {name: _statistics(rows[name], sample[name]) for name in NAMES}
     (folder / "baseline.json").write_text(json.dumps(statistics))
-    print(once.num_rows)
+    print(rows.num_rows)
 
 
-def _hash(features: pa.Table) -> NDArray[np.uint64]:
-    keys = np.ones(features.num_rows, np.uint64)
-    for column in features.columns:
+def _hash(columns: pa.Table) -> NDArray[np.uint64]:
+    keys = np.ones(columns.num_rows, np.uint64)
+    for column in columns.columns:
         keys ^= column.to_numpy().view(np.uint64)
         keys *= np.uint64(0x9E3779B97F4A7C15)
         keys ^= keys >> np.uint64(29)
     return keys
 
 
-def _statistics(column: pa.ChunkedArray) -> dict[str, object]:
-    return {
-        "mean": pc.mean(column).as_py(),
-        "standard_deviation": pc.stddev(column, ddof=1).as_py(),
-        **pc.min_max(column).as_py(),
-        "percentiles": pc.quantile(column, PERCENTS).to_pylist(),
-    }
+def _statistics(column: pa.ChunkedArray, sample: pa.ChunkedArray) -> dict[str, object]:
+    range_ = pc.min_max(column)
+    moments = pc.mean(column), pc.stddev(column, ddof=1), range_["min"], range_["max"]
+    found = [*(scalar.as_py() for scalar in moments), pc.quantile(sample, PERCENTS).to_pylist()]
+    return dict(zip(STATISTICS, found, strict=True))
 
 
 if __name__ == "__main__":

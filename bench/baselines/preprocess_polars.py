@@ -1,6 +1,7 @@
-"""`python -m bench.baselines.preprocess_polars SOURCE OUTPUT`: the preprocessing with polars.
+"""`python -m bench.baselines.preprocess_polars SOURCE OUTPUT SAMPLED COMPARED`: the preprocessing with polars.
 
-The streaming engine collects all outputs together, so that it reads shared inputs once.
+The streaming engine collects all outputs together, so that it reads shared inputs once. Other hashes than the
+project's, but the same work: see bench/preprocess.py.
 """
 
 import json
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.columns import CLASSES, NAMES, PERCENTS, SHARES, TARGET
+from bench.columns import CLASSES, NAMES, PERCENTS, SHARES, STATISTICS, TARGET
 
 
-def main(source: str, output: str) -> None:
-    """Check, drop duplicates, split by a hash, compute statistics, write."""
+def main(source: str, output: str, sampled: str, compared: str) -> None:
+    """Check, drop duplicates, order and split by a hash, compute statistics, write."""
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     types = {**dict.fromkeys(NAMES, pl.Float64), TARGET: pl.String}
@@ -23,38 +24,44 @@ def main(source: str, output: str) -> None:
         ~pl.all_horizontal(features.is_finite(), pl.col(TARGET).is_in(CLASSES)).fill_null(value=False)
     ).sum()
     once = (
-        rows.group_by(NAMES)
-        .agg(pl.col(TARGET).first(), pl.col(TARGET).n_unique().alias("labels"), pl.len().alias("times"))
-        .with_columns(pl.struct(NAMES).hash(1).alias("row"))
-        .with_columns((pl.col(TARGET) == CLASSES[1]).cast(pl.Int8), (pl.col("row") / 2.0**64).alias("place"))
+        rows.with_columns(pl.struct([*NAMES, TARGET]).hash(1).alias("row"))
+        .unique("row", keep="any")
+        .sort("row")
+        .with_columns((pl.col(TARGET) == CLASSES[1]).cast(pl.Float32), (pl.col("row") / 2.0**64).alias("place"))
     )
     first, second = SHARES["train"], SHARES["train"] + SHARES["validation"]
     learn, held = pl.col("place") < second, once.filter(pl.col("place") >= second)
-    labelled = [pl.col(TARGET), features]
+    labelled = [pl.col(TARGET), features.cast(pl.Float32)]
+    alike = once.select(pl.struct(NAMES).hash(2).alias("features"), TARGET)
     outputs = [
-        once.filter(pl.col("place") < first)
-        .select(labelled)
-        .sink_csv(folder / "train.csv", include_header=False, lazy=True),
+        once.filter(pl.col("place") < first).select(labelled).sink_ipc(folder / "train.arrow", lazy=True),
         once.filter(learn & (pl.col("place") >= first))
         .select(labelled)
-        .sink_csv(folder / "validation.csv", include_header=False, lazy=True),
+        .sink_ipc(folder / "validation.arrow", lazy=True),
         held.select(features=pl.concat_list(NAMES)).sink_ndjson(folder / "holdout.jsonl", lazy=True),
-        held.select("row", pl.col(TARGET).alias("label")).sink_ndjson(folder / "labels.jsonl", lazy=True),
+        held.select("row", pl.col(TARGET).cast(pl.Int8).alias("label")).sink_ndjson(folder / "labels.jsonl", lazy=True),
         wrong,
+        alike.filter(pl.col("features") / 2.0**64 < float(compared))
+        .group_by("features")
+        .agg(pl.col(TARGET).n_unique())
+        .select((pl.col(TARGET) > 1).sum()),
         once.select(
             pl.len().alias("rows"),
-            (pl.col("labels") > 1).sum().alias("clashes"),
             features.mean().name.suffix("_mean"),
-            features.std().name.suffix("_sd"),
+            features.std().name.suffix("_standard_deviation"),
             features.min().name.suffix("_minimum"),
             features.max().name.suffix("_maximum"),
-            features.quantile(PERCENTS, interpolation="linear").name.suffix("_percentiles"),
+        ),
+        once.filter(pl.col("row").hash(3) / 2.0**64 < float(sampled)).select(
+            features.quantile(PERCENTS, interpolation="linear").name.suffix("_percentiles")
         ),
     ]
-    *_, wrong_rows, described = pl.collect_all(outputs, engine="streaming")
-    if wrong_rows.item() or described["clashes"].item():
+    *_, wrong_rows, clashes, described, percentiles = pl.collect_all(outputs, engine="streaming")
+    if wrong_rows.item() or clashes.item():
         sys.exit("invalid rows")
-    (folder / "baseline.json").write_text(json.dumps(described.to_dicts()[0]))
+    found = described.to_dicts()[0] | percentiles.to_dicts()[0]
+    statistics = {name: {statistic: found[f"{name}_{statistic}"] for statistic in STATISTICS} for name in NAMES}
+    (folder / "baseline.json").write_text(json.dumps(statistics))
     print(described["rows"].item())
 
 

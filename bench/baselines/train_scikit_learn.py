@@ -2,7 +2,9 @@
 
 import sys
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import csv
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -11,10 +13,18 @@ from sklearn.preprocessing import StandardScaler
 
 def main(train: str, validation: str) -> None:
     """Train one model on standardized features."""
-    rows = pd.read_csv(train, header=None)
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows.iloc[:, 1:], rows[0])
-    held = pd.read_csv(validation, header=None)
-    print(log_loss(held[0], model.predict_proba(held.iloc[:, 1:])))
+    features, labels = _read(train)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, labels)
+    del features, labels
+    features, labels = _read(validation)
+    print(log_loss(labels, model.predict_proba(features)))
+
+
+def _read(file: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read features and labels with pyarrow, on all cores."""
+    rows = csv.read_csv(file, csv.ReadOptions(autogenerate_column_names=True))
+    features = np.column_stack([column.to_numpy() for column in rows.columns[1:]])
+    return features, rows.columns[0].to_numpy()
 
 
 if __name__ == "__main__":

@@ -165,13 +165,13 @@ def test_a_spot_job_that_found_no_capacity_in_time_is_trained_on_demand_under_an
     )
 
 
-@pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
-def test_training_reads_its_data_as_the_settings_say(mode: str) -> None:
-    settings = changed(training={"input_mode": mode, "content_type": RECORDIO})
+@pytest.mark.parametrize(("mode", "content_type"), [("File", RECORDIO), ("FastFile", "text/csv"), ("Pipe", RECORDIO)])
+def test_training_reads_its_data_as_the_settings_say(mode: str, content_type: str) -> None:
+    settings = changed(training={"input_mode": mode, "content_type": content_type})
     request = dict(tasks(retrain.definition(settings)))["Train"]["Parameters"]
     assert request["AlgorithmSpecification"]["TrainingInputMode"] == mode
     assert [channel.get("InputMode", mode) for channel in request["InputDataConfig"]] == [mode, mode]
-    assert [channel["ContentType"] for channel in request["InputDataConfig"]] == [RECORDIO, RECORDIO]
+    assert [channel["ContentType"] for channel in request["InputDataConfig"]] == [content_type, content_type]
 
 
 @pytest.mark.parametrize("machine", DEFINITIONS)

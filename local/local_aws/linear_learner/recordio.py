@@ -98,7 +98,7 @@ def _frame(payload: bytes, at: int) -> tuple[int, int, int]:
 
 def _whole_frames(payload: bytes) -> int:
     """The length of the frames in a payload that are complete; 0 also when the first one is none."""
-    at = 0
+    at = _first_frames(payload)
     while at + _HEAD.size <= len(payload):
         magic, length = _HEAD.unpack_from(payload, at)
         following = at + _HEAD.size + length + (-length % 4)
@@ -106,6 +106,19 @@ def _whole_frames(payload: bytes) -> int:
             break
         at = following
     return at
+
+
+def _first_frames(payload: bytes) -> int:
+    """The length of the first frames that have the head of the very first: most files have no others."""
+    try:
+        _, _, size = _frame(payload, 0)
+    except (ValueError, struct.error):
+        return 0
+    if size > len(payload):
+        return 0
+    frames = np.frombuffer(payload, np.uint8, len(payload) // size * size).reshape(-1, size)
+    same = (frames[:, : _HEAD.size] == frames[0, : _HEAD.size]).all(axis=1)
+    return size * (len(frames) if same.all() else int(same.argmin()))
 
 
 def _alike(payload: bytes, labelled: bool) -> Floats | None:
@@ -118,12 +131,12 @@ def _alike(payload: bytes, labelled: bool) -> Floats | None:
     if len(payload) % size or any(vector.start is None for vector in vectors):
         return None
     frames = np.frombuffer(payload, np.uint8).reshape(-1, size)
-    same = np.ones(size, bool)
     spans = [(vector.start or 0, (vector.start or 0) + 4 * len(vector.values)) for vector in vectors]
-    for first, last in spans:
-        same[first:last] = False
-    if not (frames[:, same] == frames[0, same]).all():
-        return None
+    at = 0
+    for first, last in [*sorted(spans), (size, size)]:
+        if not (frames[:, at:first] == frames[0, at:first]).all():
+            return None
+        at = last
     table: Floats = np.concatenate([frames[:, first:last] for first, last in spans], axis=1).view(np.float32)
     return table
 

@@ -28,7 +28,7 @@ def test_dense_and_sparse_records_are_the_same_rows(write: Callable[..., bytes])
 
 def test_blocks_end_where_records_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recordio, "BLOCK_BYTES", 1000)
-    data = dense(FEATURES, LABELS)
+    data = dense(FEATURES[:10], LABELS[:10]) + sparse(FEATURES[10:], LABELS[10:])
     blocks = list(recordio.blocks(io.BytesIO(data), Path("part-0")))
     assert len(blocks) > 5
     assert np.array_equal(np.concatenate(blocks), np.column_stack([LABELS, FEATURES]))

@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 
 from ..shared.arrow import Floats, Mask
-from ..shared.documents import Baseline, Distribution, distribution
+from ..shared.documents import Baseline, Categories, Distribution, distribution
 from ..shared.settings import JobSettings
-from .records import Records, mixed
+from .data_files import parallel_map
+from .records import ROWS_AT_A_TIME, Records, mixed
 
 SAMPLE_IN_MEMORY = 8  # the sample is this part of the memory, at most
 CERTAINTY = 0.99
@@ -27,6 +30,9 @@ class Moments:
     @staticmethod
     def of(table: Floats) -> "Moments":
         """Return those of a table of shape (rows, columns)."""
+        if len(table) > ROWS_AT_A_TIME:
+            starts = range(0, len(table), ROWS_AT_A_TIME)
+            return reduce(add, (Moments.of(table[start : start + ROWS_AT_A_TIME]) for start in starts))
         total, count, there = table.sum(axis=0), np.full(table.shape[1], float(len(table))), np.array(True)
         if np.isnan(total).any():
             there = ~np.isnan(table)
@@ -70,16 +76,20 @@ def baseline(counted: Baseline, moments: Moments, sample: Records, settings: Job
     """
     whole = len(sample) == moments.count[0]
     error = 0.0 if whole else math.sqrt(math.log(2 / (1 - CERTAINTY)) / (2 * max(1, len(sample))))
-    document: Baseline = {**counted, "quantiles": {"rows": len(sample), "rank_error": error}, "features": {}}
-    for number, (name, imputed) in enumerate(zip(settings.features, settings.imputed, strict=True)):
+    document: Baseline = {**counted, "quantiles": {"rows": len(sample), "rank_error": error}}
+
+    def feature(number: int) -> Distribution | Categories:
+        name, imputed = settings.features[number], settings.imputed[number]
         if name in counted["features"]:
-            document["features"][name] = counted["features"][name]
-            continue
+            return counted["features"][name]
         values = sample.features[:, number]
         found = _distribution(values[~np.isnan(values)] if imputed else values, moments, number + 1, whole)
         if imputed:
             found["missing"] = float(1 - moments.count[number + 1] / moments.count[0])
-        document["features"][name] = found
+        return found
+
+    found = parallel_map(feature, range(len(settings.features)))
+    document["features"] = dict(zip(settings.features, found, strict=True))
     if not settings.classes:
         document["target"] = _distribution(sample.labels, moments, 0, whole)
     return document

@@ -127,7 +127,7 @@ class CsvTable:
         while True:
             as_text = frozenset(self.as_text)
             options = self._convert_options(as_text)
-            if not text.strip(b"\r\n"):
+            if not text.lstrip(b"\r\n"):  # unlike strip, it copies no text that begins with a row
                 return pa.RecordBatch.from_pylist([], pa.schema(options.column_types))
             try:
                 table = pa_csv.read_csv(
@@ -214,7 +214,7 @@ class CsvTable:
 
     def _lines(self, block: Block, rows: int) -> NDArray[np.int64] | None:
         """Return each row's line; None if the text has not as many rows."""
-        ends = line_ends(block.text) + (not block.text.endswith((b"\n", b"\r")))
+        ends = block.ends + (not block.text.endswith((b"\n", b"\r")))
         if ends == rows:  # no line is blank, and no value has two
             return np.arange(block.line, block.line + ends)
         lines = np.array([line for line, _ in self.dialect.records(block)], np.int64)

@@ -33,6 +33,11 @@ class Block:
     text: bytes
     line: int  # the number of its first line, from 1
 
+    @cached_property
+    def ends(self) -> int:
+        """How many lines end in the text."""
+        return line_ends(self.text)
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -84,7 +89,7 @@ class Dialect:
         """Return where the last whole record ends; a CR at the very end may be half of a CR LF."""
         end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
         # With an even number of quotes before it, a line end is not within quotes.
-        masked = self.mask(text) if self.quote and count(text[:end], self.quote) % 2 else text
+        masked = self.mask(text) if self.has_quotes(text) and count(text[:end], self.quote) % 2 else text
         return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, -1)) + 1
 
     def records(self, block: Block) -> Iterator[tuple[int, bytes]]:
@@ -139,20 +144,27 @@ class Dialect:
             spans = [found.span() for found in lines.finditer(self.mask(text))]
             kept = zip([0, *(end for _, end in spans)], [*(start for start, _ in spans), len(text)], strict=True)
             text = b"".join(text[start:end] for start, end in kept)
-        return Block(text, block.line)
+        return block if text is block.text else Block(text, block.line)
+
+    def _whole(self, rest: bytes, chunk: bytes) -> tuple[bytes, bytes]:
+        """Return the whole records of what was left over and a chunk after it, and what is left over of these."""
+        if not self.has_quotes(rest) and not self.has_quotes(chunk) and (end := self.end(chunk)):
+            return b"".join((rest, memoryview(chunk)[:end])), chunk[end:]  # large texts are copied once
+        text = rest + chunk
+        end = self.end(text)
+        return text[:end], text[end:]
 
     def blocks(self, file: Path, name: str, size: int) -> Iterator[Block]:
         """Yield a file's text, about `size` bytes at a time and up to a record's end. Raises BadFile."""
         line, rest = 1, b""
         for chunk in _utf8(file, name, size, self.format.encoding):
-            text = rest + chunk
-            end = self.end(text)
-            rest = text[end:]
+            text, rest = self._whole(rest, chunk)
             if len(rest) > max(LONGEST_RECORD, 2 * size):
                 raise BadFile(f"{place(name, line)}: a record of more than {len(rest)} bytes: is a quote left open?")
-            if end:
-                yield Block(text[:end], line)
-                line += line_ends(text[:end])
+            if text:
+                block = Block(text, line)
+                line += block.ends
+                yield block
         if rest:
             # pyarrow closes a quote left open at the end of the file, and swallows the rows after it.
             if self.quote and rest.count(self.quote) % 2:

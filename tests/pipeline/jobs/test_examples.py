@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from local_aws.linear_learner import recordio
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -37,7 +38,7 @@ def example(request, tmp_path):
     settings = load(SETTINGS[request.param])
     (tmp_path / "settings.json").write_text(settings.to_json())
     preprocess(tmp_path / "settings.json", ROOT / "examples" / request.param, tmp_path)
-    train = np.loadtxt(tmp_path / "train/train-00000.csv", delimiter=",")
+    train = recordio.parse((tmp_path / "train/train-00000.pbr").read_bytes(), labelled=True)
     kind = settings.data.predictor_type
     estimator = Ridge() if kind == "regressor" else LogisticRegression(solver="newton-cg")
     model = make_pipeline(StandardScaler(), estimator).fit(train[:, 1:], train[:, 0])
