@@ -116,8 +116,8 @@ def retrain_machine(
     """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
     scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
     processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
-    training = ["train", *(["ondemand"] if settings.training.spot else [])]
-    trains = tune(scope, project) if settings.tuning.jobs else run_jobs(scope, project, Training=training)
+    trained = ["train", *(["ondemand"] if settings.training.spot else [])]
+    training = {} if settings.tuning.jobs else {"Training": trained}
     listing = function(
         scope,
         "ListData",
@@ -139,8 +139,8 @@ def retrain_machine(
         ],
     )
     allowed = [
-        *run_jobs(scope, project, Processing=processing, Transform=["score", "champion"]),
-        *trains,
+        *run_jobs(scope, project, Processing=processing, **training, Transform=["score", "champion"]),
+        *(tune(scope, project) if settings.tuning.jobs else []),
         *granted(scope, "retrain", project),
         *(granted(scope, "approval", project) if settings.asks else []),
         pass_role(parts.jobs.role),
