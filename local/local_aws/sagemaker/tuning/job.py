@@ -142,7 +142,7 @@ class TuningJob(Job):
                 self._rule.completed(job.name)
             strategy.learn(points[job.name], value if self._larger else -value)
         if not succeeded and not self.stopped_by:
-            begins = f"No training job succeeded after {failed} attempts" if hopeless else "All training jobs failed"
+            begins = f"No training job succeeded after {ATTEMPTS} attempts" if hopeless else "All training jobs failed"
             raise JobError(f"{begins}. Please take a look at the training job failures to get more details.")
 
     def describe(self) -> dict[str, Any]:
