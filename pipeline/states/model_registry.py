@@ -36,9 +36,7 @@ def hyperparameters(build: Building) -> dict[str, str | Intrinsic]:
     return {**build.settings.hyperparameters(), **chosen}
 
 
-def create_model(
-    build: Building, containers: list[dict[str, Any]], kind: str = "", *, isolated: bool = True
-) -> Task:
+def create_model(build: Building, containers: list[dict[str, Any]], kind: str = "", *, isolated: bool = True) -> Task:
     """CreateModel: a model named after the execution, `isolated` from the network.
 
     One that does not go behind the endpoint is also named after its `kind`.
