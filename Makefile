@@ -193,7 +193,7 @@ mutants: $(INSTALLED) ## make each change of tests/mutants.toml in a copy of the
 
 failures: install ## inject every fault of docs/failures.md and write the results into it
 	@rm -rf build/failures
-	WRITE_FAILURES=1 $(PYTEST) $(addprefix tests/deployments/test_,failures.py promotion.py approval.py turns.py encoded.py serverless.py score.py) -k "not the_table_has"
+	WRITE_FAILURES=1 $(PYTEST) $(addprefix tests/deployments/test_,failures.py promotion.py approval.py turns.py encoded.py serverless.py score.py tuning.py) -k "not the_table_has"
 	@$(PY) -m tests.deployments.table
 
 iam: $(INSTALLED) ## list each permission of the stack's roles, and whether the last test run used it

@@ -185,9 +185,10 @@ def _compare(name: str, found: Mapping[str, Any], ours: Mapping[str, Any]) -> No
     """Raise BenchError if a program's statistics differ from ours: percentiles by more than two samples do."""
     for column in NAMES:
         both = other, own = found[column], ours[column]
-        moments = ([of[statistic] for statistic in STATISTICS[:-1]] for of in both)
-        percentiles, off = (of["percentiles"][4:95] for of in both), 0.1 * own["standard_deviation"]
-        if not np.allclose(*moments, rtol=1e-9) or not np.allclose(*percentiles, rtol=0, atol=off):
+        theirs, our = ([of[statistic] for statistic in STATISTICS[:-1]] for of in both)
+        close, off = np.allclose(theirs, our, rtol=1e-9), 0.1 * own["standard_deviation"]
+        theirs, our = (of["percentiles"][4:95] for of in both)
+        if not close or not np.allclose(theirs, our, rtol=0, atol=off):
             raise BenchError(f"{name} found other statistics of {column}: {other}, ours {own}")
 
 

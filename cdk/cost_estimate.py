@@ -56,10 +56,12 @@ def per_run(settings: Settings, states: int, prices: Prices) -> Iterator[Line]:
     Spot training has no list price: the dollars are those on demand, the most that it costs.
     """
     parts = settings.processing.instance_count
-    train = "train, spot at most" if settings.training.spot else "train"
+    train = "tune" if settings.tuning.jobs else "train"
+    train += ", spot at most" if settings.training.spot else ""
+    trainings = max(1, settings.tuning.jobs)
     for name, size, jobs in (
         ("preprocess and evaluate", settings.processing, parts + (2 if parts > 1 else 1)),  # several parts are merged
-        (train, settings.training, settings.training.instance_count),
+        (train, settings.training, trainings * settings.training.instance_count),
         ("score challenger and champion", settings.transform, 2 * settings.transform.instance_count),
     ):
         hours = jobs * JOB_MINUTES / 60

@@ -75,6 +75,22 @@ def run_jobs(scope: IConstruct, project: str, **kinds: Sequence[str]) -> list[ia
     return [*jobs, allow(FOLLOW, *rules)]
 
 
+def tune(scope: IConstruct, project: str) -> list[iam.PolicyStatement]:
+    """Allow the `.sync` integration of tuning jobs, which start their training jobs without their caller's permission.
+
+    A tuning job's name is the project's with 12 characters at random.
+    """
+    noun = "HyperParameterTuningJob"
+    return [
+        allow(
+            f"sagemaker:Create{noun} sagemaker:Describe{noun} sagemaker:Stop{noun} sagemaker:AddTags"
+            " sagemaker:ListTags",
+            arn(scope, "sagemaker:hyper-parameter-tuning-job", f"{project}-{'?' * 12}"),
+        ),
+        allow(FOLLOW, arn(scope, "events:rule", "StepFunctionsGetEventsForSageMakerTuningJobsRule")),
+    ]
+
+
 def pass_role(role: iam.IRole) -> iam.PolicyStatement:
     """Allow to pass the jobs' role to SageMaker, and to no other service."""
     return allow(

@@ -22,7 +22,7 @@ from cdk.executions import Finish, Lease
 from cdk.functions import function, log_group
 from cdk.jobs import Jobs
 from cdk.live_endpoint import LiveEndpoint
-from cdk.permissions import allow, granted, invoke, pass_role, run_jobs
+from cdk.permissions import allow, granted, invoke, pass_role, run_jobs, tune
 from pipeline.__main__ import MACHINES
 from pipeline.config import Settings
 from pipeline.score import KIND
@@ -116,7 +116,8 @@ def retrain_machine(
     """Return the state machine that `pipeline.retrain` defines; `deployment` is the machine that it runs."""
     scope, data, project, settings = Construct(scope, "Retrain"), parts.data, parts.project, parts.settings
     processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
-    training = ["train", *(["ondemand"] if settings.training.spot else [])]
+    trained = ["train", *(["ondemand"] if settings.training.spot else [])]
+    training = {} if settings.tuning.jobs else {"Training": trained}
     listing = function(
         scope,
         "ListData",
@@ -138,7 +139,8 @@ def retrain_machine(
         ],
     )
     allowed = [
-        *run_jobs(scope, project, Processing=processing, Training=training, Transform=["score", "champion"]),
+        *run_jobs(scope, project, Processing=processing, **training, Transform=["score", "champion"]),
+        *(tune(scope, project) if settings.tuning.jobs else []),
         *granted(scope, "retrain", project),
         *(granted(scope, "approval", project) if settings.asks else []),
         pass_role(parts.jobs.role),

@@ -114,11 +114,12 @@ def instances(settings: Settings) -> dict[str, int]:
     most = max(size.instance_count, size.max_instances)
     # A spot job without capacity is trained on demand.
     kinds = ("spot training", "training") if training.spot else ("training",)
+    parallel = min(settings.tuning.parallel, settings.tuning.jobs) or 1
     needed = Counter(
         {
             # A drift check waits for no run.
             f"{settings.processing.instance_type} for processing job usage": settings.processing.instance_count + 1,
-            **{f"{training.instance_type} for {kind} job usage": training.instance_count for kind in kinds},
+            **{f"{training.instance_type} for {kind} job usage": parallel * training.instance_count for kind in kinds},
             # Challenger and champion are scored in parallel; an update of the endpoint runs both fleets.
             f"{scoring.instance_type} for transform job usage": 2 * scoring.instance_count,
             **({} if size.serverless else {f"{size.instance_type} for endpoint usage": 2 * most}),

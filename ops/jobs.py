@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, cast
 
@@ -29,6 +29,8 @@ Cost = tuple[str, str, float, float | None]
 @dataclass(frozen=True)
 class Job:
     """A SageMaker job; `kind` is the word in its name: preprocess, merge, train, ondemand, score, champion, evaluate.
+
+    Of a training job of a tuning job it is tune.
 
     `billed` are the seconds that SageMaker bills for an instance of a training job; it names none for other jobs.
     """
@@ -89,7 +91,38 @@ def jobs_of(account: Account, run: Run) -> list[Job]:
         describe = getattr(sagemaker, f"describe_{kind.lower()}_job")
         names = filter(own.fullmatch, (each[f"{kind}JobName"] for each in listed[f"{kind}JobSummaries"]))
         found += [_job(project, kind, describe(**{f"{kind}JobName": name})) for name in names]
+    for each in trained_by(account, tuning_job(account, run)):
+        described = account.sagemaker.describe_training_job(TrainingJobName=each["TrainingJobName"])
+        found.append(replace(_job(project, "Training", dict(described)), kind="tune"))
     return sorted(found, key=lambda job: job.started)
+
+
+def tuning_job(account: Account, run: Run) -> dict[str, Any]:
+    """The description of the run's last tuning job; empty when it has none.
+
+    Its name has no part of the run's, but it writes its models to the run's folder.
+    """
+    until: dict[str, Any] = {"CreationTimeBefore": run.stopped} if run.stopped else {}
+    listed = account.sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate(
+        NameContains=account.settings.project.name, CreationTimeAfter=run.started, SortBy="CreationTime", **until
+    )
+    for page in listed:
+        for each in page["HyperParameterTuningJobSummaries"]:
+            name = each["HyperParameterTuningJobName"]
+            found = account.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+            if f"/runs/{run.name}/" in found["TrainingJobDefinition"]["OutputDataConfig"]["S3OutputPath"]:
+                return dict(found)
+    return {}
+
+
+def trained_by(account: Account, tuning: dict[str, Any]) -> list[dict[str, Any]]:
+    """The training jobs of a tuning job's description, in their order, with hyperparameters and objective."""
+    if not tuning:
+        return []
+    pages = account.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(
+        HyperParameterTuningJobName=tuning["HyperParameterTuningJobName"], SortBy="Name", SortOrder="Ascending"
+    )
+    return [dict(each) for page in pages for each in page["TrainingJobSummaries"]]
 
 
 def _job(project: str, kind: str, found: dict[str, Any]) -> Job:
@@ -128,9 +161,10 @@ def log_of(account: Account, job: Job) -> tuple[list[str], list[str]]:
     return [line for line in lines if failed and any(word in line.lower() for word in ERROR_WORDS)], lines
 
 
-def training_job(account: Account, jobs: list[Job]) -> dict[str, Any]:
-    """The description of the last training job among these, whose model the run has; empty when there is none."""
-    name = next((job.name for job in reversed(jobs) if job.type == "Training"), None)
+def training_job(account: Account, jobs: list[Job], tuning: dict[str, Any]) -> dict[str, Any]:
+    """The description of the training job whose model the run has: the best one of its tuning job, or else the last."""
+    last = next((job.name for job in reversed(jobs) if job.type == "Training"), None)
+    name = tuning.get("BestTrainingJob", {}).get("TrainingJobName", last)
     return dict(account.sagemaker.describe_training_job(TrainingJobName=name)) if name else {}
 
 

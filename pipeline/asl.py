@@ -24,10 +24,11 @@ with warnings.catch_warnings():
     from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
     from sagemaker.session import Session
     from sagemaker.transformer import Transformer
+    from sagemaker.tuner import CategoricalParameter, ContinuousParameter, HyperparameterTuner, IntegerParameter
     from stepfunctions.inputs import Placeholder
     from stepfunctions.steps import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Parallel, Pass, Retry, Task
     from stepfunctions.steps import integration_resources as _resources
-    from stepfunctions.steps.sagemaker import ProcessingStep, TrainingStep, TransformStep
+    from stepfunctions.steps.sagemaker import ProcessingStep, TrainingStep, TransformStep, TuningStep
     from stepfunctions.steps.states import State
 logging.getLogger().setLevel(_level)
 # The SDK's own function takes 0.1 s for each state: it reads botocore's endpoints again. `rendered` sets the partition.

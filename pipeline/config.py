@@ -34,6 +34,7 @@ class Settings(tables.Table):
     trigger: tables.Trigger = tables.Trigger()
     processing: tables.Processing
     training: tables.Training
+    tuning: tables.Tuning = tables.Tuning()
     transform: tables.Instances
     gate: tables.Gate
     model_card: tables.ModelCard = tables.ModelCard()
@@ -138,6 +139,21 @@ class Settings(tables.Table):
         }
         if reasons := [reason for reason, given in refused.items() if given]:
             raise ValueError(f"endpoint.serverless: for such an endpoint SageMaker {'; it '.join(reasons)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_fits_the_training(self) -> Self:
+        tuning, kind = self.tuning, self.data.predictor_type
+        if not tuning.jobs:
+            return self
+        allowed = [tables.LOSS, *(f"validation:{name}" for name in tables.OBJECTIVES[kind])]
+        if tuning.objective not in allowed:
+            raise ValueError(f'tuning.objective "{tuning.objective}" is no metric of a {kind}: {", ".join(allowed)}')
+        for name in tuning.ranges.given:
+            if name in self.training.hyperparameters:
+                raise ValueError(f"tuning.ranges.{name} is also in training.hyperparameters: take it out of one")
+            if name == "positive_example_weight_mult" and kind != "binary_classifier":
+                raise ValueError(f"tuning.ranges.{name} is of a binary_classifier only: take it out")
         return self
 
     @model_validator(mode="after")

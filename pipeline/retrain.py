@@ -33,12 +33,15 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     rejected = register(build, "Rejected")
     rejected.next(finished)
     waits = settings.release.approval_hours if settings.asks else 0
-    seconds = (DEADLINE_HOURS + waits) * 3600
+    training = train(build)
+    # Training jobs one after another may take longer than all else.
+    tuning = training[0].fields["timeout_seconds"] if settings.tuning.jobs else 0
+    seconds = (DEADLINE_HOURS + waits) * 3600 + tuning
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
         find_champion(build),
         *preprocess(build, superseded=finished),
-        *train(build),
+        *training,
         create_model(build, trained(build)),
         *evaluate(build, rejected=rejected),
         *approval(build, rejected=finished),

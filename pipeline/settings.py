@@ -284,6 +284,129 @@ class Training(Instances):
         return self
 
 
+class Range(Table):
+    """The values of one hyperparameter that tuning tries: all of `values`, or numbers from `minimum` to `maximum`."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    values: Annotated[tuple[bool | int | float, ...], Field(strict=False, max_length=30)] = ()
+
+    @property
+    def given(self) -> bool:
+        """Whether the hyperparameter is tuned."""
+        return self != Range()
+
+
+TUNED: dict[str, tuple[float, float]] = {
+    "learning_rate": (1e-5, 1.0),
+    "wd": (1e-7, 1.0),
+    "l1": (1e-7, 1.0),
+    "mini_batch_size": (100, 5000),
+    "use_bias": (False, True),
+    "positive_example_weight_mult": (1e-5, 1e5),
+}
+"""The linear learner's hyperparameters that can be tuned, and their limits (Developer Guide, "Tune a linear learner
+model")."""
+
+
+class Ranges(Table):
+    """The hyperparameters that are tuned."""
+
+    learning_rate: Range = Range()
+    wd: Range = Range()
+    l1: Range = Range()
+    mini_batch_size: Range = Range()
+    use_bias: Range = Range()
+    positive_example_weight_mult: Range = Range()
+
+    @property
+    def given(self) -> dict[str, Range]:
+        """The ranges by name, without those that are not given."""
+        return {name: each for name in TUNED if (each := getattr(self, name)).given}
+
+    @model_validator(mode="after")
+    def _ranges_are_allowed(self) -> Self:
+        for name, each in self.given.items():
+            (low, high), flag = TUNED[name], name == "use_bias"
+            ends = [each.minimum, each.maximum]
+            if flag or each.values:
+                tried: list[float] = [*each.values]
+                if any(end is not None for end in ends) or not tried:
+                    write = "{ values = [true, false] }" if flag else "values, or minimum and maximum"
+                    raise ValueError(f"{name}: give it as {write}")
+                unique(f"{name}.values", tuple(map(str, tried)))
+            else:
+                tried = [end for end in ends if end is not None]
+                if len(tried) < 2 or tried[0] >= tried[1]:
+                    raise ValueError(f"{name}: give a minimum and a larger maximum, or values")
+            if any(isinstance(value, bool) != flag for value in tried):
+                raise ValueError(f"{name}: its values are {'true and false' if flag else 'numbers'}")
+            if not all(low <= value <= high for value in tried):
+                raise ValueError(f"{name}: SageMaker tunes it from {low:g} to {high:g}")
+            if name == "mini_batch_size" and not all(float(value).is_integer() for value in tried):
+                raise ValueError(f"{name}: its values are whole numbers")
+        return self
+
+
+OBJECTIVES: dict[str, tuple[str, ...]] = {
+    "binary_classifier": ("binary_classification_accuracy", "binary_f_beta", "precision", "recall", "roc_auc_score"),
+    "multiclass_classifier": (
+        *("dcg", "macro_f_beta", "macro_precision", "macro_recall"),
+        *("multiclass_accuracy", "multiclass_top_k_accuracy"),
+    ),
+    "regressor": ("absolute_loss", "mse", "rmse"),
+}
+"""The linear learner's metrics on the validation rows that tuning may ask for, beside the loss that it minimises."""
+LOSS = "validation:objective_loss"
+
+
+class Tuning(Table):
+    """The tuning of hyperparameters in place of one training job: off with 0 `jobs`.
+
+    `parallel` of the `jobs` run at the same time (SageMaker's quotas per tuning job: 750 and 10). `objective` is a
+    metric of the linear learner on the validation rows.
+    """
+
+    jobs: Annotated[int, Field(ge=0, le=750)] = 0
+    parallel: Annotated[int, Field(ge=1, le=10)] = 2
+    strategy: Literal["Bayesian", "Random", "Grid"] = "Bayesian"
+    objective: str = LOSS
+    early_stopping: bool = False
+    ranges: Ranges = Ranges()
+
+    @property
+    def maximises(self) -> bool:
+        """Whether a larger objective is better."""
+        return not self.objective.endswith(("loss", "mse"))
+
+    @property
+    def rounds(self) -> int:
+        """How many training jobs run one after another."""
+        return math.ceil(self.jobs / self.parallel)
+
+    @model_validator(mode="after")
+    def _search_is_possible(self) -> Self:
+        given = self.ranges.given
+        if not self.jobs:
+            return self
+        if not given:
+            raise ValueError(f"ranges names no hyperparameter: give a range to one of {', '.join(TUNED)}, or jobs = 0")
+        if self.early_stopping and self.objective != LOSS:
+            # Developer Guide, "Stop Training Jobs Early": the others are measured once, at the end.
+            raise ValueError(f'early_stopping needs objective = "{LOSS}", which each epoch measures')
+        if self.objective == LOSS and "positive_example_weight_mult" in given:
+            raise ValueError(
+                "ranges.positive_example_weight_mult changes the loss itself, so jobs cannot be compared by it: choose"
+                " another objective"
+            )
+        if self.strategy == "Grid":
+            if numbers := [name for name, each in given.items() if not each.values]:
+                raise ValueError(f"ranges.{numbers[0]}: the strategy Grid takes values, not a minimum and a maximum")
+            if self.jobs != (combinations := math.prod(len(each.values) for each in given.values())):
+                raise ValueError(f"jobs = {self.jobs}, but the grid has {combinations} combinations: set this number")
+        return self
+
+
 class Gate(Table):
     """The thresholds of the hold-out's metrics, and the allowed loss against the champion in the compared metric.
 

@@ -14,7 +14,7 @@ RAISING = (
     *("lambdas/trigger/listing.py", "lambdas/trigger/scoring.py", "lambdas/predict/smoke_test.py"),
 )
 """The Lambdas whose exceptions become the error of an execution."""
-NAMED_BY_FINISH = {"TrainingStopped", "ApprovalDeadline"}
+NAMED_BY_FINISH = {"TrainingStopped", "TuningStopped", "ApprovalDeadline"}
 
 
 def test_every_error_has_a_section() -> None:

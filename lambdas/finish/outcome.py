@@ -41,6 +41,9 @@ def of_failure(state: State, execution: str) -> Outcome:
     if error == "States.Timeout" and asked and "package" in state and "approval" not in state:
         why = f"No answer within release.approval_hours; {state['package']['arn']} stays pending."
         return Outcome("failed", why, "ApprovalDeadline")
+    if error == "TuningStopped" or ("tuning" in state and "train" not in state and "error" not in state):
+        job = state.get("tuning", {}).get("HyperParameterTuningJobName", why)
+        return Outcome("failed", f"The tuning job {job} ended without a best training job.", "TuningStopped")
     if error == "TrainingStopped" or state.get("train", {}).get("status", "Completed") != "Completed":
         run = execution.rpartition(":")[2]
         advice = "raise training.max_runtime_minutes or train on less data."
@@ -110,6 +113,8 @@ def _error(error: dict[str, str]) -> tuple[str, str]:
         return name, cause
     if document.get("SecondaryStatus") == "MaxRuntimeExceeded":
         name = "TrainingStopped"
+    if document.get("HyperParameterTuningJobStatus") == "Stopped":
+        return "TuningStopped", str(document.get("HyperParameterTuningJobName"))
     if "ExecutionArn" in document:  # of a child execution: its own error and sentence
         name = document.get("Error", name)
         document.setdefault("Cause", f"The deployment ended as {document.get('Status')}.")

@@ -149,6 +149,43 @@ class Aws:
         getattr(self.sagemaker, f"create_{kind}_job")(**request)
         return str(request[f"{kind.title()}JobName"])
 
+    def tuning_request(
+        self, strategy: str = "Random", jobs: int = 3, parallel: int = 2, **given: Any
+    ) -> dict[str, Any]:
+        """A tuning job of the stub for `place`, which is best at 0.25; keywords in lower case are hyperparameters."""
+        members = {name: given.pop(name) for name in [*given] if name[0].isupper()}
+        definition = {"StaticHyperParameters": given, **template("training")}
+        definition["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "score", "Regex": r"score=(\S+)"}]
+        config = {
+            "Strategy": strategy,
+            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "score"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": jobs, "MaxParallelTrainingJobs": parallel},
+            "ParameterRanges": {"ContinuousParameterRanges": [{"Name": "place", "MinValue": "0", "MaxValue": "1"}]},
+            "RandomSeed": 1,
+        }
+        return {
+            "HyperParameterTuningJobName": unique("tune"),
+            "HyperParameterTuningJobConfig": {**config, **members.pop("Config", {})},
+            "TrainingJobDefinition": {**definition, **members.pop("Definition", {})},
+            **members,
+        }
+
+    def tune(self, **given: Any) -> str:
+        request = self.tuning_request(**given)
+        self.sagemaker.create_hyper_parameter_tuning_job(**request)
+        return str(request["HyperParameterTuningJobName"])
+
+    def tuned(self, name: str, *, seconds: float = 60.0) -> dict[str, Any]:
+        """The tuning job's description after its end."""
+        describe = partial(self.sagemaker.describe_hyper_parameter_tuning_job, HyperParameterTuningJobName=name)
+        going = ("InProgress", "Stopping")
+        return dict(until(describe, lambda found: found["HyperParameterTuningJobStatus"] not in going, seconds))
+
+    def tunings(self, name: str, **request: Any) -> list[dict[str, Any]]:
+        """The training jobs of a tuning job, as they are listed."""
+        call = self.sagemaker.list_training_jobs_for_hyper_parameter_tuning_job
+        return list(call(HyperParameterTuningJobName=name, **{"MaxResults": 100, **request})["TrainingJobSummaries"])
+
     def wait(self, kind: str, name: str) -> dict[str, Any]:
         """The job's description after its end."""
         member = f"{kind.title()}Job"

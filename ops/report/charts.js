@@ -114,6 +114,36 @@ const charts = {
       marks: [Plot.barX(lines, { x: "effect", y: "name", fill: (line) => (line.effect > 0 ? second : first), tip: true }), Plot.ruleX([0])],
     });
   },
+  tuning(width) {
+    const { BestTrainingJob: best, trainings } = run.tuning;
+    const metric = best.FinalHyperParameterTuningJobObjectiveMetric.MetricName;
+    const points = trainings.filter((job) => !isNaN(objective(job))).flatMap((job) => Object.entries(job.TunedHyperParameters)
+      .map(([name, value]) => ({ name, value, objective: objective(job), job: job.TrainingJobName })));
+    const names = [...new Set(points.map((point) => point.name))];
+    const charts = names.map((name) => {
+      const own = points.filter((point) => point.name === name);
+      const numbers = own.every((point) => Number(point.value) > 0);
+      return plot({
+        width: width / 2, height: 170, marginLeft: 60,
+        x: numbers ? { type: "log", label: name, grid: true, ticks: 4 } : { type: "point", label: name },
+        y: { label: metric, grid: true },
+        marks: [
+          Plot.dot(own, { x: (point) => (numbers ? Number(point.value) : point.value), y: "objective", r: 5, stroke: first,
+            fill: (point) => (point.job === best.TrainingJobName ? second : "none"), tip: true,
+            title: (point) => `${point.job}\n${name} ${point.value}\n${metric} ${shown(point.objective)}` }),
+        ],
+      });
+    });
+    const figure = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    charts.forEach((chart, i) => {
+      chart.setAttribute("x", (i % 2) * (width / 2));
+      chart.setAttribute("y", 170 * Math.floor(i / 2));
+      figure.append(chart);
+    });
+    figure.setAttribute("width", width);
+    figure.setAttribute("height", 170 * Math.ceil(charts.length / 2));
+    return figure;
+  },
   levels(width) {
     const champion = run.champion_baseline.features ?? {};
     const live = run.drift.features ?? {};
@@ -176,6 +206,11 @@ function sharesOf(feature) {
   const { missing = 0, out_of_range: unknown = 0 } = feature;
   const rest = (1 - missing) * (1 - unknown) / (d3.sum(Object.values(levels)) || 1);
   return new Map([...Object.entries(levels).map(([level, rows]) => [level, rows * rest]), ...(missing ? [["(missing)", missing]] : [])]);
+}
+
+// The objective of a training job of the tuning job; not a number if it has none.
+function objective(job) {
+  return job.FinalHyperParameterTuningJobObjectiveMetric?.Value ?? NaN;
 }
 
 function unit(width, points, x, y, marks) {

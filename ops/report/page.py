@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from lambdas.predict.explanation import explained_row
 from ops.account import Account, OpsError
 from ops.drift import latest_check
-from ops.jobs import cost, jobs_of, training_job
+from ops.jobs import cost, jobs_of, trained_by, training_job, tuning_job
 from ops.output import Result, RunName, command, plain, wants_json
 from ops.report.coefficients import coefficients, encoded_columns, spreads
 from ops.runs import Run, file_of, find, measured, of_deployment, steps
@@ -54,6 +54,7 @@ def report(
 def contents(account: Account, run: Run) -> Contents:
     """The contents of a run's report."""
     settings, jobs, package = account.settings, jobs_of(account, run), _package(account, run)
+    tuning = tuning_job(account, run)
     evaluation = file_of(account, run.name, "evaluation/evaluation.json")
     baseline = file_of(account, run.name, "baseline/baseline.json")
     metadata = package.get("CustomerMetadataProperties", {})
@@ -83,7 +84,8 @@ def contents(account: Account, run: Run) -> Contents:
         "package": package,
         "artifact": artifact,
         "card": json.loads(package.get("ModelCard", {}).get("ModelCardContent") or "{}"),
-        "training": training_job(account, jobs),
+        "training": training_job(account, jobs, tuning),
+        "tuning": {**tuning, "trainings": trained_by(account, tuning)} if tuning else {},
     }
 
 

@@ -142,6 +142,26 @@ function traffic() {
   };
 }
 
+// The training jobs of the run's tuning job, the best one first.
+function tuning() {
+  const { HyperParameterTuningJobConfig: config, HyperParameterTuningJobStatus: status, BestTrainingJob: best, FailureReason: reason, trainings } = run.tuning;
+  const { MetricName: metric, Type: type } = config.HyperParameterTuningJobObjective;
+  const sign = type === "Maximize" ? -1 : 1;
+  const names = Object.keys(trainings[0]?.TunedHyperParameters ?? {});
+  const sorted = [...trainings].sort((one, other) => sign * (objective(one) - objective(other)) || isNaN(objective(one)) - isNaN(objective(other)));
+  const rows = sorted.map((job) => [job.TrainingJobName, job.FinalHyperParameterTuningJobObjectiveMetric?.Value, ...names.map((name) => job.TunedHyperParameters[name]),
+    job.TrainingJobStatus, job.TrainingJobName === best?.TrainingJobName ? "yes" : ""]);
+  const chosen = best ? `Job ${best.TrainingJobName} was chosen.` : `No job was chosen: ${reason ?? status}`;
+  return {
+    title: "Tuning",
+    note: `${config.Strategy} search of ${trainings.length} training jobs, ${config.ResourceLimits.MaxParallelTrainingJobs} at a time; ${metric}, ${type === "Maximize" ? "larger" : "smaller"} is better. ${chosen}`,
+    parts: [
+      ...(best ? [{ figure: "tuning", caption: "The objective by hyperparameter; the filled dot is the chosen job" }] : []),
+      { caption: "Training jobs", headings: ["job", metric, ...names, "status", "chosen"], rows },
+    ],
+  };
+}
+
 // The share of the time that SageMaker did not bill; nothing for a job on demand.
 function saved({ EnableManagedSpotTraining: spot, BillableTimeInSeconds: billed, TrainingTimeInSeconds: taken }) {
   return spot && taken ? `${shown(100 * (1 - billed / taken))} %` : "";
@@ -158,6 +178,7 @@ function lineage() {
     "settings, SHA-256": settings,
     commit,
     "spot training saved": saved(run.training),
+    "tuning job": run.tuning.HyperParameterTuningJobName,
     "training image": run.training.AlgorithmSpecification?.TrainingImage,
     "model package": run.package.ModelPackageArn,
     "package status": run.package.ModelApprovalStatus,
@@ -179,6 +200,7 @@ function card() {
 const sections = [
   { title: "States", parts: [{ figure: "timeline", caption: "Duration of each state" }, ...errors()] },
   ...(run.metrics.length ? quality() : []),
+  ...(run.tuning.trainings ? [tuning()] : []),
   ...(baseline.rows ? [data()] : []),
   ...(run.drift.features ? [traffic()] : []),
   ...(run.card.intended_uses ? [card()] : []),

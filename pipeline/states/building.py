@@ -69,6 +69,14 @@ def job_name(project: str, kind: str) -> Intrinsic:
     return format_(f"{project}-{kind}-{{}}-{{}}", HASH, "$$.State.RetryCount")
 
 
+def tuning_name(project: str) -> Intrinsic:
+    """A tuning job's name; each attempt of the state has its own.
+
+    It has at most 32 characters (CreateHyperParameterTuningJob), fewer than the execution's hash with a project.
+    """
+    return format_(f"{project}-{{}}", "States.ArrayGetItem(States.StringSplit(States.UUID(), '-'), 4)")
+
+
 def folder(name: str) -> Intrinsic:
     """The S3 URI of one of this execution's folders: those with rows expire before those of the model."""
     return format_(f"s3://${{DataBucket}}/{_kind(name)}/{{}}/{name}", EXECUTION)

@@ -15,7 +15,7 @@ from pipeline.asl import (
 )
 from pipeline.jobs.shared.metric_names import SECTIONS
 from pipeline.states.building import EXECUTION, Building, folder, resource
-from pipeline.states.model_registry import artifact
+from pipeline.states.model_registry import TUNED, artifact
 from pipeline.states.transform import transform
 
 
@@ -25,6 +25,11 @@ def evaluate(build: Building, *, rejected: State) -> list[State]:
     names = ["predictions", "labels", "holdout", "champion", "baseline", *(["encoder"] if data.encoded else [])]
     inputs = {name: folder(name) for name in names} | {"model": artifact()}
     measure = build.processing("Evaluate", "evaluate", inputs=inputs, outputs=["evaluation"])
+    if build.settings.tuning.jobs:  # for evaluation.json and the model card
+        tuning = {"job": "$.tuning.HyperParameterTuningJobName", "hyperparameters": f"States.JsonToString({TUNED})"}
+        measure.fields["parameters"]["Environment"] = {
+            f"TUNING_{name.upper()}": Intrinsic(path) for name, path in tuning.items()
+        }
     read = build.read_json("ReadEvaluation", "evaluation/evaluation.json", "$.evaluation")
     return [_score_holdout(build), measure, read, _quality_gate(build, rejected)]
 

@@ -6,6 +6,7 @@ from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
 from pipeline.states.building import EXECUTION, EXECUTION_ARN, ROLE, Building, folder, resource
 
 JSON = ["application/json", "application/jsonlines"]
+TUNED = "$.tuning.BestTrainingJob.TunedHyperParameters"
 ENCODER = {
     "ContainerHostname": "encoder",
     "Image": "${ProcessingImage}",
@@ -26,6 +27,13 @@ def trained(build: Building) -> list[dict[str, Any]]:
     """The containers of the model that this run trained; with an encoder it is an inference pipeline."""
     learner = {"Image": "${TrainingImage}", "ModelDataUrl": artifact()}
     return [ENCODER, {"ContainerHostname": "linear-learner", **learner}] if build.settings.data.encoded else [learner]
+
+
+def hyperparameters(build: Building) -> dict[str, str | Intrinsic]:
+    """The hyperparameters of the model: the settings' and those that tuning chose."""
+    tuned = build.settings.tuning.ranges.given if build.settings.tuning.jobs else {}
+    chosen = {name: Intrinsic(f"{TUNED}.{name}") for name in tuned}
+    return {**build.settings.hyperparameters(), **chosen}
 
 
 def create_model(build: Building, containers: list[dict[str, Any]], kind: str = "", *, isolated: bool = True) -> Task:
@@ -71,7 +79,8 @@ def register(build: Building, status: str | Intrinsic) -> Task:
             "parent": Intrinsic("$.champion.model"),
             "job": Intrinsic("$.train.job"),
             # A value takes no braces, quotes or commas, so not all of them as JSON (CustomerMetadataValue).
-            **{f"hyperparameters/{name}": value for name, value in build.settings.hyperparameters().items()},
+            **{f"hyperparameters/{name}": value for name, value in hyperparameters(build).items()},
+            **({"tuning": Intrinsic("$.tuning.HyperParameterTuningJobName")} if build.settings.tuning.jobs else {}),
         },
     }
     state_id = "Register" + ("" if isinstance(status, Intrinsic) else status.removesuffix("ManualApproval"))

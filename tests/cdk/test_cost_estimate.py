@@ -49,6 +49,12 @@ def test_a_scored_file_costs_its_three_jobs_unless_scoring_is_off() -> None:
     assert "per file scored" not in estimate(off, PRICES, TEMPLATE)
 
 
+def test_a_run_with_tuning_costs_all_its_training_jobs() -> None:
+    tuned = DEV.model_copy(update={"tuning": DEV.tuning.model_copy(update={"jobs": 8})})
+    names, costs = zip(*per_run(tuned, 4, PRICES), strict=True)
+    assert (names[1], costs) == ("tune, 8 x 5 min of ml.m5.large", (2.0, 8.0, 2.0, 2.0))
+
+
 def test_waf_costs_per_call() -> None:
     for settings, dollars in ((DEV, 4), (PROD, 6)):
         assert f"per million predictions: {dollars}.00 $" in estimate(settings, PRICES, TEMPLATE)

@@ -98,6 +98,15 @@ def test_a_serverless_endpoint_needs_no_instances() -> None:
     assert needed == {name: count for name, count in instances(settings).items() if "endpoint" not in name}
 
 
+@pytest.mark.parametrize(("jobs", "instances_in_all"), [(0, 3), (1, 3), (8, 6)])
+def test_tuning_needs_the_instances_of_the_jobs_in_parallel(jobs: int, instances_in_all: int) -> None:
+    settings = load(ROOT / "pipeline.toml")
+    training = settings.training.model_copy(update={"instance_count": 3})
+    tuning = settings.tuning.model_copy(update={"jobs": jobs, "parallel": 2})
+    needed = instances(settings.model_copy(update={"training": training, "tuning": tuning}))
+    assert needed["ml.m5.large for training job usage"] == instances_in_all
+
+
 def test_spot_training_needs_its_own_quota_and_that_on_demand() -> None:
     settings = load(ROOT / "pipeline.toml")
     training = settings.training.model_copy(update={"spot": True, "instance_count": 3})

@@ -57,6 +57,7 @@ def test_the_jobs_of_a_run_are_not_those_of_another_projects_run_of_the_same_nam
         "ResourceConfig": {"InstanceType": "m", "InstanceCount": 1},
     }
     client = SimpleNamespace(
+        get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: []),
         list_training_jobs=lambda **_: {"TrainingJobSummaries": [{"TrainingJobName": name} for name in names]},
         describe_training_job=lambda TrainingJobName: {**job, "TrainingJobName": TrainingJobName},  # noqa: N803
         list_processing_jobs=lambda **_: {"ProcessingJobSummaries": []},

@@ -9,6 +9,7 @@ import pytest
 from lambdas.predict import rows
 from pipeline.config import ConfigError, load
 from pipeline.jobs.shared.metric_names import METRICS
+from pipeline.jobs.shared.settings import settings_of
 from pipeline.settings import Serverless, Trigger
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def test_json_is_canonical_and_complete(written: Write) -> None:
     document = json.loads(text)
     assert text == json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert document["data"]["split"] == {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": "1"}
-    tables = "project data trigger processing training transform gate model_card release endpoint api drift"
+    tables = "project data trigger processing training tuning transform gate model_card release endpoint api drift"
     assert set(document) == set(tables.split())
 
 
@@ -162,3 +163,25 @@ def test_a_stage_overrides_only_its_values_and_keeps_each_threshold_that_it_does
 def test_an_unknown_stage_is_reported_with_the_known_ones(written: Write) -> None:
     with pytest.raises(ConfigError, match=r'no stage "test": add \[stage\.test\] or choose one of dev, prod'):
         load(written(more=PROD), "test")
+
+
+def test_tuning_is_off_by_default_and_refuses_what_it_names_only_when_it_is_on(written: Write) -> None:
+    assert load(written()).tuning.jobs == 0
+    fixed_too = "[tuning.ranges]\nlearning_rate = { minimum = 0.1, maximum = 1.0 }\n"
+    assert load(written(more=fixed_too)).tuning.ranges.given.keys() == {"learning_rate"}
+
+
+@pytest.mark.parametrize(
+    ("tuning", "rows"),
+    [
+        ("", 1000),
+        ("ranges.mini_batch_size = { minimum = 100.0, maximum = 200.0 }", 1000),  # off
+        ("jobs = 2\nranges.mini_batch_size = { minimum = 100.0, maximum = 200.0 }", 200),
+        ("jobs = 2\nranges.mini_batch_size = { values = [100, 300] }", 300),
+    ],
+)
+def test_preprocessing_needs_the_rows_of_the_largest_batch_that_is_tried(
+    written: Write, tuning: str, rows: int
+) -> None:
+    settings = load(written(more=f"[tuning]\n{tuning}\n"))
+    assert settings_of(json.loads(settings.to_json())).mini_batch_size == rows

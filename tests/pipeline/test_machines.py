@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipeline import deploy, diagram, drift, retrain, score
 from pipeline.__main__ import MACHINES as DEFINITIONS
 from pipeline.asl import Definition
 from pipeline.config import Settings, load
-from pipeline.settings import BadRows, Golden, Serverless
+from pipeline.settings import BadRows, Golden, Range, Ranges, Serverless
 from tests.pipeline.asl import filled, resolved, tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,10 +49,17 @@ SERVERLESS = changed(
     drift={"schedule": ""},
 )
 SPOT = changed(training={"spot": True, "max_runtime_minutes": 20, "max_wait_minutes": 30})
+TUNED: dict[str, Any] = {
+    "jobs": 5,
+    "ranges": Ranges(wd=Range(minimum=0.01, maximum=0.1), use_bias=Range(values=(True, False))),
+}
+TUNING = changed(tuning=TUNED)
 METADATA = "$.package.described.CustomerMetadataProperties"
 MACHINES = {
     **{name: definition(SHIPPED) for name, definition in DEFINITIONS.items()},
     "retrain, several instances": retrain.definition(SEVERAL),
+    "retrain, tuning": retrain.definition(TUNING),
+    "retrain, tuning on spot": retrain.definition(changed(tuning=TUNED, training={"spot": True})),
     "retrain, manual approval": retrain.definition(MANUAL),
     "retrain, approval if incomparable": retrain.definition(ASKING),
     "retrain, encoded": retrain.definition(ENCODED),
@@ -163,6 +171,52 @@ def test_a_spot_job_that_found_no_capacity_in_time_is_trained_on_demand_under_an
         "TrainFailed",
         [False, True],
     )
+
+
+def test_the_best_of_the_tuning_jobs_training_jobs_goes_on_as_if_it_were_the_runs_own() -> None:
+    states, plain = MACHINES["retrain, tuning"]["States"], MACHINES["retrain"]["States"]
+    assert set(states) ^ set(plain) == {"Tune", "TuningCompleted", "UseBestJob", "Train", "TrainingCompleted"}
+    tune, train = states["Tune"], plain["Train"]
+    assert (states["CheckData"]["Next"], tune["Next"], tune["Retry"]) == ("Tune", "TuningCompleted", train["Retry"])
+    (unfinished,) = states["TuningCompleted"]["Choices"]
+    assert (unfinished["Next"], states["TuningCompleted"]["Default"]) == ("FinishFailed", "UseBestJob")
+    best = "$.tuning.BestTrainingJob"
+    chosen = {"job.$": f"{best}.TrainingJobName", "status.$": f"{best}.TrainingJobStatus"}
+    assert (states["UseBestJob"]["Parameters"], states["UseBestJob"]["ResultPath"]) == (chosen, "$.train")
+    assert states["UseBestJob"]["Next"] == "CreateModel"
+    config = tune["Parameters"]["HyperParameterTuningJobConfig"]
+    assert config["ResourceLimits"] == {"MaxNumberOfTrainingJobs": 5, "MaxParallelTrainingJobs": 2}
+    assert tune["TimeoutSeconds"] == 3 * train["TimeoutSeconds"]  # 2, 2 and 1 job
+    ended = MACHINES["retrain, tuning"]["TimeoutSeconds"] - MACHINES["retrain"]["TimeoutSeconds"]
+    assert ended == tune["TimeoutSeconds"]
+    assert config["ParameterRanges"] == {
+        "ContinuousParameterRanges": [
+            {"Name": "wd", "MinValue": "0.01", "MaxValue": "0.1", "ScalingType": "Logarithmic"}
+        ],
+        "CategoricalParameterRanges": [{"Name": "use_bias", "Values": ["True", "False"]}],
+        "IntegerParameterRanges": [],
+    }
+    metadata = states["RegisterApproved"]["Parameters"]["CustomerMetadataProperties"]
+    assert metadata["hyperparameters/wd.$"] == f"{best}.TunedHyperParameters.wd"
+    assert metadata["hyperparameters/epochs"] == "30"
+
+
+@pytest.mark.parametrize("machine", ["retrain", "retrain, spot"])
+def test_a_tuned_training_job_is_defined_as_one_alone(machine: str) -> None:
+    tuned = changed(tuning=TUNED, training=SPOT.training.model_dump() if "spot" in machine else {})
+    alone = copy.deepcopy(MACHINES[machine]["States"]["Train"]["Parameters"])
+    found = retrain.definition(tuned)["States"]["Tune"]["Parameters"]["TrainingJobDefinition"]
+    del alone["TrainingJobName.$"], alone["ProfilerConfig"]  # which a tuning job's have not
+    alone["StaticHyperParameters"] = alone.pop("HyperParameters")
+    assert found == alone
+
+
+def test_a_tuning_jobs_name_fits_sagemaker() -> None:
+    settings = changed(tuning=TUNED, project={"name": "x" * 16})
+    template = retrain.definition(settings)["States"]["Tune"]["Parameters"]["HyperParameterTuningJobName.$"]
+    part = "States.ArrayGetItem(States.StringSplit(States.UUID(), '-'), 4)"
+    assert template == f"States.Format('{'x' * 16}-{{}}', {part})"
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}", f"{'x' * 16}-{str(uuid.uuid4()).split('-')[4]}")
 
 
 @pytest.mark.parametrize(("mode", "content_type"), [("File", RECORDIO), ("FastFile", "text/csv"), ("Pipe", RECORDIO)])

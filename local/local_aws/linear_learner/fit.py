@@ -92,6 +92,8 @@ def fit(
         (rows,) = train.batches(train.rows)
         best = minimise(pack, rows, best)
     final = evaluate(pack, best, validation or train, config, by_criterion=calibrates, stride=stride)
+    if validation:  # the metric of the epochs ends with the loss of what is kept: a tuning job compares jobs by it
+        log.quality(epoch, {"validation": final.loss}, name)
     values = np.where(np.isfinite(final.loss), final.value, -np.inf)
     equal = values >= values.max() - final.error[np.argmax(values)]
     model = int(np.argmin(np.where(equal, final.loss, np.inf)))

@@ -61,8 +61,9 @@ class Rule:
 
 _TABLE = tomllib.loads(Path(__file__).with_name("hyperparameters.toml").read_text(encoding="utf-8"))
 RULES = {name: Rule(rule.get("default"), rule["allowed"]) for name, rule in _TABLE.items()}
+_OBJECTIVE = "_tuning_objective_metric"
 # A tuning job passes its objective; the container has more of these (its log of 2020), none of which matters here.
-_INTERNAL = {"_tuning_objective_metric", "_log_level", "_kvstore", "_num_kv_servers", "_num_gpus", "_enable_profiler"}
+_INTERNAL = {_OBJECTIVE, "_log_level", "_kvstore", "_num_kv_servers", "_num_gpus", "_enable_profiler"}
 
 
 def checked(given: Mapping[str, object]) -> Config:
@@ -84,6 +85,8 @@ def checked(given: Mapping[str, object]) -> Config:
     settled = {name: value for name, value in config.items() if value is not None}
     if len(settled) < len(config):
         raise ClientError("u'predictor_type' is a required property")
+    if given.get(_OBJECTIVE):
+        settled["num_models"] = 1  # whatever was given (Developer Guide, "Tune a linear learner model")
     return _consistent(settled, given)
 
 

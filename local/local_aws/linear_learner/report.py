@@ -29,9 +29,13 @@ class Report:
                 content = {"Metrics": metrics, **span, "Dimensions": {**dimensions, "model": model}}
                 lines.append("#metrics " + json.dumps(content))
         print("\n".join(lines))
-        quality = f"#quality_metric: host={self._host}, epoch={number}"
-        self._print([f"{quality}, {channel} {name} <loss>={values[0]:.12g}" for channel, values in losses.items()])
+        self.quality(number, losses, name)
         self._print([f"#progress_metric: host={self._host}, completed {done} % of epochs"])
+
+    def quality(self, epoch: int, losses: Mapping[str, Doubles], name: str) -> None:
+        """Model 0's loss by channel, as quality metric of an epoch."""
+        quality = f"#quality_metric: host={self._host}, epoch={epoch}"
+        self._print([f"{quality}, {channel} {name} <loss>={values[0]:.12g}" for channel, values in losses.items()])
 
     def criterion(self, epoch: int, name: str, value: float, improved: bool) -> None:
         """The criterion of early stopping, and whether it improved."""

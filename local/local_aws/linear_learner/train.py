@@ -65,7 +65,7 @@ def _train(root: Path, caches: ExitStack) -> None:
             f"mini_batch_size ({config['mini_batch_size']}) is larger than the number of rows in the train channel"
             f" ({train.rows}); give a smaller mini_batch_size"
         )
-    full = config["optimizer"] == config["wd"] == AUTO
+    full = config["optimizer"] == AUTO
     config = resolve(config, len(scaler.shift) - 1, train.rows)
     report.info(f"Final configuration: {json.dumps(config)}")
     others = {name: _load(name, channel.blocks(), scaler, config, new)[0] for name, channel in channels.items()}

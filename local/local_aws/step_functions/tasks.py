@@ -42,8 +42,9 @@ CLIENT = "boto_client_for"
 STATES = "states.amazonaws.com"
 MAX_SECONDS = 900  # a Lambda's longest run (Lambda's quotas page)
 WITHOUT_SYNC = ("createEndpoint", "createEndpointConfig", "createModel", "updateEndpoint")
-HERE = ("createProcessingJob", "createTrainingJob", "createTransformJob", *WITHOUT_SYNC)
-AWS_HAS = (*HERE, "createHyperParameterTuningJob", "createLabelingJob")
+JOBS = ("createHyperParameterTuningJob", "createProcessingJob", "createTrainingJob", "createTransformJob")
+HERE = (*JOBS, *WITHOUT_SYNC)
+AWS_HAS = (*HERE, "createLabelingJob")
 DENIED = ("AccessDenied", "AccessDeniedException")
 """IAM's refusals; some services model them, but for other operations."""
 NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))

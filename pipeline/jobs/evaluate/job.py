@@ -1,8 +1,10 @@
 """Predictions of the hold-out and its labels -> evaluation.json, in SageMaker's model-quality form; profile.json."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,7 @@ def evaluate(
     in `predictions`/champion, by its own classes: the two models are compared as well. With the `holdout` that was
     answered, smoke.json gets a few of its rows with their answers. With the folders `baseline`, `model` and, if it has
     one, `encoder`, of its artifacts, explanation.json says what each feature adds to a score, and the evaluation has
-    the model's card.
+    the model's card. TUNING_JOB and TUNING_HYPERPARAMETERS in the environment are of the tuning job that trained it.
 
     Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
@@ -84,6 +86,10 @@ def evaluate(
     written: dict[str, object] = {"evaluation": document, "profile": profile(true, answers, wanted)}
     if holdout is not None:
         written["smoke"] = smoke_rows(holdout, answers, wanted)
+    if "TUNING_JOB" in os.environ:
+        tuned = json.loads(os.environ["TUNING_HYPERPARAMETERS"])
+        document["tuning"] = {"job": os.environ["TUNING_JOB"], "hyperparameters": tuned}
+        wanted = replace(wanted, hyperparameters={**wanted.hyperparameters, **tuned})
     if baseline is not None:
         statistics = json.loads((baseline / "baseline.json").read_text(encoding="utf-8"))
         explanation = explained(model, statistics, encoder, wanted)

@@ -211,10 +211,17 @@ class ModelCard(TypedDict):
     additional_information: dict[str, object]
 
 
+class Tuning(TypedDict):
+    """The tuning job that the model comes from, and the hyperparameters that it chose, as texts."""
+
+    job: str
+    hyperparameters: dict[str, str]
+
+
 class Evaluation(TypedDict, total=False):
     """evaluation.json: the section of its predictor type, and `champion` and `comparison` where there is a champion.
 
-    `card` is the model's card, for its package.
+    `card` is the model's card, for its package. `tuning` is there if the hyperparameters were tuned.
     `golden` is there if the settings have golden rows; these are in no other figure.
     """
 
@@ -227,6 +234,7 @@ class Evaluation(TypedDict, total=False):
     comparison: Comparison
     decision: Decision
     card: ModelCard
+    tuning: Tuning
 
 
 class Drift(TypedDict, total=False):

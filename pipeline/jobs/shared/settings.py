@@ -183,7 +183,7 @@ def settings_of(document: dict[str, Any]) -> JobSettings:
         minimum_rows_per_class=data["minimum_rows_per_class"],
         shares={part: split[part] for part in ("train", "validation", "holdout")},
         salt=split["salt"],
-        mini_batch_size=int(training["hyperparameters"].get("mini_batch_size", 1000)),
+        mini_batch_size=_largest_batch(document),
         content_type=training["content_type"],
         gate=GateSettings(**document["gate"]),
         golden=tuple(document["endpoint"]["golden"]),
@@ -194,3 +194,11 @@ def settings_of(document: dict[str, Any]) -> JobSettings:
         hyperparameters={name: str(value) for name, value in training["hyperparameters"].items()},
         card=document.get("model_card", {}),
     )
+
+
+def _largest_batch(document: dict[str, Any]) -> int:
+    """Return the rows of a batch, the most of those that tuning tries."""
+    tuning = document.get("tuning", {"jobs": 0})
+    tried = tuning["ranges"]["mini_batch_size"] if tuning["jobs"] else {"values": [], "maximum": None}
+    largest = max([tried["maximum"] or 0, *tried["values"]])
+    return int(largest or document["training"]["hyperparameters"].get("mini_batch_size", 1000))

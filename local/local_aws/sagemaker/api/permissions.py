@@ -14,7 +14,7 @@ SERVICE = "sagemaker.amazonaws.com"
 Arn = Callable[[str, str], str]
 """Makes an ARN of a service and a resource part."""
 Vpc = dict[str, list[str]]
-JOBS = ("ProcessingJob", "TrainingJob", "TransformJob")
+JOBS = ("ProcessingJob", "HyperParameterTuningJob", "TrainingJob", "TransformJob")
 NOUNS = ("EndpointConfig", "Endpoint", "ModelPackageGroup", "ModelPackage", "Model", *JOBS)
 
 
@@ -27,9 +27,15 @@ def of_caller(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Nee
         yield Need("sagemaker:AddTags", resources[0])
     if operation == "CreateEndpointConfig" and "KmsKeyId" in request:
         yield from of_volume(request["KmsKeyId"])
-    role = request.get("RoleArn") or request.get("ExecutionRoleArn")
-    if role:
+    if role := passed_role(request):
         yield Need("iam:PassRole", role, {"iam:PassedToService": SERVICE})
+
+
+def passed_role(request: dict[str, Any]) -> str | None:
+    """The role that a request passes to SageMaker, if there is one."""
+    definition = request.get("TrainingJobDefinition") or {}
+    role: str | None = request.get("RoleArn") or request.get("ExecutionRoleArn") or definition.get("RoleArn")
+    return role
 
 
 def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[str]:
@@ -41,7 +47,7 @@ def _resources(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[st
     if "ResourceArn" in request:
         yield request["ResourceArn"]
         return
-    if operation.startswith("List"):
+    if operation.startswith("List") and not operation.endswith("TuningJob"):
         return
     operation = operation.removesuffix("WeightsAndCapacities")
     noun = next((noun for noun in NOUNS if operation.endswith(noun)), "")
@@ -61,7 +67,8 @@ def of_sync(operation: str, request: dict[str, Any], arn: Arn) -> Iterator[Need]
     job = arn("sagemaker", f"{path(noun)}/{request.get(f'{noun}Name', '').lower()}")
     for action in ("AddTags", "ListTags", f"Describe{noun}", f"Stop{noun}"):
         yield Need(f"sagemaker:{action}", job)
-    yield from _of_rule(arn("events", f"rule/StepFunctionsGetEventsForSageMaker{noun}sRule"))
+    followed = noun.removeprefix("HyperParameter")
+    yield from _of_rule(arn("events", f"rule/StepFunctionsGetEventsForSageMaker{followed}sRule"))
 
 
 def of_nested(machine: str, arn: Arn) -> Iterator[Need]:

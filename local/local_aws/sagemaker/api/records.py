@@ -49,6 +49,14 @@ def _package(noun: str, words: str) -> Kind:
 PROCESSING = _job("ProcessingJob", "Could not find requested job with name: {name}", "Ascending")
 TRAINING = _job("TrainingJob", "Requested resource not found.", "Ascending", "Training job names", "a training job")
 TRANSFORM = _job("TransformJob", "Could not find requested job with name: {name}", "Descending")
+_TUNING_TAKEN = "A hyperparameter tuning job with the name, {name}, already exists. Choose a different name."
+TUNING = Kind(
+    "HyperParameterTuningJob",
+    "HyperParameterTuningJobSummaries",
+    "Amazon SageMaker can't find a tuning job with the name {name}.",
+    _TUNING_TAKEN,
+    ResourceInUse,
+)
 MODEL = _hosted("Model", "model")
 ENDPOINT_CONFIG = _hosted("EndpointConfig", "endpoint configuration")
 ENDPOINT = _hosted("Endpoint", "endpoint")
@@ -106,6 +114,19 @@ def tags_of(request: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
 
 
+def paged(documents: list[dict[str, Any]], request: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The page that a List request asks for, by MaxResults (default 10), and the NextToken when more follow.
+
+    Raises ValidationException: a NextToken that is none.
+    """
+    token = request.get("NextToken", "0")
+    if not token.isdecimal():
+        raise ValidationException(f"Invalid NextToken: {token}")
+    start = int(token)
+    end = start + request.get("MaxResults", 10)
+    return documents[start:end], {"NextToken": str(end)} if end < len(documents) else {}
+
+
 R = TypeVar("R", bound=Record)
 
 
@@ -131,7 +152,7 @@ class Shelf(Generic[R]):
         """Add what `make` makes of the ARN, if the name is free. Raises the kind's error otherwise."""
         with self._lock:
             if name in self._records:
-                raise self.kind.taken_error(self.kind.taken.format(arn=self.arn(name)))
+                raise self.kind.taken_error(self.kind.taken.format(arn=self.arn(name), name=name))
             self._records[name] = made = make(self.arn(name))
             made.name = name
             return made
@@ -198,10 +219,5 @@ class Shelf(Generic[R]):
         key = {"Name": "_Name", "Status": "_Status"}.get(request.get("SortBy", ""), "CreationTime")
         descending = request.get("SortOrder", self.kind.order) == "Descending"
         documents.sort(key=lambda document: (document[key], document["_Name"]), reverse=descending)
-        token = request.get("NextToken", "0")
-        if not token.isdecimal():
-            raise ValidationException(f"Invalid NextToken: {token}")
-        start = int(token)
-        end = start + request.get("MaxResults", 10)
-        more = {"NextToken": str(end)} if end < len(documents) else {}
-        return {self.kind.listed: documents[start:end], **more}
+        part, more = paged(documents, request)
+        return {self.kind.listed: part, **more}

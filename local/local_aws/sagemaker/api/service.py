@@ -12,7 +12,7 @@ from local_aws.iam import AccessError, Need
 from local_aws.sagemaker import faults
 from local_aws.sagemaker.api import errors, permissions, shapes
 from local_aws.sagemaker.api.model_registry import Registry
-from local_aws.sagemaker.api.records import PROCESSING, TRAINING, TRANSFORM, Kept, Kind, Record, Shelf, tags_of
+from local_aws.sagemaker.api.records import PROCESSING, TRAINING, TRANSFORM, TUNING, Kept, Kind, Record, Shelf, tags_of
 from local_aws.sagemaker.host import Host
 from local_aws.sagemaker.hosting import runtime
 from local_aws.sagemaker.hosting.service import Hosting
@@ -20,6 +20,7 @@ from local_aws.sagemaker.jobs.job import Job
 from local_aws.sagemaker.jobs.processing import ProcessingJob
 from local_aws.sagemaker.jobs.training import TrainingJob
 from local_aws.sagemaker.jobs.transform import TransformJob
+from local_aws.sagemaker.tuning.job import TuningJob, listed
 
 MAX_RUNNING_JOBS = 20  # of a kind; AWS's quotas are per instance type, and many start at 0
 INVOCATIONS = 64  # requests to endpoints at the same time, each in a thread
@@ -44,13 +45,14 @@ class SageMaker:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._pool = ThreadPoolExecutor(INVOCATIONS, "invoke")
-        kinds = (PROCESSING, TRAINING, TRANSFORM)
+        kinds = (PROCESSING, TRAINING, TRANSFORM, TUNING)
         self._jobs: dict[str, Shelf[Job]] = {kind.noun: Shelf(kind, host.arn) for kind in kinds}
         self._registry = Registry(host.arn)
         self._makers: dict[str, Callable[..., Job]] = {
             PROCESSING.noun: ProcessingJob,
             TRAINING.noun: TrainingJob,
             TRANSFORM.noun: self._transform_job,
+            TUNING.noun: self._tuning_job,
         }
         self.scalable_targets: dict[str, dict[str, Any]] = {}
         """Application Auto Scaling's, by resource ID."""
@@ -63,6 +65,7 @@ class SageMaker:
             **{f"List{noun}s": shelf.page for noun, shelf in self.shelves.items()},
             **self._deployments.operations,
             **self._registry.operations,
+            "ListTrainingJobsForHyperParameterTuningJob": self._list_tuned,
             "Search": self._search,
             "AddTags": self._add_tags,
             "ListTags": self._list_tags,
@@ -104,7 +107,7 @@ class SageMaker:
         model = self.host.model.operation_model(name)
         shapes.check(model.input_shape, request)
         self.host.faults.refuse(name, request)
-        self._try_role(request.get("RoleArn") or request.get("ExecutionRoleArn"))
+        self._try_role(permissions.passed_role(request))
         answer = operation(request)
         return dict(shapes.wire(model.output_shape, answer)) if model.output_shape else {}
 
@@ -146,7 +149,7 @@ class SageMaker:
         self._registry.recall(kept)
         self._deployments.recall(kept)
         for shelf in self._jobs.values():
-            shelf.recall(kept[shelf.kind.noun], partial(self._job, shelf.kind))
+            shelf.recall(kept.get(shelf.kind.noun, []), partial(self._job, shelf.kind))
 
     def resume(self) -> None:
         """Let the endpoints serve that were kept; return once they do, or have failed."""
@@ -174,6 +177,10 @@ class SageMaker:
     def _transform_job(self, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str]) -> TransformJob:
         return TransformJob(host, arn, request, tags, self.shelves["Model"].named(request).describe())
 
+    def _tuning_job(self, host: Host, arn: str, request: dict[str, Any], tags: dict[str, str]) -> TuningJob:
+        trainings: Shelf[Any] = self._jobs[TRAINING.noun]
+        return TuningJob(host, arn, request, tags, trainings)
+
     def _invoke(self, request: Request) -> tuple[dict[str, str], bytes]:
         name = runtime.endpoint_name(request.method, request.path)
         self.host.faults.refuse("InvokeEndpoint", {"EndpointName": name})
@@ -182,6 +189,11 @@ class SageMaker:
         except errors.ValidationException:
             raise errors.ValidationError(f"Endpoint {name} of account {self.host.account} not found.") from None
         return runtime.invoke(endpoint, self.host, request.headers, request.body)
+
+    def _list_tuned(self, request: dict[str, Any]) -> dict[str, Any]:
+        found: Any = self._jobs[TUNING.noun].named(request)
+        jobs = [found.summary(job.describe()) for job in found.trainings()]
+        return listed(jobs, request)
 
     def _search(self, request: dict[str, Any]) -> dict[str, Any]:
         filters = request.get("SearchExpression", {}).get("Filters", [])

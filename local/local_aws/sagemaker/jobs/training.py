@@ -89,7 +89,7 @@ class TrainingJob(Job):
             if "S3DataSource" not in channel["DataSource"]:
                 raise ValidationException(f"Channel '{channel['ChannelName']}': only S3DataSource runs locally.")
         defined = {entry["Name"]: entry["Regex"] for entry in algorithm.get("MetricDefinitions", [])}
-        self._metrics = MetricReader(self._image.metrics or defined)
+        self.metrics = MetricReader(self._image.metrics or defined)
         definitions = [{"Name": name, "Regex": regex} for name, regex in (self._image.metrics or defined).items()]
         self.update(
             AlgorithmSpecification={**algorithm, "MetricDefinitions": definitions},
@@ -131,7 +131,7 @@ class TrainingJob(Job):
             text = failure.read_text(errors="replace")[:REASON_LENGTH] if failure.is_file() else ""
             raise JobError(text or str(error)) from error
         finally:
-            self.update(FinalMetricDataList=self._metrics.final())
+            self.update(FinalMetricDataList=self.metrics.final())
 
     def _interrupted(self, root: Path) -> None:
         """Train until the instance is taken back: the next attempt starts anew, as there are no checkpoints."""
@@ -192,7 +192,7 @@ class TrainingJob(Job):
         if (asked := self.request["ResourceConfig"].get("InstanceCount", 1)) > 1:
             line = f"local AWS: one process trains on all the data in place of {asked} instances"
             self.host.logs.write(self.group, f"{self.name}/{stream}", line)
-        return self.launch(command, root, environment, stream, on_line=self._metrics.read, on_end=on_end)
+        return self.launch(command, root, environment, stream, on_line=self.metrics.read, on_end=on_end)
 
     def _furnish(self, root: Path) -> None:
         for folder in ("model", "output/data", "input/data", "input/config"):

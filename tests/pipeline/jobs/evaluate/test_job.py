@@ -58,6 +58,13 @@ def test_the_evaluation_follows_the_model_quality_schema_and_stays_small(answere
     assert (answered / "out/evaluation.json").stat().st_size < 10_000
 
 
+def test_the_evaluation_names_the_tuning_job_and_what_it_chose(answered, settings_file, monkeypatch):
+    monkeypatch.setenv("TUNING_JOB", "shop-0123456789ab")
+    monkeypatch.setenv("TUNING_HYPERPARAMETERS", '{"wd": "0.01"}')
+    expected = {"job": "shop-0123456789ab", "hyperparameters": {"wd": "0.01"}}
+    assert evaluated(answered, settings_file)["tuning"] == expected
+
+
 def test_the_comparison_is_paired_and_positive_when_the_challenger_is_better(answered, settings_file):
     found = evaluated(answered, settings_file, "old")["comparison"]
     assert (found["metric"], found["confidence"]) == ("auc", 0.95)
