@@ -174,7 +174,7 @@ def _tables(folder: Path) -> Iterator[NDArray[np.float32]]:
         elif file.suffix == ".arrow":
             for batch in feather.read_table(file).to_batches():
                 yield np.column_stack([column.to_numpy() for column in batch.columns])
-        elif file.name.startswith("holdout"):
+        elif file.name.startswith("holdout") and file.suffix == ".jsonl":
             labels = pa_json.read_json(folder / str(file.relative_to(folder)).replace("holdout", "labels"))["label"]
             features = pa_json.read_json(file)["features"].combine_chunks().flatten().to_numpy()
             table = np.column_stack([labels.to_numpy(), features.reshape(len(labels), -1)])
