@@ -49,7 +49,7 @@ def test_newer_data_supersedes_a_run_that_waits_and_a_dead_owner_is_replaced(gua
         guarded.stop(holder)
         accepted = guarded.ended(newer)
     assert (superseded.outcome, accepted.outcome) == ("superseded", "accepted")
-    assert len(guarded.lines(accepted, "train", "validation", "labels")) == len(ROWS)
+    assert guarded.rows(accepted) == len(ROWS)
     assert accepted.name in superseded.why
     assert traffic.failed == []
     guarded.at_rest()
@@ -88,7 +88,7 @@ def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> No
     assert len(new) in {1, 2}
     assert new[0].outcome == "accepted"
     assert guarded.live_run() == new[0].arn
-    assert len(guarded.lines(new[0], "train", "validation", "labels")) == len(ROWS)
+    assert guarded.rows(new[0]) == len(ROWS)
     assert traffic.failed == []
     guarded.at_rest()
     told = f"**{guarded.notification(new[0].arn)['outcome']}**"

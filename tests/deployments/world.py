@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import requests
+from local_aws.linear_learner import recordio
 from local_aws.signed import request
 from requests.adapters import HTTPAdapter
 
@@ -314,17 +315,22 @@ class World:
         found = [runs.describe(self.account, arn) for arn in self.deployed.executions()]
         return sorted(found, key=lambda run: run.started, reverse=True)
 
-    def files(self, run: runs.Run, *folders: str) -> list[str]:
+    def files(self, run: runs.Run, *folders: str) -> list[bytes]:
         """The files in these of the run's folders."""
         bucket, s3 = self.account.outputs["DataBucket"], self.account.s3
         prefixes = [f"rows/{run.name}/{folder}" + "/" * ("/" not in folder) for folder in folders]
         listed = [s3.list_objects_v2(Bucket=bucket, Prefix=prefix) for prefix in prefixes]
         keys = [item["Key"] for found in listed for item in found.get("Contents", [])]
-        return [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
+        return [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
 
     def lines(self, run: runs.Run, *folders: str) -> list[str]:
         """The lines of all files in these of the run's folders."""
-        return [line for text in self.files(run, *folders) for line in text.splitlines()]
+        return [line for text in self.files(run, *folders) for line in text.decode().splitlines()]
+
+    def rows(self, run: runs.Run) -> int:
+        """How many rows a run has trained, selected and tested by."""
+        learnt = [len(recordio.parse(file, labelled=True)) for file in self.files(run, "train", "validation")]
+        return sum(learnt) + len(self.lines(run, "labels"))
 
     def model(self, config: str = "") -> str:
         """The ARN of the package of a config's model, the live one's by default."""

@@ -119,7 +119,7 @@ def kinds() -> Contents:
         **{"steps": [], "profile": {}, "package": {}, "training": {}},
         **KINDS,
         **{"project": "titanic", "run": run, "classes": ("died", "survived"), "margin": 0.01, "psi": 0.2},
-        **{"champion": "c", "artifact": "", "cost": []},
+        **{"champion": "c", "artifact": "", "cost": [], "tuning": {}},
         "example": {
             **{"scale": "log odds", "score": 0.75, "base": -0.5, "rest": 0.25},
             "contributions": [
