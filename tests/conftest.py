@@ -173,9 +173,9 @@ def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
     raise AssertionError(f"nothing after {seconds} s")
 
 
-def bootstrap(cloud: Cloud) -> None:
+def bootstrap(cloud: Cloud, config: Path = SHIPPED) -> None:
     """Prepares the account as `make run` does."""
-    environment = _environment(cloud)
+    environment = {**_environment(cloud), "PIPELINE_CONFIG": str(config)}
     _succeed(environment, "cdk", "bootstrap", "--app", "", f"aws://{ACCOUNT}/{environment['AWS_REGION']}")
     _succeed(environment, "python", "-m", "ops", "bootstrap")
 
@@ -219,7 +219,7 @@ def deploy(
     else:
         out = str(assemblies.assembly(BUILD / "test-assemblies", assemblies.key(config), synthesise))
     if not bootstrapped:
-        bootstrap(cloud)
+        bootstrap(cloud, config)
     _succeed(environment, "cdk", "deploy", "--all", "--require-approval", "never", "--app", out.strip())
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
