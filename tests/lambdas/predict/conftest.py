@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -69,8 +70,11 @@ def in_stage(api: Api) -> Iterator[str]:
     """Serve the API as API Gateway does, without authentication, and yield its URL."""
 
     def answer(request: BaseHTTPRequestHandler, body: str) -> Answer:
-        path, headers = request.path.removeprefix("/v1"), dict(request.headers)
-        event = {"httpMethod": request.command, "resource": path, "headers": headers, "body": body}
+        address, headers = urlsplit(request.path.removeprefix("/v1")), dict(request.headers)
+        event = {
+            **{"httpMethod": request.command, "resource": address.path, "headers": headers, "body": body},
+            "queryStringParameters": dict(parse_qsl(address.query)) or None,
+        }
         response = respond(event, api)
         return response["statusCode"], response["headers"], response["body"].encode()
 
