@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -71,4 +72,6 @@ def follow(deployed: Deployed, lines: list[str], folder: Path) -> None:
     right = [row["grower"] for row in csv.DictReader(io.StringIO(my_csv()))]
     assert sum(map(str.__eq__, answers, right)) >= 120
     assert status.startswith("endpoint my-wine: InService")
-    assert Path(report.removeprefix("report: ").strip()).stat().st_size > 100_000
+    written = dict(line.split(": ", 1) for line in report.splitlines())
+    assert Path(written["report"]).stat().st_size > 100_000
+    assert json.loads(Path(written["model card"]).read_text("utf-8"))["training_details"]
