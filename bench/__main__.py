@@ -28,7 +28,7 @@ BUILD = PROJECT / "build"
 SPARE_BYTES = 4e9
 """Disk space for the other parts and the results."""
 
-DEPLOYED = {"end-to-end", "transform", "api", "load"}
+DEPLOYED = {"end-to-end", "transform", "score", "api", "load"}
 """The parts that need the example's deployment."""
 
 
@@ -49,6 +49,7 @@ def parts_of(
         "growth": lambda: growth.measure(folder, sizes, growth_file),
         "end-to-end": lambda: end_to_end.measure(folder, example(), repeats),
         "transform": lambda: transform.measure(folder, example(), scored, repeats),
+        "score": lambda: transform.measure_file(folder, example(), 8_000 if small else 1_000_000),
         "api": lambda: api.measure(folder, example(), *((5, 100) if small else (25, 1000))),
         "inference-pipeline": lambda: api.measure_encoded(300 if small else 3000),
         "load": lambda: load.measure(example(), 2.0 if small else 30.0, quick=small),

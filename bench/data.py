@@ -1,7 +1,7 @@
 """Generated data for both sides of a comparison: a logistic model of 30 features, seeded, as CSV or JSON lines."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,15 @@ def write_raw(path: Path, rows: int, seed: int, words: int = 0) -> int:
             labels = pa.array(np.array(CLASSES)[label.astype(np.int8)])
             writer.write_table(pa.table([*columns, labels], schema=schema))
     return path.stat().st_size
+
+
+def write_features(path: Path, rows: int, names: Sequence[str]) -> None:
+    """Write a file to score: a header, ids and the features of the rows of `write_lines` with the seed 0."""
+    schema = pa.schema([("id", pa.int64()), *((name, pa.float64()) for name in names)])
+    with path.open("wb") as file, csv.CSVWriter(file, schema) as writer:
+        for number, (_, table) in enumerate(_chunks(rows, 0)):
+            ids = pa.array(range(number * _CHUNK, number * _CHUNK + len(table)))
+            writer.write_table(pa.table([ids, *(pa.array(column) for column in table.T)], schema=schema))
 
 
 def write_lines(path: Path, rows: int, seed: int) -> None:

@@ -1,9 +1,11 @@
 """Batch transform on the local SageMaker, from S3 to S3, beside scikit-learn; and two instances beside one."""
 
 import io
+import json
 import os
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -65,6 +67,30 @@ def measure(folder: Path, deployment: Deployment, rows: int, repeats: int) -> It
     if "two" in rates:
         title, limit = f"{title}, two instances of a core each", "the agent that distributes the records"
         yield Figure(title, rates["two"], "rows/s", "one instance on one core", rates["one"], "ratio >= 1.6", limit)
+
+
+def measure_file(folder: Path, deployment: Deployment, rows: int) -> Iterator[Figure]:
+    """Rows per second of `ops score`, from the start of the command to the answers in S3, beside a transform job alone.
+
+    The job scores the same rows as JSON lines. Raises BenchError: a row has no score.
+    """
+    file, names = folder / "score.csv", deployment.settings.data.features
+    data.write_features(file, rows, names)
+    sagemaker, s3, bucket = deployment.client("sagemaker"), deployment.client("s3"), deployment.outputs["DataBucket"]
+    started = time.monotonic()
+    document = json.loads(deployment.ops("score", str(file), "--json"))
+    seconds = time.monotonic() - started
+    if (document["rows"], document["wrong"]) != (rows, 0):
+        raise BenchError(f"{rows} rows were to be scored: {document}")
+    for item in s3.list_objects_v2(Bucket=bucket, Prefix=f"{PREFIX}/holdout/").get("Contents", []):
+        s3.delete_object(Bucket=bucket, Key=item["Key"])
+    lines = folder / "score.jsonl"
+    data.write_lines(lines, rows, seed=0)
+    s3.upload_file(str(lines), bucket, f"{PREFIX}/holdout/{lines.name}")
+    name = sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending")["Models"][0]["ModelName"]
+    alone = rows / _run(sagemaker, name, bucket, 1)
+    title, limit = f"score a file of {rows:,} rows", "parsing, three jobs after each other"
+    yield Figure(title, rows / seconds, "rows/s", "its transform job alone", alone, "ratio >= 0.8", limit)
 
 
 def _run(sagemaker: Any, model: str, bucket: str, instances: int) -> float:
