@@ -244,6 +244,8 @@ class Example:
         self.expect(live in may, f"{live} is one of {may}: {told}")
         answer = self.answer()
         broken = self.broken | {config(run) for run in ended if run.arn in self.killed}
+        if [each["fault"] for each in self.struck].count("Answers500") > 1:
+            broken.add(live)  # the second server to break may be the restored champion's: an alarm tells of its errors
         # Nobody takes a broken server back whose deployment was killed. The check of what is live notifies of it.
         self.counts["a killed deployment left a broken server"] += answer == {}
         self.expect(
