@@ -33,6 +33,7 @@ def empty(bare: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     for name, value in bare.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PIPELINE_CONFIG", str(SHIPPED))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which keeps the credentials of an earlier local AWS
     return bare
 
 
