@@ -35,7 +35,7 @@ def measure(folder: Path, deployment: Deployment, rows: int, repeats: int) -> It
     for number, file in enumerate(files):
         data.write_lines(file, rows // FILES, seed=number)
         s3.upload_file(str(file), bucket, f"{PREFIX}/holdout/{file.name}")
-    name = sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending")["Models"][0]["ModelName"]
+    name = _newest_model(sagemaker)
     package = sagemaker.describe_model(ModelName=name)["Containers"][0]["ModelPackageName"]
     described = sagemaker.describe_model_package(ModelPackageName=package)["InferenceSpecification"]
     model, out = _download(described["Containers"][0], s3, folder), folder / "scores.jsonl"
@@ -82,19 +82,20 @@ def measure_file(folder: Path, deployment: Deployment, rows: int) -> Iterator[Fi
     seconds = time.monotonic() - started
     if (document["rows"], document["wrong"]) != (rows, 0):
         raise BenchError(f"{rows} rows were to be scored: {document}")
-    for item in s3.list_objects_v2(Bucket=bucket, Prefix=f"{PREFIX}/holdout/").get("Contents", []):
-        s3.delete_object(Bucket=bucket, Key=item["Key"])
     lines = folder / "score.jsonl"
     data.write_lines(lines, rows, seed=0)
-    s3.upload_file(str(lines), bucket, f"{PREFIX}/holdout/{lines.name}")
-    name = sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending")["Models"][0]["ModelName"]
-    alone = rows / _run(sagemaker, name, bucket, 1)
+    s3.upload_file(str(lines), bucket, f"{PREFIX}/file/{lines.name}")
+    alone = rows / _run(sagemaker, _newest_model(sagemaker), bucket, 1, "file")
     title, limit = f"score a file of {rows:,} rows", "parsing, three jobs after each other"
     yield Figure(title, rows / seconds, "rows/s", "its transform job alone", alone, "ratio >= 0.8", limit)
 
 
-def _run(sagemaker: Any, model: str, bucket: str, instances: int) -> float:
-    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{PREFIX}/holdout/"}}
+def _newest_model(sagemaker: Any) -> str:
+    return str(sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending")["Models"][0]["ModelName"])
+
+
+def _run(sagemaker: Any, model: str, bucket: str, instances: int, folder: str = "holdout") -> float:
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{PREFIX}/{folder}/"}}
     return run_job(
         sagemaker,
         "transform",

@@ -72,9 +72,6 @@ class LiveEndpoint(Construct):
         package = granted(self, "endpoint_package", project) if settings.score.enabled else []
         allowed = [*granted(self, "endpoint", project), *package, allow("cloudwatch:DescribeAlarms", *self.alarms)]
         self.function = function(self, "Endpoint", "endpoint", environment={"ENDPOINT_NAME": project}, allowed=allowed)
-        names, allowed = (
-            {"ENDPOINT_NAME": project, "OWN_NAMES": settings.project.made},
-            granted(self, "cleanup", project),
-        )
-        timeout = Duration.minutes(2)
+        names = {"ENDPOINT_NAME": project, "OWN_NAMES": settings.project.made}
+        allowed, timeout = granted(self, "cleanup", project), Duration.minutes(2)
         self.cleanup = function(self, "Cleanup", "cleanup", environment=names, timeout=timeout, allowed=allowed)

@@ -28,10 +28,9 @@ def check_region(stack: aws_cdk.Stack, settings: Settings, region: str) -> None:
     missing = [f"the resource type {kind}" for kind in sorted(types) if not has_type(region, kind)]
     for table, kind in KINDS.items():
         wanted = getattr(settings, table).instance_type
-        # A serverless endpoint has none.
-        same = table == "score" and (not settings.score.enabled or wanted == settings.transform.instance_type)
-        if not wanted or same:
-            continue
+        named_before = table == "score" and wanted == settings.transform.instance_type
+        if not wanted or named_before or (table == "score" and not settings.score.enabled):
+            continue  # a serverless endpoint has no instances
         offered = _read(f"extensions/aws_sagemaker_{kind}/instancetype_enum.json").get(region, {"enum": [wanted]})
         if wanted not in offered["enum"]:
             missing.append(f"[{table}] instance_type {wanted} (but ml.m5.xlarge, for example)")

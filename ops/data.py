@@ -50,7 +50,14 @@ def upload(
     if clash := next((file.name for file in files if file.name in taken), ""):
         raise OpsError(f"{_place(account)} has files below {clash}/, so {clash} cannot be a file: rename it")
     notes = [] if force else _checked(account, files)
-    uris = []
+    uris = [f"s3://{bucket}/{key}" for key in put(account, files, prefix)]
+    text = f"uploaded {', '.join(uris)}; `ops watch` follows the run that it starts"
+    return Result({"uploaded": uris}, [*notes, text])
+
+
+def put(account: Account, files: list[Path], prefix: str) -> list[str]:
+    """Upload files with their progress, and return their keys. Raises OpsError: one is not there."""
+    bucket, keys = account.outputs["DataBucket"], []
     with progress_bar() as bar:
         for file in files:
             if not file.is_file():
@@ -58,9 +65,8 @@ def upload(
             task = bar.add_task(file.name, total=file.stat().st_size)
             key = f"{prefix}{file.name}"
             account.s3.upload_file(str(file), bucket, key, Callback=lambda count, task=task: bar.advance(task, count))
-            uris.append(f"s3://{bucket}/{key}")
-    text = f"uploaded {', '.join(uris)}; `ops watch` follows the run that it starts"
-    return Result({"uploaded": uris}, [*notes, text])
+            keys.append(key)
+    return keys
 
 
 def _checked(account: Account, files: list[Path]) -> list[str]:

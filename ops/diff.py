@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.account import Account
-from ops.jobs import jobs_of, training_job, tuning_job
+from ops.jobs import jobs_of, trained_by, training_job, tuning_job
 from ops.output import Result, command, table
 from ops.runs import Run, file_of, find, measured
 from ops.status import changed_settings
@@ -37,7 +37,8 @@ def diff(
 def _flat(account: Account, run: Run) -> dict[str, Any]:
     request, statistics = run.request, file_of(account, run.name, "baseline/baseline.json")
     measures = measured(file_of(account, run.name, "evaluation/evaluation.json"))
-    trained = training_job(account, jobs_of(account, run), tuning_job(account, run))
+    tuning = tuning_job(account, run)
+    trained = training_job(account, jobs_of(account, run, trained_by(account, tuning)), tuning)
     return {
         "status": run.status,
         "outcome": run.outcome,

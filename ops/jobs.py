@@ -81,8 +81,8 @@ def logs(
     return Result({"run": found, "failed": failed, "jobs": document}, text, Exit.OK if document else Exit.NOTHING)
 
 
-def jobs_of(account: Account, run: Run) -> list[Job]:
-    """The run's jobs in the order of their start."""
+def jobs_of(account: Account, run: Run, trainings: list[dict[str, Any]] | None = None) -> list[Job]:
+    """The run's jobs in the order of their start; `trainings` are those of its tuning job, if they are known."""
     sagemaker, project = cast(Any, account.sagemaker), account.settings.project.name
     # Another project's run may have the same name.
     own, found = re.compile(rf"{re.escape(project)}-\w+-{run.id}-\d+"), []
@@ -91,7 +91,7 @@ def jobs_of(account: Account, run: Run) -> list[Job]:
         describe = getattr(sagemaker, f"describe_{kind.lower()}_job")
         names = filter(own.fullmatch, (each[f"{kind}JobName"] for each in listed[f"{kind}JobSummaries"]))
         found += [_job(project, kind, describe(**{f"{kind}JobName": name})) for name in names]
-    for each in trained_by(account, tuning_job(account, run)):
+    for each in trained_by(account, tuning_job(account, run)) if trainings is None else trainings:
         described = account.sagemaker.describe_training_job(TrainingJobName=each["TrainingJobName"])
         found.append(replace(_job(project, "Training", dict(described)), kind="tune"))
     return sorted(found, key=lambda job: job.started)

@@ -10,7 +10,8 @@ import typer
 
 from ops.account import Account, NothingToDo, OpsError
 from ops.check import check_names
-from ops.output import Exit, Result, command, console, progress_bar
+from ops.data import put
+from ops.output import Exit, Result, command, console
 from ops.retrain import START_WITHIN_SECONDS, follow
 from ops.runs import Run, describe, file_of
 
@@ -39,12 +40,7 @@ def score(
 def _uploaded(account: Account, file: Path) -> Run:
     """Upload a file, and return the execution that this, or else this command, has started. Raises OpsError."""
     check_names([file])
-    if not file.is_file():
-        raise OpsError(f"{file}: no such file")
-    bucket, key = account.outputs["DataBucket"], f"{FOLDER}{file.name}"
-    with progress_bar() as bar:
-        task = bar.add_task(file.name, total=file.stat().st_size)
-        account.s3.upload_file(str(file), bucket, key, Callback=lambda count: bar.advance(task, count))
+    bucket, (key,) = account.outputs["DataBucket"], put(account, [file], FOLDER)
     if account.settings.score.schedule:
         machine, given = account.outputs["ScoreMachine"], json.dumps({"reason": "manual", "key": key})
         return describe(account, account.states.start_execution(stateMachineArn=machine, input=given)["executionArn"])

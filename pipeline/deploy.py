@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.asl import Choice, ChoiceRule, Definition, Intrinsic, Pass, State, caught, choice, format_, rendered
 from pipeline.config import Settings
 from pipeline.states import endpoint
-from pipeline.states.building import Building
+from pipeline.states.building import Building, run_of
 from pipeline.states.executions import DEADLINE_HOURS, acquire_lease, fail, finish
 from pipeline.states.model_registry import create_model, set_approval
 
@@ -71,8 +71,7 @@ def _find_package(build: Building, then: State) -> list[State]:
     of_no_run = build.failure("PackageOfNoRun", format_(words, "$.package.arn"))
     execution = f"{endpoint.METADATA}.execution"
     registered = choice("PackageOfRun", ChoiceRule.IsPresent(execution, False), of_no_run)
-    run = f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
-    read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", run)
+    read = build.read_json("ReadSmokeRows", "evaluation/smoke.json", "$.package.smoke", run_of(execution))
     assumed = {"signature": build.settings.signature.name, "variant": endpoint.OLD_VARIANT}
     assume = Pass("AssumeSignature", result=assumed, result_path=endpoint.METADATA)
     assume.next(then)

@@ -2,7 +2,7 @@
 
 from pipeline.asl import ChoiceRule, Definition, Intrinsic, Pass, State, caught, choice, format_, rendered, retried
 from pipeline.config import Settings
-from pipeline.states.building import EXECUTION, OPT, Building, folder, resource
+from pipeline.states.building import EXECUTION, OPT, Building, folder, resource, run_of
 from pipeline.states.endpoint import find_champion
 from pipeline.states.executions import DEADLINE_HOURS, fail, finish
 from pipeline.states.model_registry import create_model
@@ -77,8 +77,8 @@ def _join(build: Building) -> list[State]:
     inputs = {"request": folder("request"), "ids": folder("ids"), "answers": folder("answers")}
     describe = []
     if build.settings.score.contributions:
-        run = "States.ArrayGetItem(States.StringSplit($.CustomerMetadataProperties.execution, ':'), 7)"
-        package, select = {"ModelPackageName": Intrinsic(PACKAGE)}, {"run.$": run}
+        package = {"ModelPackageName": Intrinsic(PACKAGE)}
+        select = {"run.$": run_of("$.CustomerMetadataProperties.execution")}
         describe = [
             build.call("DescribePackage", "describeModelPackage", package, result_path="$.package", select=select)
         ]

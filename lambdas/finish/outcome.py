@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NOTHING = "nothing to score"
-"""The outcome of a scoring that nobody is told of."""
+"""The outcome of a scoring that found no new file. It sends no notification."""
 NEXT = {
     "accepted": "ops predict",
     "rejected": "ops status",

@@ -53,8 +53,9 @@ def report(
 
 def contents(account: Account, run: Run) -> Contents:
     """The contents of a run's report."""
-    settings, jobs, package = account.settings, jobs_of(account, run), _package(account, run)
-    tuning = tuning_job(account, run)
+    settings, package, tuning = account.settings, _package(account, run), tuning_job(account, run)
+    trainings = trained_by(account, tuning)
+    jobs = jobs_of(account, run, trainings)
     evaluation = file_of(account, run.name, "evaluation/evaluation.json")
     baseline = file_of(account, run.name, "baseline/baseline.json")
     metadata = package.get("CustomerMetadataProperties", {})
@@ -85,7 +86,7 @@ def contents(account: Account, run: Run) -> Contents:
         "artifact": artifact,
         "card": json.loads(package.get("ModelCard", {}).get("ModelCardContent") or "{}"),
         "training": training_job(account, jobs, tuning),
-        "tuning": {**tuning, "trainings": trained_by(account, tuning)} if tuning else {},
+        "tuning": {**tuning, "trainings": trainings} if tuning else {},
     }
 
 

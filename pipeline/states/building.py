@@ -77,6 +77,11 @@ def tuning_name(project: str) -> Intrinsic:
     return format_(f"{project}-{{}}", "States.ArrayGetItem(States.StringSplit(States.UUID(), '-'), 4)")
 
 
+def run_of(execution: str) -> str:
+    """The name of the run whose ARN is at a path, as part of an intrinsic function."""
+    return f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
+
+
 def folder(name: str) -> Intrinsic:
     """The S3 URI of one of this execution's folders: those with rows expire before those of the model."""
     return format_(f"s3://${{DataBucket}}/{_kind(name)}/{{}}/{name}", EXECUTION)
