@@ -42,8 +42,8 @@ OF_FOLDER := $(shell grep -sF -e "=$(HERE)" -e "=\"$(HERE)" -e "='$(HERE)" $(VEN
 # A .venv whose Python is another one or does not run, or that was copied from elsewhere, is replaced.
 WRONG := $(if $(filter $(WANTED),$(if $(OF_FOLDER),$(call VERSION,$(PY)))),,yes)
 
-# Stop make before anything is installed.
-WRITABLE = $(shell test -w "$(1)" && echo yes)
+# Stop make before anything is installed. A folder is made, as root's permissions say nothing of a read-only file system.
+WRITABLE = $(shell made=$$(mktemp -d "$(1)/.writable-XXXXXX" 2>/dev/null) && rmdir "$$made" && echo yes)
 FOUND = $(foreach each,$(SUPPORTED),$(if $(call VERSION,python$(each)),python$(each)))
 IS = $(if $(call VERSION,$(PYTHON)),is Python $(call VERSION,$(PYTHON)),does not run)
 HELP = This project needs Python 3.11 or 3.12: make install PYTHON=$(firstword $(FOUND) /path/to/python3.12)

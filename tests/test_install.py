@@ -130,6 +130,7 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     assert stopped(folder, own, user).startswith(f"{folder} is not writable: ")
     folder.chmod(0o777)
     assert stopped(folder, own, user, HOME=home).startswith(f"HOME={home} is not writable: ")
+    assert stopped(folder, own, HOME="/proc").startswith("HOME=/proc is not writable: ")  # not even for root
 
 
 @pytest.mark.drill("start", "`make install` without a network", "one line, and where the output is")
