@@ -5,7 +5,8 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 
@@ -21,11 +22,16 @@ class Reply:
 Invoke = Callable[[bytes, str | None, str | None], Reply]
 """Answers a body, its Content-Type, and the Accept of the caller."""
 NOT_FOUND = Reply(404, b"Not Found", "text/plain")
+BAD_REQUEST = Reply(400, b"Bad Request", "text/plain")
+LONGEST = 1 << 16
+"""Bytes of the request line or of a header."""
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-class Server(ThreadingHTTPServer):
+class Server(ThreadingTCPServer):
     """A thread per connection; the process does not wait for them when it ends."""
 
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 512
 
@@ -39,40 +45,51 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+class Handler(StreamRequestHandler):
+    """One connection. http.server reads headers by the parser of e-mails, which takes longer than a prediction."""
 
-    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = 1 << 16
     server: Server
 
-    def do_GET(self) -> None:
-        """Health, and how batch transform may call."""
-        if self.path == "/ping":
-            self._answer(Reply(200))
-        elif self.path == "/execution-parameters" and self.server.parameters:
-            self._answer(self.server.parameters())
-        else:
-            self._answer(NOT_FOUND)
+    def handle(self) -> None:
+        """Answer requests until the client or a request ends the connection."""
+        while line := self.rfile.readline(LONGEST):
+            try:
+                method, path, version = line.split()
+                headers = self._headers()
+                length = int(headers.get("content-length", "0"))
+            except ValueError:
+                self._send(BAD_REQUEST)
+                return
+            reply = self._reply(method + b" " + path, headers, self.rfile.read(length))
+            self._send(reply)
+            if version == b"HTTP/1.0" or headers.get("connection", "").lower() == "close":
+                return
 
-    def do_POST(self) -> None:
-        """Predictions."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        found = self.path == "/invocations"
-        media, accept = self.headers.get("Content-Type"), self.headers.get("Accept")
-        self._answer(self.server.invoke(body, media, accept) if found else NOT_FOUND)
+    def _headers(self) -> dict[str, str]:
+        """The headers by their names in lower case. Raises ValueError for a line that is none."""
+        headers = dict[str, str]()
+        while (line := self.rfile.readline(LONGEST).decode("latin-1")) not in ("\r\n", "\n"):
+            name, colon, value = line.partition(":")
+            if not colon or not line.endswith("\n"):
+                raise ValueError(line)
+            headers[name.lower()] = value.strip()
+        return headers
 
-    def log_message(self, *_: Any) -> None:
-        """Requests that succeed are not logged."""
+    def _reply(self, request: bytes, headers: dict[str, str], body: bytes) -> Reply:
+        match request:
+            case b"POST /invocations":
+                return self.server.invoke(body, headers.get("content-type"), headers.get("accept"))
+            case b"GET /ping":
+                return Reply(200)
+            case b"GET /execution-parameters" if self.server.parameters:
+                return self.server.parameters()
+        return NOT_FOUND
 
-    def _answer(self, reply: Reply) -> None:
-        self.send_response(reply.status)
-        if reply.media:
-            self.send_header("Content-Type", reply.media)
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self.wfile.write(reply.body)
+    def _send(self, reply: Reply) -> None:
+        media = f"Content-Type: {reply.media}\r\n" if reply.media else ""
+        status = f"HTTP/1.1 {reply.status} {PHRASES.get(reply.status, '')}"
+        self.wfile.write(f"{status}\r\n{media}Content-Length: {len(reply.body)}\r\n\r\n".encode() + reply.body)
 
 
 def serve(port: int, invoke: Invoke, parameters: Callable[[], Reply] | None) -> None:
@@ -80,6 +97,6 @@ def serve(port: int, invoke: Invoke, parameters: Callable[[], Reply] | None) -> 
     server = Server(port, invoke, parameters)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    print(f"serving on 127.0.0.1:{server.server_port}", flush=True)
+    print(f"serving on 127.0.0.1:{server.server_address[1]}", flush=True)
     with server:
         server.serve_forever(poll_interval=0.1)
