@@ -10,6 +10,11 @@ from typing import Any
 from bench.figures import Measurements, Point
 from bench.fleet import BUSIEST, FEWEST, P99_SECONDS, START_MINUTES, Fleet, Service, capacity, demand, p99, size
 from bench.process import PROJECT
+from ops.critical_path import Planner, seconds, starts
+from ops.plan import START_UP
+from pipeline import deploy, retrain
+from pipeline.config import Settings, load
+from pipeline.settings import Serverless
 
 MANY, SLOWEST = "1000 rows in one request", "one-row request, 99th percentile"
 """The figures of bench/serving.py behind the service times; the baseline of the first is one row per request."""
@@ -31,6 +36,18 @@ MOST_INSTANCES = 100
 """Of a job (API reference, ProcessingClusterConfig); the settings take no more."""
 HELD_OUT, MOST_HELD_OUT = 0.05, 2e7
 """The share of the rows that bench/pipeline.toml holds out, and the number of hold-out rows that is enough."""
+PATHS: dict[str, dict[str, dict[str, Any]]] = {
+    "none": {},
+    '`[release] rollout = "canary"`': {"release": {"rollout": "canary"}},
+    '`[release] rollout = "linear"`, `step_percent = 50`': {"release": {"rollout": "linear", "step_percent": 50}},
+    '`[release] rollout = "linear"`, `step_percent = 10`': {"release": {"rollout": "linear", "step_percent": 10}},
+    "`[release] bake_seconds = 60`": {"release": {"bake_seconds": 60}},
+    "`[endpoint] serverless`": {"endpoint": {"serverless": Serverless(memory_mb=1024, max_concurrency=5)}},
+    "`[processing] instance_count = 2`": {"processing": {"instance_count": 2}},
+    "`[tuning] jobs = 8`, `parallel = 2`": {"tuning": {"jobs": 8, "parallel": 2}},
+    "`[tuning] jobs = 8`, `parallel = 8`": {"tuning": {"jobs": 8, "parallel": 8}},
+}
+"""Settings, by their tables, whose critical path differs from that of the pipeline.toml of this project."""
 Prices = dict[str, Any]
 
 
@@ -96,6 +113,9 @@ def markdown(run: Measurements) -> str:
         "jobs": "\n".join(_job_row(name, job) for name in jobs for job in jobs[name]),
         "totals": "\n".join(_total_row(name, jobs[name]) for name in jobs),
         "rows": growth[0].rows,
+        "work": round(sum(point.seconds for point in growth)),
+        "paths": "\n".join(_path_rows()),
+        "started": START_UP,
         "beyond": MOST_HELD_OUT / HELD_OUT / 1e6,
     }
     return template.format_map({**globals(), **values})  # the template names constants of this module
@@ -179,6 +199,29 @@ def _job_row(name: str, job: Sized) -> str:
     change = f"`[{JOBS[job.job].section}]` {changed}" if JOBS[job.job].spreads else "as preprocess"
     figures = f"{job.instances} | {job.hours:.2f} | {job.dollars:,.2f} $"
     return f"| {name} | {job.job} | {figures} | {job.limit} | {change} |"
+
+
+def _path_rows() -> Iterator[str]:
+    """The critical path by setting; and of data that were preprocessed before, if the machine has a way for them."""
+    for name, tables in PATHS.items():
+        yield _path_row(name, _changed(tables))
+    if again := _path_row("the data and their settings are those of an earlier run", _changed({}), "Preprocess"):
+        yield again
+
+
+def _changed(tables: dict[str, dict[str, Any]]) -> Settings:
+    settings = load(PROJECT / "pipeline.toml", "dev")
+    return settings.model_copy(
+        update={name: getattr(settings, name).model_copy(update=values) for name, values in tables.items()}
+    )
+
+
+def _path_row(name: str, settings: Settings, without: str = "") -> str:
+    phases = Planner(START_UP, deploy=deploy.definition(settings)).phases(retrain.definition(settings), without)
+    start_up = sum(phase.start_up for phase in phases)
+    minutes = (start_up / 60, (seconds(phases) - start_up) / 60, seconds(phases) / 60)
+    figures = " | ".join(f"{value:.1f}" for value in minutes)
+    return f"| {name} | {starts(phases)} | {figures} |" if phases else ""
 
 
 def _total_row(name: str, jobs: list[Sized]) -> str:

@@ -22,6 +22,7 @@ from ops.drift import drift, feedback
 from ops.init.command import init
 from ops.jobs import logs
 from ops.output import Exit, wants_json
+from ops.plan import plan
 from ops.predict import predict, url
 from ops.report.page import report
 from ops.retrain import approve, reject, retrain, rollback, watch
@@ -32,7 +33,7 @@ from pipeline.config import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: list[Callable[..., None]] = [
-    *(init, check, upload, watch, retrain, status, runs, logs, report, diff, console, predict, url, score),
+    *(init, check, plan, upload, watch, retrain, status, runs, logs, report, diff, console, predict, url, score),
     *(approve, reject, rollback, drift, feedback, doctor, bootstrap, destroy),
 ]
 for command in COMMANDS:

@@ -1,11 +1,12 @@
 """The account that a command talks to: AWS, or the local AWS when AWS_ENDPOINT_URL names one."""
 
 import heapq
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -43,15 +44,16 @@ MACHINES = ("StateMachine", "DeployMachine", "DriftMachine", "ScoreMachine")
 
 @dataclass(frozen=True)
 class Account:
-    """The deployed pipeline: its settings, and the outputs of its stack."""
+    """The deployed pipeline: its settings and their file, and the outputs of its stack."""
 
     settings: Settings
     session: boto3.Session
+    config: str = "pipeline.toml"
 
     @staticmethod
     def of(config: str) -> "Account":
         """The account of the environment's credentials, for the settings file `config`."""
-        return Account(load(config), boto3.Session())
+        return Account(load(config), boto3.Session(), config)
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -64,6 +66,11 @@ class Account:
                 raise
             raise NotDeployed(f"no stack {name} here: run `make up` (local) or `make deploy` (AWS) first") from error
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def definition(self, machine: str) -> dict[str, Any]:
+        """The definition of the state machine that a stack output names, in Amazon States Language."""
+        found = self.states.describe_state_machine(stateMachineArn=self.outputs[machine])
+        return dict(json.loads(found["definition"]))
 
     @property
     def machines(self) -> list[str]:

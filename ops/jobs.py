@@ -32,7 +32,8 @@ class Job:
 
     Of a training job of a tuning job it is tune.
 
-    `billed` are the seconds that SageMaker bills for an instance of a training job; it names none for other jobs.
+    `started` is its creation, `begun` when its instances worked. `billed` are the seconds that SageMaker bills for an
+    instance of a training job; it names none for other jobs.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Job:
     instance_type: str
     instance_count: int
     billed: int | None = None
+    begun: datetime | None = None
 
     @property
     def seconds(self) -> float:
@@ -140,6 +142,7 @@ def _job(project: str, kind: str, found: dict[str, Any]) -> Job:
         instance_type=resources["InstanceType"],
         instance_count=resources["InstanceCount"],
         billed=found.get("BillableTimeInSeconds"),
+        begun=found.get(f"{kind}StartTime"),
     )
 
 

@@ -35,7 +35,8 @@ class NoRun(NothingToDo):
 class Step:
     """A state that a run entered, or `Deploy/{state}` of its deployment; `error` and `cause` are of its last failure.
 
-    `failed` says that this state ended the run: other errors were retried or caught.
+    `type` is Task, Parallel, Choice, Pass or Fail. `failed` says that this state ended the run: other errors were
+    retried or caught.
     """
 
     state: str
@@ -44,6 +45,7 @@ class Step:
     error: str = ""
     cause: str = ""
     failed: bool = False
+    type: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,8 @@ def _history(account: Account, arn: str) -> tuple[list[Step], int]:
         number = owner.get(event.get("previousEventId", 0), -1)
         if entered := event.get("stateEnteredEventDetails"):
             number = len(found)
-            found.append(Step(entered["name"], event["timestamp"], None))
+            kind = event["type"].removesuffix("StateEntered")
+            found.append(Step(entered["name"], event["timestamp"], None, type=kind))
         elif left := event.get("stateExitedEventDetails"):
             number = max(index for index, step in enumerate(found) if step.state == left["name"])
             found[number] = replace(found[number], left=event["timestamp"])

@@ -45,6 +45,7 @@ class Aws:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
+        self.clients: dict[str, Any] = {}
         services = ("sagemaker", "s3", "stepfunctions")
         self.sagemaker, self.s3, self.states = map(self.client, services)
         self.runtime = self.client("sagemaker-runtime", retries={"total_max_attempts": 1})  # or it hides what is lost
@@ -56,9 +57,14 @@ class Aws:
     def client(
         self, service: str, keys: tuple[str, str] | None = None, region: str = "us-east-1", **config: Any
     ) -> Any:
-        own = self.cloud.credentials
-        session = boto3.Session(*(keys or (own.key, own.secret)), region_name=region)
-        return session.client(service, endpoint_url=self.cloud.endpoint_url, config=Config(**config))  # type: ignore[call-overload]
+        """A client, made once: to make one takes longer than most calls."""
+        name = json.dumps([service, keys, region, config])
+        if name not in self.clients:
+            own = self.cloud.credentials
+            session: Any = boto3.Session(*(keys or (own.key, own.secret)), region_name=region)
+            options = {"endpoint_url": self.cloud.endpoint_url, "config": Config(**config)}
+            self.clients[name] = session.client(service, **options)
+        return self.clients[name]
 
     # IAM
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from local_aws.cloud import ACCOUNT
 from local_aws.file_transfer import HEADER, LARGE
 
-from .aws import PROGRAMS, Aws, but, processing_input, processing_output
+from .aws import EVERYTHING, PROGRAMS, Aws, but, processing_input, processing_output
 
 PART = 5 << 20
 BODY = random.Random(7).randbytes(2 * PART + 12345)
@@ -109,7 +109,7 @@ def test_a_role_without_permission_gets_no_link(aws: Aws, allowed: str) -> None:
 
 
 def test_no_caller_can_name_a_file_of_this_machine(aws: Aws) -> None:
-    client, item = aws.client("s3"), {"Bucket": aws.bucket, "Key": "large/named"}
+    client, item = aws.user("s3", EVERYTHING), {"Bucket": aws.bucket, "Key": "large/named"}
     named = {HEADER: "/etc/hostname"}
     client.meta.events.register("before-call.s3", lambda params, **_: params["headers"].update(named))
     client.put_object(**item, Body=b"mine")

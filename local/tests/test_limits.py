@@ -50,6 +50,7 @@ def test_closed_connections_release_their_descriptors_at_once(aws: Aws) -> None:
     until(lambda: server.num_fds() <= before + 10, seconds=10)
 
 
+@pytest.mark.rotated
 @pytest.mark.drill("input", "more connections than descriptors", "the idle ones are closed, new ones are answered")
 @pytest.mark.cloud
 def test_new_connections_close_the_idle_ones_when_descriptors_run_short(own: Aws) -> None:
@@ -76,6 +77,7 @@ def own(tmp_path: Path) -> Iterator[Aws]:
         yield Aws(cloud)
 
 
+@pytest.mark.rotated
 @pytest.mark.drill("input", "connections above the limit", "they wait, and the log stays short")
 @pytest.mark.cloud
 def test_connections_above_the_limit_wait_and_fill_no_log(own: Aws) -> None:
@@ -168,6 +170,7 @@ def test_a_job_fails_when_its_volume_is_full(aws: Aws) -> None:
     assert used(folder) == 0
 
 
+@pytest.mark.rotated
 @pytest.mark.drill(
     "disk full",
     "PutObject, UploadPart and CompleteMultipartUpload",

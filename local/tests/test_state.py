@@ -211,6 +211,7 @@ def test_all_that_the_services_knew_is_there_again_and_the_endpoint_serves(machi
     assert aws.invoke(made["endpoint"], "1") == "new:1"
 
 
+@pytest.mark.rotated
 @pytest.mark.drill(
     "kill -9",
     "the local AWS while a run trains",
@@ -260,6 +261,7 @@ def test_a_run_that_was_under_way_at_kill_9_has_visibly_ended_and_says_so(
     )
 
 
+@pytest.mark.rotated
 @pytest.mark.drill(
     "kill -9",
     "the local AWS while an endpoint is updated ({id})",

@@ -24,6 +24,7 @@ def cli(aws: Aws, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.rotated
 def test_the_aws_cli_runs_a_machine_and_reads_its_job_and_its_log(aws: Aws, tmp_path: Path) -> None:
     request = aws.training_request(label="cli")
     name = request["TrainingJobName"]
@@ -68,6 +69,7 @@ def sdk(aws: Aws) -> tuple[Any, Any]:
     return sagemaker, sagemaker.Session(boto, aws.sagemaker, aws.runtime, **options)
 
 
+@pytest.mark.rotated
 @pytest.mark.filterwarnings("ignore")
 def test_the_sagemaker_sdk_fits_deploys_and_predicts(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
     sagemaker, session = sdk(aws)

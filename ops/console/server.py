@@ -185,9 +185,7 @@ def _snapshot(account: Account, chosen: str) -> dict[str, object]:
 
 
 def _definitions(account: Account) -> dict[str, object]:
-    describe, machines = account.states.describe_state_machine, {"retrain": "StateMachine", "deploy": "DeployMachine"}
-    arns = {name: account.outputs[output] for name, output in machines.items()}
-    return {name: json.loads(describe(stateMachineArn=arn)["definition"]) for name, arn in arns.items()}
+    return {"retrain": account.definition("StateMachine"), "deploy": account.definition("DeployMachine")}
 
 
 def _logs(account: Account, name: str, state: str) -> dict[str, list[str]]:

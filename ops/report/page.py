@@ -12,11 +12,12 @@ from botocore.exceptions import ClientError
 
 from lambdas.predict.explanation import explained_row
 from ops.account import Account, OpsError
+from ops.critical_path import TOTAL, of_run, rows, waits_of
 from ops.drift import latest_check
-from ops.jobs import cost, jobs_of, trained_by, training_job, tuning_job
+from ops.jobs import Job, cost, jobs_of, trained_by, training_job, tuning_job
 from ops.output import Result, RunName, command, plain, wants_json
 from ops.report.coefficients import coefficients, encoded_columns, spreads
-from ops.runs import Run, file_of, find, measured, of_deployment, steps
+from ops.runs import Run, Step, file_of, find, measured, of_deployment, steps
 from pipeline.config import Settings
 from pipeline.jobs.shared.metric_names import METRICS
 
@@ -55,7 +56,7 @@ def contents(account: Account, run: Run) -> Contents:
     """The contents of a run's report."""
     settings, package, tuning = account.settings, _package(account, run), tuning_job(account, run)
     trainings = trained_by(account, tuning)
-    jobs = jobs_of(account, run, trainings)
+    jobs, entered = jobs_of(account, run, trainings), steps(account, run)
     evaluation = file_of(account, run.name, "evaluation/evaluation.json")
     baseline = file_of(account, run.name, "baseline/baseline.json")
     metadata = package.get("CustomerMetadataProperties", {})
@@ -70,7 +71,8 @@ def contents(account: Account, run: Run) -> Contents:
         "classes": settings.data.classes,
         "margin": settings.gate.margin,
         "run": run,
-        "steps": steps(account, run),
+        "steps": entered,
+        "path": [] if run.running else _path(account, run, entered, jobs),
         "evaluation": evaluation,
         "metrics": list(_metrics(evaluation, settings)),
         "profile": file_of(account, run.name, "evaluation/profile.json"),
@@ -88,6 +90,13 @@ def contents(account: Account, run: Run) -> Contents:
         "training": training_job(account, jobs, tuning),
         "tuning": {**tuning, "trainings": trainings} if tuning else {},
     }
+
+
+def _path(account: Account, run: Run, entered: list[Step], jobs: list[Job]) -> list[tuple[object, ...]]:
+    """The rows of the critical path of a run that has ended."""
+    served = run.outcome == "accepted"
+    phases = of_run(entered, jobs, waits_of(account.definition("DeployMachine")), served=served)
+    return rows(phases, TOTAL if served else "until the run ended")
 
 
 def _package(account: Account, run: Run) -> dict[str, Any]:

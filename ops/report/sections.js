@@ -21,6 +21,11 @@ function errors() {
   return rows.length ? [{ caption: "Errors, also those that were retried or caught", headings: ["state", "error", "cause", "times"], rows }] : [];
 }
 
+function path() {
+  const caption = "Critical path, in seconds: what the run waited for, one phase after another";
+  return run.path.length ? [{ caption, headings: ["phase", "job starts", "start-up", "work"], rows: run.path }] : [];
+}
+
 function comparison({ metric, challenger, champion, difference, interval }) {
   return {
     title: "Challenger against champion",
@@ -198,7 +203,7 @@ function card() {
 }
 
 const sections = [
-  { title: "States", parts: [{ figure: "timeline", caption: "Duration of each state" }, ...errors()] },
+  { title: "States", parts: [{ figure: "timeline", caption: "Duration of each state" }, ...path(), ...errors()] },
   ...(run.metrics.length ? quality() : []),
   ...(run.tuning.trainings ? [tuning()] : []),
   ...(baseline.rows ? [data()] : []),

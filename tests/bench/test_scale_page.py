@@ -44,6 +44,17 @@ def test_the_document_shows_autoscaling_settings_that_load(sample: Measurements)
     assert Endpoint(**{**endpoint, **scaled}).autoscaled
 
 
+def test_the_critical_path_is_that_of_the_state_machines_by_setting(sample: Measurements) -> None:
+    table = scale_page.markdown(sample).partition("| changed setting |")[2].partition("\n\n")[0]
+    rows = {name: figures for name, *figures in (line.strip("| ").split(" | ") for line in table.splitlines()[2:])}
+    shipped, canary, rounds = (
+        rows[name] for name in ("none", '`[release] rollout = "canary"`', "`[tuning] jobs = 8`, `parallel = 2`")
+    )
+    assert [float(value) for value in shipped] == [4, 28.5, 5, 33.5]
+    assert [float(value) for value in canary] == [4, 28.5, 10, 38.5]
+    assert [float(value) for value in rounds] == [7, 43.5, 5, 48.5]
+
+
 def test_a_job_gets_instances_until_it_ends_within_the_hour(sample: Measurements) -> None:
     preprocess, train = sample.growth[1], sample.growth[3]
     alone = (1e10 / 81.25e6 + 1e10 / 295 * 5.5e-6) / 3600 + 1 / 12

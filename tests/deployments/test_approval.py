@@ -59,6 +59,7 @@ def at_rest(world: World) -> None:
     assert typed(world, "approve", check=False).startswith("error: no run waits for an approval")
 
 
+@pytest.mark.rotated
 def test_what_a_person_turns_down_never_goes_live(approved: World) -> None:
     old = approved.live()
     with Traffic(approved.deployed) as traffic:

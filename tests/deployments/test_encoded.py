@@ -12,7 +12,7 @@ from local_aws.cloud import Cloud
 
 from ops import runs
 from ops.report.page import contents, page
-from tests.conftest import deploy
+from tests.conftest import deploy, wait_for
 from tests.deployments.cases import NEW
 from tests.deployments.table import Row, check
 from tests.deployments.test_score import scored, started
@@ -76,16 +76,25 @@ def numbers(body: bytes) -> bytes:
     return "\n".join([header, *map(",".join, rows)]).encode()
 
 
+def approve_a_first_model(world: World) -> None:
+    """A run waits for a person, and its model goes live once the person approves it."""
+    execution = world.start(numbers(table(1)))
+    wait_for(lambda: world.lease().get("approval"))
+    assert (world.live(), world.package(execution)) == ("", "PendingManualApproval")
+    world.deployed.command("python", "-m", "ops", "approve")
+    run = world.ended(execution)
+    assert (run.status, run.outcome, world.package(execution)) == ("SUCCEEDED", "accepted", "Approved"), run
+
+
 @pytest.fixture(scope="module")
 def mixed(bootstrapped: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
-    """The customers' pipeline, and its first run with kinds: one with numbers alone was accepted before."""
+    """The customers' pipeline, and its first run with kinds: a person approved one with numbers alone before."""
     folder = tmp_path_factory.mktemp("customers")
     numbers_alone, kinds = folder / "numbers.toml", folder / "kinds.toml"
-    numbers_alone.write_text(SETTINGS)
+    numbers_alone.write_text(f'{SETTINGS}[release]\napproval = "manual"\n')
     kinds.write_text(SETTINGS + KINDS)
     with pytest.MonkeyPatch.context() as patched:
-        before = deploy(bootstrapped, numbers_alone, patched, bootstrapped=True)
-        assert before.run("numbers.csv", numbers(table(1))).outcome == "accepted"
+        approve_a_first_model(World(deploy(bootstrapped, numbers_alone, patched, bootstrapped=True), ""))
         made = subscribed(deploy(bootstrapped, kinds, patched, bootstrapped=True))
         run = made.run(table(1))
         assert (run.status, run.outcome) == ("SUCCEEDED", "accepted"), run
@@ -167,6 +176,7 @@ def test_a_challenger_is_scored_on_raw_rows_as_the_champion_is(mixed: Mixed) -> 
     assert world.deployed.evaluation(run)["comparison"]["metric"] == "auc"
 
 
+@pytest.mark.rotated
 @pytest.mark.parametrize(("fault", "job"), [("Interrupted", "train"), ("CapacityError", "ondemand")])
 def test_a_run_whose_spot_capacity_is_taken_back_or_missing_ends_with_a_model(
     mixed: Mixed, fault: str, job: str
@@ -184,6 +194,7 @@ def test_a_run_whose_spot_capacity_is_taken_back_or_missing_ends_with_a_model(
     check(Row(name, how, "not asked", NEW, f"**{sent['outcome']}**: {sent['why']}"))
 
 
+@pytest.mark.rotated
 def test_a_wrong_file_is_left_out_and_the_report_names_it(mixed: Mixed) -> None:
     world, _ = mixed
     reason = "wrong.csv, row 1: missing column "

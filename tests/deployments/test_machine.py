@@ -297,7 +297,10 @@ def explore(small: World, examples: int, steps: int, seed: int = SEED) -> Counte
 
 @pytest.mark.parametrize(
     ("examples", "steps", "seed"),  # the few are of a seed that draws some of everything
-    [(20, 2, 16100), pytest.param(500, 5, SEED, marks=[pytest.mark.full, pytest.mark.timeout(3600)])],
+    [
+        pytest.param(20, 2, 16100, marks=pytest.mark.rotated),
+        pytest.param(500, 5, SEED, marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
+    ],
 )
 def test_nothing_worse_goes_live_in_any_order_of_what_can_happen(
     small: World, examples: int, steps: int, seed: int

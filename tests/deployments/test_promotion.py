@@ -80,6 +80,7 @@ def scores(world: World) -> dict[tuple[float, ...], float]:
     return {tuple(map(float, row.split(","))): p["score"] for row, p in zip(features, predictions, strict=True)}
 
 
+@pytest.mark.rotated
 def test_both_models_are_scored_on_the_same_rows_of_the_hold_out(shipped: World) -> None:
     shipped.run("\n".join([HEADER, *ROWS[::2]]).encode())
     champion = scores(shipped)
@@ -130,6 +131,7 @@ def test_a_rollback_puts_the_previous_model_live_without_training(shipped: World
     assert predict.label_of(shipped.account, predict.example(shipped.account)) == "B"
 
 
+@pytest.mark.rotated
 @pytest.mark.drill(
     "diagnosis",
     "a rollback waits for a run whose model goes live",
@@ -206,6 +208,7 @@ def turn(world: World, execution: str) -> tuple[Any, Any]:
     return at["DescribePackage" if "DescribePackage" in at else "FindChampion"], at["Finish"]
 
 
+@pytest.mark.rotated
 def test_two_runs_and_a_rollback_take_turns(shipped: World) -> None:
     assert shipped.run().outcome == "accepted"
     old = shipped.live()

@@ -316,6 +316,7 @@ def follow(stage: Stage, before: dict[str, Any], changes: dict[str, Any], rate: 
     print(f"{traffic.sent / seconds:.1f} calls a second, {traffic.refused} refused, {dict(traffic.answered)}")
 
 
+@pytest.mark.rotated
 def test_settings_that_change_features_and_classes_change_no_answer_before_their_model_is_live(
     bootstrapped: Cloud, tmp_path: Path
 ) -> None:

@@ -116,7 +116,13 @@ def kinds() -> Contents:
     at = datetime(2026, 7, 31, tzinfo=UTC)
     run = Run("arn:r", "r", "SUCCEEDED", "upload", at, at, "accepted", "", "m", "", [], {})
     return {
-        **{"steps": [], "profile": {}, "package": {}, "training": {}},
+        **{
+            "steps": [],
+            "path": [["Train", 1, 300, 12.5], ["until the new model serves", 1, 300, 12.5]],
+            "profile": {},
+            "package": {},
+            "training": {},
+        },
         **KINDS,
         **{"project": "titanic", "run": run, "classes": ("died", "survived"), "margin": 0.01, "psi": 0.2},
         **{"champion": "c", "artifact": "", "cost": [], "tuning": {}},
@@ -150,6 +156,10 @@ def test_the_report_of_a_table_with_categories_has_its_rows_levels_and_drift(kin
     tables, figures = shown[0]
     assert figures == ["timeline", "metrics", "coefficients", "features", "levels", "drift"]
     assert {caption: rows for caption, *rows in tables} == {
+        "Critical path, in seconds: what the run waited for, one phase after another": [
+            *("phase | job starts | start-up | work", "Train | 1 | 300 | 12.5"),
+            "until the new model serves | 1 | 300 | 12.5",
+        ],
         "Metrics": ["metric | value | interval | gate | passed", "pr_auc | 0.8 | 0.7 to 0.9 | at least 0.5 | yes"],
         "Largest contributions, against the mean of each feature": [
             *("feature | value | effect", "score of the means |  | -0.5", "age | no value | 1.5", "sex | male | -0.5"),

@@ -120,6 +120,7 @@ def test_every_command_runs_with_the_rights_that_the_document_lists(user: Deploy
             f"predict --file {again}",
             "url",
             "runs",
+            "plan",
             "diff {run} {run}",
             "status",
         ),

@@ -66,6 +66,7 @@ def transformed(aws: Aws, name: str) -> None:
     assert job["TransformJobStatus"] == "Completed", (job["FailureReason"], aws.lines("TransformJobs", name))
 
 
+@pytest.mark.rotated
 def test_a_preprocessor_and_a_learner_are_trained_and_served_as_one(aws: Aws) -> None:
     rows, rings = abalones(400)
     data = unique("abalones")
