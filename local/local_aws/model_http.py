@@ -58,10 +58,13 @@ class Handler(StreamRequestHandler):
                 method, path, version = line.split()
                 headers = self._headers()
                 length = int(headers.get("content-length", "0"))
+                body = self.rfile.read(max(0, length))
+                if len(body) != length:
+                    raise ValueError(length)
             except ValueError:
                 self._send(BAD_REQUEST)
                 return
-            reply = self._reply(method + b" " + path, headers, self.rfile.read(length))
+            reply = self._reply(method + b" " + path, headers, body)
             self._send(reply)
             if version == b"HTTP/1.0" or headers.get("connection", "").lower() == "close":
                 return

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-
 from local_aws.model_http import Reply, Server
 
 POST = b"POST /invocations HTTP/1.1\r\ncontent-TYPE: text/csv\r\nAccept: a/b \r\nContent-Length: 3\r\n\r\n1,2"
@@ -44,11 +43,25 @@ def answers(port: int, sent: bytes) -> bytes:
         (b"GET /execution-parameters HTTP/1.1\r\n\r\nGET /invocations HTTP/1.1\r\n\r\n", MISSING * 2),
         (b"GET /ping HTTP/1.1\r\nno header\r\n\r\n" + POST, REFUSED),
         (b"GET /ping HTTP/1.1\r\nContent-Length: many\r\n\r\n" + POST, REFUSED),
+        (b"GET /ping HTTP/1.1\r\nContent-Length: -1\r\n\r\n" + POST, REFUSED),
+        (POST[:-1], REFUSED),
         (b"GET /ping HTTP/1.1\r\nCut: of", REFUSED),
         (b"\r\n" + POST, REFUSED),
         (b"", b""),
     ],
-    ids=["kept alive", "closed", "HTTP/1.0", "not found", "no header", "bad length", "cut off", "no request", "none"],
+    ids=[
+        "kept alive",
+        "closed",
+        "HTTP/1.0",
+        "not found",
+        "no header",
+        "bad length",
+        "negative length",
+        "short body",
+        "cut off",
+        "no request",
+        "none",
+    ],
 )
 def test_a_connection_is_answered_until_the_client_or_a_bad_request_ends_it(
     port: int, sent: bytes, received: bytes
