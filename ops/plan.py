@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from rich.table import Table
 
 from ops.account import Account, NotDeployed, OpsError
@@ -53,7 +53,7 @@ def plan(
         run = next((each for each in latest(account, RUNS) if _replaced_model(account, each)), None)
         work |= _work(account, run, deploy) if run else {}
         source = "the deployed state machines"
-    except (NotDeployed, NoCredentialsError):
+    except (NotDeployed, NoCredentialsError, NoRegionError):
         retrain, deploy = (_rendered(account, machine) for machine in ("retrain", "deploy"))
         source = "the settings, as nothing is deployed"
     work |= _benchmark(number) if number else {}

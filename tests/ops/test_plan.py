@@ -22,6 +22,15 @@ def test_without_a_deployment_the_plan_is_by_the_settings(empty: Cloud) -> None:
     assert {"Preprocess", "Train"} < set(document["unknown"])
 
 
+def test_without_a_region_the_plan_is_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    answer = typed("plan", "--json")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.document["source"] == "the settings, as nothing is deployed"
+
+
 def test_rows_estimate_the_work_and_an_option_replaces_a_start_up_time(empty: Cloud) -> None:
     answer = typed("plan", "--rows", "1000000", "--start-up", "endpoint=60", "--json")
     phases = {phase["name"]: phase for phase in answer.document["phases"]}
