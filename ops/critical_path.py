@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ops.jobs import Job, of_state
@@ -175,9 +175,8 @@ def of_run(steps: Sequence[Step], jobs: Sequence[Job], waits: float, *, served: 
 
 
 def _measured(step: Step, taken: float, jobs: list[Job], waits: float) -> Phase:
-    worked = [(job.begun, job.ended) for job in jobs if job.begun and job.ended]
-    if worked:
-        work = min(taken, _union(worked))
+    if jobs:
+        work = min(taken, _union([(job.begun, job.ended) for job in jobs if job.begun and job.ended]))
         return Phase(step.state, _chain(jobs), taken - work, work)
     endpoint = {"UpdateEndpoint": waits, "ReplaceChampion": waits, "CreateEndpoint": 0.0}.get(_state(step.state))
     work = taken if endpoint is None else min(taken, endpoint)
@@ -186,7 +185,7 @@ def _measured(step: Step, taken: float, jobs: list[Job], waits: float) -> Phase:
 
 def _union(times: list[tuple[datetime, datetime]]) -> float:
     """The seconds that at least one of the intervals covers."""
-    covered, until = 0.0, min(times)[0]
+    covered, until = 0.0, datetime.min.replace(tzinfo=UTC)
     for begun, ended in sorted(times):
         covered += max(0.0, (ended - max(begun, until)).total_seconds())
         until = max(until, ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -163,6 +164,11 @@ def test_jobs_one_after_another_count_each_and_their_work_without_what_is_betwee
     steps = [step("Tune", 0, 100)]
     jobs = [job("tune", *times) for times in ((0, 10, 20), (0, 12, 24), (30, 40, 50), (31, 45, 49))]
     assert of_run(steps, jobs, 0.0, served=False) == [Phase("Tune", 2, 76, 24)]
+
+
+def test_a_job_that_never_worked_only_started() -> None:
+    never = replace(job("train", 1, 0, 9), begun=None)
+    assert of_run([step("Train", 0, 10)], [never], 0.0, served=False) == [Phase("Train", 1, 10, 0)]
 
 
 def test_the_first_model_waits_for_no_rollout() -> None:
