@@ -82,7 +82,10 @@ def test_a_second_run_in_the_same_home_waits_for_the_first(tmp_path: Path) -> No
 @pytest.mark.drill(
     "Ctrl-C", "`run` while its command works (signal {id})", "its command, what that started and the local AWS end"
 )
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.rotated) for each in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_a_signal_ends_what_the_command_started_and_the_local_aws(tmp_path: Path, number: int) -> None:
     with begin("run", "--home", str(tmp_path), "--", "sh", "-c", "sleep 600 & echo $!; wait") as process:
         sleeper, cloud = psutil.Process(int(line(process))), find(tmp_path)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from .aws import EVERYTHING, Aws, refused
+from .aws import EVERYTHING, Aws, refused, unique
 
 MOCK = {"type": "mock"}
 API = Path(__file__).with_name("api.json").read_text(encoding="utf-8")
@@ -66,6 +66,16 @@ FAILURES = {
 }
 
 
+def failing(aws: Aws, how: str, document: Any) -> requests.Response:
+    """The answer of an API with this document when its function fails."""
+    _, url = proxied(aws, unique(how), *FAILURES[how], document=json.dumps(document))
+    if how == "times-out":
+        for each in aws.client("lambda").list_functions()["Functions"]:
+            if each["Timeout"] != 1:
+                aws.client("lambda").update_function_configuration(FunctionName=each["FunctionName"], Timeout=1)
+    return requests.get(url, timeout=20)
+
+
 @pytest.mark.drill(
     "diagnosis", "a Lambda behind the API fails ({id})", "a problem document without anything of the error"
 )
@@ -75,17 +85,15 @@ def test_a_function_that_fails_is_answered_by_the_gateway_response_and_by_nothin
 ) -> None:
     document = json.loads(API)
     document["x-amazon-apigateway-gateway-responses"]["DEFAULT_5XX"] = OWN
-    for own, wanted in ((document, (500, "application/problem+json")), (json.loads(API), (502, "application/json"))):
-        name = f"{how}-{wanted[0]}"
-        _, url = proxied(aws, name, *FAILURES[how], document=json.dumps(own))
-        function = aws.client("lambda").list_functions()["Functions"]
-        for each in function:
-            if how == "times-out" and each["Timeout"] != 1:
-                aws.client("lambda").update_function_configuration(FunctionName=each["FunctionName"], Timeout=1)
-        answer = requests.get(url, timeout=20)
-        told = {"type": "urn:problem", "id": answer.headers["x-amzn-requestid"]}
-        assert (answer.status_code, answer.headers["Content-Type"]) == wanted
-        assert answer.json() == (told if own is document else {"message": "Internal server error"})
+    answer = failing(aws, how, document)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json() == {"type": "urn:problem", "id": answer.headers["x-amzn-requestid"]}
+
+
+def test_without_a_gateway_response_the_answer_of_a_function_that_fails_is_an_internal_server_error(aws: Aws) -> None:
+    answer = failing(aws, "raises", json.loads(API))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (502, "application/json")
+    assert answer.json() == {"message": "Internal server error"}
 
 
 @pytest.mark.drill("diagnosis", "a Lambda behind the API takes too long", "504, as API Gateway answers")

@@ -7,7 +7,7 @@ import pytest
 from bench import page, scale_page
 from bench.figures import Measurements
 from tests.conftest import ROOT
-from tests.ops.browser import faults_of, needed
+from tests.ops.browser import WINDOWS, faults_of, needed
 
 
 def test_the_documents_are_up_to_date() -> None:
@@ -27,12 +27,10 @@ def test_without_measurements_the_error_names_the_command(tmp_path: Path) -> Non
 
 @needed
 @pytest.mark.full
-def test_the_page_draws_its_charts_without_a_network_in_both_schemes_and_widths(
-    sample: Measurements, tmp_path: Path
-) -> None:
+def test_the_page_draws_its_charts_without_a_network_wide_and_narrow(sample: Measurements, tmp_path: Path) -> None:
     file = tmp_path / "bench.html"
     file.write_text(page.html(sample), encoding="utf-8")
     drawn: list[int] = []
     charts = "figure svg[role=img]"
     assert faults_of(file.as_uri(), "bench", lambda tab: drawn.append(tab.locator(charts).count())) == []
-    assert drawn == [3, 3, 3, 3]
+    assert drawn == [3] * len(WINDOWS)

@@ -1,9 +1,11 @@
-"""A page in a real browser: its faults, and pictures of it at two widths, light and dark."""
+"""A page in a real browser: its faults, and pictures of it, wide and light, narrow and dark."""
 
+import atexit
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
@@ -22,17 +24,31 @@ needed = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: `apt-get insta
 LAPTOP: ViewportSize = {"width": 1280, "height": 900}
 
 
+WINDOWS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "light"), (390, "dark"))
+"""The widths in pixels and the colour schemes in which pages are looked at."""
+
+
+@cache
+def _browser() -> Browser:
+    """The browser of this process, which ends with it: to start one takes a second."""
+    playwright = sync_playwright().start()
+    atexit.register(playwright.stop)
+    return playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser with a fresh profile."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
-        yield browser
-        browser.close()
+    """The browser; the pages that are opened meanwhile share nothing, and are closed."""
+    browser = _browser()
+    before = browser.contexts
+    yield browser
+    for context in browser.contexts:
+        if context not in before:
+            context.close()
 
 
 def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None) -> list[str]:
-    """Open the page at 1280 and 390 pixels, light and dark, `do` something with it, and take pictures.
+    """Open the page at 1280 pixels and light, and at 390 and dark, `do` something with it, and take pictures.
 
     Faults are errors of scripts, requests to other origins, axe's serious faults, and a page wider than its window.
     """
@@ -45,19 +61,18 @@ def faults_of(url: str, name: str, do: Callable[[Page], Any] = lambda page: None
 
     SHOTS.mkdir(parents=True, exist_ok=True)
     with chromium() as browser:
-        for width in (1280, 390):
-            for scheme in ("light", "dark"):
-                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                page.on("pageerror", lambda error: found.append(str(error)))
-                page.on("request", lambda request: sent(request.url))
-                page.goto(url)
-                do(page)
-                page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
-                if page.evaluate("document.documentElement.scrollWidth") > width:
-                    found.append(f"wider than {width} pixels")
-                page.evaluate(AXE.read_text())
-                for rule in page.evaluate("axe.run()")["violations"]:
-                    if rule["impact"] in ("serious", "critical"):
-                        found.append(f"{rule['id']}: {rule['nodes'][0]['html']}")
-                page.close()
+        for width, scheme in WINDOWS:
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page.on("pageerror", lambda error: found.append(str(error)))
+            page.on("request", lambda request: sent(request.url))
+            page.goto(url)
+            do(page)
+            page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                found.append(f"wider than {width} pixels")
+            page.evaluate(AXE.read_text())
+            for rule in page.evaluate("axe.run()")["violations"]:
+                if rule["impact"] in ("serious", "critical"):
+                    found.append(f"{rule['id']}: {rule['nodes'][0]['html']}")
+            page.close()
     return found

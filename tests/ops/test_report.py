@@ -17,7 +17,7 @@ from ops.report.coefficients import coefficients, encoded_columns, spreads
 from ops.report.page import Contents, contents, page
 from ops.runs import Run
 from tests.conftest import SHIPPED, Deployed
-from tests.ops.browser import faults_of, needed
+from tests.ops.browser import WINDOWS, faults_of, needed
 from tests.ops.typing import ROWS, ran, typed
 
 pytestmark = pytest.mark.cloud
@@ -107,7 +107,7 @@ def test_the_report_has_no_faults_in_a_browser(document: Contents, tmp_path: Pat
     charts: list[int] = []
     count = "figure svg[role=img]"
     assert faults_of(path.as_uri(), "report", lambda tab: charts.append(tab.locator(count).count())) == []
-    assert charts == [10] * 4
+    assert charts == [10] * len(WINDOWS)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_the_report_of_a_table_with_categories_has_its_rows_levels_and_drift(kin
     assert (
         faults_of(path.as_uri(), "report-kinds", lambda tab: shown.append(tab.evaluate(f"[{TABLES}, {FIGURES}]"))) == []
     )
-    assert shown == [shown[0]] * 4
+    assert shown == [shown[0]] * len(WINDOWS)
     tables, figures = shown[0]
     assert figures == ["timeline", "metrics", "coefficients", "features", "levels", "drift"]
     assert {caption: rows for caption, *rows in tables} == {

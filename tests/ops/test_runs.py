@@ -13,11 +13,15 @@ from ops.account import Account
 from ops.jobs import jobs_of
 from ops.runs import NoRun, Run, find, md5
 from pipeline.config import load
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_for
 
 DONE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
 TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def ended(account: Account, execution: str) -> None:
+    wait_for(lambda: account.states.describe_execution(executionArn=execution)["status"] != "RUNNING")
 
 
 @pytest.mark.cloud
@@ -38,7 +42,8 @@ def test_the_whole_name_of_a_run_means_that_run_and_not_a_newer_one_whose_name_b
         ("DeployMachine", child),
     )
     for machine, name in started:
-        account.states.start_execution(stateMachineArn=outputs[machine], name=name)
+        made = account.states.start_execution(stateMachineArn=outputs[machine], name=name)
+        ended(account, made["executionArn"])  # those that have ended are listed by their ends
     found = {name: find(account, name).name for name in ("run-a", "run-a-1", "run-", "back", "ba")}
     assert found == {"run-a": "run-a", "run-a-1": "run-a-1", "run-": "run-a-1", "back": "back", "ba": "back"}
     for name in (child, "run-a-2", "no such/name"):

@@ -179,7 +179,7 @@ def fuzz(url: str, folder: Path, rows: int, *arguments: str) -> int:
 
 @pytest.mark.usefixtures("unthrottled")
 def test_a_fuzzer_finds_no_answer_outside_the_document(consumer: Consumer, tmp_path: Path) -> None:
-    assert fuzz(consumer.url, tmp_path, 30, "--generation-deterministic") >= 200
+    assert fuzz(consumer.url, tmp_path, 9, "--generation-deterministic") >= 200
 
 
 @pytest.mark.full
