@@ -21,13 +21,20 @@ def logistic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
     sign = (1 - 2 * y).astype(np.float32)[:, None, None]
     wrong = z * sign
     # 1 / (1 + exp(-x)) without its overflow; float32 tanh is vectorised.
-    slip = np.tanh(wrong * np.float32(0.5))
+    slip = wrong * np.float32(0.5)
+    np.tanh(slip, out=slip)
     slip += 1
     slip *= np.float32(0.5)
-    right = np.maximum(1 - slip, np.float32(1e-30))
-    loss = np.where(wrong > 10, wrong, -np.log(right))[:, 0]
+    loss = 1 - slip
+    far = wrong > 10  # 1 - slip has few digits there, or is 0
+    if far.any():
+        np.copyto(loss, 1, where=far)
+    np.log(loss, out=loss)
+    np.negative(loss, out=loss)
+    if far.any():
+        np.copyto(loss, wrong, where=far)
     slip *= sign
-    return loss, slip
+    return loss[:, 0], slip
 
 
 def hinge(z: Floats, y: Floats, margin: float) -> tuple[Floats, Floats]:
