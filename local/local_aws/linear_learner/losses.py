@@ -4,6 +4,7 @@ Scores are z of shape (rows, outputs, models): one output, or one a class. Label
 gives the loss (rows, models) and its derivative by z (rows, outputs, models).
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -18,22 +19,19 @@ Objective: TypeAlias = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 def logistic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Cross entropy of labels 0 and 1."""
-    sign = (1 - 2 * y).astype(np.float32)[:, None, None]
-    wrong = z * sign
-    # 1 / (1 + exp(-x)) without its overflow; float32 tanh is vectorised.
-    slip = wrong * np.float32(0.5)
-    np.tanh(slip, out=slip)
-    slip += 1
-    slip *= np.float32(0.5)
+    half = (0.5 - y).astype(np.float32)[:, None, None]
+    wrong = z * half
+    # (1 + tanh(x / 2)) / 2 is 1 / (1 + exp(-x)) without its overflow; float32 tanh is vectorised.
+    slip = np.tanh(wrong)
     loss = 1 - slip
-    far = wrong > 10  # 1 - slip has few digits there, or is 0
+    far = wrong > 5  # 1 - slip has few digits there, or is 0
     if far.any():
-        np.copyto(loss, 1, where=far)
-    np.log(loss, out=loss)
-    np.negative(loss, out=loss)
-    if far.any():
-        np.copyto(loss, wrong, where=far)
-    slip *= sign
+        loss = np.where(far, 2 * wrong, np.float32(math.log(2)) - np.log(np.where(far, np.float32(1), loss)))
+    else:
+        np.log(loss, out=loss)
+        np.subtract(np.float32(math.log(2)), loss, out=loss)
+    slip += 1
+    slip *= half
     return loss[:, 0], slip
 
 
