@@ -36,9 +36,9 @@ def decode(body: bytes, content_type: str, features: int) -> Floats:
                 raise ValueError(1, 'the payload has no list "instances"')
             rows = _table(document["instances"], features)
         case "application/jsonlines" | "application/jsonlines+json":
-            rows = _by_arrow(body, features) if len(body) > csv_text.LARGE else None
-            if rows is None:
-                rows = _table([_json(line) for line in body.splitlines() if line.strip()], features)
+            alike = _by_arrow(body, features) if len(body) > csv_text.LARGE else None
+            lines = [] if alike is not None else [_json(line) for line in body.splitlines() if line.strip()]
+            rows = _table(lines, features) if alike is None else alike
         case "application/x-recordio-protobuf":
             rows = recordio.parse(body)
         case _:

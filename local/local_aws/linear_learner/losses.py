@@ -14,22 +14,23 @@ import numpy as np
 from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.hyperparameters import Config
 
+_LOG2 = np.float32(math.log(2))
 Objective: TypeAlias = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 
 def logistic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Cross entropy of labels 0 and 1."""
     half = (0.5 - y).astype(np.float32)[:, None, None]
-    wrong = z * half
+    wrong: Floats = z * half
     # (1 + tanh(x / 2)) / 2 is 1 / (1 + exp(-x)) without its overflow; float32 tanh is vectorised.
-    slip = np.tanh(wrong)
-    loss = 1 - slip
+    slip: Floats = np.tanh(wrong)
+    loss: Floats = 1 - slip
     far = wrong > 5  # 1 - slip has few digits there, or is 0
     if far.any():
-        loss = np.where(far, 2 * wrong, np.float32(math.log(2)) - np.log(np.where(far, np.float32(1), loss)))
-    else:
-        np.log(loss, out=loss)
-        np.subtract(np.float32(math.log(2)), loss, out=loss)
+        np.copyto(loss, 1, where=far)
+    loss = _LOG2 - np.log(loss, out=loss)
+    if far.any():
+        np.copyto(loss, 2 * wrong, where=far)
     slip += 1
     slip *= half
     return loss[:, 0], slip
