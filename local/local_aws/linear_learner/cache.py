@@ -1,5 +1,6 @@
 """A channel on disk: parsed once, normalised, then read again each epoch in batches. Memory does not grow with it."""
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,18 +34,18 @@ class Scaler:
         return cls(shift, np.where(np.array(normalise)[wide] & varies & (deviation > 0), deviation, 1.0))
 
     def apply(self, rows: Floats) -> Floats:
-        """The same shape, scaled; computed in float64 so that a large mean costs no digits."""
-        scaled = np.empty(rows.shape, np.float32)
+        """Rows scaled, and a 1 after each for the bias; computed in float64 so that a large mean costs no digits."""
+        scaled = np.ones((len(rows), rows.shape[1] + 1), np.float32)
         for start in range(0, len(rows), ROWS_AT_A_TIME):
             some = slice(start, start + ROWS_AT_A_TIME)
             wide = rows[some] - self.shift
             wide /= self.scale
-            scaled[some] = wide
+            scaled[some, :-1] = wide
         return scaled
 
 
 class Cache:
-    """Rows of (label, features...) as float32 in an unlinked file in `folder`; `columns` is 1 + features."""
+    """Rows of (label, features..., 1) as float32 in an unlinked file in `folder`; `columns` is 2 + features."""
 
     def __init__(self, folder: Path, columns: int) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by close)
@@ -64,21 +65,35 @@ class Cache:
         """Rows of a chunk that is read at once, a multiple of `size`."""
         return max(1, CHUNK_BYTES // (4 * self._columns * size)) * size
 
-    def batches(self, size: int, order: np.random.Generator | None = None, stride: int = 1) -> Iterator[Floats]:
+    def batches(self, size: int, stride: int = 1) -> Iterator[Floats]:
         """The rows in batches of `size`, the last of them perhaps smaller; each is valid until the next is asked for.
 
-        `order` shuffles the order of the chunks and the rows within each; without it they come as they are.
         With `stride` n only each n-th chunk is read.
         """
         rows = self.chunk_rows(size)
-        starts = np.arange(0, self.rows, rows)[::stride]
-        buffers = np.empty((2, min(rows, self.rows), self._columns), np.float32)
-        for start in starts if order is None else order.permutation(starts):
-            chunk, shuffled = buffers[:, : min(rows, self.rows - start)]
-            self._file.seek(4 * self._columns * int(start))
-            self._file.readinto(chunk)
-            if order is not None:
-                # mode: with the default, numpy would make the copy that `out` is there to save.
-                chunk = np.take(chunk, order.permutation(len(chunk)), axis=0, out=shuffled, mode="clip")
+        buffer = self._buffer(rows)
+        for start in range(0, self.rows, rows * stride):
+            chunk = self._read(start, buffer)
             for first in range(0, len(chunk), size):
                 yield chunk[first : first + size]
+
+    def shuffled(self, size: int, order: np.random.Generator) -> Iterator[Floats]:
+        """The rows in chunks of whole batches of `size`, the chunks and the rows within each in the order of `order`.
+
+        A chunk is valid until the one after the next is asked for: one is read while another one is used.
+        """
+        rows = self.chunk_rows(size)
+        buffer, turns = self._buffer(rows), itertools.cycle((self._buffer(rows), self._buffer(rows)))
+        for start in order.permutation(np.arange(0, self.rows, rows)).tolist():
+            chunk = self._read(start, buffer)
+            # mode: with the default, numpy would make the copy that `out` is there to save.
+            yield np.take(chunk, order.permutation(len(chunk)), axis=0, out=next(turns)[: len(chunk)], mode="clip")
+
+    def _buffer(self, rows: int) -> Floats:
+        return np.empty((min(rows, self.rows), self._columns), np.float32)
+
+    def _read(self, start: int, buffer: Floats) -> Floats:
+        chunk = buffer[: self.rows - start]
+        self._file.seek(4 * self._columns * start)
+        self._file.readinto(chunk.data)
+        return chunk

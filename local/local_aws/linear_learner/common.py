@@ -1,6 +1,8 @@
-"""Types of arrays, and the errors of which FailureReason shows the text."""
+"""Types of arrays, the errors of which FailureReason shows the text, and items that a thread gets ahead."""
 
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
+Item = TypeVar("Item")
 
 
 class ContainerError(Exception):
@@ -27,3 +30,13 @@ class ClientError(ContainerError):
 
 class AlgorithmError(ContainerError):
     """The algorithm failed although nothing is known to be wrong with what it was given."""
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items, none of them None, and get the next one in a thread meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        rest = iter(items)
+        coming = thread.submit(next, rest, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, rest, None)
+            yield item

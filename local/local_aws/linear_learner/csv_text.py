@@ -16,12 +16,12 @@ from local_aws.linear_learner.common import ClientError, Doubles, Floats
 
 BLOCK_BYTES = 4 << 20
 PARSERS = 2
-_LARGE = 1 << 16
+LARGE = 1 << 16
 
 
 def parse(text: bytes) -> Floats:
     """(rows, columns) of one CSV text. Raises ValueError with the row, from 1, and what is wrong with it."""
-    if len(text) > _LARGE and (table := _by_arrow(text)) is not None:
+    if len(text) > LARGE and (table := _by_arrow(text)) is not None:
         return table
     return _by_numpy(text)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from local_aws.linear_learner.cache import Cache
-from local_aws.linear_learner.common import AlgorithmError, Doubles, Floats
+from local_aws.linear_learner.common import AlgorithmError, Doubles, Floats, ahead
 from local_aws.linear_learner.hyperparameters import BINARY, Config
 from local_aws.linear_learner.measures import ROWS, objective_name
 from local_aws.linear_learner.packing import Pack
@@ -56,7 +56,7 @@ def fit(
     Raises:
         AlgorithmError: All models ran away.
     """
-    random = np.random.default_rng(1)
+    random, size = np.random.default_rng(1), int(config["mini_batch_size"])
     stride = 1 if validation else math.ceil(train.rows / (SAMPLED_CHUNKS * train.chunk_rows(ROWS)))
     best = pack.parameters.copy()
     reached = np.full(pack.models, -np.inf)
@@ -64,9 +64,10 @@ def fit(
     top, waited, seen, clock = -np.inf, 0, 0, time.perf_counter()
     for epoch in range(epochs):
         started, total = time.time(), np.zeros(pack.models)
-        for rows in train.batches(int(config["mini_batch_size"]), random):
-            total += len(rows) * pack.step(rows)
-            seen += len(rows)
+        for chunk in ahead(train.shuffled(size, random)):
+            for first in range(0, len(chunk), size):
+                total += pack.step(chunk[first : first + size])
+            seen += len(chunk)
         current = pack.average()
         checked = evaluate(pack, current, validation or train, config, by_criterion=by_criterion, stride=stride)
         losses = {"train": total / train.rows} | ({"validation": checked.loss} if validation else {})
@@ -140,7 +141,8 @@ def minimise(pack: Pack, rows: Floats, start: Floats) -> Floats:
         length = np.sqrt(parameters**2 + np.float32(_ROUGH**2))
         penalty = pack.wd * parameters**2 / 2 + pack.l1 * length
         gradient += pack.wd * parameters + pack.l1 * parameters / length
-        return loss + penalty.reshape(size).sum(0, dtype=np.float64), gradient.reshape(size).astype(np.float64)
+        whole = loss.mean(0, dtype=np.float64) + penalty.reshape(size).sum(0, dtype=np.float64)
+        return whole, gradient.reshape(size).astype(np.float64)
 
     point = start.reshape(size).astype(np.float64)
     value, gradient = penalised(point)

@@ -10,6 +10,7 @@ from local_aws.linear_learner import csv_text, recordio
 from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.predict import Predictions
 
+LARGEST = 3.4e38
 JSON, JSON_LINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"
 
 
@@ -35,8 +36,9 @@ def decode(body: bytes, content_type: str, features: int) -> Floats:
                 raise ValueError(1, 'the payload has no list "instances"')
             rows = _table(document["instances"], features)
         case "application/jsonlines" | "application/jsonlines+json":
-            lines = [_json(line) for line in body.splitlines() if line.strip()]
-            rows = _table(lines, features)
+            alike = _by_arrow(body, features) if len(body) > csv_text.LARGE else None
+            lines = [] if alike is not None else [_json(line) for line in body.splitlines() if line.strip()]
+            rows = _table(lines, features) if alike is None else alike
         case "application/x-recordio-protobuf":
             rows = recordio.parse(body)
         case _:
@@ -58,6 +60,33 @@ def encode(predictions: Predictions, accept: str) -> tuple[bytes, str]:
     if media == JSON_LINES:
         return "".join(record + "\n" for record in records).encode(), media
     return f'{{"predictions": [{", ".join(records)}]}}'.encode(), JSON
+
+
+def _by_arrow(body: bytes, features: int) -> Floats | None:
+    """The rows of JSON lines that are all alike, in a third of the time; None if pyarrow finds anything else."""
+    import pyarrow  # noqa: PLC0415 (importing it takes longer than a small payload)
+    from pyarrow import json as pyarrow_json  # noqa: PLC0415
+
+    schema = pyarrow.schema([("features", pyarrow.list_(pyarrow.float64()))])
+    try:
+        table = pyarrow_json.read_json(
+            pyarrow.BufferReader(body),
+            pyarrow_json.ReadOptions(use_threads=False, block_size=len(body) + 1),
+            pyarrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+        )
+    except pyarrow.ArrowInvalid:
+        return None
+    column = table.column(0).chunk(0)
+    values = column.flatten()
+    if column.null_count or values.null_count or len(column) != body.count(b"\n") + (not body.endswith(b"\n")):
+        return None
+    if (np.from_dlpack(column.value_lengths()) != features).any():
+        return None
+    numbers = np.from_dlpack(values)  # not to_numpy, which imports pandas
+    if not np.abs(numbers).max() <= LARGEST:
+        return None
+    rows: Floats = numbers.astype(np.float32).reshape(-1, features)
+    return rows
 
 
 def _json(text: bytes) -> Any:
@@ -97,6 +126,6 @@ def _table(instances: list[Any], features: int) -> Floats:
         if len(vector) != features:
             raise ValueError(row, f"{len(vector)} features, the model takes {features}")
         for column, value in enumerate(vector, 1):
-            if type(value) not in (float, int) or abs(value) > 3.4e38 or not math.isfinite(value):
+            if type(value) not in (float, int) or abs(value) > LARGEST or not math.isfinite(value):
                 raise ValueError(row, f"column {column}: {str(value)[:40]} is not a finite number")
     return np.array(vectors, np.float32).reshape(len(vectors), features)

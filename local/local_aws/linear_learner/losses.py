@@ -4,6 +4,7 @@ Scores are z of shape (rows, outputs, models): one output, or one a class. Label
 gives the loss (rows, models) and its derivative by z (rows, outputs, models).
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -13,21 +14,26 @@ import numpy as np
 from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.hyperparameters import Config
 
+_LOG2 = np.float32(math.log(2))
 Objective: TypeAlias = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 
 def logistic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Cross entropy of labels 0 and 1."""
-    sign = (1 - 2 * y).astype(np.float32)[:, None, None]
-    wrong = z * sign
-    # 1 / (1 + exp(-x)) without its overflow; float32 tanh is vectorised.
-    slip = np.tanh(wrong * np.float32(0.5))
+    half = (0.5 - y).astype(np.float32)[:, None, None]
+    wrong: Floats = z * half
+    # (1 + tanh(x / 2)) / 2 is 1 / (1 + exp(-x)) without its overflow; float32 tanh is vectorised.
+    slip: Floats = np.tanh(wrong)
+    loss: Floats = 1 - slip
+    far = wrong > 5  # 1 - slip has few digits there, or is 0
+    if far.any():
+        np.copyto(loss, 1, where=far)
+    loss = _LOG2 - np.log(loss, out=loss)
+    if far.any():
+        np.copyto(loss, 2 * wrong, where=far)
     slip += 1
-    slip *= np.float32(0.5)
-    right = np.maximum(1 - slip, np.float32(1e-30))
-    loss = np.where(wrong > 10, wrong, -np.log(right))[:, 0]
-    slip *= sign
-    return loss, slip
+    slip *= half
+    return loss[:, 0], slip
 
 
 def hinge(z: Floats, y: Floats, margin: float) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ import copy
 
 import numpy as np
 
-from local_aws.linear_learner.common import Doubles, Floats
+from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.grid import Grid, outputs
 from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Config
 from local_aws.linear_learner.losses import objective
@@ -49,9 +49,8 @@ class Pack:
         self._mean, self._square = np.zeros_like(self.parameters), np.zeros_like(self.parameters)
 
     def scores(self, x: Floats, parameters: Floats | None = None) -> Floats:
-        """(rows, outputs, models) of rows without their label."""
-        weights = self.parameters if parameters is None else parameters
-        z: Floats = x @ weights[:-1] + weights[-1]
+        """(rows, outputs, models) of rows without their label, but with the 1 for the bias."""
+        z: Floats = x @ (self.parameters if parameters is None else parameters)
         return z.reshape(len(x), self.outputs, -1)
 
     def loss(self, rows: Floats, parameters: Floats | None = None) -> tuple[Floats, Floats, Floats]:
@@ -64,8 +63,8 @@ class Pack:
             slope *= weight[:, None]
         return scores, loss, slope
 
-    def step(self, rows: Floats) -> Doubles:
-        """Learn from one batch; returns its mean loss before that, (models,)."""
+    def step(self, rows: Floats) -> Floats:
+        """Learn from one batch; returns the sum of its losses before that, (models,)."""
         loss, gradient = self.gradient(rows, self.parameters)
         if self._penalised[0]:
             gradient += self.wd * self.parameters
@@ -74,7 +73,8 @@ class Pack:
         self._descend(gradient)
         self._averaged += 1
         self._average += (self.parameters - self._average) / np.float32(self._averaged)
-        return loss
+        total: Floats = rows[:, -1] @ loss  # by the ones: six times as fast as a sum
+        return total
 
     def average(self) -> Floats:
         """The mean of the parameters over the steps since this was last asked for: less noisy than the last of them.
@@ -84,15 +84,15 @@ class Pack:
         self._averaged = 0
         return self._average.copy()
 
-    def gradient(self, rows: Floats, parameters: Floats) -> tuple[Doubles, Floats]:
-        """The mean loss of each model, (models,), without the penalties, and the derivative by `parameters`."""
+    def gradient(self, rows: Floats, parameters: Floats) -> tuple[Floats, Floats]:
+        """The loss of each row and model, without the penalties, and the derivative of its mean by `parameters`."""
         _, loss, slope = self.loss(rows, parameters)
         slope = slope.reshape(len(rows), -1)
-        gradient = np.empty_like(parameters)
-        np.matmul(rows[:, 1:].T, slope, out=gradient[:-1])
-        gradient[-1] = slope.sum(0) if self._config["use_bias"] else 0
+        gradient: Floats = rows[:, 1:].T @ slope
+        if not self._config["use_bias"]:
+            gradient[-1] = 0
         gradient *= np.float32(1 / len(rows))
-        return loss.mean(0, dtype=np.float64), gradient
+        return loss, gradient
 
     def alone(self, model: int, parameters: Floats) -> "Pack":
         """One of the models with its part of `parameters`, to measure it."""

@@ -14,7 +14,7 @@ import numpy as np
 from local_aws.linear_learner import artifact
 from local_aws.linear_learner.cache import Cache, Scaler
 from local_aws.linear_learner.channels import Channel, open_channels
-from local_aws.linear_learner.common import AlgorithmError, ClientError, ContainerError, Floats
+from local_aws.linear_learner.common import AlgorithmError, ClientError, ContainerError, Floats, ahead
 from local_aws.linear_learner.fit import Fitted, fit
 from local_aws.linear_learner.grid import grid, outputs, resolve
 from local_aws.linear_learner.hyperparameters import AUTO, BINARY, REGRESSOR, RULES, Config, checked
@@ -112,12 +112,16 @@ def _load(
 ) -> tuple[Cache, Floats]:
     """A channel normalised, and its rows of each class."""
     width = len(scaler.shift)
-    cache, classes = new(width), _Classes(name, config)
-    for block in blocks:
+    cache, classes = new(width + 1), _Classes(name, config)
+
+    def scaled(block: Floats) -> Floats:
         if block.shape[1] != width:
             raise ClientError(f"The {name} channel has {block.shape[1] - 1} features, the train channel {width - 1}")
         classes.count(block[:, 0])
-        cache.write(scaler.apply(block))
+        return scaler.apply(block)
+
+    for block in ahead(map(scaled, ahead(blocks))):
+        cache.write(block)
     return cache, classes.rows.astype(np.float32)
 
 

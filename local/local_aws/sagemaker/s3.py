@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from local_aws.file_transfer import LARGE, FileTransfer, accept_tokens
 from local_aws.sagemaker.api.errors import JobError
 
 CHUNK = 1 << 20
+CORES = os.cpu_count() or 1
 
 
 class S3:
@@ -88,8 +91,17 @@ class S3:
 
     def upload(self, folder: Path, uri: str) -> None:
         """Copy a folder's files below a URI; symbolic links are not followed, as on AWS. Raises JobError."""
-        for file in files(folder):
-            self.store(file, f"{uri.rstrip('/')}/{file.relative_to(folder).as_posix()}")
+        with ThreadPoolExecutor(CORES) as pool:  # hashing a file takes a core
+            stored = [
+                pool.submit(self.store, file, f"{uri.rstrip('/')}/{file.relative_to(folder).as_posix()}")
+                for file in files(folder)
+            ]
+            try:
+                for done in stored:
+                    done.result()
+            except JobError:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def store(self, file: Path, uri: str) -> None:
         """Copy one file to a URI; a large one is linked and becomes read-only. Raises JobError."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from local_aws.linear_learner.csv_text import LARGE
 
 from .data import Split, examples
 from .jobs import Client, csv, serving, unpack
@@ -97,6 +98,20 @@ def test_a_row_scores_the_same_whatever_batch_it_is_in(server: Client, wdbc: Spl
     features = wdbc.validation[:50, 1:]
     together = server.scores(features)
     assert together.tolist() == [server.scores(features[number : number + 1])[0] for number in range(50)]
+
+
+@pytest.mark.parametrize(
+    "fault", [None, '{"features": [1]}', '{"features": [NaN, %s]}', '{"features": [true, %s]}', "{"]
+)
+def test_a_long_payload_of_json_lines_is_answered_as_its_lines_are(
+    server: Client, wdbc: Split, fault: str | None
+) -> None:
+    lines = [json.dumps({"features": row}) for row in wdbc.train[:, 1:].tolist()]
+    assert len("\n".join(lines)) > LARGE
+    wrong = [] if fault is None else [fault.replace("%s", ", ".join(29 * ["1"]))]
+    together = server.call("\n".join([*lines, *wrong]), LINES, LINES)
+    alone = [] if wrong else [server.call(line, LINES, LINES)[2] for line in lines]
+    assert together == (REFUSED if wrong else (200, LINES, b"".join(alone)))
 
 
 NUMBERS = st.floats(width=32) | st.floats() | st.integers() | st.sampled_from([0, 1e38, -1e38, True, None, "1"])
