@@ -203,7 +203,7 @@ snapshots: install ## write the reviewed templates again; review their diff
 	UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q tests/cdk/test_snapshots.py
 
 bench: install bench-install ## compare speed, memory and quality with other tools; charts in build/bench.html; BENCH=small takes 2 minutes
-	$(PY) -m bench $(PART) || missed=$$?; $(PY) -m bench.page; exit $${missed:-0}
+	$(PY) -m bench $(PART) || missed=$$?; $(if $(PART),,$(PY) -m bench.page;) exit $${missed:-0}
 
 bench-install: $(BENCH_INSTALLED)
 

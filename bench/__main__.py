@@ -1,8 +1,8 @@
 """`python -m bench [PART ...]`: speed, memory and quality, beside the usual alternatives.
 
-Prints a table and writes build/bench.json and build/growth.json. With parts given, the first file keeps the figures of
-the other parts. `BENCH=small` uses little data, takes two minutes instead of twenty, and writes bench-small.json and
-growth-small.json; as start-up then dominates, only the goals that apply at any size count.
+Prints a table and writes build/bench.json, or build/bench-parts.json with parts given: a file is always of one run.
+`BENCH=small` uses little data, takes two minutes instead of fifteen, and writes bench-small.json; as start-up then
+dominates, only the goals that apply at any size count.
 
 Exit code: 0; 1, a goal is missed or a part failed; 2, the benchmark cannot start; 130, stopped by Ctrl-C.
 """
@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
-from bench import accuracy, api, end_to_end, growth, load, preprocess, serving, training, transform
+from bench import accuracy, api, end_to_end, endpoint, growth, load, machine, preprocess, serving, training, transform
 from bench.deployment import Deployment, deployed
 from bench.process import BASELINES, PROJECT
 from bench.report import Part, report
@@ -37,16 +37,15 @@ def parts_of(
 ) -> dict[str, Part]:
     """All parts, by name; `folder` is for their data, and `example` waits for the example's deployment."""
     rows, scored, repeats = (40_000, 8_000, 1) if small else (2_000_000, 200_000, 3)
-    growth_file = "growth-small.json" if small else "growth.json"
     return {
         "accuracy": lambda: accuracy.measure(folder, 1 if small else 5),
         "serving": lambda: serving.measure(folder, 1 if small else 20),
-        "endpoint": lambda: serving.compare(folder, 3 if small else 9, 200 if small else 1000),
+        "endpoint": lambda: endpoint.measure(folder, 3 if small else 9, 200 if small else 1000),
         "preprocess": lambda: preprocess.measure(folder, rows, repeats),
         "categories": lambda: preprocess.measure_categories(folder, 80_000 if small else rows, repeats),
         "instances": lambda: preprocess.measure_instances(folder, 80_000 if small else rows, repeats),
         "training": lambda: training.measure(folder, rows, repeats),
-        "growth": lambda: growth.measure(folder, sizes, growth_file),
+        "growth": lambda: growth.measure(folder, sizes),
         "end-to-end": lambda: end_to_end.measure(folder, example(), repeats),
         "transform": lambda: transform.measure(folder, example(), scored, repeats),
         "score": lambda: transform.measure_file(folder, example(), 8_000 if small else 1_000_000),
@@ -80,7 +79,8 @@ def main() -> int:
             return 2
         if small and not DEPLOYED.isdisjoint(chosen):
             deploy()  # while other parts run: it disturbs no figure that counts
-        return report(chosen, "bench-small.json" if small else "bench.json", small=small, whole=not names)
+        file = f"bench{'-small' if small else ''}{'-parts' if names else ''}.json"
+        return report(machine.measure(BUILD), chosen, file, small=small)
 
 
 def _missing(data_bytes: float) -> str:

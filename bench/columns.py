@@ -12,3 +12,7 @@ STATISTICS = ["mean", "standard_deviation", "minimum", "maximum", "percentiles"]
 """Of each column, as baseline.json names them; percentiles are of a sample."""
 WORDS, LEVELS = 10, 20
 """Features that are words in the table with categories, the last ones, and the different words of each."""
+PENGUIN_NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year"]
+PENGUIN_WORDS = ["island", "sex"]
+PENGUINS = "Adelie"
+"""Columns of examples/penguins/penguins.csv, and the species that is told from the others."""

@@ -24,6 +24,7 @@ from pipeline.config import Settings, load
 
 REGION = "us-east-1"
 UNLIMITED = 10_000.0
+WAIT_SCALE = 0.01
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,15 @@ class Deployment:
 
 
 @contextmanager
-def deploying(config: Path, home: Path | None = None) -> Iterator[Deployment]:
-    """A local AWS with the pipeline of `config`, deployed by the CDK CLI. Raises BenchError with the CLI's output."""
+def deploying(config: Path, home: Path | None = None, wait_scale: float = WAIT_SCALE) -> Iterator[Deployment]:
+    """A local AWS with the pipeline of `config`, deployed by the CDK CLI. Raises BenchError with the CLI's output.
+
+    Wait states take `wait_scale` of their seconds.
+    """
     settings, seconds = load(config), dict[str, float]()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as out,
-        running(home=home, environment={"SFN_WAIT_SCALE": "0.01"}) as cloud,
+        running(home=home, environment={"SFN_WAIT_SCALE": f"{wait_scale:g}"}) as cloud,
     ):
         environment = {
             **os.environ,

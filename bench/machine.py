@@ -2,6 +2,8 @@
 
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pyarrow import csv
 from bench import data
 from bench.process import timed
 
-_WRITTEN, _COPIED, _ROWS, _REPEATS = 512, 256, 100_000, 3
+_WRITTEN, _COPIED, _ROWS, _REPEATS = 512, 256, 100_000, 5
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,12 @@ def measure(folder: Path) -> Machine:
         file = Path(name) / "written"
         block = np.random.default_rng(0).bytes(1_000_000)
         disk = _fastest(lambda: _write(file, block))
-    source = np.ones(_COPIED * 1_000_000 // 8)
-    target = np.empty_like(source)
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         disk=round(_WRITTEN / disk),
-        copy=round(2 * _COPIED / _fastest(lambda: np.copyto(target, source))),
+        copy=round(copy_speed()),
         parse=round(parse_speed(folder)),
     )
 
@@ -59,6 +59,18 @@ def parse_speed(folder: Path) -> float:
         text = file.read_bytes()
     options = csv.ReadOptions(autogenerate_column_names=True)
     return len(text) / 1e6 / _fastest(lambda: csv.read_csv(pa.BufferReader(text), options))
+
+
+def copy_speed() -> float:
+    """Measure `Machine.copy`."""
+    source = np.ones(_COPIED * 1_000_000 // 8)
+    target = np.empty_like(source)
+    return 2 * _COPIED / _fastest(lambda: np.copyto(target, source))
+
+
+def python_start() -> float:
+    """The seconds that Python takes to start and end with nothing imported."""
+    return _fastest(lambda: subprocess.run([sys.executable, "-I", "-c", ""], check=True))
 
 
 def _write(file: Path, block: bytes) -> None:

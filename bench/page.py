@@ -1,7 +1,7 @@
 """`python -m bench.page`: the measurements as a page with charts, build/bench.html.
 
-`--docs` also writes docs/performance.json, docs/performance.md and docs/scale.md. After `BENCH=small` the page is
-build/bench-small.html, and `--docs` has no effect.
+`--docs` also writes docs/performance.json, docs/performance.md and docs/scale.md, unless a part failed. After
+`BENCH=small` the page is build/bench-small.html, and `--docs` has no effect.
 """
 
 import json
@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bench import machine, scale_page
-from bench.figures import HEADINGS, Figure, Measurements, number
+from bench import scale_page
+from bench.deployment import WAIT_SCALE
+from bench.figures import COMPARABLE, HEADINGS, Measurements, number
 from bench.machine import Machine
 from bench.process import PROJECT
 from ops.report.page import frame
@@ -20,22 +21,25 @@ BUILD, DOCS = PROJECT / "build", PROJECT / "docs"
 COLUMNS = (*HEADINGS, "limit")
 MACHINE = ("property", "value")
 GROWTH = ("job", "rows", "seconds", "CPU seconds", "µs per row", "peak MB")
-WORDS = {"disk": "disk", "memory": "copy", "pars": "parse"}
-"""Words in a figure's limit, and the machine's rate that they mean."""
 ANOTHER_RUN = (
-    "On an idle machine, two runs agree on every ratio within 15 %. An exception is a virtual machine whose host takes",
-    "back free memory (Linux's free page reporting): each new GB then costs up to a second of CPU. Turn it off first.",
+    f"On an idle machine, two runs agree on every ratio within {COMPARABLE:.0%}, unless the figure says why not;",
+    "`python -m bench.compare ONE.json OTHER.json` lists ratios that differ. The spread is the largest of a figure's",
+    "turns divided by the smallest, minus one: of the turns' ratios if the baseline took turns, too. A limit is",
+    "followed by the value as a multiple of what this machine reaches at that limit, where that can be measured. On a",
+    "virtual machine whose host takes back free memory (Linux's free page reporting) each new GB costs up to a second",
+    "of CPU. Turn it off first.",
+    "",
+    f"Wait states of the local AWS take {WAIT_SCALE:g} of their seconds, unless the figure says otherwise.",
 )
 Row = tuple[str, ...]
 
 
 def gather(build: Path, size: str = "") -> Measurements:
-    """The results of `python -m bench` in `build`, and the machine. Raises SystemExit if there are none."""
-    figures, growth = (build / f"{name}{size}.json" for name in ("bench", "growth"))
-    if not figures.exists():
-        raise SystemExit(f"{figures} is not there: run `make bench` first")
-    points = json.loads(growth.read_text()) if growth.exists() else []
-    return Measurements.of(machine.measure(build), json.loads(figures.read_text()), points)
+    """The result of `python -m bench` in `build`. Raises SystemExit if there is none."""
+    file = build / f"bench{size}.json"
+    if not file.exists():
+        raise SystemExit(f"{file} is not there: run `make bench` first")
+    return Measurements.load(file)
 
 
 def markdown(run: Measurements) -> str:
@@ -44,7 +48,8 @@ def markdown(run: Measurements) -> str:
         "# Performance",
         "",
         "`make bench-docs` writes this file from [the measurements](performance.json) of one run of `make bench`.",
-        f"{_goals(run)} See [scale](scale.md) for larger loads and larger data.",
+        f"{_source(run)} {_goals(run)}",
+        "See [scale](scale.md) for larger loads and larger data.",
         *("", "## The machine", ""),
         *_table(MACHINE, _machine(run.machine)),
         *("", *ANOTHER_RUN),
@@ -57,7 +62,7 @@ def markdown(run: Measurements) -> str:
 
 def html(run: Measurements) -> str:
     """build/bench.html: one file that needs no network."""
-    heading = {"kicker": run.machine.processor, "title": "Benchmark", "lines": [_goals(run)]}
+    heading = {"kicker": run.machine.processor, "title": "Benchmark", "lines": [_source(run), _goals(run)]}
     document = {**run.document(), "heading": heading, "sections": list(_sections(run))}
     return frame("Benchmark", document, Path(__file__).with_name("curves.js"))
 
@@ -78,6 +83,11 @@ def _drawn(caption: str, headings: Row, rows: Iterable[Row]) -> dict[str, object
     return {"caption": caption, "headings": headings, "rows": list(rows)}
 
 
+def _source(run: Measurements) -> str:
+    changed = " with changes" if run.commit.endswith("+") else ""
+    return f"Run of {run.run} UTC, commit {run.commit.removesuffix('+')}{changed}."
+
+
 def _goals(run: Measurements) -> str:
     goals = [each for each in run.figures if each.goal]
     missed = [each.name for each in goals if not each.met]
@@ -96,15 +106,7 @@ def _machine(machine: Machine) -> Iterator[Row]:
 def _parts(run: Measurements) -> Iterator[tuple[str, list[Row]]]:
     for part in dict.fromkeys(each.part for each in run.figures):
         figures = [each for each in run.figures if each.part == part]
-        yield part[:1].upper() + part[1:], [(*each.cells(), _limit(each, run.machine)) for each in figures]
-
-
-def _limit(figure: Figure, machine: Machine) -> str:
-    """The figure's limit and, if it is one of the machine's rates, the figure's share of that rate."""
-    rate = next((getattr(machine, name) for word, name in WORDS.items() if word in figure.limit.lower()), None)
-    if rate is None or figure.unit != "MB/s":
-        return figure.limit
-    return f"{figure.limit}: {figure.value / rate:.0%} of {rate:,} MB/s"
+        yield part[:1].upper() + part[1:], [(*each.cells(), each.limited) for each in figures]
 
 
 def _growth(run: Measurements) -> Iterator[Row]:
@@ -126,6 +128,8 @@ def main(arguments: list[str]) -> None:
     page.write_text(html(run), encoding="utf-8")
     print(f"charts: {page.relative_to(PROJECT)}")
     if "--docs" in arguments and not size:
+        if run.failed:
+            raise SystemExit(f"{', '.join(run.failed)} failed: run `make bench` again")
         (DOCS / "performance.json").write_text(json.dumps(run.document(), indent=1) + "\n", encoding="utf-8")
         (DOCS / "performance.md").write_text(markdown(run), encoding="utf-8")
         (DOCS / "scale.md").write_text(scale_page.markdown(run), encoding="utf-8")

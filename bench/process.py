@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import TypeVar
 PROJECT = Path(__file__).resolve().parent.parent
 BASELINES = str(PROJECT / "build/bench-venv/bin/python")
 """The Python with the packages that the project is compared with: requirements-bench.txt."""
+SOURCES = os.pathsep.join((str(PROJECT), str(PROJECT / "local")))
+"""Packages of this checkout, whichever one is installed."""
 # Linux adds the memory of the process that starts a program to the program's peak, so this process is small.
 _LAUNCHER = """
 import os, sys, time
@@ -83,7 +85,7 @@ def start(
     process = subprocess.Popen(
         [sys.executable, "-S", "-c", _LAUNCHER, *command],
         cwd=folder,
-        env={**os.environ, **(environment or {}), "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, **(environment or {}), "PYTHONPATH": SOURCES},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -113,14 +115,19 @@ def least_disturbed(runs: list[Run]) -> Run:
     return replace(min(runs, key=lambda run: run.seconds), memory=min(run.memory for run in runs))
 
 
-def in_turn(repeats: int, calls: Mapping[str, Callable[[], _T]], once: Collection[str] = ()) -> dict[str, list[_T]]:
-    """The results of `repeats` rounds of all calls; those in `once` take part in the first round only.
+def spread(turns: Sequence[float], others: Sequence[float] = ()) -> float | None:
+    """How far turns differ: the largest divided by the smallest, minus 1; None of a single turn.
 
-    Calls alternate so that a disturbance of the machine affects all of them.
+    With the turns of a baseline, the ratios of the turns count: what disturbs a turn of both is no difference.
     """
+    values = [turn / other for turn, other in zip(turns, others, strict=True)] if others else turns
+    return max(values) / min(values) - 1 if len(values) > 1 else None
+
+
+def in_turn(repeats: int, calls: Mapping[str, Callable[[], _T]]) -> dict[str, list[_T]]:
+    """The results of `repeats` rounds of all calls, which alternate: a disturbance of the machine affects all."""
     results: dict[str, list[_T]] = {name: [] for name in calls}
-    for turn in range(repeats):
+    for _ in range(repeats):
         for name, call in calls.items():
-            if turn == 0 or name not in once:
-                results[name].append(call())
+            results[name].append(call())
     return results

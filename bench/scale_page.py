@@ -74,7 +74,7 @@ JOBS = {
     "score": Job("transform", held=True),
     "evaluate": Job("processing", copied=0.1, spreads=False, held=True),
 }
-"""By their names in build/growth.json. Training streams (FastFile); SageMaker sends transform its objects."""
+"""By their names in docs/performance.json. Training streams (FastFile); SageMaker sends transform its objects."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`python -m bench.baselines.train_scikit_learn TRAIN.csv VALIDATION.csv`: print the validation log loss."""
+"""`python -m bench.baselines.train_scikit_learn TRAIN.csv TEST.csv`: print the log loss on the second file."""
 
 import sys
 
@@ -11,12 +11,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def main(train: str, validation: str) -> None:
+def main(train: str, test: str) -> None:
     """Train one model on standardized features."""
     features, labels = _read(train)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, labels)
     del features, labels
-    features, labels = _read(validation)
+    features, labels = _read(test)
     print(log_loss(labels, model.predict_proba(features)))
 
 

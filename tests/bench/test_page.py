@@ -1,5 +1,7 @@
 """The documents and the page that `make bench-docs` writes."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,17 @@ def test_the_document_has_each_figure_with_its_baseline_goal_and_limit(sample: M
 def test_without_measurements_the_error_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"bench\.json is not there: run `make bench` first"):
         page.gather(tmp_path)
+
+
+def test_documents_are_not_written_from_a_run_with_a_failed_part(
+    sample: Measurements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "BUILD", tmp_path)
+    monkeypatch.setattr(page, "PROJECT", tmp_path)
+    monkeypatch.delenv("BENCH", raising=False)
+    (tmp_path / "bench.json").write_text(json.dumps(replace(sample, failed=["growth", "load"]).document()))
+    with pytest.raises(SystemExit, match="growth, load failed: run `make bench` again"):
+        page.main(["--docs"])
 
 
 @needed

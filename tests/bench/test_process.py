@@ -6,7 +6,7 @@ import pytest
 from bench import data
 from bench.columns import NAMES, SHARES, TARGET
 from bench.jobs import Usage, usage_of
-from bench.process import PROJECT, BenchError, Run, in_turn, least_disturbed, start
+from bench.process import PROJECT, BenchError, Run, in_turn, least_disturbed, spread, start
 from pipeline.config import load
 
 
@@ -27,8 +27,12 @@ def test_the_fastest_run_counts_with_the_least_memory_of_any() -> None:
 
 def test_calls_alternate() -> None:
     order = list[str]()
-    done = in_turn(2, {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, once={"b"})
-    assert (order, {name: len(results) for name, results in done.items()}) == (["a", "b", "a"], {"a": 2, "b": 1})
+    done = in_turn(2, {"a": lambda: order.append("a"), "b": lambda: order.append("b")})
+    assert (order, {name: len(results) for name, results in done.items()}) == (["a", "b"] * 2, {"a": 2, "b": 2})
+
+
+def test_turns_are_spread_as_far_as_their_ratios_to_the_baselines_differ() -> None:
+    assert (spread([2.0, 3.0, 2.4]), spread([2.0]), spread([2.0, 3.0], [1.0, 1.5])) == (0.5, None, 0.0)
 
 
 def test_a_job_uses_the_cpu_of_all_its_processes_and_the_memory_of_its_largest() -> None:
