@@ -36,21 +36,21 @@ def parts_of(
     folder: Path, example: Callable[[], Deployment], sizes: tuple[int, ...], *, small: bool
 ) -> dict[str, Part]:
     """All parts, by name; `folder` is for their data, and `example` waits for the example's deployment."""
-    rows, scored, repeats = (40_000, 8_000, 1) if small else (2_000_000, 200_000, 3)
+    rows, half, scored, repeats = (40_000, 80_000, 8_000, 1) if small else (2_000_000, 1_000_000, 200_000, 3)
     return {
         "accuracy": lambda: accuracy.measure(folder, 1 if small else 5),
         "serving": lambda: serving.measure(folder, 1 if small else 20),
         "endpoint": lambda: endpoint.measure(folder, 3 if small else 9, 200 if small else 1000),
         "preprocess": lambda: preprocess.measure(folder, rows, repeats),
-        "categories": lambda: preprocess.measure_categories(folder, 80_000 if small else rows, repeats),
-        "instances": lambda: preprocess.measure_instances(folder, 80_000 if small else rows, repeats),
+        "categories": lambda: preprocess.measure_categories(folder, half, repeats),
+        "instances": lambda: preprocess.measure_instances(folder, half, repeats),
         "training": lambda: training.measure(folder, rows, repeats),
         "growth": lambda: growth.measure(folder, sizes),
         "end-to-end": lambda: end_to_end.measure(folder, example(), repeats),
         "transform": lambda: transform.measure(folder, example(), scored, repeats),
         "score": lambda: transform.measure_file(folder, example(), 8_000 if small else 1_000_000),
         "api": lambda: api.measure(folder, example(), *((5, 100) if small else (25, 1000))),
-        "inference-pipeline": lambda: api.measure_encoded(300 if small else 3000),
+        "inference-pipeline": lambda: api.measure_encoded(300 if small else 1500),
         "load": lambda: load.measure(example(), 2.0 if small else 30.0, quick=small),
     }
 

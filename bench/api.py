@@ -86,10 +86,11 @@ def measure_encoded(calls: int) -> Iterator[Figure]:
             for path in paths:
                 taken = timed(partial(predict, number, path))
                 seconds[path] += [taken] if number >= 0 else []
-    plain, explained = (1e3 * sorted(seconds[path])[math.ceil(calls * 0.99) - 1] for path in paths)
-    name, limit = "one named row with texts and gaps by the API, 99th percentile", "the emulation"
-    yield Figure(name, plain, "ms", goal="value < 25", limit=limit)
-    yield Figure("the same with an explanation", explained, "ms", name, plain, "ratio <= 1.5", limit)
+    plain, explained = (1e3 * median(seconds[path]) for path in paths)
+    slow = 1e3 * sorted(seconds[paths[0]])[math.ceil(calls * 0.99) - 1]
+    name, limit = "one named row with texts and gaps by the API", "the emulation of API Gateway, IAM and Lambda"
+    yield Figure(f"{name}, 99th percentile", slow, "ms", goal="value < 25", limit=limit)
+    yield Figure(f"{name}, explained, median", explained, "ms", "not explained", plain, "ratio <= 1.5", limit)
 
 
 def cold_starts(packages: dict[str, Path], starts: int) -> list[list[float]]:

@@ -61,7 +61,7 @@ def measure(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
         yield Figure(f"log loss on a third file, {name}", loss, "", SCIKIT, other_loss, "ratio <= 1.0", "the data")
         title, took, its = f"one pass of 32 models, {name}", least["single"].seconds, least["wabbit"].seconds
         apart = spread(seconds["single"], seconds["wabbit"])
-        yield Figure(title, took, "s", WABBIT, its, "ratio <= 0.6", READING, read, apart)
+        yield Figure(title, took, "s", WABBIT, its, "ratio <= 0.4", READING, read, apart)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
