@@ -33,10 +33,14 @@ class Moments:
         if len(table) > ROWS_AT_A_TIME:
             starts = range(0, len(table), ROWS_AT_A_TIME)
             return reduce(add, (Moments.of(table[start : start + ROWS_AT_A_TIME]) for start in starts))
-        total, count, there = table.sum(axis=0), np.full(table.shape[1], float(len(table))), np.array(True)
-        if np.isnan(total).any():
-            there = ~np.isnan(table)
-            total, count = table.sum(axis=0, where=there), there.sum(axis=0, dtype=np.float64)
+        total = table.sum(axis=0)
+        if not np.isnan(total).any():
+            mean = total / max(1, len(table))
+            low, high = table.min(axis=0, initial=np.inf), table.max(axis=0, initial=-np.inf)
+            count = np.full(table.shape[1], float(len(table)))
+            return Moments(count, mean, np.square(table - mean).sum(axis=0), low, high)
+        there = ~np.isnan(table)
+        total, count = table.sum(axis=0, where=there), there.sum(axis=0, dtype=np.float64)
         mean = total / np.maximum(1, count)
         low, high = table.min(axis=0, initial=np.inf, where=there), table.max(axis=0, initial=-np.inf, where=there)
         return Moments(count, mean, np.square(table - mean).sum(axis=0, where=there), low, high)

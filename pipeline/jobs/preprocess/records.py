@@ -41,7 +41,6 @@ class Records:
     @staticmethod
     def of(columns: list[Floats], labels: Floats, places: Numbers, contents: Keys) -> "Records":
         """Return rows made of columns, -0.0 as 0.0; `contents` become the keys."""
-        columns = [column + 0.0 for column in columns]
         words = np.empty((len(labels), 3 + len(columns)))
         words[:, 0] = contents.view(np.float64)
         words[:, 1] = places.view(np.float64)
@@ -49,7 +48,7 @@ class Records:
         for start in range(0, len(words), ROWS_AT_A_TIME):
             rows = slice(start, start + ROWS_AT_A_TIME)
             for number, column in enumerate(columns, 3):
-                words[rows, number] = column[rows]
+                np.add(column[rows], 0.0, out=words[rows, number])
         return Records(words)
 
     @property
@@ -134,6 +133,7 @@ def _sums(columns: Mapping[str, Column], names: Sequence[str], settings: JobSett
     return keys
 
 
+@lru_cache(maxsize=10_000)
 def _seed(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little"))
 

@@ -146,7 +146,7 @@ def texts_of(part: str, rows: Records, settings: JobSettings, encoder: RowEncode
         return [encoder.encoded_text(labels, rows) if encoder else _csv([labels, *rows.features.T])]
     lines = zip(rows.keys.tolist(), _csv([labels]).splitlines(), strict=True)
     features = encoder.raw_text(rows) if encoder else _json_lines(rows)
-    return [features, b"".join(b'{"row":"%016x","label":%b}\n' % line for line in lines)]
+    return [features, b'{"row":"%016x","label":%b}\n' * len(rows) % tuple(chain(*lines))]
 
 
 def _json_lines(rows: Records) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.jobs.preprocess.external_sort import ExternalSort
+from pipeline.jobs.preprocess.external_sort import FREED, ExternalSort
 from pipeline.jobs.preprocess.records import Records
 
 WIDTH, MEMORY = 4, 32 * 1000
@@ -74,12 +74,13 @@ def test_rows_of_a_key_are_made_one_before_they_are_written(tmp_path: Path):
         assert [group.keys.tolist() for group in rows.groups(last=True)] == [[7]]
 
 
-def test_the_last_reading_frees_the_disk_at_once(rows, tmp_path: Path):
+def test_the_last_reading_frees_the_disk_as_it_goes(rows, tmp_path: Path):
     left = len(add(rows, 1 << 64))
     list(rows.groups(last=False))
     for group in rows.groups(last=True):
         left -= len(group)
-        assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) == left * 8 * WIDTH
+        used = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+        assert left * 8 * WIDTH <= used < (left + 5000 / FREED) * 8 * WIDTH
 
 
 def test_no_row_makes_no_group(rows):
