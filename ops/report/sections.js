@@ -106,9 +106,11 @@ function data() {
   const kinds = { caption: "Features", headings: ["feature", "missing", "values"], rows: features.map(described) };
   const levels = { figure: "levels", caption: "Levels: the share of rows, of each feature's most frequent; the tick is the champion's, the circle live traffic's" };
   const against = run.champion_baseline.features ? "the champion's data" : "its own mean and spread";
+  const { run: by, time } = run.preprocessed;
+  const earlier = by ? ` Preprocessed by run ${by} on ${time.slice(0, 10)}, whose quarantine has them.` : "";
   return {
     title: "Data",
-    note: "A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine.",
+    note: `A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine.${earlier}`,
     parts: [
       { caption: "Rows", headings: ["what", "rows"], rows: [...counts, ...labels] },
       ...(leftOut.length ? [{ caption: "Files left out", headings: ["reason"], rows: leftOut }] : []),
