@@ -106,11 +106,9 @@ function data() {
   const kinds = { caption: "Features", headings: ["feature", "missing", "values"], rows: features.map(described) };
   const levels = { figure: "levels", caption: "Levels: the share of rows, of each feature's most frequent; the tick is the champion's, the circle live traffic's" };
   const against = run.champion_baseline.features ? "the champion's data" : "its own mean and spread";
-  const { run: by, time } = run.preprocessed;
-  const earlier = by ? ` Preprocessed by run ${by} on ${time.slice(0, 10)}, whose quarantine has them.` : "";
   return {
     title: "Data",
-    note: `A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine.${earlier}`,
+    note: "A run fails above the limits of [data.bad_rows]; bad rows within them are in the quarantine.",
     parts: [
       { caption: "Rows", headings: ["what", "rows"], rows: [...counts, ...labels] },
       ...(leftOut.length ? [{ caption: "Files left out", headings: ["reason"], rows: leftOut }] : []),
@@ -171,12 +169,14 @@ function saved({ EnableManagedSpotTraining: spot, BillableTimeInSeconds: billed,
 
 function lineage() {
   const { data = {}, settings, commit } = own.request;
+  const { run: earlier, time } = run.preprocessed;
   const values = {
     execution: own.arn,
     "started by": own.started_by,
     "data, SHA-256": data.fingerprint,
     "data, objects": data.objects,
     "data, bytes": data.bytes,
+    "preprocessed by": earlier ? `run ${earlier} on ${time.slice(0, 10)}, which has the quarantine` : "",
     "settings, SHA-256": settings,
     commit,
     "spot training saved": saved(run.training),
