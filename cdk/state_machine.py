@@ -138,7 +138,8 @@ def retrain_machine(
             data.list_versions(settings.data.prefix),
             allow("s3:GetObject s3:PutObject", *map(data.bucket.arn_for_objects, written)),
             allow("s3:GetObject", data.bucket.arn_for_objects("signatures/*")),
-            # Without it, S3 answers 403 for an object that is not there; a condition on the prefix would not hold then.
+            # An earlier run's rows are listed. Without it, S3 answers 403 for an object that is not there; a condition
+            # on the prefix would not hold then.
             allow("s3:ListBucket", data.bucket.bucket_arn),
             data.use_key("s3"),
         ],

@@ -613,7 +613,7 @@ class Stack(Table):
 
     @model_validator(mode="after")
     def _rows_outlive_the_runs_that_take_them(self) -> Self:
-        # A run takes a day at most (DEADLINE_HOURS).
+        # A run takes a day at most (DEADLINE_HOURS), its tuning aside.
         if 0 < self.rows_days <= self.cache_days:
             wrong = f"cache_days = {self.cache_days}, but S3 deletes rows after rows_days = {self.rows_days}"
             raise ValueError(f"{wrong}: set cache_days to {self.rows_days - 1} or less; 0 always preprocesses anew")
