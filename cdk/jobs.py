@@ -1,5 +1,6 @@
 """The SageMaker jobs: their program, settings and images, and the role that they and the endpoint have."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,10 @@ os._exit(code)
 
 
 class Jobs(Construct):
-    """`role` is the jobs' and the endpoint's; `ports` are the values that the state machines name in each job."""
+    """`role` is the jobs' and the endpoint's; `ports` are the values that the state machines name in each job.
+
+    `preprocessing` is the SHA-256 of what preprocessing's output depends on beside the data: program, image, settings.
+    """
 
     def __init__(self, scope: Construct, settings: Settings, data: DataStore, network: Network | None) -> None:
         super().__init__(scope, "Jobs")
@@ -54,6 +58,10 @@ class Jobs(Construct):
             *(network.interface_statements() if network else []),
         ]:
             self.allow(statement)
+        digests = hashlib.sha256(program.asset_hash.encode())
+        digests.update(images["ProcessingImage"].encode())
+        digests.update(settings.preprocessing.encode())
+        self.preprocessing = digests.hexdigest()
         self.ports = {
             "AssetBucket": program.s3_bucket_name,
             "DataBucket": data.bucket.bucket_name,

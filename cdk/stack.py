@@ -37,6 +37,7 @@ class PipelineStack(Stack):
             "data-capture/": kept.capture_days,
             "ground-truth/": kept.capture_days,
             "rows/": kept.rows_days,
+            "preprocessed/": kept.cache_days,
             **dict.fromkeys((settings.data.prefix, "score/", "scored/"), kept.upload_days),
         }
         data = DataStore(self, "Data", removal, expiry)

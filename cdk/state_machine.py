@@ -118,6 +118,8 @@ def retrain_machine(
     processing = ["preprocess", "evaluate", *(["merge"] if settings.processing.instance_count > 1 else [])]
     trained = ["train", *(["ondemand"] if settings.training.spot else [])]
     training = {} if settings.tuning.jobs else {"Training": trained}
+    cached = ["preprocessed/*.json", "runs/*/baseline/*", *(["runs/*/encoder/*"] if settings.data.encoded else [])]
+    written = ["runs/*/listing/*", *(cached if settings.stack.cache_days else [])]
     listing = function(
         scope,
         "ListData",
@@ -127,13 +129,17 @@ def retrain_machine(
             "DATA_BUCKET": data.bucket.bucket_name,
             "DATA_PREFIX": settings.data.prefix,
             "DATA_MARKER": settings.trigger.marker,
+            "VARIANT": settings.signature.variant,
+            "PREPROCESSING": parts.jobs.preprocessing,
+            "CACHE_DAYS": str(settings.stack.cache_days),
         },
         timeout=LISTING_TIMEOUT,
         allowed=[
             data.list_versions(settings.data.prefix),
-            allow("s3:GetObject s3:PutObject", data.bucket.arn_for_objects("runs/*/listing/*")),
+            allow("s3:GetObject s3:PutObject", *map(data.bucket.arn_for_objects, written)),
             allow("s3:GetObject", data.bucket.arn_for_objects("signatures/*")),
-            # Without it, S3 answers 403 for an object that is not there; a condition on the prefix would not hold then.
+            # An earlier run's rows are listed. Without it, S3 answers 403 for an object that is not there; a condition
+            # on the prefix would not hold then.
             allow("s3:ListBucket", data.bucket.bucket_arn),
             data.use_key("s3"),
         ],

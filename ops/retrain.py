@@ -9,7 +9,7 @@ import typer
 
 from ops.account import Account, NothingToDo, OpsError
 from ops.output import Exit, Result, command, console
-from ops.runs import NoRun, Run, describe, latest, steps
+from ops.runs import NoRun, Run, Step, describe, file_of, latest, steps
 from ops.status import endpoint
 
 START_WITHIN_SECONDS = 120
@@ -76,7 +76,8 @@ def follow(account: Account, run: Run) -> Result:
                 if (step.state, step.entered) not in printed and (step.left or not run.running):
                     printed.add((step.state, step.entered))
                     took = f"{(step.left - step.entered).total_seconds():6.1f} s" if step.left else ""
-                    out.print(f"  {step.state:<28}{took}{f'  [red]{step.error}[/red]' if step.error else ''}")
+                    error = f"  [red]{step.error}[/red]" if step.error else ""
+                    out.print(f"  {step.state:<28}{took}{error}{_preprocessed(account, run, step)}")
             if not run.running:
                 break
             status.update(", ".join(step.state for step in found if step.left is None) + " ...")
@@ -85,6 +86,12 @@ def follow(account: Account, run: Run) -> Result:
     lines = [f"{run.status.lower()}: {run.outcome}{why}", *(f"warning: {warning}" for warning in run.warnings)]
     code = Exit.OK if run.outcome in ("accepted", "done", "scored", "nothing to score") else Exit.REJECTED
     return Result(run, lines, code if run.status == "SUCCEEDED" else Exit.FAILED)
+
+
+def _preprocessed(account: Account, run: Run, step: Step) -> str:
+    """Say after the state IsPreprocessed whose rows the run takes; "" if it preprocesses itself."""
+    found = file_of(account, run.name, "listing/preprocessed.json") if step.state == "IsPreprocessed" else {}
+    return f"  by run {found['run']}" if found else ""
 
 
 @command

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import tomllib
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -20,6 +21,8 @@ from pipeline.jobs.shared.settings import settings_of
 from pipeline.jobs.shared.signature import Signature, signature_of
 
 DEFAULT_STAGE = "dev"
+UNREAD_BY_PREPROCESSING = ("gate", "golden_share", "drift", "hyperparameters", "card")
+"""The fields of JobSettings on which what preprocessing writes does not depend."""
 
 
 class ConfigError(ValueError):
@@ -103,6 +106,14 @@ class Settings(tables.Table):
     def hash(self) -> str:
         """SHA-256 of `to_json` in hex: other settings start another run on the same data."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @property
+    def preprocessing(self) -> str:
+        """All settings that preprocessing depends on, as canonical JSON: others do not change what it writes."""
+        read = asdict(settings_of(json.loads(self.to_json())))
+        document = {name: value for name, value in read.items() if name not in UNREAD_BY_PREPROCESSING}
+        document |= {"instances": self.processing.instance_count, "prefix": self.data.prefix}
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @model_validator(mode="after")
     def _gate_thresholds_fit_the_metrics(self) -> Self:

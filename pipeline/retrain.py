@@ -14,6 +14,7 @@ from pipeline.states.train import train
 
 DEFAULTS: dict[str, Any] = {
     "reason": "manual",
+    "force": False,
     "data": {"fingerprint": "none", "objects": 0, "bytes": 0, "newest": ""},
     "settings": "none",
     "commit": "none",
@@ -40,7 +41,7 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     states = [
         acquire_lease(build, DEFAULTS, seconds=seconds, superseded=finished),
         find_champion(build),
-        *preprocess(build, superseded=finished),
+        *preprocess(build, superseded=finished, then=training[0]),
         *training,
         create_model(build, trained(build)),
         *evaluate(build, rejected=rejected),

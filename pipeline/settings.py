@@ -599,15 +599,25 @@ class Stack(Table):
     """The stack around the pipeline. The budget is in US dollars per month, 0 for none.
 
     After so many days (0: never) S3 deletes captured requests with their ground truth, the rows of runs, and uploads.
+    For `cache_days` (0: not at all) later runs with the same data and data settings take a run's preprocessed rows.
     """
 
     keep_data: bool = True
     log_days: Literal[7, 30, 90, 180, 365] = 90
     capture_days: Days = 90
     rows_days: Days = 90
+    cache_days: Days = 30
     upload_days: Days = 0
     monthly_budget: Annotated[int, Field(ge=0)] = 0
     email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""
+
+    @model_validator(mode="after")
+    def _rows_outlive_the_runs_that_take_them(self) -> Self:
+        # A run takes a day at most (DEADLINE_HOURS), its tuning aside.
+        if 0 < self.rows_days <= self.cache_days:
+            wrong = f"cache_days = {self.cache_days}, but S3 deletes rows after rows_days = {self.rows_days}"
+            raise ValueError(f"{wrong}: set cache_days to {self.rows_days - 1} or less; 0 always preprocesses anew")
+        return self
 
 
 class Delivery(Table):

@@ -85,11 +85,11 @@ class Pipeline:
 
     def run(self) -> list[str]:
         """A run from the listing to the deployment."""
-        return self._ended(self.world.by_hand())
+        return self._ended(self.world.by_hand(force=True))
 
     def prepared(self) -> list[str]:
         """A run until its data is checked; then it is stopped."""
-        arn = self.world.by_hand()
+        arn = self.world.by_hand(force=True)
         wait_for(
             lambda: "Train" in self.world.entered(arn) or not runs.describe(self.live.account, arn).running, PATIENCE
         )

@@ -9,6 +9,8 @@ from typing import Any, TypedDict
 
 import boto3
 
+from . import preprocessed
+
 VARIANT = "signature-"
 """A production variant's name starts with it, and the signature's name follows; an older version has other names."""
 NONE = "none"
@@ -66,16 +68,31 @@ def data_of(listed: list[Listed]) -> Data:
     return Data(fingerprint=digest, objects=len(objects), bytes=total, newest=newest)
 
 
-def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
+class Rows(TypedDict):
+    """The run whose rows are trained on, whether it is an earlier one that was `found`, and the `key` they have."""
+
+    run: str
+    found: bool
+    key: str
+
+
+class Listing(Data):
+    """The data that a run reads, and whose preprocessed rows of it the run takes."""
+
+    rows: Rows
+
+
+def handle(event: dict[str, Any], _context: object) -> Listing | dict[str, int]:
     """ListData and CheckData of the retrain machine, for {"execution": its name}.
 
     With the "fingerprint" that the run was asked for, or "none", and the champion's "variant", write listing.json and
     manifest.json to the run's folder and return the data: preprocessing reads the manifest's objects. A processing
-    job's copies of them have no times, and the later upload of a row replaces the earlier one. If something is live,
-    champion.json beside them is the champion's signature, or {} if none is known.
+    job's copies of them have no times, and the later upload of a row replaces the earlier one. If what is live has
+    another signature than the settings, champion.json beside them is this signature, or {} if none is known. Unless
+    there is "force", the run takes the rows of an earlier one that preprocessed the same.
 
     Without it, return {"objects"} if all of the listing are still there in the version that was listed: SageMaker reads
-    the current ones.
+    the current ones. What the run preprocessed is then kept by "key", if there is one.
 
     Raises KeyUnusable. Raises Superseded: the data is, or became, another. Raises DataIncomplete: nobody asked for
     certain data, and there is none or not all of it.
@@ -84,7 +101,11 @@ def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
     listed, marked = list_objects(s3, bucket, prefix, os.environ["DATA_MARKER"])
     folder = f"runs/{event['execution']}/listing"
     if "fingerprint" not in event:
-        return _unchanged(json.load(s3.get_object(Bucket=bucket, Key=f"{folder}/listing.json")["Body"]), listed)
+        read = json.load(s3.get_object(Bucket=bucket, Key=f"{folder}/listing.json")["Body"])
+        _check_unchanged(read, listed)
+        if key := event.get("key"):
+            preprocessed.keep(s3, bucket, key, event["execution"])
+        return {"objects": len(read)}
     data, asked = data_of(listed), event["fingerprint"]
     if asked not in ("none", data["fingerprint"]):
         raise Superseded("the data changed after this run was asked for; without a newer run: ops retrain")
@@ -97,9 +118,24 @@ def handle(event: dict[str, str], _context: object) -> Data | dict[str, int]:
     manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *names]
     for name, document in (("listing", listed), ("manifest", manifest)):
         s3.put_object(Bucket=bucket, Key=f"{folder}/{name}.json", Body=json.dumps(document).encode())
-    if event["variant"] != NONE:
-        s3.put_object(Bucket=bucket, Key=f"{folder}/champion.json", Body=signature_of(s3, bucket, event["variant"]))
-    return data
+    champion = b""
+    if event["variant"] not in (NONE, os.environ["VARIANT"]):
+        champion = signature_of(s3, bucket, event["variant"])
+        s3.put_object(Bucket=bucket, Key=f"{folder}/champion.json", Body=champion)
+    return Listing(**data, rows=_rows(s3, bucket, event, data, champion.decode()))
+
+
+def _rows(s3: Any, bucket: str, event: dict[str, Any], data: Data, champion: str) -> Rows:
+    """Return whose rows a run takes, which are then complete in the folders of both runs."""
+    run, days = event["execution"], int(os.environ["CACHE_DAYS"])
+    if not days:
+        return Rows(run=run, found=False, key="")
+    key = preprocessed.key_of(data["fingerprint"], os.environ["PREPROCESSING"], champion)
+    found = None if event.get("force") else preprocessed.find(s3, bucket, key, days)
+    if found is None:
+        return Rows(run=run, found=False, key=key)
+    preprocessed.take(s3, bucket, found, run)
+    return Rows(run=found["run"], found=True, key=key)
 
 
 def check_names(names: list[str], folder: str, advice: str = "ops data remove") -> None:
@@ -122,12 +158,11 @@ def check_names(names: list[str], folder: str, advice: str = "ops data remove") 
             raise KeyUnusable(f"{folder} has {quoted}, but {reason}: {advice} {quoted}")
 
 
-def _unchanged(read: list[Listed], listed: list[Listed]) -> dict[str, int]:
+def _check_unchanged(read: list[Listed], listed: list[Listed]) -> None:
     versions = {item["key"]: item["version"] for item in listed}
     changed = [item["key"] for item in read if versions.get(item["key"]) != item["version"]]
     if changed:
         raise Superseded(f"{changed[0]} changed while this run read it; without a newer run: ops retrain")
-    return {"objects": len(read)}
 
 
 def signature_of(s3: Any, bucket: str, variant: str) -> bytes:

@@ -118,7 +118,8 @@ class Pipeline:
     def _run(self, name: str, data: Data, request: Request) -> str | None:
         # With the same name and input, AWS would answer a second start as it did the first: the request's id differs.
         version = {"settings": self.settings_hash, "commit": self.commit}
-        document = {"reason": request.reason, "data": data, **version, "request": request.id}
+        asked = {"reason": request.reason, "force": request.force, "request": request.id}
+        document = {**asked, "data": data, **version}
         arguments = {"stateMachineArn": self.state_machine, "name": name, "input": json.dumps(document)}
         with suppress(self.states.exceptions.ExecutionAlreadyExists):
             return str(self.states.start_execution(**arguments)["executionArn"])

@@ -77,6 +77,7 @@ def contents(account: Account, run: Run) -> Contents:
         "metrics": list(_metrics(evaluation, settings)),
         "profile": file_of(account, run.name, "evaluation/profile.json"),
         "baseline": baseline,
+        "preprocessed": file_of(account, run.name, "listing/preprocessed.json"),
         "champion": champion.name if champion else "",
         "champion_baseline": file_of(account, champion.name, "baseline/baseline.json") if champion else {},
         "coefficients": coefficients(account, artifact, columns, spreads(columns, baseline)) if artifact else [],

@@ -174,12 +174,14 @@ function saved({ EnableManagedSpotTraining: spot, BillableTimeInSeconds: billed,
 
 function lineage() {
   const { data = {}, settings, commit } = own.request;
+  const { run: earlier, time } = run.preprocessed;
   const values = {
     execution: own.arn,
     "started by": own.started_by,
     "data, SHA-256": data.fingerprint,
     "data, objects": data.objects,
     "data, bytes": data.bytes,
+    "preprocessed by": earlier ? `run ${earlier} on ${time.slice(0, 10)}, which has the quarantine` : "",
     "settings, SHA-256": settings,
     commit,
     "spot training saved": saved(run.training),

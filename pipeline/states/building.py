@@ -32,6 +32,8 @@ from pipeline.config import Settings
 from pipeline.settings import Processing, Score
 
 EXECUTION = "$$.Execution.Name"
+ROWS_OF = "$.request.data.rows.run"
+"""The run whose rows are trained on: this one, or an earlier one that preprocessed the same."""
 EXECUTION_ARN = Intrinsic("$$.Execution.Id")
 HASH = f"States.Hash({EXECUTION}, 'MD5')"
 """Of an execution: its own name may have 80 characters, and signs that SageMaker refuses. A job's name,
@@ -82,9 +84,9 @@ def run_of(execution: str) -> str:
     return f"States.ArrayGetItem(States.StringSplit({execution}, ':'), 7)"
 
 
-def folder(name: str) -> Intrinsic:
-    """The S3 URI of one of this execution's folders: those with rows expire before those of the model."""
-    return format_(f"s3://${{DataBucket}}/{_kind(name)}/{{}}/{name}", EXECUTION)
+def folder(name: str, run: str = EXECUTION) -> Intrinsic:
+    """The S3 URI of one of a run's folders, by default this one's: those with rows expire before those of the model."""
+    return format_(f"s3://${{DataBucket}}/{_kind(name)}/{{}}/{name}", run)
 
 
 def _kind(name: str) -> str:

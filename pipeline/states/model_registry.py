@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.asl import ChoiceRule, Intrinsic, State, Task, choice, format_
-from pipeline.states.building import EXECUTION, EXECUTION_ARN, ROLE, Building, folder, resource
+from pipeline.states.building import EXECUTION, EXECUTION_ARN, ROLE, ROWS_OF, Building, folder, resource
 
 JSON = ["application/json", "application/jsonlines"]
 TUNED = "$.tuning.BestTrainingJob.TunedHyperParameters"
@@ -72,6 +72,7 @@ def register(build: Building, status: str | Intrinsic) -> Task:
             "execution": EXECUTION_ARN,
             "model": resource(build.project),
             "data": Intrinsic("$.request.data.fingerprint"),
+            "preprocessed-by": Intrinsic(ROWS_OF),
             "settings": build.settings.hash,
             "signature": build.settings.signature.name,
             "variant": build.settings.signature.variant,

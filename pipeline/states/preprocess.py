@@ -1,27 +1,37 @@
 """Preprocess: check and split the data that the run was asked for."""
 
-from pipeline.asl import Intrinsic, State, caught, format_
+from typing import Any
+
+from pipeline.asl import ChoiceRule, Intrinsic, State, caught, choice, format_
 from pipeline.states.building import EXECUTION, OPT, Building, folder
 
 
-def preprocess(build: Building, *, superseded: State) -> list[State]:
+def preprocess(build: Building, *, superseded: State, then: State) -> list[State]:
     """ListData to CheckData, which leave for `superseded` when the data is not that which the run was asked for.
+
+    If an earlier run preprocessed the same, IsPreprocessed leaves for `then`, the state after CheckData.
 
     Preprocess reads the objects that ListData listed and what it wrote of the champion, and fills the run's folders
     train, validation, holdout, labels, champion and baseline, and the quarantine's. It writes the model's signature to
     the bucket's folder, where other runs of the same settings write the same. For an inference pipeline it also writes
     the encoder. On several instances each takes some of the files, and Merge does what needs the rows of all.
-    `$.request.data` is the data that was read.
+    `$.request.data` is the data that was read, and its `rows` say whose rows the later states read.
     """
-    name = {"execution": Intrinsic(EXECUTION)}
-    request = {"fingerprint": "$.request.data.fingerprint", "variant": "$.champion.variant"}
-    asked = {**name, **{key: Intrinsic(path) for key, path in request.items()}}
-    numbers = ["fingerprint", "objects", "bytes", "newest"]
-    listing = build.function("ListData", "ListDataFunction", asked, result_path="$.request.data", results=numbers)
-    check = build.function("CheckData", "ListDataFunction", name, result_path=None)
+    data = "$.request.data"
+    request = {"fingerprint": f"{data}.fingerprint", "variant": "$.champion.variant", "force": "$.request.force"}
+    results = ["fingerprint", "objects", "bytes", "newest", "rows"]
+    listing = _list(build, "ListData", request, result_path=data, results=results)
+    found = choice("IsPreprocessed", ChoiceRule.BooleanEquals(f"{data}.rows.found", True), then)
+    check = _list(build, "CheckData", {"key": f"{data}.rows.key"}, result_path=None)
     for step in (listing, check):
         caught(step, superseded, errors=["Superseded"])
-    return [listing, *_jobs(build), check]
+    return [listing, found, *_jobs(build), check]
+
+
+def _list(build: Building, state_id: str, asked: dict[str, str], **fields: Any) -> State:
+    paths = {"execution": EXECUTION, **asked}
+    payload = {name: Intrinsic(path) for name, path in paths.items()}
+    return build.function(state_id, "ListDataFunction", payload, **fields)
 
 
 def _jobs(build: Building) -> list[State]:

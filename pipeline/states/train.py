@@ -24,6 +24,7 @@ from pipeline.settings import Range
 from pipeline.states.building import (
     KEY,
     ROLE,
+    ROWS_OF,
     START_UP_SECONDS,
     Building,
     folder,
@@ -136,7 +137,7 @@ def _range(name: str, given: Range) -> CategoricalParameter | ContinuousParamete
 
 def _channels(build: Building) -> dict[str, TrainingInput]:
     content_type = build.settings.training.content_type
-    return {name: TrainingInput(folder(name), content_type=content_type) for name in ("train", "validation")}
+    return {name: TrainingInput(folder(name, ROWS_OF), content_type=content_type) for name in ("train", "validation")}
 
 
 def _seconds(build: Building, *, spot: bool) -> int:

@@ -84,7 +84,8 @@ def test_captured_requests_and_the_rows_of_runs_expire(template: Template, reque
     replaced, *expired = data["LifecycleConfiguration"]["Rules"]
     assert replaced["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
     days = {rule["Prefix"]: (rule["ExpirationInDays"], rule["Status"]) for rule in expired}
-    assert days == dict.fromkeys(("data-capture/", "ground-truth/", "rows/"), (90, "Enabled"))
+    kept = dict.fromkeys(("data-capture/", "ground-truth/", "rows/"), (90, "Enabled"))
+    assert days == {**kept, "preprocessed/": (30, "Enabled")}
     # What must not expire while its model can go live: its artifacts, its baseline and its evaluation.
     written = [*within(requests, "S3Uri.$"), *within(requests, "S3OutputPath.$"), *within(requests, "ModelDataUrl.$")]
     kept = {uri.split("runs/{}/")[1].split("'")[0].split("/")[0] for uri in written if "runs/{}" in uri}
@@ -112,7 +113,7 @@ def test_the_roles_of_a_serverless_stack_reach_no_captured_requests_and_no_sched
 
 def test_uploads_expire_by_setting(tmp_path: Path) -> None:
     shipped = load(ROOT / "pipeline.toml")
-    kept = shipped.stack.model_copy(update={"capture_days": 0, "rows_days": 0, "upload_days": 30})
+    kept = shipped.stack.model_copy(update={"capture_days": 0, "rows_days": 0, "cache_days": 0, "upload_days": 30})
     template = json.loads(synthesise(shipped.model_copy(update={"stack": kept}), tmp_path).read_text())
     (data,) = (item for item in of_type(template, "AWS::S3::Bucket").values() if "VersioningConfiguration" in item)
     (_, *rules) = data["LifecycleConfiguration"]["Rules"]

@@ -66,7 +66,7 @@ def test_the_package_holds_the_function_alone(path_of: Callable[[str], Path], sc
     key = the(scheduled, "AWS::Lambda::Function")["Code"]["S3Key"]
     asset = path_of("scheduled").parent / f"asset.{key.removesuffix('.zip')}"
     assert sorted(str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()) == [
-        f"trigger/{name}.py" for name in ("__init__", "handler", "listing", "scoring", "start")
+        f"trigger/{name}.py" for name in ("__init__", "handler", "listing", "preprocessed", "scoring", "start")
     ]
 
 

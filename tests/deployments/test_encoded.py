@@ -162,6 +162,22 @@ def test_the_smoke_test_asks_the_api_for_rows_of_the_hold_out(mixed: Mixed) -> N
     assert checked(world, run.arn) == 8
 
 
+@pytest.mark.full
+def test_a_run_that_takes_preprocessed_rows_has_the_encoder_of_the_run_that_preprocessed(mixed: Mixed) -> None:
+    world, _ = mixed
+    runs_ = [world.ended(world.by_hand()) for _ in range(2)]
+    assert [(run.status, run.outcome) for run in runs_] == [("SUCCEEDED", "accepted")] * 2, runs_
+    assert ["Preprocess" in world.entered(run.arn) for run in runs_] == [True, False]
+    before, after = (world.account.sagemaker.describe_model_package(ModelPackageName=run.package) for run in runs_)
+    encoders = [each["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] for each in (before, after)]
+    bodies = [
+        world.account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        for bucket, _, key in (url.removeprefix("s3://").partition("/") for url in encoders)
+    ]
+    assert (bodies[0] == bodies[1], encoders[1].split("/")[-3]) == (True, runs_[1].name)
+    assert checked(world, runs_[1].arn) == 8
+
+
 def checked(world: World, run: str) -> int:
     """The number of rows that the smoke test of a run's deployment checked."""
     exits = [event.get("stateExitedEventDetails", {}) for event in world.histories(run)]

@@ -32,8 +32,10 @@ POLLING = {"AcquireLease", "FindChampion", "WaitForEndpoint", "WaitForChampion"}
 WAY_BACK = {"HasChampion", "RestoreChampion", "WaitForChampion", "DeleteEndpoint", "IsNewPackage", "RejectPackage"}
 AFTERWARDS = WAY_BACK | {"Deploy", "DeleteModel", "Scored", "FinishFailed", "Failed", "Finish"}
 """States that follow the one that failed."""
-PARTS = dict.fromkeys(("ScoreChallenger", "FindChampionsRows", "ScoreChampion"), "ScoreHoldout")
+PARTS = dict.fromkeys(("ScoreChallenger", "HasLiveModel", "FindChampionsRows", "ScoreChampion"), "ScoreHoldout")
 """The states inside a parallel state."""
+NO_TASKS = {*PARTS.values(), "HasLiveModel"}
+"""The parallel states, and the Choice inside."""
 
 
 def settings_file(folder: Path, name: str, release: str, *, bake: int = 60, **lines: str) -> Path:
@@ -166,10 +168,10 @@ class World:
     def add(self, name: str, body: bytes) -> None:
         self.account.s3.put_object(Bucket=self.account.outputs["DataBucket"], Key=f"raw/{name}", Body=body)
 
-    def by_hand(self) -> str:
-        """An execution without a request."""
-        machine = self.account.outputs["StateMachine"]
-        return str(self.account.states.start_execution(stateMachineArn=machine)["executionArn"])
+    def by_hand(self, **request: bool) -> str:
+        """An execution that nobody asked to be on certain data; with `force` it preprocesses anew."""
+        machine, given = self.account.outputs["StateMachine"], json.dumps(request)
+        return str(self.account.states.start_execution(stateMachineArn=machine, input=given)["executionArn"])
 
     def give_lease(self, owner: str) -> None:
         self.deployed.client("dynamodb").update_item(
@@ -252,7 +254,7 @@ class World:
         for event in self.histories(execution):
             if "stateEnteredEventDetails" in event:
                 state = PARTS.get(name := event["stateEnteredEventDetails"]["name"], name)
-                usual[state] += name not in PARTS.values()
+                usual[state] += name not in NO_TASKS
             attempts[state] += event["type"] == "TaskScheduled"
         counted = {name: count - usual[name] for name, count in attempts.items() if name not in POLLING}
         return Counter({name: count for name, count in counted.items() if count > 0})
@@ -316,9 +318,11 @@ class World:
         return sorted(found, key=lambda run: run.started, reverse=True)
 
     def files(self, run: runs.Run, *folders: str) -> list[bytes]:
-        """The files in these of the run's folders."""
+        """The files in these of the run's folders; of preprocessed rows in those of the run that preprocessed."""
         bucket, s3 = self.account.outputs["DataBucket"], self.account.s3
-        prefixes = [f"rows/{run.name}/{folder}" + "/" * ("/" not in folder) for folder in folders]
+        rows = runs.file_of(self.account, run.name, "listing/preprocessed.json").get("run", run.name)
+        names = {folder: run.name if folder.startswith("predictions") else rows for folder in folders}
+        prefixes = [f"rows/{name}/{folder}" + "/" * ("/" not in folder) for folder, name in names.items()]
         listed = [s3.list_objects_v2(Bucket=bucket, Prefix=prefix) for prefix in prefixes]
         keys = [item["Key"] for found in listed for item in found.get("Contents", [])]
         return [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]

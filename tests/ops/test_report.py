@@ -126,6 +126,7 @@ def kinds() -> Contents:
         **KINDS,
         **{"project": "titanic", "run": run, "classes": ("died", "survived"), "margin": 0.01, "psi": 0.2},
         **{"champion": "c", "artifact": "", "cost": [], "tuning": {}},
+        "preprocessed": {"run": "q", "time": "2026-07-30T23:59:01.5+00:00", "files": "f"},
         "example": {
             **{"scale": "log odds", "score": 0.75, "base": -0.5, "rest": 0.25},
             "contributions": [
@@ -194,7 +195,10 @@ def test_the_report_of_a_table_with_categories_has_its_rows_levels_and_drift(kin
             "ethical considerations | none",
             "rows | read 905",
         ],
-        "Origin of the model": ["what | value", "execution | arn:r", "started by | upload", "endpoint config | m"],
+        "Origin of the model": [
+            *("what | value", "execution | arn:r", "started by | upload"),
+            *("preprocessed by | run q on 2026-07-30, which has the quarantine", "endpoint config | m"),
+        ],
         "Instance seconds": ["job | instances | seconds | dollars"],
     }
 

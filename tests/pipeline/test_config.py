@@ -10,7 +10,7 @@ from lambdas.predict import rows
 from pipeline.config import ConfigError, load
 from pipeline.jobs.shared.metric_names import METRICS
 from pipeline.jobs.shared.settings import settings_of
-from pipeline.settings import Serverless, Trigger
+from pipeline.settings import Serverless, Split, Trigger
 
 ROOT = Path(__file__).parents[2]
 SETTINGS, PROD = (Path(__file__).with_name(f"{name}.toml").read_text("utf-8") for name in ("shop", "shop_prod"))
@@ -71,6 +71,33 @@ def test_golden_rows_are_in_the_json_as_the_apis_parser_returns_them(written: Wr
     named = {"visits": " Yes", "age": "?"}
     assert rows.from_instances(json.dumps({"instances": [named]}), settings.api_signature, 1) == [golden[0]["row"]]
     assert json.loads(load(written()).to_json())["endpoint"]["golden"] == [{"row": "40.0,3.5", "label": "yes"}]
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "changes"),
+    [
+        ("data", {"minimum_rows_per_class": 4}, True),
+        ("data", {"prefix": "other/"}, True),
+        ("data", {"split": Split(train=0.5, validation=0.3, holdout=0.2, salt="1")}, True),
+        ("processing", {"memory_mb": 100}, True),
+        ("processing", {"instance_count": 2}, True),
+        ("processing", {"volume_gb": 11}, False),
+        ("training", {"content_type": "text/csv"}, True),
+        ("training", {"hyperparameters": {"mini_batch_size": 7}}, True),
+        ("training", {"hyperparameters": {"epochs": 6}}, False),
+        ("training", {"spot": True}, False),
+        ("endpoint", {"golden": ()}, True),
+        ("gate", {"margin": 0.5}, False),
+        ("model_card", {"purpose": "another"}, False),
+        ("stack", {"cache_days": 3}, False),
+    ],
+)
+def test_preprocessing_depends_on_what_it_reads(
+    written: Write, table: str, values: dict[str, Any], changes: bool
+) -> None:
+    settings = load(written())
+    other = settings.model_copy(update={table: getattr(settings, table).model_copy(update=values)})
+    assert (other.preprocessing != settings.preprocessing) == changes
 
 
 def test_json_and_hash_depend_on_values_but_not_on_their_order_or_the_stack(written: Write) -> None:

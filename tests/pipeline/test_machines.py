@@ -78,7 +78,7 @@ def each(request: pytest.FixtureRequest) -> Definition:
 
 
 @pytest.mark.parametrize(
-    ("machine", "most", "plumbing"), [("retrain", 26, 8), ("deploy", 40, 14), ("drift", 12, 3), ("score", 15, 3)]
+    ("machine", "most", "plumbing"), [("retrain", 28, 8), ("deploy", 40, 14), ("drift", 12, 3), ("score", 15, 3)]
 )
 def test_a_machine_stays_small(machine: str, most: int, plumbing: int) -> None:
     for name, definition in MACHINES.items():
@@ -286,13 +286,17 @@ def test_several_instances_share_the_data_out_and_are_merged_and_one_is_not() ->
 
 def test_a_run_reads_the_objects_that_it_was_asked_for_or_is_superseded() -> None:
     states = MACHINES["retrain"]["States"]
-    order = ["FindChampion", "ListData", "Preprocess", "CheckData", "Train"]
-    assert [states[name]["Next"] for name in order[:-1]] == order[1:]
+    order = ["FindChampion", "ListData", "IsPreprocessed", "Preprocess", "CheckData", "Train"]
+    assert [states[name].get("Next", states[name].get("Default")) for name in order[:-1]] == order[1:]
     name = {"execution.$": "$$.Execution.Name"}
-    asked = {"fingerprint.$": "$.request.data.fingerprint", "variant.$": "$.champion.variant"}
+    asked = {
+        "fingerprint.$": "$.request.data.fingerprint",
+        "variant.$": "$.champion.variant",
+        "force.$": "$.request.force",
+    }
     assert states["ListData"]["Parameters"]["Payload"] == {**name, **asked}
     assert states["ListData"]["ResultPath"] == "$.request.data"
-    assert states["CheckData"]["Parameters"]["Payload"] == name
+    assert states["CheckData"]["Parameters"]["Payload"] == {**name, "key.$": "$.request.data.rows.key"}
     for state in ("ListData", "CheckData"):
         caught = states[state]["Catch"][0]
         assert (caught["ErrorEquals"], caught["Next"]) == (["Superseded"], "Finish")
@@ -364,18 +368,73 @@ def test_the_champion_scores_the_rows_that_preprocessing_says_or_none() -> None:
     assert states["ListData"]["Parameters"]["Payload"]["variant.$"] == "$.champion.variant"
     _, champion = states["ScoreHoldout"]["Branches"]
     find, score = champion["States"]["FindChampionsRows"], champion["States"]["ScoreChampion"]
-    assert champion["StartAt"] == "FindChampionsRows"
-    key = "States.Format('rows/{}/champion/scoring.json', $$.Execution.Name)"
+    assert champion["StartAt"] == "HasLiveModel"
+    assert champion["States"]["HasLiveModel"] == {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.champion.config", "StringEquals": "none", "Next": "NoChampion"}],
+        "Default": "FindChampionsRows",
+    }
+    key = "States.Format('rows/{}/champion/scoring.json', $.request.data.rows.run)"
     assert find["Parameters"] == {"Bucket": "${DataBucket}", "Key.$": key}
     (caught,) = find["Catch"]
     assert (caught["ErrorEquals"], caught["Next"], find["Next"]) == (["States.ALL"], "NoChampion", "ScoreChampion")
     asked = score["Parameters"]["TransformInput"]
-    uri = "States.Format('s3://${DataBucket}/rows/{}/{}', $$.Execution.Name, $.scoring.document.holdout)"
+    uri = "States.Format('s3://${DataBucket}/rows/{}/{}', $.request.data.rows.run, $.scoring.document.holdout)"
     assert asked["DataSource"]["S3DataSource"]["S3Uri.$"] == uri
     assert asked["ContentType.$"] == "$.scoring.document.content_type"
     inputs = states["Evaluate"]["Parameters"]["ProcessingInputs"]
     (known,) = [part["S3Input"] for part in inputs if part["InputName"] == "champion"]
-    assert known["S3Uri.$"] == "States.Format('s3://${DataBucket}/rows/{}/champion', $$.Execution.Name)"
+    assert known["S3Uri.$"] == "States.Format('s3://${DataBucket}/rows/{}/champion', $.request.data.rows.run)"
+    assert states["Evaluate"]["Parameters"]["Environment"] == {"CHAMPION.$": "$.champion.model"}
+
+
+JOBS = ("CreateProcessingJob", "CreateTrainingJob", "CreateTransformJob", "CreateHyperParameterTuningJob")
+
+
+def job_starts(states: dict[str, Any], name: str, *, preprocessed: bool = False) -> list[str]:
+    """The jobs that start one after another from a state to the end of the main path; of a Parallel the longest branch."""
+    state, found = states[name], []
+    if state["Type"] == "Parallel":
+        found = max((job_starts(each["States"], each["StartAt"]) for each in state["Branches"]), key=len)
+    elif state["Type"] == "Task" and request(state)[1] in JOBS:
+        found = [name]
+    following = state.get("Next", state.get("Default"))
+    if name == "IsPreprocessed" and preprocessed:
+        (rule,) = state["Choices"]
+        following = rule["Next"]
+    return found + (job_starts(states, following, preprocessed=preprocessed) if following else [])
+
+
+@pytest.mark.parametrize(("machine", "more"), [("retrain", []), ("retrain, several instances", ["Merge"])])
+def test_with_a_champion_four_jobs_start_one_after_another_and_one_less_if_a_run_preprocessed_before(
+    machine: str, more: list[str]
+) -> None:
+    definition = MACHINES[machine]
+    after = ["Train", "ScoreChampion", "Evaluate"]
+    found = [job_starts(definition["States"], definition["StartAt"], preprocessed=given) for given in (False, True)]
+    assert [[job.replace("ScoreChallenger", "ScoreChampion") for job in each] for each in found] == [
+        ["Preprocess", *more, *after],
+        after,
+    ]
+
+
+def test_every_later_state_reads_the_rows_of_the_run_that_preprocessed_them() -> None:
+    for name in ("retrain", "retrain, encoded", "retrain, several instances", "retrain, tuning"):
+        states = {
+            state: each for state, each in tasks(MACHINES[name]) if state not in ("Preprocess", "Merge", "CheckData")
+        }
+        text = json.dumps(states)
+        own = set(re.findall(r"/rows/\{\}/([a-z]+)[a-z/{}]*', \$\$\.Execution\.Name", text))
+        taken = set(re.findall(r"rows/\{\}/([a-z{}]+)[a-z/.]*', \$\.request\.data\.rows\.run", text))
+        assert own == {"predictions"}
+        assert taken == {"train", "validation", "holdout", "labels", "champion", "{}"}
+
+
+def test_a_package_names_the_run_that_preprocessed_its_rows() -> None:
+    requests = dict(tasks(MACHINES["retrain"]))
+    for name in ("RegisterApproved", "RegisterRejected"):
+        metadata = requests[name]["Parameters"]["CustomerMetadataProperties"]
+        assert metadata["preprocessed-by.$"] == "$.request.data.rows.run"
 
 
 def test_a_person_is_asked_only_about_what_cannot_be_compared() -> None:

@@ -86,6 +86,9 @@ def cases(machine: str, definition: dict[str, Any], answers: dict[str, Any]) -> 
         worse = {"0-9": {"Return": {**evaluation, "Body": json.dumps(metrics)}}}
         paths["retrain-rejected"] = {"ReadEvaluation": worse}
         paths["retrain-superseded"] = {"AcquireLease": _throw("Superseded")}
+        listed = answers["ListData"]
+        earlier = {**listed, "Payload": {**listed["Payload"], "rows": {"run": "earlier", "found": True, "key": "k"}}}
+        paths["retrain-preprocessed"] = {"ListData": {"0-9": {"Return": earlier}}}
     else:
         pending = {"0-9": {"Return": {**answers["DescribePackage"], "ModelApprovalStatus": "PendingManualApproval"}}}
         described = {name: each for name, each in answers["DescribePackage"].items() if name != METADATA}

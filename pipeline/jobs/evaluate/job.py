@@ -24,6 +24,7 @@ from .quality_gate import Estimate, bootstrap, compare, decide
 from .smoke import smoke_rows
 
 MOST_CLASSES_IN_A_MATRIX = 20
+NOTHING_LIVE = "none"
 SHARD = re.compile(r"(^|/)(holdout|labels)|\.[a-z.]+$")
 
 
@@ -46,7 +47,8 @@ def evaluate(
     in `predictions`/champion, by its own classes: the two models are compared as well. With the `holdout` that was
     answered, smoke.json gets a few of its rows with their answers. With the folders `baseline`, `model` and, if it has
     one, `encoder`, of its artifacts, explanation.json says what each feature adds to a score, and the evaluation has
-    the model's card. TUNING_JOB and TUNING_HYPERPARAMETERS in the environment are of the tuning job that trained it.
+    the model's card. CHAMPION in the environment is the live model's name; if that is "none", champion.json counts for
+    nothing. TUNING_JOB and TUNING_HYPERPARAMETERS are of the tuning job that trained it.
 
     Raises JobError: the settings, the predictions or the labels are not usable; nothing is written then.
     """
@@ -72,7 +74,7 @@ def evaluate(
         section.update(curves(true, answers.scores))
     document: Evaluation = {"rows": len(true)}
     document[SECTIONS[wanted.predictor_type]] = section
-    known: Champion = json.loads((champion / "champion.json").read_text(encoding="utf-8")) if champion else {}
+    known = _champion(champion)
     if known.get("comparable"):
         _, old = estimated("champion", known["classes"])
         document["comparison"] = compare(wanted.predictor_type, estimates, old, wanted.gate.confidence)
@@ -98,6 +100,14 @@ def evaluate(
     _write(output, written)
     figures = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in estimates.items())
     print(f"{len(true)} rows: {figures}\n{document['decision']['reason']}")
+
+
+def _champion(folder: Path | None) -> Champion:
+    """Return champion.json, or an empty document if nothing is live."""
+    if folder is None or os.environ.get("CHAMPION") == NOTHING_LIVE:
+        return {}
+    document: Champion = json.loads((folder / "champion.json").read_text(encoding="utf-8"))
+    return document
 
 
 def _write(output: Path, documents: dict[str, object]) -> None:

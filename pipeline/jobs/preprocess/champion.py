@@ -40,11 +40,14 @@ class Champion:
     reason: str = ""
 
 
-def read_champion(listing: Path | None, settings: JobSettings) -> Champion | None:
-    """Return the champion of champion.json in a listing's folder; None if nothing is live."""
+def read_champion(listing: Path | None, settings: JobSettings) -> Champion:
+    """Return the champion of champion.json in a listing's folder, without it one of the settings' own signature.
+
+    So what is written before there is a champion is right for the first one, too.
+    """
     file = listing / "champion.json" if listing else None
     if file is None or not file.exists():
-        return None
+        return Champion(signature_of(settings))
     try:
         signature = read_signature(file)
     except JobError:
@@ -65,9 +68,9 @@ def _difference(champion: Signature, settings: JobSettings) -> str:
     return ""
 
 
-def has_own_rows(champion: Champion | None, settings: JobSettings) -> bool:
+def has_own_rows(champion: Champion, settings: JobSettings) -> bool:
     """Return whether a champion reads the hold-out in other columns, kinds or missing texts than the settings have."""
-    if champion is None or champion.signature is None or champion.reason:
+    if champion.signature is None or champion.reason:
         return False
     now = signature_of(settings)
     return (champion.signature.features, champion.signature.missing_texts) != (now.features, now.missing_texts)
@@ -78,13 +81,13 @@ def rows_path(folder: Path, number: int, host: str) -> Path:
     return folder / FOLDER / "holdout" / f"holdout-{number:05d}{f'-{host}' if host else ''}.csv"
 
 
-def write_rows(champion: Champion | None, files: DataFiles, summary: Summary, parts: Parts, output: Path) -> str:
+def write_rows(champion: Champion, files: DataFiles, summary: Summary, parts: Parts, output: Path) -> str:
     """Write the hold-out in the champion's columns, if they are others; return why it cannot be compared, or "".
 
     `files` have been read to `output`, `summary` has the files of the hold-out, and `parts` the part of each row.
     """
-    if champion is None or champion.signature is None or not has_own_rows(champion, files.settings):
-        return champion.reason if champion else ""
+    if champion.signature is None or not has_own_rows(champion, files.settings):
+        return champion.reason
     reason = ""
     try:
         rows, missing, fault = _write_rows(champion.signature, files, summary, parts, output)
@@ -175,14 +178,12 @@ def _without_advice(fault: str) -> str:
     return fault.rpartition(": ")[0] or fault
 
 
-def write_verdict(champion: Champion | None, reason: str, settings: JobSettings, output: Path) -> None:
+def write_verdict(champion: Champion, reason: str, settings: JobSettings, output: Path) -> None:
     """Write champion.json, and scoring.json if there is no reason why the champion cannot be compared."""
-    verdict: documents.Champion = {}
-    if champion:
-        classes = list(champion.signature.classes) if champion.signature else []
-        verdict = {"comparable": not reason, "reason": reason, "classes": classes}
+    classes = list(champion.signature.classes) if champion.signature else []
+    verdict: documents.Champion = {"comparable": not reason, "reason": reason, "classes": classes}
     written: dict[str, documents.Champion | documents.Scoring] = {"champion": verdict}
-    if champion and not reason:
+    if not reason:
         raw = has_own_rows(champion, settings) or settings.encoded
         written["scoring"] = {
             "holdout": f"{FOLDER}/holdout" if has_own_rows(champion, settings) else "holdout",

@@ -45,8 +45,8 @@ def preprocess(
     With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
     merge.py makes the checks that need every row, and shards/ holds what it needs for them. `listing`, listing.json or
     its folder, has the objects of the data in order of time; without it files count as uploaded in the order of names.
-    The folder also has champion.json, the signature of the live model if there is one: champion/ then gets the hold-out
-    in its columns, and says whether it can be compared.
+    The folder also has champion.json, the signature of the live model if it is not the settings': champion/ then gets
+    the hold-out in its columns, and says whether it can be compared.
 
     Raises JobError: the settings or the data are not usable, or the disk is full; nothing is left written then.
     """

@@ -125,7 +125,7 @@ class SmokeRow(TypedDict, total=False):
 class Champion(TypedDict, total=False):
     """champion.json: whether the live model's answers can be compared, and the `reason` if not; its classes by number.
 
-    It is empty when nothing is live.
+    If nothing is live, it is of a model with the settings' own signature.
     """
 
     comparable: bool

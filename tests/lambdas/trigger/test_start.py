@@ -18,6 +18,7 @@ from tests.lambdas.conftest import table_and_machine
 
 UPLOAD = Request("upload", False, "11111111-2222")
 FORCED = Request("manual", True, "abcd-0123-4567-89ef")
+WITHOUT_CACHE = {"DATA_PREFIX": "raw/", "DATA_MARKER": "_SUCCESS", "VARIANT": "signature-own", "CACHE_DAYS": "0"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def test_data_starts_a_run_whose_input_has_the_reason_and_the_data(place: Place)
             "data": {"fingerprint": data["fingerprint"], "objects": 2, "bytes": 5, "newest": data["newest"]},
             "settings": "0123456789abcdef",
             "commit": "c0ffee",
+            "force": False,
             "request": "11111111-2222",
         }
     }
@@ -105,7 +107,10 @@ def test_force_runs_again_once_per_message_and_a_late_duplicate_does_not_superse
     forced = f"{place.name()}-abcd0123"
     assert place.pipeline.start([UPLOAD, FORCED])["detail"] == f"run {forced}, 1 objects"
     assert place.pipeline.start([FORCED])["result"] == "nothing new"
-    assert {name: run["reason"] for name, run in place.runs().items()} == {place.name(): "upload", forced: "manual"}
+    assert {name: (run["reason"], run["force"]) for name, run in place.runs().items()} == {
+        place.name(): ("upload", False),
+        forced: ("manual", True),
+    }
     assert place.pipeline.start([UPLOAD])["result"] == "nothing new"
     assert place.latest() == forced
 
@@ -141,12 +146,12 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
     place.put("raw/a.csv", body=b"345")
     place.delete("raw/gone.csv")
     heads = {key: s3.head_object(Bucket=bucket, Key=key) for key in ("raw/a.csv", "raw/b.csv")}
-    for name, value in {"DATA_BUCKET": bucket, "DATA_PREFIX": "raw/", "DATA_MARKER": "_SUCCESS"}.items():
+    for name, value in {**WITHOUT_CACHE, "DATA_BUCKET": bucket}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(listing.boto3, "client", lambda service: {"s3": s3}[service])
     asked = data_of(listing.list_objects(s3, bucket, "raw/", "_SUCCESS")[0])
     event = {"execution": "run-1", "fingerprint": asked["fingerprint"], "variant": "none"}
-    assert listing.handle(event, None) == asked
+    assert listing.handle(event, None) == {**asked, "rows": {"run": "run-1", "found": False, "key": ""}}
     written = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/listing.json")["Body"])
     manifest = json.load(s3.get_object(Bucket=bucket, Key="runs/run-1/listing/manifest.json")["Body"])
     assert manifest == [{"prefix": f"s3://{bucket}/raw/"}, "a.csv", "b.csv"]
@@ -170,8 +175,7 @@ def test_a_run_notes_the_objects_that_it_reads_with_their_times_and_versions(
 @pytest.fixture
 def listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """ListData, and CheckData without a fingerprint, on the data of `place` with a marker."""
-    names = {"DATA_BUCKET": place.pipeline.data_bucket, "DATA_PREFIX": "raw/", "DATA_MARKER": "_SUCCESS"}
-    for name, value in names.items():
+    for name, value in {**WITHOUT_CACHE, "DATA_BUCKET": place.pipeline.data_bucket}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(listing.boto3, "client", lambda service: place.pipeline.s3)
     return lambda **event: listing.handle({"execution": "run-1", **event}, None)
@@ -241,9 +245,9 @@ def test_a_run_without_a_request_reads_what_is_there_if_the_marker_allows_it(
     with pytest.raises(listing.DataIncomplete, match=f"^upload {folder}_SUCCESS after the data$"):
         listed(fingerprint="none", variant="none")
     place.put("raw/_SUCCESS")
-    assert listed(fingerprint="none", variant="none") == data_of(
-        listing.list_objects(place.pipeline.s3, place.pipeline.data_bucket, "raw/", "_SUCCESS")[0]
-    )
+    data = data_of(listing.list_objects(place.pipeline.s3, place.pipeline.data_bucket, "raw/", "_SUCCESS")[0])
+    own = {"run": "run-1", "found": False, "key": ""}
+    assert listed(fingerprint="none", variant="none") == {**data, "rows": own}
 
 
 @pytest.mark.cloud

@@ -89,10 +89,15 @@ def comparable(out: Path) -> tuple[Any, ...]:
     return verdict, scoring["holdout"], scoring["content_type"]
 
 
-def test_without_a_champion_nothing_is_said_of_one(tmp_path):
-    out = run(tmp_path, None)
-    assert said(out) == ({}, False)
-    assert [path.name for path in (out / "champion").iterdir()] == ["champion.json"]
+def test_without_a_champion_all_is_written_as_for_one_of_the_settings_own_signature(tmp_path):
+    written = []
+    for name, champion in (("without", None), ("with", {})):
+        (tmp_path / name).mkdir()
+        out = run(tmp_path / name, champion)
+        files = [path for path in sorted(out.rglob("*")) if path.is_file()]
+        written.append({str(path.relative_to(out)): path.read_bytes() for path in files})
+    assert {"champion/champion.json", "champion/scoring.json"} <= written[0].keys()
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize("classes", [("no", "yes"), ("yes", "no")])
