@@ -29,7 +29,7 @@ WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 NO_FILE = (
     f"no file whose name ends in {', '.join(TEXT_SUFFIXES)}, .gz, .zip or .parquet: upload one under the data prefix"
 )
-BLOCKS_IN_MEMORY = 128
+BLOCKS_IN_MEMORY = 64
 """A block of text is this part of the memory: each of those under way needs some six times its size."""
 MOST_NAMED = 5  # bad rows that a message names
 LAST = "~"  # after every time
