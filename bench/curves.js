@@ -28,7 +28,7 @@ const charts = {
     });
   },
   seconds: (width) => growth(width, (point) => (1e6 * point.seconds) / point.rows, "µs per row", []),
-  memory: (width) => growth(width, "peak_mb", "MB", [Plot.ruleY([1024 ** 3 / 1e6], { stroke: second, strokeDasharray: "4 3" })]),
+  memory: (width) => growth(width, "peak_mb", "MB", [Plot.ruleY([500], { stroke: second, strokeDasharray: "4 3" })]),
 };
 
 function growth(width, y, label, marks) {

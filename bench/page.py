@@ -70,7 +70,7 @@ def html(run: Measurements) -> str:
 def _sections(run: Measurements) -> Iterator[dict[str, object]]:
     ratios = {"figure": "ratios", "caption": "The project's value divided by the baseline's; a tick is the goal"}
     seconds = {"figure": "seconds", "caption": "Microseconds per row by the number of rows, job by job"}
-    memory = "Peak memory in MB by the number of rows, job by job; the dashed line is 1 GiB"
+    memory = "Peak memory in MB by the number of rows, job by job; the dashed line is 500 MB"
     yield {"title": "Ratios", "parts": [ratios]}
     yield {"title": "Growth", "parts": [seconds, {"figure": "memory", "caption": memory}]}
     yield {"title": "Growth in figures", "parts": [_drawn("Job by job", GROWTH, _growth(run))]}

@@ -1,6 +1,5 @@
 """Every part of the benchmark still measures, on little data."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import parts_of
+from bench.figures import Measurements
 from bench.process import BASELINES
 from tests.conftest import ROOT
 
@@ -24,6 +24,6 @@ def test_every_part_measures() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench"], env=small, cwd=ROOT, capture_output=True, text=True, check=False
     )
-    figures = json.loads((ROOT / "build" / "bench-small.json").read_text())
-    failed = "Traceback" in done.stdout
-    assert (done.returncode in (0, 1), failed, {each["part"] for each in figures}) == (True, False, {*PARTS}), done
+    run = Measurements.load(ROOT / "build" / "bench-small.json")
+    parts = {figure.part for figure in run.figures}
+    assert (done.returncode in (0, 1), run.failed, parts) == (True, [], {*PARTS}), done
