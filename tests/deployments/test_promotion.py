@@ -106,6 +106,7 @@ def test_every_run_that_trained_has_a_package_with_its_lineage(shipped: World, a
     assert lineage == {
         "execution": run.arn,
         "model": f"breast-cancer-{run.id}",
+        "preprocessed-by": run.name,
         "data": request["data"]["fingerprint"],
         "settings": request["settings"],
         "commit": request["commit"],

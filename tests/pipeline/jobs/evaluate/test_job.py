@@ -148,6 +148,15 @@ def test_a_champion_of_other_classes_leaves_the_decision_to_the_thresholds(answe
     assert found == without
 
 
+def test_what_preprocessing_says_of_a_champion_counts_for_nothing_if_nothing_is_live(
+    answered, settings_file, monkeypatch
+):
+    monkeypatch.setenv("CHAMPION", "none")
+    found = evaluated(answered, settings_file, "old")
+    assert found["decision"]["reason"] == "passes every threshold of the quality gate; there is no champion"
+    assert {"champion", "comparison"} & found.keys() == set()
+
+
 def test_a_comparable_champion_without_answers_is_an_error(answered, settings_file):
     shutil.rmtree(answered / "old")
     (answered / "old").mkdir()
