@@ -9,10 +9,9 @@ from typing import Any
 import boto3
 import pytest
 from local_aws.cloud import Cloud, running
-from playwright.sync_api import sync_playwright
 
 from tests.conftest import UNMEASURED
-from tests.ops.browser import FLAGS, PROGRAM, needed
+from tests.ops.browser import FLAGS, launch, needed
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
 EVIL = "evil.example"
@@ -85,9 +84,9 @@ def test_a_hostile_page_creates_resets_and_reads_nothing(alone: Cloud) -> None:
     s3.put_object(Bucket="private", Key="secret.txt", Body=b"the secret text")
     url = s3.generate_presigned_url("get_object", {"Bucket": "private", "Key": "secret.txt"})
     rebound, answers = f"http://{EVIL}:{cloud.port}", list[tuple[str, int]]()
-    with site() as port, sync_playwright() as playwright:
+    with site() as port:
         flags = [*(flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")), NAMES]
-        browser = playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=flags)
+        browser = launch(flags)
         page = browser.new_page()
         page.on("response", lambda answer: answers.append((answer.url, answer.status)))
         page.goto(f"http://{EVIL}:{port}/")

@@ -196,6 +196,23 @@ def test_a_model_that_was_taken_back_is_no_rollbacks_target(shipped: World) -> N
     assert predict.label_of(shipped.account, predict.example(shipped.account)) == "B"
 
 
+def deployed_again(world: World) -> str:
+    """The execution of one more deployment of the live model's package."""
+    machine, request = world.account.outputs["DeployMachine"], {"package": world.model(), "reason": "rollback"}
+    started = world.account.states.start_execution(stateMachineArn=machine, input=json.dumps(request))
+    return str(started["executionArn"])
+
+
+def test_a_lease_whose_owner_has_ended_is_taken_over(shipped: World, accepted: Accepted) -> None:
+    """From a run, and from a deployment."""
+    owner = accepted.run.arn
+    for _ in range(2):
+        shipped.give_lease(owner)
+        owner = deployed_again(shipped)
+        assert shipped.ended(owner).outcome == "accepted"
+    shipped.at_rest()
+
+
 def test_a_run_stays_small_and_short(shipped: World, accepted: Accepted) -> None:
     history = shipped.deployed.history(accepted.run.arn)
     sizes = [len(event.get("stateEnteredEventDetails", {}).get("input", "")) for event in history]
@@ -229,9 +246,7 @@ def test_two_runs_and_a_rollback_take_turns(shipped: World) -> None:
 def test_a_model_that_comes_live_after_its_deployment_was_aborted_gets_the_smoke_test(shipped: World) -> None:
     """The live model's package, deployed once more."""
     world, before, package = shipped, shipped.live(), shipped.model()
-    request = json.dumps({"package": package, "reason": "rollback"})
-    machine = world.account.outputs["DeployMachine"]
-    execution = world.account.states.start_execution(stateMachineArn=machine, input=request)["executionArn"]
+    execution = deployed_again(world)
     world.in_state(execution, "WaitForEndpoint")
     world.stop(execution)
     found = world.notification(execution, "Live model checked")

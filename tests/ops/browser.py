@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, ViewportSize, sync_playwright
 
 from tests.conftest import ROOT
 
@@ -29,11 +29,22 @@ WINDOWS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "light"), (3
 
 
 @cache
+def _playwright() -> Playwright:
+    """The one of this process, which ends with it."""
+    started = sync_playwright().start()
+    atexit.register(started.stop)
+    return started
+
+
+def launch(flags: list[str]) -> Browser:
+    """A browser of its own."""
+    return _playwright().chromium.launch(executable_path=PROGRAM, headless=True, args=flags)
+
+
+@cache
 def _browser() -> Browser:
-    """The browser of this process, which ends with it: to start one takes a second."""
-    playwright = sync_playwright().start()
-    atexit.register(playwright.stop)
-    return playwright.chromium.launch(executable_path=PROGRAM, headless=True, args=FLAGS)
+    """The browser that tests share: to start one takes a second."""
+    return launch(FLAGS)
 
 
 @contextmanager
