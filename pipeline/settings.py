@@ -599,14 +599,15 @@ class Stack(Table):
     """The stack around the pipeline. The budget is in US dollars per month, 0 for none.
 
     After so many days (0: never) S3 deletes captured requests with their ground truth, the rows of runs, and uploads.
-    For `cache_days` (0: not at all) later runs with the same data and data settings take a run's preprocessed rows.
+    For `cache_days` (0: not at all) later runs with the same data and data settings take a run's preprocessed rows;
+    without a value for 30 days, or as long as S3 keeps them.
     """
 
     keep_data: bool = True
     log_days: Literal[7, 30, 90, 180, 365] = 90
     capture_days: Days = 90
     rows_days: Days = 90
-    cache_days: Days = 30
+    cache_days: Days = Field(default_factory=lambda stack: min(30, (stack.get("rows_days") or 31) - 1))
     upload_days: Days = 0
     monthly_budget: Annotated[int, Field(ge=0)] = 0
     email: Annotated[str, like("([^@ ]+@[^@ ]+)?", "team@example.com")] = ""

@@ -109,6 +109,13 @@ def test_json_and_hash_depend_on_values_but_not_on_their_order_or_the_stack(writ
     assert load(written(more="[stack]\nmonthly_budget = 7\n")).hash == first.hash
 
 
+@pytest.mark.parametrize(("rows_days", "cache_days"), [(90, 30), (0, 30), (30, 29), (1, 0)])
+def test_rows_are_taken_for_a_month_or_as_long_as_they_are_kept(
+    written: Write, rows_days: int, cache_days: int
+) -> None:
+    assert load(written(more=f"[stack]\nrows_days = {rows_days}\n")).stack.cache_days == cache_days
+
+
 @pytest.mark.parametrize("schedule", ["rate(1 day)", "rate(7 days)", "cron(0 3 ? * MON *)", "cron(0/15 * * * ? *)"])
 def test_a_schedule_of_eventbridge_is_valid(written: Write, schedule: str) -> None:
     assert load(written(more=f'[trigger]\nschedule = "{schedule}"')).trigger.schedule == schedule
