@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -211,6 +212,25 @@ def test_a_lease_whose_owner_has_ended_is_taken_over(shipped: World, accepted: A
         owner = deployed_again(shipped)
         assert shipped.ended(owner).outcome == "accepted"
     shipped.at_rest()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_listing_has_the_signature_of_a_live_model_of_other_settings(
+    shipped: World, accepted: Accepted, known: bool
+) -> None:
+    """By the role of ListData: whole runs whose settings change are long tests."""
+    s3, bucket, signature = shipped.account.s3, shipped.account.outputs["DataBucket"], b'{"features": []}'
+    if known:
+        s3.put_object(Bucket=bucket, Key="signatures/other.json", Body=signature)
+    functions = shipped.deployed.client("lambda")
+    names = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
+    (name,) = (name for name in names if name.startswith("breast-cancer-RetrainListData"))
+    request = json.dumps({"execution": "other", "fingerprint": "none", "variant": "signature-other"})
+    answer = functions.invoke(FunctionName=name, Payload=request.encode())
+    s3.delete_object(Bucket=bucket, Key="signatures/other.json")
+    assert json.load(answer["Payload"])["rows"] == {"run": "other", "found": False, "key": ANY}
+    written = s3.get_object(Bucket=bucket, Key="runs/other/listing/champion.json")["Body"].read()
+    assert written == (signature if known else b"{}")
 
 
 def test_a_run_stays_small_and_short(shipped: World, accepted: Accepted) -> None:
