@@ -180,8 +180,9 @@ tested: $(INSTALLED)
 	$(PYTEST) --numprocesses 4 -m "not full and not checkers" --cov --cov-report=term --cov-report=xml:build/coverage.xml --junitxml=build/junit.xml --cov-fail-under=90
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
-test-full: install lint ## all tests, with fuzzing, load, scale and mutants
-	$(PYTEST) -p tests.drills.record
+test-full: install lint bench-install ## all tests, with fuzzing, load, scale and mutants
+	$(PYTEST) -p tests.drills.record -m "not alone"
+	$(PYTEST) --numprocesses 1 -m alone
 	@$(PY) -m tests.drills.table
 
 drills: install ## break what can break: kill -9, Ctrl-C, full disks, races, hostile pages; write the results into docs/failures.md

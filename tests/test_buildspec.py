@@ -84,6 +84,7 @@ class Build:
 
 
 @pytest.mark.full
+@pytest.mark.alone
 @pytest.mark.timeout(1500)
 def test_its_phases_pass_in_a_clean_clone_and_leave_what_it_promises(buildspec: Any, tmp_path: Path) -> None:
     build = Build(tmp_path / "clone")
