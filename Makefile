@@ -101,7 +101,7 @@ main-job: deployed
 up: install ## start the local AWS, deploy to it and serve the console; both keep running; FRESH=1 forgets the last one's state
 	@$(LOCAL_AWS) start --home $(LOCAL_HOME) --port $(PORT) $(if $(filter 1,$(FRESH)),--fresh)
 	@$(LOCAL_AWS) exec --home $(LOCAL_HOME) -- $(MAKE) --no-print-directory deployed
-	@$(LOCAL_AWS) beside console --home $(LOCAL_HOME) -- $(CURDIR)/$(PY) -m ops console --port $(CONSOLE)
+	@$(LOCAL_AWS) beside console --home $(LOCAL_HOME) -- "$(CURDIR)/$(PY)" -m ops console --port $(CONSOLE)
 	@echo "to use it:  source .venv/bin/activate;  eval \"\$$(make -s env$(if $(filter-out 4566,$(PORT)), PORT=$(PORT)))\";  ops --help"
 
 # In the environment of a local AWS, which `run` and `exec` of local_aws set; its logs go to the home folder.
