@@ -15,4 +15,4 @@ WORDS, LEVELS = 10, 20
 PENGUIN_NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year"]
 PENGUIN_WORDS = ["island", "sex"]
 PENGUINS = "Adelie"
-"""Columns of examples/penguins/penguins.csv, and the species that is told from the others."""
+"""Columns of examples/penguins/penguins.csv, and the species that the models predict: it, or another one."""

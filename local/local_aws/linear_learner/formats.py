@@ -36,9 +36,7 @@ def decode(body: bytes, content_type: str, features: int) -> Floats:
                 raise ValueError(1, 'the payload has no list "instances"')
             rows = _table(document["instances"], features)
         case "application/jsonlines" | "application/jsonlines+json":
-            alike = _by_arrow(body, features) if len(body) > csv_text.LARGE else None
-            lines = [] if alike is not None else [_json(line) for line in body.splitlines() if line.strip()]
-            rows = _table(lines, features) if alike is None else alike
+            rows = _json_lines(body, features)
         case "application/x-recordio-protobuf":
             rows = recordio.parse(body)
         case _:
@@ -60,6 +58,12 @@ def encode(predictions: Predictions, accept: str) -> tuple[bytes, str]:
     if media == JSON_LINES:
         return "".join(record + "\n" for record in records).encode(), media
     return f'{{"predictions": [{", ".join(records)}]}}'.encode(), JSON
+
+
+def _json_lines(body: bytes, features: int) -> Floats:
+    if len(body) > csv_text.LARGE and (rows := _by_arrow(body, features)) is not None:
+        return rows
+    return _table([_json(line) for line in body.splitlines() if line.strip()], features)
 
 
 def _by_arrow(body: bytes, features: int) -> Floats | None:

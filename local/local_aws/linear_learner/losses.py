@@ -26,10 +26,11 @@ def logistic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
     slip: Floats = np.tanh(wrong)
     loss: Floats = 1 - slip
     far = wrong > 5  # 1 - slip has few digits there, or is 0
-    if far.any():
+    some_far = far.any()
+    if some_far:
         np.copyto(loss, 1, where=far)
     loss = _LOG2 - np.log(loss, out=loss)
-    if far.any():
+    if some_far:
         np.copyto(loss, 2 * wrong, where=far)
     slip += 1
     slip *= half
