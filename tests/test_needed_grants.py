@@ -263,7 +263,7 @@ def test_every_role_has_a_scenario() -> None:
     }
 
 
-@pytest.fixture(params=GROUPS)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(f"grants-{name}")) for name in GROUPS])
 def group(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import psutil
 import pytest
+from local_aws.cloud import running
 
-from .aws import Aws, until, zipped
+from .aws import Aws, images, until, zipped
 
 WAITS = (
     "import time",
@@ -44,3 +45,19 @@ def test_a_call_in_flight_is_answered_when_its_function_changes(aws: Aws, tmp_pa
             call()
     else:
         assert call() != worker
+
+
+@pytest.mark.full
+@pytest.mark.cloud
+def test_each_idle_worker_ends(tmp_path: Path) -> None:
+    settings = {"LAMBDA_WARM_TTL_SECONDS": "1", "SAGEMAKER_IMAGES": str(images(tmp_path))}
+    with running(home=tmp_path / "home", environment=settings) as cloud:
+        aws = Aws(cloud)
+        arn, client = aws.function("return os.getpid()"), aws.client("lambda")
+
+        def worker() -> int:
+            return int(json.load(client.invoke(FunctionName=arn, Payload=b"{}")["Payload"]))
+
+        first = worker()
+        until(lambda: not psutil.pid_exists(first), seconds=60)
+        assert worker() != first
