@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 if not __package__:  # python pipeline/jobs COMMAND
     sys.path.insert(0, str(Path(__file__).parents[1]))
     __package__ = "jobs"
+# Before numpy is imported: the products are small, and to start a second BLAS thread takes 20 ms.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from .drift.job import drift
 from .evaluate.job import evaluate
