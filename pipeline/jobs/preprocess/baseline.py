@@ -33,17 +33,18 @@ class Moments:
         if len(table) > ROWS_AT_A_TIME:
             starts = range(0, len(table), ROWS_AT_A_TIME)
             return reduce(add, (Moments.of(table[start : start + ROWS_AT_A_TIME]) for start in starts))
-        total = table.sum(axis=0)
+        columns = np.ascontiguousarray(table.T)  # the extremes of numbers beside each other take half the time
+        total, count = columns.sum(axis=1), np.full(len(columns), float(len(table)))
         if not np.isnan(total).any():
             mean = total / max(1, len(table))
-            low, high = table.min(axis=0, initial=np.inf), table.max(axis=0, initial=-np.inf)
-            count = np.full(table.shape[1], float(len(table)))
-            return Moments(count, mean, np.square(table - mean).sum(axis=0), low, high)
-        there = ~np.isnan(table)
-        total, count = table.sum(axis=0, where=there), there.sum(axis=0, dtype=np.float64)
+            low, high = columns.min(axis=1, initial=np.inf), columns.max(axis=1, initial=-np.inf)
+            columns -= mean[:, np.newaxis]
+            return Moments(count, mean, np.square(columns, out=columns).sum(axis=1), low, high)
+        there = ~np.isnan(columns)
+        total, count = columns.sum(axis=1, where=there), there.sum(axis=1, dtype=np.float64)
         mean = total / np.maximum(1, count)
-        low, high = table.min(axis=0, initial=np.inf, where=there), table.max(axis=0, initial=-np.inf, where=there)
-        return Moments(count, mean, np.square(table - mean).sum(axis=0, where=there), low, high)
+        low, high = columns.min(axis=1, initial=np.inf, where=there), columns.max(axis=1, initial=-np.inf, where=there)
+        return Moments(count, mean, np.square(columns - mean[:, np.newaxis]).sum(axis=1, where=there), low, high)
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return those of both tables' rows (Chan, Golub and LeVeque, "Updating formulae", 1979)."""
