@@ -22,7 +22,6 @@ from botocore.awsrequest import AWSRequest
 
 from ops.account import Account, OpsError
 from ops.output import Result, command, progress_bar
-from pipeline.jobs.shared.encoder import level_of
 from pipeline.settings import Data
 
 SECONDS = 30
@@ -169,6 +168,8 @@ def rows_of(lines: Iterable[str], data: Data) -> list[str]:
 
 def _cell(text: str, data: Data, numeric: bool) -> str:
     """A cell of a file as the API takes it: nothing for no value, a number with a point and no other signs."""
+    from pipeline.jobs.shared.encoder import level_of  # noqa: PLC0415 - imports pyarrow, as in drift.py
+
     if level_of(text) in map(level_of, data.missing.texts):
         return ""
     if numeric:

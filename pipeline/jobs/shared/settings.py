@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .encoder import level_of
 from .errors import JobError
 from .golden import Demand
 
@@ -136,6 +135,8 @@ class JobSettings:
     @cached_property
     def missing_levels(self) -> frozenset[str]:
         """The texts that mean "no value", as levels are written: "-1.0" means what "-1" does."""
+        from .encoder import level_of  # noqa: PLC0415 - imports pyarrow, which commands need not wait for
+
         return frozenset(map(level_of, self.missing_texts))
 
     @property
