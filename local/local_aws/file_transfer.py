@@ -16,23 +16,23 @@ LARGE = 8 << 20
 
 
 class FileTransfer:
-    """The files that requests may name now: each to take, with its MD5 in hexadecimal, or where to put one."""
+    """The files that requests may name now: each to take, or where to put one."""
 
     def __init__(self) -> None:
-        self._offers: dict[str, tuple[Path, str]] = {}
+        self._offers: dict[str, Path] = {}
 
     @contextmanager
-    def offer(self, path: Path, md5: str = "") -> Iterator[str]:
+    def offer(self, path: Path) -> Iterator[str]:
         """The token of a file, for the length of the block."""
         token = secrets.token_hex(16)
-        self._offers[token] = path, md5
+        self._offers[token] = path
         try:
             yield token
         finally:
             del self._offers[token]
 
-    def find(self, token: str) -> tuple[Path, str] | None:
-        """The file of a token and its MD5, if it is valid."""
+    def find(self, token: str) -> Path | None:
+        """The file of a token, if it is valid."""
         return self._offers.get(token)
 
 

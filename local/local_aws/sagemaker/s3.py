@@ -1,6 +1,5 @@
 """Transfer of objects to and from sandboxes."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -91,7 +90,7 @@ class S3:
 
     def upload(self, folder: Path, uri: str) -> None:
         """Copy a folder's files below a URI; symbolic links are not followed, as on AWS. Raises JobError."""
-        with ThreadPoolExecutor(CORES) as pool:  # hashing a file takes a core
+        with ThreadPoolExecutor(CORES) as pool:
             stored = [
                 pool.submit(self.store, file, f"{uri.rstrip('/')}/{file.relative_to(folder).as_posix()}")
                 for file in files(folder)
@@ -107,12 +106,11 @@ class S3:
         """Copy one file to a URI; a large one is linked and becomes read-only. Raises JobError."""
         bucket, key = split(uri)
         try:
-            with file.open("rb") as body:
-                if file.stat().st_size < LARGE:
+            if file.stat().st_size < LARGE:
+                with file.open("rb") as body:
                     self.client.put_object(Bucket=bucket, Key=key, Body=body)
-                    return
-                digest = hashlib.file_digest(body, "md5").hexdigest()
-            with self._transfer.offer(file, digest) as token:
+                return
+            with self._transfer.offer(file) as token:
                 self.client.put_object(Bucket=bucket, Key=key, LocalFile=token)
         except (ClientError, BotoCoreError) as error:
             raise JobError(f'ClientError: Failed to upload to "{uri}": {error}') from error
