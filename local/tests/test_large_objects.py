@@ -1,8 +1,8 @@
 """Objects of many megabytes: uploads in parts, ranges, versions, and links for the jobs that read them."""
 
 import hashlib
-import re
 import random
+import re
 from pathlib import Path
 from typing import Any
 
