@@ -116,7 +116,7 @@ def _write_rows(
         # Nothing is encoded here: the champion has an encoder of its own.
         features = tuple(Feature(each.name, each.kind, imputed=True, other=True) for each in champion.features)
         encoder = RowEncoder(Encoder(features), again.levels)
-        holdout = (some for rows in sorted_rows.last() for part, some in parts.split(rows) if part == "holdout")
+        holdout = (some.moved() for rows in sorted_rows.last() for part, some in parts.split(rows) if part == "holdout")
         rest = Records(np.empty((0, 3 + len(features))))
         for part, number, _ in summary.shards:
             if part != "holdout":

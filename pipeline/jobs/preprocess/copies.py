@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..shared.arrow import Mask
-from .records import LINE_BITS, Numbers, Records, mixed, repeated
+from .records import LINE_BITS, Numbers, Ordered, Records, mixed, repeated
 
 
 class Copies:
@@ -28,24 +28,27 @@ class Copies:
             others |= rows.counts > 1
         return ~others
 
-    def joined(self, rows: Records) -> Records:
+    def joined(self, rows: Records) -> Ordered:
         """Return rows in the order of keys, then files, those with the same key and file as one."""
-        rows = rows[rows.order()]
-        same = rows.keys[1:] == rows.keys[:-1]
-        same &= rows.places[1:] >> LINE_BITS == rows.places[:-1] >> LINE_BITS
+        ordered = Ordered(rows, rows.order())
+        keys = ordered.keys
+        same = keys[1:] == keys[:-1]
         if not same.any():
-            return rows
+            return ordered
+        files = ordered.places >> LINE_BITS
+        same &= files[1:] == files[:-1]
         if self._by_id:
-            return self._newest(rows, same)
+            return self._newest(ordered, same)
         starts = np.flatnonzero(np.append(True, ~same))
-        counts = np.add.reduceat(rows.counts, starts)
-        rows = rows[starts]
-        rows.places[:] += counts - rows.counts
-        return rows
+        counts = np.add.reduceat(ordered.counts, starts)
+        first = ordered[starts]
+        rows.places[first.order] += counts - first.counts
+        return first
 
-    def once(self, rows: Records) -> tuple[Records, Numbers]:
+    def once(self, rows: Ordered) -> tuple[Ordered, Numbers]:
         """Return each different one of joined rows once, and how often it counts."""
-        same = rows.keys[1:] == rows.keys[:-1]
+        keys = rows.keys
+        same = keys[1:] == keys[:-1]
         if self._by_id:
             rows = self._newest(rows, same)
             return rows, np.ones(len(rows), np.int64)
@@ -53,12 +56,12 @@ class Copies:
         counts = np.maximum.reduceat(rows.counts, starts) if len(rows) else rows.counts
         return rows if len(starts) == len(rows) else rows[starts], counts
 
-    def _newest(self, rows: Records, same: Mask) -> Records:
+    def _newest(self, rows: Ordered, same: Mask) -> Ordered:
         older = np.flatnonzero(same)
         if not len(older):
             return rows
-        values = rows.words.view(np.uint64)[:, 2:]
-        self.replaced += int((values[older] != values[older + 1]).any(axis=1).sum())
+        old, new = (rows[these].moved().words.view(np.uint64)[:, 2:] for these in (older, older + 1))
+        self.replaced += int((old != new).any(axis=1).sum())
         return rows[np.append(~same, True)]
 
 

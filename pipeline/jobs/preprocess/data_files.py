@@ -19,12 +19,13 @@ from ..shared.settings import BadRowLimit, JobSettings
 from .csv_reader import read_csv
 from .levels import Levels
 from .parquet_reader import read_parquet
-from .records import LINE_BITS, Records
+from .records import LINE_BITS, Ordered, Records
 from .text_file import SUFFIXES as TEXT_SUFFIXES
 from .validation import BadRow, Rows
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+AnyRows = TypeVar("AnyRows", Records, Ordered)
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 NO_FILE = (
     f"no file whose name ends in {', '.join(TEXT_SUFFIXES)}, .gz, .zip or .parquet: upload one under the data prefix"
@@ -137,7 +138,7 @@ class DataFiles:
             elif self.settings.on_bad_file == "quarantine" and number not in self.set_aside:
                 self._check(number, count, quarantine)
 
-    def kept(self, records: Records) -> Records:
+    def kept(self, records: AnyRows) -> AnyRows:
         """Return the rows that are of no file that was set aside."""
         if not self.set_aside:
             return records

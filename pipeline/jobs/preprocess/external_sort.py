@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from ..shared.arrow import Floats
-from .records import Numbers, Records
+from .records import Numbers, Ordered, Records
 
 SORT_IN_MEMORY = 8  # rows are held and sorted by this part of the memory: a sort needs two copies, and their text
 BUCKET_BITS = 12
@@ -32,7 +32,7 @@ class ExternalSort(ExitStack):
     any thread.
     """
 
-    def __init__(self, folder: Path, width: int, memory: int, ordered: Callable[[Records], Records]) -> None:
+    def __init__(self, folder: Path, width: int, memory: int, ordered: Callable[[Records], Ordered]) -> None:
         super().__init__()
         self._folder, self._width, self._memory, self._ordered = folder, width, memory // 2, ordered
         self._held: list[Floats] = []
@@ -46,37 +46,43 @@ class ExternalSort(ExitStack):
         if sum(words.nbytes for words in self._held) > self._memory:
             self._write_run()
 
-    def groups(self, *, last: bool) -> Iterator[Records]:
-        """Yield all rows, some buckets at a time, the keys of each group above those of the one before.
+    def groups(self) -> Iterator[Callable[[], Records]]:
+        """Yield a function per group of all rows, which loads it in any thread; they are in any order.
 
-        The last time rows are ordered, and read once.
+        The keys of a group are above those of the one before.
         """
-        if not self._writing:
-            if rows := self._joined(self._taken()):
-                self._held = [] if last else [rows.words]
-                yield rows
-            return
+        if self._writing:
+            yield from self._groups(last=False)
+        elif self._held:
+            self._held = [_concatenated(self._taken(), self._width).words]
+            yield partial(Records, self._held[0])
+
+    def ordered(self) -> Iterator[Ordered]:
+        """Yield all rows in their order, some buckets at a time, for the last time."""
+        if self._writing:
+            for load in self._groups(last=True):
+                # No name of its own: the rows would stay in memory while the next are loaded.
+                yield self._ordered(load())
+        elif self._held:
+            yield self._ordered(_concatenated(self._taken(), self._width))
+
+    def _groups(self, *, last: bool) -> Iterator[Callable[[], Records]]:
         if self._held:
             self._write_run()
-        self._writing.result()
+        if self._writing:
+            self._writing.result()
         runs = list(self._runs)
         before = np.sum([rows for _, rows in runs], axis=0)
         most, first = self._memory // (8 * self._width), 0
         while before[first] < before[-1]:
             end = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
             if before[end] > before[first]:
-                # No name of its own: the rows would stay in memory while the next are loaded.
-                yield (self._ordered if last else _unordered)(_loaded(runs, first, end, self._width, last))
+                yield partial(_loaded, runs, first, end, self._width, last)
             first = end
 
     def _taken(self) -> list[Floats]:
         held, self._held = self._held, []
         return held
-
-    def _joined(self, held: list[Floats]) -> Records:
-        rows = Records(np.concatenate([np.empty((0, self._width)), *held]))
-        held.clear()  # else they stay in memory while the rows are ordered
-        return self._ordered(rows)
 
     @cached_property
     def _disk(self) -> tuple[Path, ThreadPoolExecutor]:
@@ -92,17 +98,19 @@ class ExternalSort(ExitStack):
         self._writing = thread.submit(self._write, folder / f"{len(self._runs):06}", self._taken())
 
     def _write(self, run: Path, held: list[Floats]) -> None:
-        rows = self._joined(held)
+        rows = self._ordered(_concatenated(held, self._width))
         edges = np.arange(1, 1 << BUCKET_BITS, dtype=np.uint64) << np.uint64(64 - BUCKET_BITS)
         before = np.array([0, *np.searchsorted(rows.keys, edges), len(rows)], np.int64)
         self._runs.append((run, before))
-        some = max(1, WRITTEN_AT_A_TIME // (8 * self._width))
-        with run.open("wb") as file:
-            for end in range(len(rows), 0, -some):
-                file.write(np.ascontiguousarray(rows.words[max(0, end - some) : end][::-1]).data)
+        backwards, some = rows[::-1], max(1, WRITTEN_AT_A_TIME // (8 * self._width))
+        with run.open("wb", buffering=0) as file:
+            for start in range(0, len(rows), some):
+                file.write(backwards[start : start + some].moved().words.data)
 
 
-def _unordered(rows: Records) -> Records:
+def _concatenated(held: list[Floats], width: int) -> Records:
+    rows = Records(np.concatenate([np.empty((0, width)), *held]))
+    held.clear()  # else they stay in memory while the rows are ordered
     return rows
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
@@ -19,7 +20,7 @@ from .data_files import NO_FILE, DataFiles, Quarantine, check_left, check_limit,
 from .encoding import NUMBER_BYTES, RowEncoder, write_model
 from .learning import Learner
 from .parts import SMALL, Parts, parts_of
-from .records import Keys, Records
+from .records import Keys, Ordered
 from .sorted_rows import ROWS_AT_A_TIME, SortedRows
 from .split import SplitWriter, atomic_output, texts_of, write_golden
 from .summary import Summary, count_labels
@@ -27,8 +28,8 @@ from .summary import Summary, count_labels
 TEXT_AT_A_TIME = 3 << 20
 """About so many bytes are written at a time: the text of wide rows would be arrays of pages of their own
 (map_large_arrays), which take longer to get than to fill."""
-Block = tuple[str, Records]  # a part, and some of its rows
-Written = tuple[str, int, list[bytes], Moments, Keys | None]
+Block = tuple[str, Ordered]  # a part, and some of its rows
+Written = tuple[str, list[bytes], NDArray[np.int64], Moments, Keys | None]
 
 
 def preprocess(
@@ -85,7 +86,7 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
         parts = Parts(settings)
         if not host and settings.classes and 0 < sum(files.rows) <= SMALL:
-            parts = parts_of(map(files.kept, rows_by_key.groups(last=False)), settings)
+            parts = parts_of((files.kept(load()) for load in rows_by_key.groups()), settings)
         learner = Learner(parts, files.levels, sum(files.rows))
         for rows in rows_by_key.looked_at():
             learner.add(rows)
@@ -113,9 +114,10 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
         with closing(SplitWriter(output, host, settings)) as writer:
             width = encoder.width if encoder else NUMBER_BYTES * (1 + len(settings.features))
             most = max(1, min(ROWS_AT_A_TIME, TEXT_AT_A_TIME // width))
-            blocks = _blocks(rows_by_key.last(), summary, index, parts, most)
-            for part, count, texts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
-                writer.write(part, texts, count)
+            blocks = _blocks(rows_by_key.last(), index, parts, most)
+            for part, texts, counts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
+                writer.write(part, texts, int(counts.sum()))
+                summary.counts[part] += counts
                 summary.moments += moments
                 if pairs is not None:
                     summary.contradictions.add(pairs)
@@ -123,22 +125,20 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
     return summary, learner
 
 
-def _blocks(
-    groups: Iterator[Records], summary: Summary, index: BinaryIO | None, parts: Parts, most: int
-) -> Iterator[Block]:
+def _blocks(groups: Iterator[Ordered], index: BinaryIO | None, parts: Parts, most: int) -> Iterator[Block]:
     """Yield every row to keep, at most `most` of a part at a time."""
     for rows in groups:
         if index is not None:
-            hashes = contradictions.feature_hashes(rows).view(np.float64)
-            index.write(np.column_stack([rows.words[:, :3], hashes]).tobytes())
+            moved = rows.moved()
+            hashes = contradictions.feature_hashes(moved).view(np.float64)
+            index.write(np.column_stack([moved.words[:, :3], hashes]).tobytes())
         for part, of_part in parts.split(rows):
-            summary.counts[part] += count_labels(of_part.labels, parts.settings)
             for start in range(0, len(of_part), most):
                 yield part, of_part[start : start + most]
 
 
 def _written(settings: JobSettings, encoder: RowEncoder | None, block: Block) -> Written:
-    part, rows = block
+    part, rows = block[0], block[1].moved()
     texts = texts_of(part, rows, settings, encoder)
     pairs = contradictions.of(encoder.settled(rows) if encoder else rows) if settings.classes else None
-    return part, len(rows), texts, Moments.of(rows.words[:, 2:]), pairs
+    return part, texts, count_labels(rows.labels, settings), Moments.of(rows.words[:, 2:]), pairs

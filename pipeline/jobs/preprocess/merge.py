@@ -24,7 +24,7 @@ from .champion import has_own_rows, read_champion, rows_path, write_verdict
 from .copies import Copies
 from .data_files import NO_FILE, check_left, check_limit
 from .external_sort import SORT_IN_MEMORY
-from .records import LINE_BITS, Numbers, Records, repeated
+from .records import LINE_BITS, Numbers, Ordered, Records, repeated
 from .split import atomic_output, paths, write_golden
 from .summary import Summary, count_labels, read_index
 
@@ -86,7 +86,7 @@ def _dropped(summaries: list[Summary], shards: Path, counted: Copies, settings: 
         order = order[repeated(rows.keys[order])]
         order = order[np.lexsort((rows.places[order], rows.keys[order]))]
         rows, numbers, hosts = rows[order], numbers[order], hosts[order]
-        counted.once(rows)
+        counted.once(Ordered(rows, np.arange(len(rows))))
         starts = np.flatnonzero(np.append(True, rows.keys[1:] != rows.keys[:-1])[: len(rows)])
         copies = np.diff(starts, append=len(rows))
         # With ids the newest stays. Else the key decides which of equal rows: each instance's files keep their share.

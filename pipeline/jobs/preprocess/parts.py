@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, Mask
 from ..shared.settings import JobSettings
-from .records import LINE_BITS, Keys, Numbers, Records, mixed
+from .records import LINE_BITS, Keys, Numbers, Ordered, Records, mixed
 
 SMALL = 50_000  # rows; in a larger table the hash alone keeps a class's share in a fifth of the rows to 0.3 %
 RARE = 0.1
@@ -30,7 +30,7 @@ class Parts:
         """Return which rows, in any order, are of train."""
         return self._of(rows.keys) < self.settings.shares["train"]
 
-    def split(self, rows: Records) -> Iterator[tuple[str, Records]]:
+    def split(self, rows: Ordered) -> Iterator[tuple[str, Ordered]]:
         """Yield the rows of train, validation and hold-out, given and yielded in the order of keys."""
         ends = np.cumsum(list(self.settings.shares.values())[:-1])
         positions = self._of(rows.keys)

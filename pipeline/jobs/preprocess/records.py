@@ -94,6 +94,42 @@ class Records:
         return order
 
 
+@dataclass(frozen=True)
+class Ordered:
+    """Rows in the order of their keys that are not moved yet: to copy some of them when they are needed is cheaper."""
+
+    rows: Records
+    order: Numbers
+    """Shape (rows,): their numbers in `rows`."""
+
+    @property
+    def keys(self) -> Keys:
+        """Shape (rows,)."""
+        keys: Keys = self.rows.keys[self.order]
+        return keys
+
+    @property
+    def places(self) -> Numbers:
+        """Shape (rows,)."""
+        places: Numbers = self.rows.places[self.order]
+        return places
+
+    @property
+    def counts(self) -> Numbers:
+        """Shape (rows,)."""
+        return self.places & ((1 << LINE_BITS) - 1)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, some: slice | NDArray[Any]) -> "Ordered":
+        return Ordered(self.rows, self.order[some])
+
+    def moved(self) -> Records:
+        """Return a copy of the rows, in this order."""
+        return self.rows[self.order]
+
+
 def repeated(ordered: Keys) -> Mask:
     """Return which of the keys, given in order, are there more than once."""
     again = np.concatenate(([False], ordered[1:] == ordered[:-1], [False]))

@@ -1,14 +1,15 @@
 """The rows of all files in the order of their keys, each as often as it counts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ..shared.arrow import Mask
 from .copies import Copies, copies
-from .data_files import DataFiles, Quarantine, ahead
+from .data_files import DataFiles, Quarantine, ahead, parallel_map
 from .external_sort import SORT_IN_MEMORY, ExternalSort
-from .records import Numbers, Records
+from .records import Numbers, Ordered, Records
 
 ROWS_AT_A_TIME = 8192
 
@@ -35,21 +36,24 @@ class SortedRows(ExternalSort):
 
     def looked_at(self) -> Iterator[Records]:
         """Yield all rows as they count, some at a time; adds the copies, so it comes before `last`."""
-        for group in ahead(self.groups(last=False)):
-            yield from self._looked_at(self._files.kept(group))
+        for group, alone in parallel_map(self._alone, self.groups()):
+            yield from self._looked_at(group, alone)
             del group  # else it stays in memory while the next one is loaded
 
-    def last(self) -> Iterator[Records]:
+    def last(self) -> Iterator[Ordered]:
         """Yield all rows in the order of their keys, some at a time, for the last time."""
-        return ahead(self._counted.once(self._files.kept(group))[0] for group in self.groups(last=True))
+        return ahead(self._counted.once(self._files.kept(group))[0] for group in self.ordered())
 
-    def _looked_at(self, group: Records) -> Iterator[Records]:
-        alone = self._counted.alone(group)
+    def _alone(self, load: Callable[[], Records]) -> tuple[Records, Mask]:
+        group = self._files.kept(load())
+        return group, self._counted.alone(group)
+
+    def _looked_at(self, group: Records, alone: Mask) -> Iterator[Records]:
         for start in range(0, len(group), ROWS_AT_A_TIME):
             some = slice(start, start + ROWS_AT_A_TIME)
             yield group[some] if alone[some].all() else group[some][alone[some]]
         rows, counts = self._counted.once(self._counted.joined(group[~alone]))
-        yield rows
-        for more in copies(rows, counts, self._most):
+        yield rows.moved()
+        for more in copies(rows.moved(), counts, self._most):
             self.add(more)
             yield more

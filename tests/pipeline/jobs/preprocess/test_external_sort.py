@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.jobs.preprocess.external_sort import FREED, ExternalSort
-from pipeline.jobs.preprocess.records import Records
+from pipeline.jobs.preprocess.records import Ordered, Records
 
 WIDTH, MEMORY = 4, 32 * 1000
 """A thousand rows fit."""
@@ -21,7 +21,7 @@ def rows_of(keys: np.ndarray) -> Records:
 
 @pytest.fixture
 def rows(tmp_path: Path):
-    with ExternalSort(tmp_path / "train", WIDTH, MEMORY, lambda rows: rows[rows.order()]) as made:
+    with ExternalSort(tmp_path / "train", WIDTH, MEMORY, lambda rows: Ordered(rows, rows.order())) as made:
         yield made
     assert list(tmp_path.rglob(".sort-*")) == []
 
@@ -37,8 +37,8 @@ def add(rows: ExternalSort, most: int) -> np.ndarray:
 @pytest.mark.parametrize("most", [1 << 64, 1 << 56, 2], ids=["spread", "in one part of the range", "two keys"])
 def test_every_row_comes_back_and_no_key_is_in_two_groups(rows, most):
     keys = add(rows, most)
-    for last in (False, True):
-        groups = [group.keys if last else np.sort(group.keys) for group in rows.groups(last=last)]
+    for read in (lambda: (np.sort(load().keys) for load in rows.groups()), lambda: (of.keys for of in rows.ordered())):
+        groups = list(read())
         assert np.concatenate(groups).tolist() == np.sort(keys).tolist()
         assert all(one[-1] < other[0] for one, other in pairwise(groups))
         if most == 1 << 64:
@@ -47,9 +47,9 @@ def test_every_row_comes_back_and_no_key_is_in_two_groups(rows, most):
 
 def test_the_last_reading_has_what_was_added_during_the_one_before(rows):
     keys = add(rows, 1 << 64)
-    for group in rows.groups(last=False):
-        rows.add(rows_of(group.keys[:300] + np.uint64(1)))
-    again = np.concatenate([group.keys for group in rows.groups(last=True)])
+    for load in rows.groups():
+        rows.add(rows_of(load().keys[:300] + np.uint64(1)))
+    again = np.concatenate([group.keys for group in rows.ordered()])
     assert len(again) > len(keys)
     assert again.tolist() == np.sort(again).tolist()
     assert set(again) > set(keys)
@@ -57,31 +57,32 @@ def test_the_last_reading_has_what_was_added_during_the_one_before(rows):
 
 def test_what_fits_in_memory_makes_one_group(rows, tmp_path: Path):
     rows.add(rows_of(np.array([3, 1], np.uint64)))
-    (group,) = rows.groups(last=False)
+    (load,) = rows.groups()
     rows.add(rows_of(np.array([2], np.uint64)))
-    assert [group.keys.tolist(), *(last.keys.tolist() for last in rows.groups(last=True))] == [[1, 3], [1, 2, 3]]
+    assert [load().keys.tolist(), *(group.keys.tolist() for group in rows.ordered())] == [[3, 1], [1, 2, 3]]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_of_a_key_are_made_one_before_they_are_written(tmp_path: Path):
-    def joined(rows: Records) -> Records:
-        return rows[np.unique(rows.keys, return_index=True)[1]]
+    def joined(rows: Records) -> Ordered:
+        return Ordered(rows, np.unique(rows.keys, return_index=True)[1])
 
     with ExternalSort(tmp_path / "train", WIDTH, MEMORY, joined) as rows:
         for _ in range(20):
             rows.add(rows_of(np.full(600, 7, np.uint64)))
         assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) <= 20 * 8 * WIDTH
-        assert [group.keys.tolist() for group in rows.groups(last=True)] == [[7]]
+        assert [group.keys.tolist() for group in rows.ordered()] == [[7]]
 
 
 def test_the_last_reading_frees_the_disk_as_it_goes(rows, tmp_path: Path):
     left = len(add(rows, 1 << 64))
-    list(rows.groups(last=False))
-    for group in rows.groups(last=True):
+    for load in rows.groups():
+        load()
+    for group in rows.ordered():
         left -= len(group)
         used = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
         assert left * 8 * WIDTH <= used < (left + 5000 / FREED) * 8 * WIDTH
 
 
 def test_no_row_makes_no_group(rows):
-    assert list(rows.groups(last=False)) == []
+    assert (list(rows.groups()), list(rows.ordered())) == ([], [])

@@ -4,15 +4,15 @@ import numpy as np
 
 from pipeline.jobs.preprocess import split
 from pipeline.jobs.preprocess.parts import Parts
+from pipeline.jobs.preprocess.records import Ordered
 from pipeline.jobs.preprocess.split import SplitWriter
 from tests.pipeline.jobs.conftest import read_rows
 
 
 def test_what_is_learned_from_is_train_alone(settings, shop):
     rows, _ = read_rows(shop, settings)
-    rows = rows[np.argsort(rows.keys)]
-    parts = Parts(settings)
-    by_name = {name: set(of_part.keys.tolist()) for name, of_part in parts.split(rows)}
+    parts, ordered = Parts(settings), Ordered(rows, np.argsort(rows.keys))
+    by_name = {name: set(of_part.keys.tolist()) for name, of_part in parts.split(ordered)}
     assert set(rows.keys[parts.in_train(rows)].tolist()) == by_name["train"]
     assert all(len(keys) > 5 for keys in by_name.values())
 
