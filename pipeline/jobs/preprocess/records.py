@@ -23,7 +23,7 @@ Column: TypeAlias = Any
 LINE_BITS = 40
 """A row's place is the file's number above these bits, for 8 million files of 1.1e12 lines. Within them is its line, or
 without id columns how many equal rows of the file it stands for."""
-ROWS_AT_A_TIME = 1024  # rows looked at together: what a core's own cache holds
+ROWS_AT_A_TIME = 4096  # rows looked at together: few enough for the cache, enough not to wait for Python's lock
 TEXTS_AT_A_TIME = 4096
 FEW_TEXTS, MOST_KNOWN = 500, 5000
 """So few different texts of a block are looked up among those known, of which there are at most so many per column."""
