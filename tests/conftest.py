@@ -26,7 +26,7 @@ from tests import iam_report, rotation
 T = TypeVar("T")
 PROMOTION = ("tests/deployments", "tests/lambdas/predict", "tests/lambdas/trigger")
 LONGEST_FIRST = (
-    *("deployed", "promotion", "bootstrapped", "grants", "guarded", "machine", "mutants", "cheap", "bare", "local"),
+    *("machine", "deployed", "promotion", "grants", "bootstrapped", "guarded", "mutants", "cheap", "bare", "local"),
     *("templates", "clients"),
 )
 """The groups of tests that one worker runs: what is long begins first, the single tests fill in."""
