@@ -8,8 +8,9 @@ import vowpalwabbit
 def main(train: str, features: str) -> None:
     """Use Vowpal Wabbit's own CSV reader and its defaults for logistic loss."""
     header = ",".join(["_label", *(f"f{number}" for number in range(int(features)))])
-    csv = f"--csv --csv_no_file_header --csv_header={header}"
-    vowpalwabbit.Workspace(f"{csv} --loss_function logistic --binary -d {train} --quiet").finish()
+    csv = ["--csv", "--csv_no_file_header", f"--csv_header={header}"]
+    options = ["--loss_function", "logistic", "--binary", "-d", train, "--quiet"]
+    vowpalwabbit.Workspace(arg_list=[*csv, *options]).finish()
 
 
 if __name__ == "__main__":
