@@ -103,7 +103,7 @@ class ExternalSort(ExitStack):
         before = np.array([0, *np.searchsorted(rows.keys, edges), len(rows)], np.int64)
         self._runs.append((run, before))
         backwards, some = rows[::-1], max(1, WRITTEN_AT_A_TIME // (8 * self._width))
-        with run.open("wb", buffering=0) as file:
+        with run.open("wb") as file:
             for start in range(0, len(rows), some):
                 file.write(backwards[start : start + some].moved().words.data)
 
