@@ -171,7 +171,7 @@ test-fast: $(INSTALLED) ## the tests that deploy, synthesise and train nothing
 	$(PYTEST) --numprocesses 2 -m "not cloud and not full and not checkers" \
 		--ignore tests/cdk --ignore local/tests/linear_learner --ignore local/tests/scikit_learn
 
-test: install style ## the target that CI runs: lint, all tests except the long ones, coverage
+test: install style ## what .ci/run runs: lint without the independent checkers, all tests but the long ones, coverage
 	@$(MAKE) --no-print-directory --jobs 4 audit secrets types tested
 
 # Runs in parallel with mypy, which occupies one core for a minute.
@@ -217,7 +217,7 @@ load: install ## test the API under load on the local AWS; LOAD_SECONDS=600 sets
 postman: install ## write the API as a Postman collection to build/postman.json
 	@mkdir -p build && $(PY) -m cdk.api.postman > build/postman.json && echo build/postman.json
 
-synth: install ## write the CloudFormation templates to cdk.out and the state machine to build; needs no credentials
+synth: install ## write the CloudFormation templates to cdk.out and the definition of retrain to build; needs no credentials
 	$(CDK) synth --quiet
 	@mkdir -p build; $(PY) -m pipeline >build/definition.json
 

@@ -1,7 +1,8 @@
 """Run the pipeline: against AWS, or the local AWS when AWS_ENDPOINT_URL names it.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 rejected (a run rejected or superseded, drift found), 4 nothing to
-do or to show. `--json` prints one JSON document, also for an error. `--install-completion` completes commands by Tab.
+do or to show. `--json` (not of `console`) prints one JSON document, also for an error. `--install-completion` completes
+commands by Tab.
 """
 
 import json

@@ -41,7 +41,7 @@ class Item:
 def upload(
     account: Account,
     files: Annotated[list[Path], typer.Argument(help="Files as [data.format] describes them, or Parquet.")],
-    force: Annotated[bool, typer.Option("--force", help="Upload also what `ops check` refuses.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Upload also data that `ops check` refuses.")] = False,
 ) -> Result:
     """Check files and upload them to the data bucket, which starts a run."""
     bucket, prefix = account.outputs["DataBucket"], account.settings.data.prefix

@@ -23,7 +23,7 @@ Deletion = tuple[str, Callable[[], object]]
 @command
 def destroy(
     account: Account,
-    data: Annotated[bool, typer.Option("--data", help="Delete the buckets and their key, too.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Delete the buckets, too, and their key after 7 days.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Result:
     """Delete what runs created (endpoint, configs, models, packages) and the stack. Data stays without --data."""

@@ -39,7 +39,7 @@ def start(account: Account, *, force: bool) -> dict[str, str]:
 
 @command
 def watch(account: Account) -> Result:
-    """Follow the run of the newest upload. Exit code: 0 accepted, 3 rejected or superseded, 1 failed."""
+    """Follow the newest run, or that of the newest upload. Exit code: 0 accepted, 3 rejected, superseded, 1 failed."""
     return follow(account, newest_run(account))
 
 

@@ -62,9 +62,9 @@ def test_a_job_gets_instances_until_it_ends_within_the_hour(sample: Measurements
     streamed = 1e10 / 295 * 4e-6 / 3600 + 1 / 12
     found = [*scale_page.sized([preprocess, train], 1e10, PRICES), *scale_page.sized([preprocess], 1e12, PRICES)]
     assert [astuple(job) for job in found] == [
-        ("preprocess", 1, pytest.approx(alone), pytest.approx(0.1 * alone), 32, "processor"),
+        ("preprocess", 1, pytest.approx(alone), pytest.approx(0.1 * alone), 40, "processor"),
         ("train", 1, pytest.approx(streamed), pytest.approx(0.1 * streamed), 10, "processor"),
-        ("preprocess", 16, pytest.approx(shared), pytest.approx(1.6 * shared), 148, "processor"),
+        ("preprocess", 16, pytest.approx(shared), pytest.approx(1.6 * shared), 198, "processor"),
     ]
 
 

@@ -15,8 +15,8 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """By predictor type: (larger is better, at most 1), (smaller is better, at least 0).
 
-The schema below has no name for `pr_auc`, the average precision, or for `balanced_accuracy`, the mean recall of the
-classes: these are for rare classes, of which `auc` and `accuracy` say little.
+`pr_auc`, the average precision, and `balanced_accuracy`, the mean recall of the classes, are for rare classes, of which
+`auc` and `accuracy` say little.
 """
 
 Section = Literal["binary_classification_metrics", "multiclass_classification_metrics", "regression_metrics"]
