@@ -9,10 +9,11 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import WaiterError
 
 from ops.account import Account, OpsError
 from ops.output import Result, command, show, wants_json
+from ops.status import described_endpoint
 
 CDK = ["node_modules/.bin/cdk", "destroy", "--all", "--force"]
 KEY_DAYS = 7
@@ -52,9 +53,7 @@ def _created_by_runs(account: Account) -> Iterator[Deletion]:
         if target["ResourceId"].startswith(f"endpoint/{project}/"):
             keys = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
             yield f"autoscaling of {target['ResourceId']}", partial(autoscaling.deregister_scalable_target, **keys)
-    with suppress(ClientError):  # there is none
-        sagemaker.describe_endpoint(EndpointName=project)
-        yield f"endpoint {project}", partial(_delete_endpoint, account, project)
+    yield from _endpoint(account, project)
     for what, key in (("endpoint config", "EndpointConfigName"), ("model", "ModelName")):
         operation = what.replace(" ", "_")
         for each in _pages(sagemaker, f"list_{operation}s", NameContains=f"{project}-"):
@@ -65,6 +64,11 @@ def _created_by_runs(account: Account) -> Iterator[Deletion]:
         yield f"model package {arn}", partial(sagemaker.delete_model_package, ModelPackageName=arn)
     if vpc := account.outputs.get("Vpc"):
         yield f"network interfaces in {vpc}, which SageMaker deletes", partial(_wait_for_no_interfaces, account, vpc)
+
+
+def _endpoint(account: Account, name: str) -> Iterator[Deletion]:
+    if described_endpoint(account, name):
+        yield f"endpoint {name}", partial(_delete_endpoint, account, name)
 
 
 def _pages(client: Any, operation: str, **request: str) -> Iterator[dict[str, Any]]:

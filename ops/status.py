@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
 from rich.table import Table
 
 from ops.account import Account
@@ -59,9 +60,8 @@ def status_of(account: Account, limit: int = 5) -> dict[str, Any]:
 def endpoint(account: Account) -> Endpoint:
     """The endpoint as it is now. The tag `model-package` of its configuration names the model package."""
     name, sagemaker = account.outputs["Endpoint"], account.sagemaker
-    if name not in (each["EndpointName"] for each in sagemaker.list_endpoints(NameContains=name)["Endpoints"]):
+    if not (found := described_endpoint(account, name)):
         return Endpoint(name)
-    found = sagemaker.describe_endpoint(EndpointName=name)
     config, tags = found.get("EndpointConfigName", ""), dict[str, str]()
     if config:
         arn = sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
@@ -69,6 +69,16 @@ def endpoint(account: Account) -> Endpoint:
     package, signature = tags.get("model-package", ""), tags.get("model-signature", "")
     status, since, problem = found["EndpointStatus"], found["LastModifiedTime"], found.get("FailureReason", "")
     return Endpoint(name, status, config, since, problem, package, signature, of_package(account, package))
+
+
+def described_endpoint(account: Account, name: str) -> dict[str, Any]:
+    """DescribeEndpoint's answer; empty without an endpoint, which only the message "Could not find" means."""
+    try:
+        return dict(account.sagemaker.describe_endpoint(EndpointName=name))
+    except ClientError as error:
+        if "Could not find" in str(error):
+            return {}
+        raise
 
 
 def changed_settings(account: Account, live: Endpoint | None = None) -> str:

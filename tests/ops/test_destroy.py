@@ -9,6 +9,7 @@ import pytest
 from local_aws.cloud import ACCOUNT, Cloud
 
 from tests.ops.conftest import PARTS
+from tests.ops.test_rights import key_of_user
 from tests.ops.typing import typed
 
 pytestmark = pytest.mark.cloud
@@ -58,3 +59,16 @@ def test_a_drift_check_that_runs_is_stopped_like_a_run(broken: Cloud, monkeypatc
     finally:
         states.stop_execution(executionArn=run)
         states.delete_state_machine(stateMachineArn=machine)
+
+
+def test_an_endpoint_that_may_not_be_described_stops_it_instead_of_being_left(
+    broken: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    denied = {"Effect": "Deny", "Action": "sagemaker:DescribeEndpoint", "Resource": "*"}
+    for name, value in key_of_user(boto3.client("iam"), [rest, denied]).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    answer = typed("destroy")
+    assert (answer.code, answer.out) == (1, "")
+    assert "not authorized to perform: sagemaker:DescribeEndpoint" in answer.err
