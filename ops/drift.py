@@ -89,7 +89,8 @@ def feedback(
     """Upload ground truth; the next drift check measures the live model's quality with it."""
     _require_capture(account)
     bucket, rows = account.outputs["DataBucket"], check(file, account.settings.data.classes)
-    key = f"ground-truth/{datetime.now(UTC):%Y-%m-%d}/{file.name}"
+    # A check reads the keys in alphabetical order, and the last label of a row counts.
+    key = f"ground-truth/{datetime.now(UTC):%Y-%m-%d/%H%M%S%f}-{file.name}"
     account.s3.upload_file(str(file), bucket, key)
     uri = f"s3://{bucket}/{key}"
     return Result({"uploaded": uri, "rows": rows}, f"uploaded {rows} rows to {uri}; `ops drift --now` uses them")

@@ -87,7 +87,7 @@ class Window:
         return str(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
 
     def _ground_truth(self, since: datetime) -> Iterator[tuple[str, str, str]]:
-        """Yield the rows of the ground truth files, by the day of their upload: ground-truth/yyyy-mm-dd/."""
+        """Yield the rows of the ground truth files, by the time of their upload: ground-truth/yyyy-mm-dd/…."""
         for key in self._keys("ground-truth/"):
             if key.split("/")[1] >= f"{since:%Y-%m-%d}":
                 for line in csv.DictReader(io.StringIO(self._text(key))):

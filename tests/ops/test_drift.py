@@ -2,22 +2,27 @@
 
 import csv
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 from local_aws.cloud import running
 
-from ops.account import OpsError
+from ops.account import Account, OpsError
 from ops.drift import check, described
 from ops.output import show
 from ops.predict import example
 from ops.runs import describe, find
-from tests.conftest import SHIPPED, UNMEASURED, WDBC, Deployed, deploy, subscribed, wait_for
+from pipeline.config import load
+from tests.conftest import ROOT, SHIPPED, UNMEASURED, WDBC, Deployed, deploy, subscribed, wait_for
+from tests.lambdas.predict.conftest import Answer, served
 from tests.lambdas.predict.signed import Consumer
 from tests.ops.typing import typed
 
@@ -36,6 +41,30 @@ def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path,
     with pytest.raises(OpsError) as refused:
         check(file, ("B", "M"))
     assert str(refused.value) == f"{file}{case['message']}"
+
+
+def test_files_of_one_name_are_all_kept_and_read_in_the_order_of_their_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, str] = {}
+
+    def keep(request: BaseHTTPRequestHandler, body: str) -> Answer:
+        kept[request.path] = body
+        return 200, {}, b""
+
+    file, texts = tmp_path / "truth.csv", [f"inference_id,row,label\nx,1,{label}\n" for label in "BMB"]
+    with served(keep) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        account = Account(load(ROOT / "pipeline.toml"), boto3.Session("AKID", "test", region_name="us-east-1"))
+        vars(account)["outputs"] = {"DataBucket": "bucket"}
+        monkeypatch.setattr(Account, "of", lambda *_: account)
+        shown = []
+        for text in texts:
+            file.write_text(text)
+            shown.append(typed("feedback", str(file), "--json").document)
+    assert [kept[path] for path in sorted(kept)] == texts
+    assert shown == [{"uploaded": f"s3:/{path}", "rows": 1} for path in sorted(kept)]
+    assert all(re.fullmatch(r"/bucket/ground-truth/\d{4}-\d\d-\d\d/\d{12}-truth\.csv", path) for path in kept)
 
 
 def test_categories_have_no_ks_and_their_unknown_levels_are_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
