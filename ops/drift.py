@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -99,7 +100,7 @@ def feedback(
 def check(file: Path, classes: tuple[str, ...]) -> int:
     """The number of rows of a ground truth CSV, whose column `row` may be missing. Raises OpsError with the line."""
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
+        with file.open(encoding="utf-8-sig", newline="") as lines:  # Excel's CSV begins with a byte order mark
             reader = csv.DictReader(lines)
             rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -115,17 +116,19 @@ def check(file: Path, classes: tuple[str, ...]) -> int:
 
 
 def _fault(line: dict[str, str], classes: tuple[str, ...]) -> str:
+    if None in line or None in line.values():
+        return "has fewer or more values than the header"
     if not line["inference_id"]:
         return "no inference_id: it is the answer's header X-Inference-Id"
-    if line.get("row") and not line["row"].isdigit():
-        return f"row is {line['row']!r}: count the request's rows from 1"
+    if (row := line.get("row")) and not (row.isdecimal() and int(row)):
+        return f"row is {row!r}: count the request's rows from 1"
     if classes:
         from pipeline.jobs.shared.labels import class_of  # imports pyarrow, which other commands need not wait for
 
         known = class_of(line["label"], classes) is not None
         return "" if known else f"label is {line['label']!r}: give one of {', '.join(classes)}"
     try:
-        float(line["label"])
+        known = math.isfinite(float(line["label"]))
     except ValueError:
-        return f"label is {line['label']!r}: give a number"
-    return ""
+        known = False
+    return "" if known else f"label is {line['label']!r}: give a number"

@@ -84,7 +84,7 @@ class Window:
         return str(known["execution"]).rpartition(":")[2], variant, known.get("signature", "")
 
     def _text(self, key: str) -> str:
-        return str(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
+        return str(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode("utf-8-sig"))
 
     def _ground_truth(self, since: datetime) -> Iterator[tuple[str, str, str]]:
         """Yield the rows of the ground truth files, by the time of their upload: ground-truth/yyyy-mm-dd/…."""

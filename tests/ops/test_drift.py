@@ -35,12 +35,18 @@ schedule = ""
 
 
 @pytest.mark.parametrize("case", WRONG, ids=[case["message"] for case in WRONG])
-def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, case: dict[str, str]) -> None:
+def test_feedback_that_cannot_be_joined_is_refused_with_its_line(tmp_path: Path, case: dict[str, Any]) -> None:
     file = tmp_path / "ground_truth.csv"
-    file.write_text(case["text"])
+    file.write_text(case["text"], encoding="utf-8")
     with pytest.raises(OpsError) as refused:
-        check(file, ("B", "M"))
+        check(file, tuple(case.get("classes", ("B", "M"))))
     assert str(refused.value) == f"{file}{case['message']}"
+
+
+def test_feedback_as_spreadsheets_write_it_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "ground_truth.csv"
+    file.write_text("inference_id,row,label\r\nx,1,B\r\ny,,M\r\n", encoding="utf-8-sig", newline="")
+    assert check(file, ("B", "M")) == 2
 
 
 def test_files_of_one_name_are_all_kept_and_read_in_the_order_of_their_upload(

@@ -64,7 +64,7 @@ def test_with_recent_ground_truth_the_window_includes_its_requests(window: Windo
         put(window, PREFIX + captured(hours))
     put(window, "ground-truth/2031-05-02/old.csv", "inference_id,label\nold,B\n")
     put(window, "ground-truth/2031-05-04/new.csv", 'inference_id,label\nnew,M\n"a,b",B\n')
-    put(window, "ground-truth/2031-05-05/rows.csv", "inference_id,row,label\nmany,2,M\n")
+    put(window, "ground-truth/2031-05-05/rows.csv", "\ufeffinference_id,row,label\nmany,2,M\n")
     assert int(window.collect("check", NOW)["files"]) >= 2
     assert captured(60) in json.loads(read(window, "manifest.json"))
     rows = ["inference_id,row,label", "new,1,M", '"a,b",1,B', "many,2,M"]
