@@ -12,6 +12,9 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
+from http.client import HTTPException
 from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,7 +87,7 @@ def live_model(account: Account) -> LiveModel:
     try:
         with urllib.request.urlopen(address, timeout=SECONDS) as answer:  # noqa: S310  # the stack's own URL
             document = json.load(answer)
-    except (urllib.error.URLError, ValueError):  # the call that posts the rows says why
+    except (HTTPException, OSError, ValueError):  # the call that posts the rows says why
         return LiveModel(own)
     signature = document.get("info", {}).get("x-model-signature", "")
     if not signature or signature == account.settings.signature.name:
@@ -235,18 +238,28 @@ def _post(account: Account, address: str, body: str, content_type: str, *, befor
     for attempt in range(1, TRIES + 1):
         headers = _authorised(account, address, body, own)
         request = urllib.request.Request(address, body.encode(), headers, method="POST")  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310  # the stack's own URL
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            wait = int(error.headers.get("Retry-After") or LONGEST_WAIT + 1)
-            if error.code not in {429, 503} or wait > LONGEST_WAIT or attempt == TRIES:
-                raise Refused(f"{error.code} {_problem(error.read(), before)}") from error
-            time.sleep(wait)
-        except urllib.error.URLError as error:
-            reason = f"{address} does not answer ({error.reason}): is it deployed, is the local AWS up?"
-            raise Refused(reason) from error
+        status, answered, text = _sent(request)
+        if status == HTTPStatus.OK:
+            return json.loads(text)
+        wait = int(answered.get("Retry-After") or LONGEST_WAIT + 1)
+        if status not in {429, 503} or wait > LONGEST_WAIT or attempt == TRIES:
+            raise Refused(f"{status} {_problem(text, before)}")
+        time.sleep(wait)
     raise AssertionError("unreachable")
+
+
+def _sent(request: urllib.request.Request) -> tuple[int, Message, bytes]:
+    """The status, headers and body of the answer. Raises Refused if none comes, or not whole."""
+    try:
+        try:
+            answer = urllib.request.urlopen(request, timeout=SECONDS)  # noqa: S310  # the stack's own URL
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            return answer.status, answer.headers, answer.read()
+    except (HTTPException, OSError) as error:
+        why = getattr(error, "reason", error)
+        raise Refused(f"{request.full_url} does not answer ({why}): is it deployed, is the local AWS up?") from error
 
 
 def _authorised(account: Account, address: str, body: str, headers: dict[str, str]) -> dict[str, str]:

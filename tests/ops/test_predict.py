@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import boto3
@@ -158,6 +159,37 @@ def test_a_short_retry_after_is_waited_for_and_a_long_one_fails(api: Api, monkey
         with pytest.raises(predict.Refused, match=f"{refusals[0][0]} Busy: Wait"):
             labels(api.account, ["M"])
     assert len(waited) == 2 + predict.TRIES - 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"", "Remote end closed connection without response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "IncompleteRead(1 bytes read, 8 more expected)"),
+        (b"HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\n{", "IncompleteRead(1 bytes read, 8 more expected)"),
+        (None, "timed out"),
+    ],
+    ids=["before the answer", "in the answer", "in a problem", "no answer in time"],
+)
+def test_an_answer_that_does_not_come_whole_is_an_error_in_one_line(
+    api: Api, monkeypatch: pytest.MonkeyPatch, sent: bytes | None, reason: str
+) -> None:
+    ended = Event()
+
+    def answer(request: BaseHTTPRequestHandler, _: str) -> None:
+        if sent is None:
+            ended.wait()
+        else:
+            request.wfile.write(sent)
+
+    monkeypatch.setattr(Account, "of", lambda *_: api.account)
+    monkeypatch.setattr(predict, "SECONDS", 0.2 if sent is None else 30)
+    with served(answer) as url:
+        vars(api.account)["outputs"] = {"ApiUrl": f"{url}/v1/"}
+        failed = typed("predict")
+        ended.set()
+    message = f"{api.account.api_url} does not answer ({reason}): is it deployed, is the local AWS up?"
+    assert (failed.code, failed.out, failed.err) == (1, "", f"error: {message}\n")
 
 
 def test_scores_of_a_multiclass_model_get_columns_of_their_own() -> None:
