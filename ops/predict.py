@@ -10,13 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException
 from itertools import repeat
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -52,7 +50,8 @@ def predict(
     own = account.settings.data.format.encoding
     encoding = "utf-8-sig" if codecs.lookup(own).name == "utf-8" else own
     try:
-        with nullcontext(sys.stdin) if file == "-" else Path(file).open(newline="", encoding=encoding) as lines:
+        source = sys.stdin.fileno() if file == "-" else file
+        with open(source, newline="", encoding=encoding, closefd=file != "-") as lines:
             rows = rows_of(lines, live.data)
     except (OSError, UnicodeError, csv.Error) as error:
         raise OpsError(f"{file}: {error}") from error

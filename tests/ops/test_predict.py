@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -190,6 +191,22 @@ def test_an_answer_that_does_not_come_whole_is_an_error_in_one_line(
         ended.set()
     message = f"{api.account.api_url} does not answer ({reason}): is it deployed, is the local AWS up?"
     assert (failed.code, failed.out, failed.err) == (1, "", f"error: {message}\n")
+
+
+@pytest.mark.parametrize("standard_input", [False, True])
+def test_a_file_and_standard_input_are_read_alike_as_spreadsheets_write_them(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standard_input: bool
+) -> None:
+    names = api.account.settings.data.features
+    file = tmp_path / "rows.csv"
+    text = "\r\n".join([",".join(names), *(",".join([first] * len(names)) for first in "12"), ""])
+    file.write_text(text, encoding="utf-8-sig", newline="")
+    monkeypatch.setattr(Account, "of", lambda *_: api.account)
+    with file.open() as lines:
+        monkeypatch.setattr(sys, "stdin", lines)
+        answer = typed("predict", "--file", "-" if standard_input else str(file), "--json")
+    assert (answer.code, answer.document, answer.err) == (0, [{"label": "1"}, {"label": "2"}], "")
+    assert [body for _, _, body in api.posted] == ["\n".join(",".join([first] * len(names)) for first in "12")]
 
 
 def test_scores_of_a_multiclass_model_get_columns_of_their_own() -> None:
