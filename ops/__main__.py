@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import typer
 
-from ops.account import FAILURES, NothingToDo, OpsError
+from ops.account import FAILURES, OF_AWS, NothingToDo
 from ops.bootstrap import bootstrap
 from ops.check import check
 from ops.console.server import console
@@ -30,7 +30,6 @@ from ops.retrain import approve, reject, retrain, rollback, watch
 from ops.runs import runs
 from ops.score import score
 from ops.status import status
-from pipeline.config import ConfigError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: list[Callable[..., None]] = [
@@ -49,7 +48,7 @@ def main() -> None:
     except FAILURES as error:
         if wants_json():
             print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        hint = "" if isinstance(error, OpsError | ConfigError) else "; `ops doctor` looks for the cause"
+        hint = "; `ops doctor` looks for the cause" if isinstance(error, OF_AWS) else ""
         print(f"error: {error}{hint}", file=sys.stderr)
         raise SystemExit(Exit.NOTHING if isinstance(error, NothingToDo) else Exit.FAILED) from error
 

@@ -34,7 +34,9 @@ class NothingToDo(OpsError):
     """There is nothing to do or to show yet: exit code 4."""
 
 
-FAILURES: tuple[type[Exception], ...] = (OpsError, ConfigError, BotoCoreError, ClientError, Boto3Error)
+OF_AWS: tuple[type[Exception], ...] = (BotoCoreError, ClientError, Boto3Error)
+"""AWS refused or did not answer."""
+FAILURES: tuple[type[Exception], ...] = (OpsError, ConfigError, OSError, *OF_AWS)
 """Errors that a command prints as one line, with exit code 1 or 4."""
 
 
