@@ -19,7 +19,10 @@ from ops.runs import describe, file_of
 CODES = {"no drift": Exit.OK, "drift": Exit.REJECTED, "not enough data": Exit.NOTHING}
 NO_CAPTURE = "SageMaker captures no requests of a serverless endpoint, so there are no drift checks and no live quality"
 Check = dict[str, Any]
-"""A check that has ended: {check, status, verdict, reason, when}; verdict: drift, no drift, not enough data, failed."""
+"""A check that has ended: {check, status, verdict, reason, when, warnings}.
+
+Verdict: drift, no drift, not enough data, failed.
+"""
 
 
 @command
@@ -57,7 +60,8 @@ def latest_check(account: Account) -> Check | None:
 def _check(account: Account, arn: str) -> Check:
     run = describe(account, arn)
     verdict, reason = (run.outcome, run.why) if run.status == "SUCCEEDED" else ("failed", run.outcome)
-    return {"check": run.name, "status": run.status, "verdict": verdict, "reason": reason, "when": run.stopped}
+    found = {"check": run.name, "status": run.status, "verdict": verdict, "reason": reason, "when": run.stopped}
+    return {**found, "warnings": run.warnings}
 
 
 def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[str, Any]]]:
@@ -68,6 +72,7 @@ def most_drifted(details: dict[str, Any], count: int) -> list[tuple[str, dict[st
 def described(found: Check, details: dict[str, Any]) -> Iterator[str | Table]:
     """A check and its drift.json as text: the verdict, live quality, and a table of the features that moved most."""
     yield f"{found['when']:%F %T} {found['verdict']}: {found['reason']}"
+    yield from (f"warning: {warning}" for warning in found["warnings"])
     if (quality := details.get("quality", {})).get("joined"):
         figures = ", ".join(f"{name} {value:.4g}" for name, value in quality["metrics"].items())
         yield f"live quality of {quality['joined']} rows with ground truth: {figures or 'only one label so far'}"

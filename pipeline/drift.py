@@ -26,12 +26,14 @@ def definition(settings: Settings, partition: str = "aws") -> Definition:
     no_traffic = Pass("NoTraffic", result={"document": NO_TRAFFIC}, result_path="$.drift")
     no_traffic.next(finished)
     metrics = {"Namespace": f"{build.project}/drift", "MetricData": Intrinsic("$.drift.document.metrics")}
+    # The result is known by then.
+    fields: dict[str, Any] = {"on_error": finished, "error_path": "$.metrics_error"}
     states = [
         window,
         choice("HasTraffic", ChoiceRule.NumericEquals("$.window.files", 0), no_traffic),
         _measure(build),
         build.read_json("ReadDrift", "drift/summary.json", "$.drift"),
-        build.call("PutMetrics", "putMetricData", metrics, service="cloudwatch"),
+        build.call("PutMetrics", "putMetricData", metrics, service="cloudwatch", **fields),
         finished,
     ]
     return rendered(states, f"Checks {build.project} for drift", DEADLINE_HOURS * 3600, partition)

@@ -124,7 +124,8 @@ def _finish_drift(parts: Finish, execution: str, state: outcome.State) -> Docume
     summary = {key: state["drift"]["document"][key] for key in ("verdict", "drifted", "reason")}
     ended = Outcome("no drift" if summary["verdict"] == "none" else summary["verdict"], summary["reason"])
     document = {**parts.document(ended, execution, state), "drift": summary}
-    warnings = parts.notify(document, "drift", "Drift found") if summary["drifted"] else []
+    warnings = outcome.warnings(state)
+    warnings += parts.notify(document, "drift", "Drift found") if summary["drifted"] else []
     return {**document, "warnings": warnings}
 
 

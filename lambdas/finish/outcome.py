@@ -129,11 +129,12 @@ def request(state: State) -> dict[str, Any]:
 
 
 def warnings(state: State) -> list[str]:
-    """What went wrong beside the outcome: a cleanup, a package that was not rejected, a champion that is not scaled."""
+    """What went wrong beside the outcome, such as a cleanup."""
     places = {
         "cleanup_error": "cleanup failed",
         "reject_error": "the package was not rejected",
         "autoscaling_error": "autoscaling of the previous model was not set again",
+        "metrics_error": "the figures are not in CloudWatch",
     }
     found = [f"{what}: {_error(state[place])[1]}" for place, what in places.items() if place in state]
     return [*state.get("deployment", {}).get("warnings", []), *found]

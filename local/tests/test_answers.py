@@ -29,6 +29,21 @@ def test_put_events_refuses_an_entry_that_is_no_event_and_publishes_the_others(a
     assert (answer["FailedEntryCount"], second, list(first), list(third)) == (1, error, ["EventId"], ["EventId"])
 
 
+def test_cloudwatch_refuses_a_dimensions_value_that_is_not_ascii_and_stores_none(aws: Aws) -> None:
+    cloudwatch, name = aws.client("cloudwatch"), unique("metric")
+    data = [
+        {"MetricName": name, "Value": 1.0, "Dimensions": [{"Name": "Feature", "Value": value}]}
+        for value in ("age", "größe")
+    ]
+    message = "The value for parameter MetricData.member.2.Dimensions.member.1.Value contains non-ASCII characters."
+    refusal = refused(cloudwatch.put_metric_data, Namespace="own", MetricData=data)
+    assert refusal == ("InvalidParameterValue", message)
+    assert cloudwatch.list_metrics(Namespace="own", MetricName=name)["Metrics"] == []
+    cloudwatch.put_metric_data(Namespace="own", MetricData=data[:1])
+    (stored,) = cloudwatch.list_metrics(Namespace="own", MetricName=name)["Metrics"]
+    assert stored["Dimensions"] == data[0]["Dimensions"]
+
+
 def test_a_function_that_does_not_exist_is_named_with_its_version(aws: Aws) -> None:
     arn = "arn:aws:lambda:us-east-1:123456789012:function:none:$LATEST"
     expected = ("ResourceNotFoundException", f"Function not found: {arn}")

@@ -76,7 +76,8 @@ def test_files_of_one_name_are_all_kept_and_read_in_the_order_of_their_upload(
 def test_categories_have_no_ks_and_their_unknown_levels_are_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
     details = json.loads(Path(__file__).with_name("kinds.json").read_text("utf-8"))["drift"]
     when = datetime(2026, 7, 31, tzinfo=UTC)
-    show(described({"verdict": "drift", "reason": details["breaches"][0], "when": when}, details))
+    found = {"verdict": "drift", "reason": details["breaches"][0], "when": when, "warnings": []}
+    show(described(found, details))
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
         "2026-07-31 00:00:00 drift: sex: PSI 0.31 is above 0.2",
         "feature  PSI   KS    missing  out of range",
@@ -86,6 +87,12 @@ def test_categories_have_no_ks_and_their_unknown_levels_are_out_of_range(capsys:
         "alone    0     -     0        0",
         "a level that the training data lack is out of range; categories have no KS",
     ]
+
+
+def test_the_warnings_of_a_check_follow_its_reason() -> None:
+    when = datetime(2026, 7, 31, tzinfo=UTC)
+    found = {"verdict": "no drift", "reason": "9 rows", "when": when, "warnings": ["denied"]}
+    assert [*described(found, {})] == ["2026-07-31 00:00:00 no drift: 9 rows", "warning: denied"]
 
 
 def give_feedback(folder: Path, labels: list[tuple[str, int, str]]) -> None:

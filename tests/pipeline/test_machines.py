@@ -133,6 +133,12 @@ def test_every_error_is_caught_and_a_job_may_run_less_long_than_its_task_waits(e
         assert state["Parameters"].get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 0) < state["TimeoutSeconds"]
 
 
+def test_a_drift_check_ends_with_its_result_also_if_its_figures_cannot_be_put() -> None:
+    put = MACHINES["drift"]["States"]["PutMetrics"]
+    caught = {"ErrorEquals": ["States.ALL"], "ResultPath": "$.metrics_error", "Next": "Finish"}
+    assert (put["Next"], put["Catch"]) == ("Finish", [caught])
+
+
 def test_no_arn_account_or_region_is_written_into_it(each: dict[str, Any]) -> None:
     text = json.dumps({name: state["Parameters"] for name, state in tasks(each) if name != "SmokeTest"})
     assert re.findall(r"arn:aws|\b\d{12}\b|us-[a-z]+-\d", text) == []

@@ -1,6 +1,7 @@
 """Answers of ministack's services that differ from those of AWS, as recorded from AWS."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ from local_aws.sagemaker.host import Events
 
 EVENTS, LAMBDA, SNS = "ministack.services.eventbridge", "ministack.services.lambda_svc", "ministack.services.sns"
 RESPONSES, STATES = "ministack.core.responses", "ministack.services.stepfunctions"
+METRICS = "ministack.services.cloudwatch"
+DIMENSION = re.compile(r"MetricData\.member\.\d+\.Dimensions\.member\.\d+\.Value")
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -19,6 +22,7 @@ def install(events: Events) -> None:
     events.put = lambda entry: inner(EVENTS, "_put_events")({"Entries": [entry]}, allow_aws_source=True)
     wrap(LAMBDA, {"_invoke": _invoke})
     wrap(SNS, {"_error": _sns_error})
+    wrap(METRICS, {"_put_metric_data": _put_metric_data})
     wrap(STATES, {"handle_request": _redrive})
 
 
@@ -58,6 +62,21 @@ async def _invoke(original: Any, name: str, *more: Any, **named: Any) -> Any:
 def _sns_error(original: Callable[..., Answer], code: str, *more: Any) -> Answer:
     """SNS has another code than the name of its exception."""
     return original("InvalidParameter" if code == "InvalidParameterException" else code, *more)
+
+
+def _put_metric_data(
+    original: Callable[..., Answer], form: dict[str, Any], data: dict[str, Any], is_cbor: bool, is_json: bool
+) -> Answer:
+    """PutMetricData, whose request is a form or `data`, refuses a dimension's value that is not ASCII."""
+    values = {name: "".join(form[name]) for name in form if DIMENSION.fullmatch(name)}
+    for number, metric in enumerate(data.get("MetricData", []), 1):
+        for place, dimension in enumerate(metric.get("Dimensions", []), 1):
+            values[f"MetricData.member.{number}.Dimensions.member.{place}.Value"] = dimension["Value"]
+    if refused := [name for name, value in values.items() if not value.isascii()]:
+        words = "\n".join(f"The value for parameter {name} contains non-ASCII characters." for name in refused)
+        answer: Answer = inner(METRICS, "_error")("InvalidParameterValue", words, 400, is_json, is_cbor)
+        return answer
+    return original(form, data, is_cbor, is_json)
 
 
 async def _redrive(original: Any, method: str, path: str, headers: dict[str, str], *more: Any) -> Any:

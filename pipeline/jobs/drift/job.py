@@ -212,7 +212,8 @@ def summary(report: DriftReport) -> dict[str, object]:
     figures |= {f"Live_{name}": value for name, value in report["quality"]["metrics"].items()}
     metrics: list[dict[str, object]] = [{"MetricName": name, "Value": value} for name, value in figures.items()]
     for name in sorted(features, key=lambda name: -features[name]["psi"])[:WORST]:
-        dimensions = [{"Name": "Feature", "Value": name}]
+        # CloudWatch takes printable ASCII alone, at most 1024 characters (CloudWatch API, Dimension).
+        dimensions = [{"Name": "Feature", "Value": name.encode("unicode_escape").decode()[:1024]}]
         metrics.append({"MetricName": "FeaturePSI", "Value": features[name]["psi"], "Dimensions": dimensions})
     reason = "; ".join(report["breaches"][:10]) or f"{rows} rows in the window"
     return {"verdict": report["verdict"], "drifted": bool(report["breaches"]), "reason": reason, "metrics": metrics}

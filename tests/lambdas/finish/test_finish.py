@@ -128,6 +128,16 @@ def test_only_drift_is_notified(verdict: str, name: str) -> None:
     assert recorder.owner == RUN
 
 
+def test_a_drift_check_whose_figures_cloudwatch_refused_is_notified_all_the_same_and_has_a_warning() -> None:
+    recorder = Recorder()
+    summary = {"verdict": "drift", "drifted": True, "reason": "psi of age"}
+    state = {"drift": {"document": summary}, "metrics_error": {"Error": "E", "Cause": "denied"}}
+    output = finish(recorder.parts, "drift", RUN, state, failed=False)
+    assert (output["outcome"], output["drift"]) == ("drift", summary)
+    assert output["warnings"] == ["the figures are not in CloudWatch: denied"]
+    assert [subject for subject, _ in recorder.sent] == ["shop: drift", "shop.drift: Drift found"]
+
+
 @pytest.mark.parametrize("case", [*CASES["failures"].values(), *CASES["successes"].values()])
 def test_an_end_has_an_outcome_a_sentence_and_an_error(case: dict[str, Any]) -> None:
     failed = case in CASES["failures"].values()

@@ -292,3 +292,13 @@ def test_ground_truth_is_joined_by_inference_id_and_row(settings_file, settings,
     written = json.loads((tmp_path / "out/summary.json").read_text())
     assert written == summary(found)
     assert {"MetricName": "Live_accuracy", "Value": 0.75} in written["metrics"]
+
+
+def test_the_metric_of_a_feature_names_it_in_printable_ascii_of_at_most_1024_characters_as_cloudwatch_takes_it():
+    names = ["age", "größe", "gr\\xf6ße", "a\tb", "長" * 999]
+    features = {name: {"psi": 5.0 - number, "missing": 0.0, "out_of_range": 0.0} for number, name in enumerate(names)}
+    report = {"rows": 9, "unreadable": 0, "breaches": [], "verdict": "none", "features": features}
+    written = summary({**report, "quality": {"metrics": {}}})["metrics"]
+    found = [each["Dimensions"] for each in written if each["MetricName"] == "FeaturePSI"]
+    values = ["age", "gr\\xf6\\xdfe", "gr\\\\xf6\\xdfe", "a\\tb", ("\\u9577" * 999)[:1024]]
+    assert found == [[{"Name": "Feature", "Value": value}] for value in values]
