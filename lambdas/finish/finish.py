@@ -52,19 +52,25 @@ class Finish:
         )
 
     def notify(self, document: Document, source: str = "pipeline", event: str = "Run ended") -> list[str]:
-        """Publish to the topic and to EventBridge; return a sentence for each that failed, which changes no outcome."""
+        """Publish to the topic and to EventBridge; log and return a sentence for each that failed."""
         text = json.dumps(document)
         entry = {"Source": f"{self.project}.{source}", "DetailType": event, "Detail": text, "EventBusName": "default"}
         subject = f"{self.project}: {document['outcome']}"[:SUBJECT_LENGTH]
-        failed = []
+        refused = []
         for publish in (
             partial(self.sns.publish, TopicArn=self.topic, Subject=subject, Message=text),
             partial(self.events.put_events, Entries=[entry]),
         ):
             try:
-                publish()
+                # PutEvents answers 200, and names what it refused.
+                entries = publish().get("Entries", [])
+                refused += [f"{each['ErrorCode']}: {each['ErrorMessage']}" for each in entries if "ErrorCode" in each]
             except (BotoCoreError, ClientError) as error:
-                failed.append(f"a notification failed: {error}")
+                refused.append(str(error))
+        failed = [f"a notification failed: {why}" for why in refused]
+        if failed:
+            ended = {"execution": document["execution"], "outcome": document["outcome"]}
+            print(json.dumps({**ended, "warnings": failed}))
         return failed
 
     def ask_approval(self, execution: str, state: outcome.State, token: str) -> Document:

@@ -32,6 +32,7 @@ class Recorder:
 
     def __init__(self, owner: str = RUN) -> None:
         self.owner, self.sent, self.refuses = owner, list[tuple[str, Any]](), False
+        self.refused_entry: dict[str, str] = {}
         dynamodb = SimpleNamespace(update_item=self.update_item, exceptions=SimpleNamespace(**ERRORS))
         sns, events = SimpleNamespace(publish=self.publish), SimpleNamespace(put_events=self.put_events)
         self.parts = Finish("shop", "bucket", "table", "shop", "arn:topic", dynamodb, sns, events)
@@ -41,14 +42,18 @@ class Recorder:
             raise ERRORS["ConditionalCheckFailedException"]
         self.owner = ""
 
-    def publish(self, **request: Any) -> None:
+    def publish(self, **request: Any) -> dict[str, str]:
         if self.refuses:
             raise REFUSED
         self.sent.append((request["Subject"], json.loads(request["Message"])))
+        return {"MessageId": "1"}
 
-    def put_events(self, Entries: list[dict[str, str]]) -> None:  # noqa: N803
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
         (entry,) = Entries
+        if self.refused_entry:
+            return {"FailedEntryCount": 1, "Entries": [self.refused_entry]}
         self.sent.append((f"{entry['Source']}: {entry['DetailType']}", json.loads(entry["Detail"])))
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
 
 
 def test_an_accepted_run_frees_the_lease_and_sends_one_document_twice() -> None:
@@ -84,6 +89,31 @@ def test_a_notification_that_fails_is_a_warning_and_the_lease_is_free_all_the_sa
     assert (output["outcome"], recorder.owner) == ("accepted", "")
     assert output["warnings"] == [f"a notification failed: {REFUSED}"]
     assert [subject for subject, _ in recorder.sent] == ["shop.pipeline: Run ended"]
+
+
+THROTTLED = {"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"}
+
+
+def test_an_event_that_eventbridge_refuses_in_a_successful_answer_is_a_warning() -> None:
+    recorder = Recorder()
+    recorder.refused_entry = THROTTLED
+    output = finish(recorder.parts, "retrain", RUN, STATE, failed=False)
+    assert output["warnings"] == ["a notification failed: ThrottlingException: Rate exceeded"]
+    assert [subject for subject, _ in recorder.sent] == ["shop: accepted"]
+
+
+def test_a_failed_notification_of_a_run_that_waits_for_approval_is_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recorder = Recorder()
+    recorder.refuses, recorder.refused_entry = True, THROTTLED
+    recorder.parts.ask_approval(RUN, STATE, "token")
+    warnings = [f"a notification failed: {REFUSED}", "a notification failed: ThrottlingException: Rate exceeded"]
+    assert json.loads(capsys.readouterr().out) == {
+        "execution": RUN,
+        "outcome": "waiting for approval",
+        "warnings": warnings,
+    }
 
 
 def event(status: str, arn: str = RUN, **request: Any) -> dict[str, Any]:
