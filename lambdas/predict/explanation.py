@@ -45,8 +45,9 @@ def explained(
     """
     values = [_values(row, signature) for row in rows]
     nearest, least = None, TOLERANCE
+    columns = [(name, kind) for name, (kind, _) in zip(signature.features, signature.columns, strict=True)]
     for document in documents:
-        if [feature["name"] for feature in document["features"]] == signature.features:
+        if [(feature["name"], feature["kind"]) for feature in document["features"]] == columns:
             effects = [_effects(document, each) for each in values]
             sums = [_sums(document, each) for each in effects]
             apart = _apart([_score(each, signature.predictor_type) for each in sums], scores)

@@ -157,7 +157,7 @@ def two_numbers(api: Api) -> Caller:
     return Caller(api)
 
 
-def ask(call: Caller, rows: list[list[float]], explain: str = "true") -> Any:
+def ask(call: Caller, rows: list[list[Any]], explain: str = "true") -> Any:
     event = {"queryStringParameters": {"explain": explain}}
     return call("POST", "/predictions", json.dumps({"instances": rows}), "application/json", **event)
 
@@ -212,6 +212,32 @@ def test_after_a_switch_the_new_models_explanation_is_read(two_numbers: Caller, 
         (found,) = ask(two_numbers, [[1.0, -3.0]])["predictions"]
         assert found["explanation"]["score"] == -2 * weight
         clock[0] += 2
+
+
+def test_while_a_column_changes_its_kind_rows_of_the_new_kind_are_explained_by_the_new_model(
+    two_numbers: Caller, sagemaker: SageMaker
+) -> None:
+    two_numbers.api.endpoint.own.columns[0] = ("categorical", False)
+    numbers, _ = linear(0.5)
+    colour = {"name": "a", "kind": "categorical", "levels": {"red": [0.25]}, "other": [0.0], "missing": [0.0]}
+    document = {**numbers, "features": [{**colour, "mean": [0.0]}, numbers["features"][1]]}
+    sagemaker.pending = "breast-cancer-2"
+    sagemaker.explain("breast-cancer-1", numbers)
+    sagemaker.explain("breast-cancer-2", document)
+    score = 1 / (1 + math.exp(0.25))
+    sagemaker.models["AllTraffic"] = lambda _: (200, "", {"predictions": [{"score": score, "predicted_label": 0}]})
+    (found,) = ask(two_numbers, [["red", -1.0]])["predictions"]
+    contributions = [
+        {"feature": "b", "value": -1.0, "effect": -0.5},
+        {"feature": "a", "value": "red", "effect": 0.25},
+    ]
+    assert found["explanation"] == {
+        "scale": "log odds",
+        "score": -0.25,
+        "base": 0.0,
+        "contributions": contributions,
+        "rest": 0.0,
+    }
 
 
 @pytest.mark.parametrize(
