@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -10,6 +10,9 @@ import boto3
 from .listing import NONE, check_names, signature_of
 
 PREFIX, SCORED = "score/", "scored/"
+LEFT_OUT = ".left-out"
+"""Follows the scored name of a file of which no row could be scored (pipeline/jobs/score/join.py)."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 MOST_FILES = 100
 """Files of one execution: their counts are in its state. The next one has the others."""
 
@@ -79,10 +82,11 @@ def _asked(s3: Any, bucket: str, key: str) -> dict[str, str]:
 
 
 def _new(s3: Any, bucket: str) -> dict[str, str]:
-    """Return the names of the files that are not older than their scored rows, the oldest files first."""
+    """Return the names of the files that are not older than their scored rows or marker, the oldest files first."""
     files, done = _times(s3, bucket, PREFIX, PREFIX), _times(s3, bucket, SCORED, SCORED)
     names = {name: scored_name(name) for name in sorted(files, key=lambda name: files[name])}
-    new = [name for name, scored in names.items() if scored not in done or done[scored] <= files[name]]
+    last = {name: max(done.get(each, NEVER) for each in (scored, scored + LEFT_OUT)) for name, scored in names.items()}
+    new = [name for name in names if last[name] <= files[name]]
     return {name: names[name] for name in new[:MOST_FILES]}
 
 

@@ -28,6 +28,8 @@ from .request import ScoredFile, read_request
 
 SPECIAL = '[",\t\r\n]'
 """Text with one of these signs is quoted."""
+LEFT_OUT = ".left-out"
+"""Follows the name of a file without scored rows: it is not taken for a new one again (lambdas/trigger/scoring.py)."""
 
 
 def join(
@@ -40,7 +42,7 @@ def join(
     batch: Path | None = None,
     explanation: Path | None = None,
 ) -> None:
-    """Write scored/ with a file per input file, and counts/counts.json, to `output`.
+    """Write scored/ with a file per input file, or why it has no scored rows, and counts/counts.json, to `output`.
 
     `ids` is what the job prepare wrote, `answers` what the transform job did. A row has its line in the file, its ids,
     the label (not of regression), the score, or one per class, and the version of the model package. With the prepared
@@ -56,16 +58,16 @@ def join(
     # Not in the output's folder before they are complete: of a job that is killed it may be uploaded.
     with atomic_output(output), tempfile.TemporaryDirectory(dir=output.parent) as unfinished:
         for number, each in enumerate(found):
-            if not each["rows"]:
-                continue
-            each["scored"] = asked.files[each["file"]]
-            shards = sorted(path.stem for path in ids.glob(f"{number:05d}-*.arrow"))
-            _write(Path(unfinished) / str(number), each["scored"], parallel_map(answered.table, shards))
+            if each["rows"]:
+                each["scored"] = asked.files[each["file"]]
+                shards = sorted(path.stem for path in ids.glob(f"{number:05d}-*.arrow"))
+                _write(Path(unfinished) / str(number), each["scored"], parallel_map(answered.table, shards))
+            else:
+                (Path(unfinished) / str(number)).write_text(each.get("left_out", "no row is valid"), encoding="utf-8")
         for number, each in enumerate(found):
-            if "scored" in each:
-                final = output / "scored" / each["scored"]
-                final.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(Path(unfinished) / str(number), final)
+            final = output / "scored" / each.get("scored", asked.files[each["file"]] + LEFT_OUT)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(unfinished) / str(number), final)
         counts = {"rows": sum(each["rows"] for each in found), "wrong": sum(each["wrong"] for each in found)}
         (output / "counts").mkdir(parents=True, exist_ok=True)
         (output / "counts" / "counts.json").write_text(json.dumps({**counts, "files": found}), encoding="utf-8")

@@ -75,6 +75,16 @@ def test_a_file_is_scored_again_if_it_is_not_older_than_its_scored_rows(monkeypa
     assert list(scoring._new(None, "")) == ["same.csv", "again.csv"]
 
 
+def test_a_file_that_was_left_out_is_new_only_when_it_is_uploaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = {hour: datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(9)}
+    files = {"bad.csv": day[1], "corrected.csv": day[4], "scored since.csv": day[4], "new.csv": day[5], "b.zip": day[1]}
+    left_out = {"bad.csv", "corrected.csv", "scored since.csv", "b.zip.csv"}
+    done = {f"{name}.left-out": day[3] for name in left_out} | {"scored since.csv": day[5]}
+    monkeypatch.setenv("FORMAT", "input")
+    monkeypatch.setattr(scoring, "_times", lambda _s3, _bucket, prefix, _: files if prefix == "score/" else done)
+    assert list(scoring._new(None, "")) == ["corrected.csv", "new.csv"]
+
+
 def test_a_folder_of_the_console_is_no_file(place: Put) -> None:
     place("score/folder/")
     assert asked({"key": "score/folder/"}) == 0

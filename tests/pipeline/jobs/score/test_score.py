@@ -131,6 +131,18 @@ def test_files_that_cannot_be_read_are_left_out_if_the_settings_say_so(tmp_path:
     ]
 
 
+def test_a_file_of_which_no_row_is_scored_has_its_reason_under_scored_instead(tmp_path: Path) -> None:
+    scoring = Scoring(tmp_path, on_bad_file="quarantine", bad_rows={"count": 1, "share": 0})
+    scoring.prepare(
+        {"a/b.csv": b"junk\n", "c.csv": text(LINES), "d.csv": text([LINES[0], "c1,x,40"])}, **{"a/b.csv": "x"}
+    )
+    output = scoring.join(by_age)
+    reason = counts(output)["files"][0]["left_out"]
+    others = {str(path.relative_to(output / "scored")): path for path in (output / "scored").rglob("*.*")}
+    assert others.keys() == {"x.left-out", "c.csv", "d.csv.left-out"}
+    assert [others[name].read_text() for name in ("x.left-out", "d.csv.left-out")] == [reason, "no row is valid"]
+
+
 def test_parquet_is_answered_by_parquet_and_gzip_by_gzip(scoring: Scoring, tmp_path: Path) -> None:
     table = pa.table({"age": [40.0, 20.0], "visits": [1, 2], "customer": ["é", None]})
     pq.write_table(table, tmp_path / "b.parquet")
