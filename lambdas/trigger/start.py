@@ -75,7 +75,7 @@ class Pipeline:
             if status := self._status(name):
                 detail = f"run {name} had this data and these settings, and is {status}; --force runs them again"
                 return {"result": "nothing new", "detail": detail}
-            if (name == latest or self._write_latest(name, data, version)) and (arn := self._run(name, data, request)):
+            if (name == latest or self._write_latest(name, version)) and (arn := self._run(name, data, request)):
                 return {"result": "started", "detail": f"run {name}, {data['objects']} objects", "execution": arn}
         raise Overtaken(f"{folder}: other requests overtook this one in each of {ATTEMPTS} attempts")
 
@@ -95,14 +95,13 @@ class Pipeline:
         item = self.dynamodb.get_item(TableName=self.lease_table, Key=key, ConsistentRead=True).get("Item", {})
         return item.get("latest", {}).get("S", ""), int(item.get("version", {}).get("N", "0"))
 
-    def _write_latest(self, name: str, data: Data, version: int) -> bool:
-        numbers = {":version": {"N": str(version)}, ":next": {"N": str(version + 1)}}
-        values = {":name": {"S": name}, ":newest": {"S": data["newest"]}, **numbers}
+    def _write_latest(self, name: str, version: int) -> bool:
+        values = {":name": {"S": name}, ":version": {"N": str(version)}, ":next": {"N": str(version + 1)}}
         with suppress(self.dynamodb.exceptions.ConditionalCheckFailedException):
             self.dynamodb.update_item(
                 TableName=self.lease_table,
                 Key={"endpoint": {"S": self.endpoint_name}},
-                UpdateExpression="SET latest = :name, newest = :newest, version = :next",
+                UpdateExpression="SET latest = :name, version = :next",
                 ConditionExpression="attribute_not_exists(version) OR version = :version",
                 ExpressionAttributeValues=values,
             )

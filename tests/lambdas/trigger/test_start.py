@@ -45,11 +45,15 @@ class Place:
         described = [states.describe_execution(executionArn=run["executionArn"]) for run in listed]
         return {run["name"]: json.loads(run["input"]) for run in described}
 
+    def item(self) -> dict[str, dict[str, str]]:
+        """Return the lease's item."""
+        key = {"endpoint": {"S": self.pipeline.endpoint_name}}
+        answer = self.pipeline.dynamodb.get_item(TableName=self.pipeline.lease_table, Key=key)
+        return dict(answer["Item"])
+
     def latest(self) -> str:
         """Return the latest wanted run."""
-        key = {"endpoint": {"S": self.pipeline.endpoint_name}}
-        item = self.pipeline.dynamodb.get_item(TableName=self.pipeline.lease_table, Key=key)["Item"]
-        return str(item["latest"]["S"])
+        return self.item()["latest"]["S"]
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ def test_data_starts_a_run_whose_input_has_the_reason_and_the_data(place: Place)
             "request": "11111111-2222",
         }
     }
-    assert place.latest() == name
+    assert place.item() == {"endpoint": {"S": "shop"}, "latest": {"S": name}, "version": {"N": "1"}}
 
 
 @pytest.mark.cloud
