@@ -98,7 +98,7 @@ def test_the_commands_show_the_levels_and_the_missing_values_of_a_file_with_cate
         report = json.loads(typed("report", "--no-open", "--out", str(tmp_path), "--json").out)["report"]
         page = Path(report).read_text("utf-8")
         assert all(
-            text in page for text in ("island=Biscoe", "sex=missing", '"Torgersen": 52', "bill_depth_mm=missing")
+            text in page for text in ("island=Biscoe", "sex (missing)", '"Torgersen": 52', "bill_depth_mm (missing)")
         )
 
 

@@ -1,7 +1,6 @@
 """The weights of a linear learner's model, read from its artifact without MXNet."""
 
 import io
-import json
 import math
 import tarfile
 from collections.abc import Sequence
@@ -11,13 +10,14 @@ from urllib.parse import urlsplit
 
 from ops.account import Account
 from pipeline.jobs.shared.artifact import read_linear
+from pipeline.jobs.shared.encoder import Encoder, Feature
 
 
 @dataclass(frozen=True)
 class Coefficient:
     """A weight on an input, of one of the model's outputs; `effect` is that of one standard deviation.
 
-    An input is a feature, or a column that it is encoded as, such as "sex=female" or "age=missing".
+    An input is a feature, or a column that it is encoded as, such as "sex=female" or "age (missing)".
     """
 
     feature: str
@@ -27,47 +27,52 @@ class Coefficient:
 
 
 def coefficients(
-    account: Account, artifact: str, columns: Sequence[str], spread: dict[str, float]
+    account: Account, artifact: str, features: Sequence[Feature], baseline: dict[str, Any]
 ) -> list[Coefficient]:
     """Every weight, the largest effect first; none when the artifact is of another algorithm.
 
-    `artifact` is the S3 URI of model.tar.gz, `columns` name its inputs, `spread` their standard deviations.
+    `artifact` is the S3 URI of model.tar.gz, its inputs are made of `features` in order, and `baseline` has their data.
     """
     with _body(account, artifact) as file:
         linear = read_linear(file)
+    columns = [column for feature in features for column in feature.columns]
     if linear is None or len(linear.weights) != len(columns):
         return []
-    named = zip(columns, linear.weights, strict=True)
+    seen = baseline.get("features", {})
+    spreads = [spread for feature in features for spread in _spreads(feature, seen.get(feature.name))]
     found = (
-        Coefficient(name, output, weight, weight * spread.get(name, 1.0))
-        for name, weights in named
+        Coefficient(name, output, weight, weight * spread)
+        for name, spread, weights in zip(columns, spreads, linear.weights, strict=True)
         for output, weight in enumerate(weights)
     )
     return sorted(found, key=lambda line: -abs(line.effect))
 
 
-def encoded_columns(account: Account, artifact: str) -> list[str]:
-    """The names of the columns that an encoder makes; `artifact` is the S3 URI of its model.tar.gz."""
+def encoded_features(account: Account, artifact: str) -> Sequence[Feature]:
+    """The features of an encoder; `artifact` is the S3 URI of its model.tar.gz."""
     with _body(account, artifact) as body, tarfile.open(fileobj=body) as archive:
         file = archive.extractfile("encoder.json")
-        return list(json.load(file)["columns"]) if file else []
+        return Encoder.from_json(file.read().decode()).features if file else ()
 
 
-def spreads(columns: Sequence[str], baseline: dict[str, Any]) -> dict[str, float]:
-    """The standard deviation of each column that a baseline's features are encoded as."""
-    found: dict[str, float] = {}
-    for name, each in baseline.get("features", {}).items():
-        missing = each.get("missing", 0.0)
-        shares = {f"{name}=missing": missing}
-        if "levels" in each:
-            rows = sum(each["levels"].values()) / (1 - missing)
-            levels = {f"{name}={level}": count / rows for level, count in each["levels"].items()}
-            rest = sum(share for level, share in levels.items() if level not in columns)
-            shares |= {**levels, f"{name}=other": rest, name: levels.get(f"{name}=true", 0.0)}
-        else:
-            found[name] = each["standard_deviation"]
-        found |= {column: math.sqrt(max(0.0, share * (1 - share))) for column, share in shares.items()}
-    return found
+def _spreads(feature: Feature, seen: dict[str, Any] | None) -> list[float]:
+    """Return the standard deviation of each column that a feature is encoded as; 1 if its data is not known."""
+    if seen is None:
+        return [1.0] * len(feature.columns)
+    missing = seen.get("missing", 0.0)
+    if "levels" not in seen:
+        spreads, shares = [seen["standard_deviation"]], list[float]()
+    else:
+        levels = seen["levels"]
+        kept = feature.levels if feature.kind == "categorical" else ("true",)
+        counts = [levels.get(level, 0) for level in kept]
+        if feature.other:
+            counts.append(sum(levels.values()) - sum(counts))
+        rows = max(1, sum(levels.values()))
+        spreads, shares = [], [(1 - missing) * count / rows for count in counts]
+    if feature.indicator:
+        shares.append(missing)
+    return spreads + [math.sqrt(max(0.0, share * (1 - share))) for share in shares]
 
 
 def _body(account: Account, artifact: str) -> io.BytesIO:

@@ -16,9 +16,10 @@ from ops.critical_path import TOTAL, of_run, rows, waits_of
 from ops.drift import latest_check
 from ops.jobs import Job, cost, jobs_of, trained_by, training_job, tuning_job
 from ops.output import Result, RunName, command, plain, wants_json
-from ops.report.coefficients import coefficients, encoded_columns, spreads
+from ops.report.coefficients import coefficients, encoded_features
 from ops.runs import Run, Step, file_of, find, measured, of_deployment, steps
 from pipeline.config import Settings
+from pipeline.jobs.shared.encoder import Feature
 from pipeline.jobs.shared.metric_names import METRICS
 
 HERE = Path(__file__).parent
@@ -65,7 +66,8 @@ def contents(account: Account, run: Run) -> Contents:
     # Of an inference pipeline the first container encodes, and the last one is the linear learner.
     artifacts = [each["ModelDataUrl"] for each in package["InferenceSpecification"]["Containers"]] if package else [""]
     encoder, artifact = (artifacts[0] if len(artifacts) > 1 else ""), artifacts[-1]
-    columns = encoded_columns(account, encoder) if encoder else settings.data.features
+    numbers = [Feature(name, "numeric") for name in settings.data.features]
+    features = encoded_features(account, encoder) if encoder else numbers
     return {
         "project": settings.project.name,
         "classes": settings.data.classes,
@@ -80,7 +82,7 @@ def contents(account: Account, run: Run) -> Contents:
         "preprocessed": file_of(account, run.name, "listing/preprocessed.json"),
         "champion": champion.name if champion else "",
         "champion_baseline": file_of(account, champion.name, "baseline/baseline.json") if champion else {},
-        "coefficients": coefficients(account, artifact, columns, spreads(columns, baseline)) if artifact else [],
+        "coefficients": coefficients(account, artifact, features, baseline) if artifact else [],
         "example": _example(account, run),
         "drift": _drift(account, run),
         "psi": settings.drift.psi,

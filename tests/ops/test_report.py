@@ -1,6 +1,5 @@
 """The run report: complete, self-contained, and without faults in a browser."""
 
-import io
 import json
 import math
 import re
@@ -9,13 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from local_aws.cloud import Cloud
+from local_aws.linear_learner.artifact import Model, write
 
 from ops.account import Account
-from ops.report.coefficients import coefficients, encoded_columns, spreads
+from ops.report.coefficients import coefficients, encoded_features
 from ops.report.page import Contents, contents, page
 from ops.runs import Run
+from pipeline.jobs.preprocess.encoding import write_model
+from pipeline.jobs.shared.encoder import Encoder, Feature
 from tests.conftest import SHIPPED, Deployed
 from tests.ops.browser import WINDOWS, faults_of, needed
 from tests.ops.typing import ROWS, ran, typed
@@ -64,7 +67,8 @@ def test_the_report_has_all_that_is_known_of_a_run(live: Deployed, document: Con
 def test_the_coefficients_are_those_that_the_model_answers_with(live: Deployed, document: Contents) -> None:
     """Of two rows that differ in one feature, the scores' logits differ by the weight times that difference."""
     artifact, features = document["artifact"], live.account.settings.data.features
-    weights = {line.feature: line.weight for line in coefficients(live.account, artifact, features, {})}
+    numbers = [Feature(name, "numeric") for name in features]
+    weights = {line.feature: line.weight for line in coefficients(live.account, artifact, numbers, {})}
     assert weights.keys() == set(features)
     largest = document["coefficients"][0]
     spread = document["baseline"]["features"][largest.feature]["standard_deviation"]
@@ -203,29 +207,47 @@ def test_the_report_of_a_table_with_categories_has_its_rows_levels_and_drift(kin
     }
 
 
-def test_columns_are_named_by_the_encoder_of_the_model(empty: Cloud) -> None:
-    body = io.BytesIO()
-    with tarfile.open(fileobj=body, mode="w:gz") as archive:
-        text = json.dumps({"features": [], "columns": ["age", "sex=female", "age=missing"]}).encode()
-        entry = tarfile.TarInfo("encoder.json")
-        entry.size = len(text)
-        archive.addfile(entry, io.BytesIO(text))
+def test_inputs_of_a_model_with_levels_called_other_and_missing_keep_their_own_names_and_spreads(
+    empty: Cloud, tmp_path: Path
+) -> None:
+    levels = ("blue", "missing", "other")
+    encoder = Encoder(
+        (
+            Feature("age", "numeric", imputed=True, indicator=True),
+            Feature("colour", "categorical", imputed=True, levels=levels, other=True, indicator=True),
+            Feature("alone", "boolean"),
+        )
+    )
+    write_model(encoder, tmp_path / "encoder")
+    weights = np.array([[7.0], [-6.0], [5.0], [-4.0], [3.0], [2.0], [1.0], [0.5]], np.float32)
+    model = Model(weights, np.zeros(1, np.float32), "regressor", "squared_loss", None, {})
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(write(model, tmp_path / "model"), "model_algo-1")
     account = Account.of(str(SHIPPED))
-    account.s3.create_bucket(Bucket="encoders")
-    account.s3.put_object(Bucket="encoders", Key="runs/r/encoder/model.tar.gz", Body=body.getvalue())
-    names = encoded_columns(account, "s3://encoders/runs/r/encoder/model.tar.gz")
-    assert names == ["age", "sex=female", "age=missing"]
-
-
-def test_the_spread_of_a_column_of_a_level_is_that_of_its_share() -> None:
-    names = ["age", "age=missing", "sex=female", "sex=male", "deck=B", "deck=other", "deck=missing", "alone"]
-    found = spreads(names, KINDS["baseline"])
+    account.s3.create_bucket(Bucket="models")
+    for name in ("encoder/model.tar.gz", "model.tar.gz"):
+        account.s3.put_object(Bucket="models", Key=name, Body=(tmp_path / name).read_bytes())
+    features = encoded_features(account, "s3://models/encoder/model.tar.gz")
+    assert features == encoder.features
+    baseline = {
+        "features": {
+            "age": {"standard_deviation": 14.5, "missing": 0.2},
+            "colour": {"levels": {"blue": 30, "missing": 20, "other": 10, "rare": 20}, "missing": 0.2},
+            "alone": {"levels": {"false": 75, "true": 25}, "missing": 0},
+        }
+    }
+    found = {
+        line.feature: (line.weight, line.effect)
+        for line in coefficients(account, "s3://models/model.tar.gz", features, baseline)
+    }
     shares = {
-        **{"age=missing": 0.2, "sex=female": 314 / 891, "sex=male": 577 / 891, "alone": 537 / 891},
-        **{"deck=B": 47 / 891, "deck=other": 156 / 891, "deck=missing": 0.772166},
+        **{"age (missing)": 0.2, "colour=blue": 0.3, "colour=missing": 0.2, "colour=other": 0.1},
+        **{"colour (other)": 0.2, "colour (missing)": 0.2, "alone": 0.25},
     }
     expected = {"age": 14.5, **{name: math.sqrt(share * (1 - share)) for name, share in shares.items()}}
-    assert {name: found[name] for name in names} == pytest.approx(expected, rel=1e-5)
+    effects = {name: weight * each for (name, each), weight in zip(expected.items(), weights[:, 0], strict=True)}
+    assert {name: effect for name, (_, effect) in found.items()} == pytest.approx(effects)
+    assert [found[name][0] for name in expected] == weights[:, 0].tolist()
 
 
 @needed

@@ -68,20 +68,18 @@ def features_of(names: Sequence[str], encoder: Path | None) -> Sequence[Feature]
 
 def _effect(feature: Feature, weights: Floats, seen: Distribution | Categories) -> FeatureEffect:
     """Return a feature's effects; `weights` are of its encoded columns, shape (columns, outputs)."""
-    rows = dict(zip(feature.columns, weights, strict=True))
-    nothing = np.zeros(weights.shape[1])
-    missing = rows.get(f"{feature.name}=missing", nothing)
+    kept, nothing = len(feature.levels), np.zeros(weights.shape[1])
+    missing = weights[-1] if feature.indicator else nothing
     share = seen.get("missing", 0.0)
     found: dict[str, Any] = {"name": feature.name, "kind": feature.kind}
     if feature.kind == "categorical":
-        other = rows.get(f"{feature.name}=other", nothing)
-        found["levels"] = {level: rows[f"{feature.name}={level}"] for level in feature.levels}
-        found["other"] = other
+        found["levels"] = dict(zip(feature.levels, weights[:kept], strict=True))
+        found["other"] = other = weights[kept] if feature.other else nothing
         counts = seen["levels"]  # type: ignore[typeddict-item]  # a categorical feature's have them
         known = sum(count * found["levels"].get(level, other) for level, count in counts.items())
         mean = known / max(1, sum(counts.values()))
     else:
-        weight = found["weight"] = rows[feature.name]
+        weight = found["weight"] = weights[0]
         missing = missing + weight * feature.median
         mean = weight * _mean(seen)
     found["missing"] = missing

@@ -61,10 +61,10 @@ class Feature:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns that it is encoded as."""
+        """The names of the columns that it is encoded as; no two are the same, whatever the levels are called."""
         own = [f"{self.name}={level}" for level in self.levels] if self.kind == "categorical" else [self.name]
-        more = [f"{self.name}={word}" for word, there in (("other", self.other), ("missing", self.indicator)) if there]
-        return own + more
+        more = (("other", self.other), ("missing", self.indicator))
+        return own + [f"{self.name} ({word})" for word, there in more if there]
 
     def fill(self, out: NDArray[np.float64], values: Column) -> None:
         """Fill `out`, zeros of shape (rows, columns), with the code of each value.

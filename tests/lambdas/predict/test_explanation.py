@@ -124,6 +124,28 @@ def test_the_mean_of_the_contributions_over_the_baselines_rows_is_nothing() -> N
     assert document["base"] == pytest.approx([0.25 + sum(each[0] for each in means.values())])
 
 
+def test_levels_called_other_and_missing_have_their_own_weights() -> None:
+    levels = ("blue", "missing", "other")
+    features = [Feature("colour", "categorical", True, levels=levels, other=True, indicator=True)]
+    counts = {"blue": 1, "missing": 1, "other": 1, "rare": 1}
+    baseline: Any = {"features": {"colour": {"kind": "categorical", "levels": counts, "missing": 0.5}}}
+    linear = Linear([(weight,) for weight in (1.0, 2.0, 4.0, 8.0, 16.0)], (0.5,), "logistic")
+    assert explanation(linear, features, baseline, "binary_classifier") == {
+        "scale": "log odds",
+        "base": [0.5 + 0.5 * 15 / 4 + 0.5 * 16],
+        "features": [
+            {
+                "name": "colour",
+                "kind": "categorical",
+                "levels": {"blue": [1.0], "missing": [2.0], "other": [4.0]},
+                "other": [8.0],
+                "missing": [16.0],
+                "mean": [0.5 * 15 / 4 + 0.5 * 16],
+            }
+        ],
+    }
+
+
 def test_a_loss_without_probabilities_and_another_algorithms_artifact_are_not_explained(tmp_path: Path) -> None:
     model = learner("binary_classifier", np.random.default_rng(1), 9, "hinge_loss")
     linear = read_linear(packed(model, tmp_path))

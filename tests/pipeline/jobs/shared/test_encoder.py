@@ -111,8 +111,8 @@ def test_what_is_learnt_is_learnt_of_training_rows_alone(settings):
     )
     assert Encoder.from_json(encoder.to_json()) == encoder
     assert json.loads(encoder.to_json())["columns"] == [
-        *("age", "age=missing", "fare", "sex=female", "sex=male", "sex=other", "paid"),
-        *("port=C", "port=S", "port=missing"),
+        *("age", "age (missing)", "fare", "sex=female", "sex=male", "sex (other)", "paid"),
+        *("port=C", "port=S", "port (missing)"),
     ]
     assert learner.categories() == {
         "sex": {"kind": "categorical", "levels": {"female": 2, "male": 2, "x": 1, "y": 1}, "missing": 0},
