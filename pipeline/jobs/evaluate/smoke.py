@@ -14,15 +14,18 @@ from ..shared.metrics import Predictions
 from ..shared.settings import JobSettings
 
 MOST = 8
+MOST_BYTES = 60_000
+"""Of all rows as JSON: the deployment reads them into its state, whose data is at most 256 KiB, once as text in it."""
 
 
 def smoke_rows(holdout: Path, answers: Predictions, settings: JobSettings, most: int = MOST) -> list[SmokeRow]:
     """Return up to `most` rows as CSV text with their answers: the first of each predicted class, in turn.
 
-    The hold-out has its rows in the order of a hash, so the first ones are a sample. Raises JobError: a row that was
-    answered is not in `holdout`.
+    A row with which they would have more than MOST_BYTES is left out, so there may be none. The hold-out has its rows
+    in the order of a hash, so the first ones are a sample. Raises JobError: a row that was answered is not in
+    `holdout`.
     """
-    rows: list[SmokeRow] = []
+    rows, size = list[SmokeRow](), 0
     ends = np.cumsum(list(answers.rows_by_file.values()))
     classes = np.zeros(len(answers.scores)) if answers.classes is None else answers.classes
     for place in _first_of_each(classes, most):
@@ -30,7 +33,12 @@ def smoke_rows(holdout: Path, answers: Predictions, settings: JobSettings, most:
         name, count = list(answers.rows_by_file.items())[file]
         text = _line(holdout, name.removesuffix(".out"), place - int(ends[file]) + count)
         row: SmokeRow = {"row": text, "score": answers.scores[place].tolist()}
-        rows.append(row if answers.classes is None else {**row, "label": settings.classes[int(classes[place])]})
+        if answers.classes is not None:
+            row["label"] = settings.classes[int(classes[place])]
+        length = len(json.dumps(row))
+        if size + length <= MOST_BYTES:
+            rows.append(row)
+            size += length
     return rows
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,17 @@ def test_a_smoke_test_has_rows_of_numbers_as_csv(tmp_path, settings):
         {"row": "1,2.5", "label": "yes", "score": 0.9},
         {"row": "-0.1,1e-07", "label": "yes", "score": 0.8},
     ]
+
+
+def test_a_smoke_test_has_only_rows_that_fit_into_a_states_data(tmp_path, settings):
+    short, long = ",".join(["0.123"] * 1900), ",".join(["0.123"] * 12000)
+    (tmp_path / "holdout-00000.csv").write_text("".join(f"{row}\n" for row in (long, *[short] * 7)))
+    answers = Predictions(np.full(8, 0.25), np.zeros(8, np.int64), {"holdout-00000.csv.out": 8})
+    found = smoke_rows(tmp_path, answers, settings)
+    assert found == [{"row": short, "label": "no", "score": 0.25}] * 5
+    assert len(json.dumps(found)) <= 60_100
+    (tmp_path / "holdout-00000.csv").write_text(f"{long}\n" * 8)
+    assert smoke_rows(tmp_path, answers, settings) == []
 
 
 def test_a_holdout_that_is_not_the_one_that_was_answered_is_refused(raw, settings):
