@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..shared.arrow import Floats
 from ..shared.documents import Categories
 from ..shared.encoder import Encoder, Feature
 from ..shared.errors import JobError
@@ -59,8 +58,12 @@ class Learner:
 
     def _feature(self, number: int, name: str, kind: str, imputed: bool, sample: Records) -> Feature:
         missing = bool(self._missing[number, 1])
+        values = sample.features[:, number]
+        known = values[~np.isnan(values)] if kind == "numeric" else self._counts[name][:, 1].nonzero()[0]
+        if imputed and not len(known):
+            raise JobError(f'column "{name}": no row of train has a value: put it in data.ignored_columns')
         if kind == "numeric":
-            median = _median(sample.features[:, number], name) if imputed else 0.0
+            median = float(np.median(known)) if imputed else 0.0
             return Feature(name, kind, imputed, median, indicator=missing)
         if kind == "boolean":
             return Feature(name, kind, imputed, indicator=missing)
@@ -99,10 +102,3 @@ class Learner:
     def _features(self) -> Iterator[tuple[int, str, str, bool]]:
         wanted = self._settings
         return zip(range(len(wanted.features)), wanted.features, wanted.kinds, wanted.imputed, strict=True)
-
-
-def _median(values: Floats, name: str) -> float:
-    there = values[~np.isnan(values)]
-    if not len(there):
-        raise JobError(f'column "{name}": no row of train has a value: put it in data.ignored_columns')
-    return float(np.median(there))

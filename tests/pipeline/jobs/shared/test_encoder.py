@@ -187,11 +187,13 @@ def test_a_column_with_too_many_levels_is_named(settings, town, message):
         learnt(wanted, levels, rows_of({"town": town}, levels)).encoder()
 
 
-def test_a_column_that_no_training_row_has_is_named(settings):
-    wanted = settings_for(settings, {"age": "numeric"}, ("age",))
+@pytest.mark.parametrize("kind", ["numeric", "boolean", "categorical"])
+def test_a_column_that_no_training_row_has_is_named(settings, kind):
+    wanted = settings_for(settings, {"age": kind}, ("age",))
     levels = Levels(wanted.features, 2)
-    with pytest.raises(JobError, match='column "age": no row of train has a value'):
+    with pytest.raises(JobError) as error:
         learnt(wanted, levels, rows_of({"age": [None, None]}, levels)).encoder()
+    assert str(error.value) == 'column "age": no row of train has a value: put it in data.ignored_columns'
 
 
 def test_the_same_encoder_makes_the_same_model(tmp_path):
