@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..shared.arrow import Floats, Mask
 from ..shared.settings import JobSettings
+from .copies import Copies
 from .records import LINE_BITS, Keys, Numbers, Ordered, Records, mixed
 
 SMALL = 50_000  # rows; in a larger table the hash alone keeps a class's share in a fifth of the rows to 0.3 %
@@ -52,12 +53,14 @@ class Parts:
 
 
 def parts_of(groups: Iterable[Records], settings: JobSettings) -> Parts:
-    """Return the parts of a small table, given all its rows with a class as they were read, in any order.
+    """Return the parts of a small table, given all its rows with a class, as read or some already joined, in any order.
 
     A file that is uploaded later moves no row of the others: a row's rank is among the rows of its class that no file
     before has.
     """
-    keys, files, classes = _first_places(Records(np.concatenate([rows.words for rows in groups])), settings)
+    rows = Records(np.concatenate([rows.words for rows in groups]))
+    joined = Copies(by_id=bool(settings.id_columns)).joined(rows).moved()
+    keys, files, classes = _first_places(joined, settings)
     rare_keys, positions = [np.empty(0, np.uint64)], [np.empty(0)]
     for file in np.unique(files):
         of_file = files == file
@@ -72,8 +75,10 @@ def parts_of(groups: Iterable[Records], settings: JobSettings) -> Parts:
 
 
 def _first_places(rows: Records, settings: JobSettings) -> tuple[Keys, Numbers, NDArray[np.int64]]:
-    """Return the key of each row as it counts, the number of the first file that has it, and its class there."""
-    rows = rows[np.lexsort((rows.places, rows.keys))]
+    """Return the key of each row as it counts, the number of the first file that has it, and its class there.
+
+    `rows` are joined.
+    """
     counts = np.ones(len(rows), np.int64) if settings.id_columns else rows.counts
     starts = np.append(True, rows.keys[1:] != rows.keys[:-1])[: len(rows)]
     # How many copies of a row the files before have.

@@ -86,6 +86,22 @@ def test_each_part_has_its_share_of_a_rare_class_whatever_the_hashes(tmp_path, s
     }
 
 
+@pytest.mark.parametrize("salt", [str(number) for number in range(5)])
+@pytest.mark.parametrize("memory", [512, 0.016])
+@pytest.mark.parametrize("id_columns", [[], ["a"]])
+def test_repeated_rows_of_a_file_give_each_part_its_share_of_a_rare_class(tmp_path, salt, memory, id_columns):
+    split = {"train": 0.6, "validation": 0.2, "holdout": 0.2, "salt": salt}
+    common = [f"{number},{number * 7 % 13},0" for number in range(900)]
+    # Ten copies each of six rows, or rows of a common class that the file corrects.
+    rare = [f"{number},5,1" for number in (range(60) if id_columns else [*range(1000, 1006)] * 10)]
+    text = "\n".join(["a,b,y", *common, *rare])
+    data = {**BINARY, "id_columns": id_columns, "features": ["b"] if id_columns else ["a", "b"]}
+    parts = run(tmp_path, {"a.csv": text}, None, memory, **data, split=split)["parts"]
+    assert {part: by["1"] for part, by in parts.items()} == {
+        part: pytest.approx(60 * split[part], abs=2) for part in parts
+    }
+
+
 @pytest.mark.parametrize("id_columns", [[], ["a"]])
 def test_more_files_and_corrections_move_no_row_of_a_rare_class(tmp_path, id_columns):
     def parts(name: str, texts: dict[str, str]) -> dict[str, set[float]]:
