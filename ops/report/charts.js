@@ -66,6 +66,7 @@ const charts = {
   },
   scores(width) {
     const bars = histogram().flatMap(({ name, counts, edges }) => counts.map((rows, i) => ({ name, rows, from: edges[i], to: edges[i + 1] })));
+    if (!bars.length) return null;
     return plot({
       width, height: 260, marginRight: 60, x: { label: "score" }, y: { label: "rows", grid: true }, fy: { label: null },
       marks: [
@@ -76,7 +77,7 @@ const charts = {
   },
   calibration(width) {
     const [negative, positive] = histogram();
-    if (positive.edges[0] !== 0 || positive.edges.at(-1) !== 1) return null; // the scores are not probabilities
+    if (positive?.edges[0] !== 0 || positive.edges.at(-1) !== 1) return null; // the scores are not probabilities
     const bins = d3.range(10).map((bin) => {
       const bars = d3.range(bin * 4, bin * 4 + 4);
       const rows = d3.sum(bars, (i) => negative.counts[i] + positive.counts[i]);
@@ -88,6 +89,7 @@ const charts = {
   },
   thresholds(width) {
     const [negative, positive] = histogram();
+    if (!positive) return null;
     const all = d3.sum(positive.counts);
     const points = positive.edges.slice(0, -1).flatMap((threshold, i) => {
       const hits = d3.sum(positive.counts.slice(i));
@@ -218,7 +220,9 @@ function unit(width, points, x, y, marks) {
   return plot({ width, height: 260, x: { domain: [0, 1], label: x, grid: true }, y: { domain: [0, 1], label: y, grid: true }, marks: [...marks, ...line] });
 }
 
+// By class, the negative one first; nothing if the run measured none.
 function histogram() {
   const { edges, counts } = run.profile.histogram ?? { edges: [0, 1], counts: {} };
-  return Object.entries(counts).map(([name, values]) => ({ name, edges, counts: values }));
+  const place = ([name]) => run.classes.indexOf(name); // an object has names that are whole numbers first
+  return Object.entries(counts).sort((one, other) => place(one) - place(other)).map(([name, values]) => ({ name, edges, counts: values }));
 }

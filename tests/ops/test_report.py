@@ -250,6 +250,43 @@ def test_inputs_of_a_model_with_levels_called_other_and_missing_keep_their_own_n
     assert [found[name][0] for name in expected] == weights[:, 0].tolist()
 
 
+DRAWN = """[...document.querySelectorAll("figure:has(svg)")].map((figure) => [figure.dataset.chart,
+  [...figure.querySelectorAll("circle, path, rect")].map((each) => each.outerHTML)])"""
+
+
+@needed
+def test_classes_named_by_numbers_are_drawn_as_classes_named_by_words(kinds: Contents, tmp_path: Path) -> None:
+    curve = [0.0, 0.5, 1.0]
+    metrics = {
+        "receiver_operating_characteristic_curve": {"false_positive_rates": curve, "true_positive_rates": curve},
+        "precision_recall_curve": {"precisions": curve[::-1], "recalls": curve},
+    }
+    evaluation = {**kinds["evaluation"], "binary_classification_metrics": metrics}
+    bars = [list(range(40, 0, -1)), list(range(40))]
+
+    def drawn(classes: tuple[str, str], profile: dict[str, Any]) -> list[Any]:
+        path, found = tmp_path / "classes.html", list[Any]()
+        text = page({**kinds, "evaluation": evaluation, "classes": classes, "profile": profile})
+        path.write_text(text, encoding="utf-8")
+        assert faults_of(path.as_uri(), "report-classes", lambda tab: found.append(tab.evaluate(DRAWN))) == []
+        return found
+
+    def histogram(classes: tuple[str, str]) -> dict[str, Any]:
+        counts = dict(zip(classes, bars, strict=True))
+        return {"histogram": {"edges": [edge / 40 for edge in range(41)], "counts": counts}}
+
+    words, digits = ("died", "survived"), ("2", "1")
+    by_words, by_digits = drawn(words, histogram(words)), drawn(digits, histogram(digits))
+    names = ["timeline", "metrics", "roc", "pr", "scores", "calibration", "thresholds", "coefficients"]
+    names += ["features", "levels", "drift"]
+    assert [name for name, _ in by_words[0]] == names
+    answers = ("calibration", "thresholds")
+    for each, other in zip(by_words, by_digits, strict=True):
+        assert [marks for name, marks in each if name in answers] == [marks for name, marks in other if name in answers]
+    without = [name for name in names if name not in ("scores", *answers)]
+    assert [[name for name, _ in figures] for figures in drawn(words, {})] == [without] * len(WINDOWS)
+
+
 @needed
 def test_the_report_of_a_failed_run_begins_with_its_cause(live: Deployed, tmp_path: Path) -> None:
     failed = ran(live, "failed.csv", "x")
