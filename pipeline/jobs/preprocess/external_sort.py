@@ -77,7 +77,7 @@ class ExternalSort(ExitStack):
         while before[first] < before[-1]:
             end = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
             if before[end] > before[first]:
-                yield partial(_loaded, runs, first, end, self._width, last)
+                yield partial(loaded, runs, first, end, self._width, last)
             first = end
 
     def _taken(self) -> list[Floats]:
@@ -114,12 +114,13 @@ def _concatenated(held: list[Floats], width: int) -> Records:
     return rows
 
 
-def _loaded(runs: list[tuple[Path, Numbers]], first: int, end: int, width: int, last: bool) -> Records:
+def loaded(runs: list[tuple[Path, Numbers]], first: int, end: int, width: int, last: bool) -> Records:
+    """Return the rows of the buckets `first` to before `end` of all runs, and free the disk from there on if `last`."""
     counts = [int(before[end] - before[first]) for _, before in runs]
     words, at = np.empty((sum(counts), width)), 0
     for (run, before), count in zip(runs, counts, strict=True):
         rest = 8 * width * int(before[-1] - before[end])
-        with run.open("r+b", buffering=0) as file:
+        with run.open("r+b") as file:  # buffered, which reads again where the system reads less than it is asked for
             file.seek(rest)
             file.readinto(words[at : at + count].data)
             if last and FREED * (run.stat().st_size - rest) >= 8 * width * int(before[-1]):

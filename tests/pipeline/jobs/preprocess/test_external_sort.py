@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.jobs.preprocess.external_sort import FREED, ExternalSort
+from pipeline.jobs.preprocess.external_sort import FREED, ExternalSort, loaded
 from pipeline.jobs.preprocess.records import Ordered, Records
 
 WIDTH, MEMORY = 4, 32 * 1000
@@ -86,3 +86,14 @@ def test_the_last_reading_frees_the_disk_as_it_goes(rows, tmp_path: Path):
 
 def test_no_row_makes_no_group(rows):
     assert (list(rows.groups()), list(rows.ordered())) == ([], [])
+
+
+@pytest.mark.full
+def test_more_rows_of_a_run_are_loaded_than_the_system_reads_at_once(tmp_path: Path):
+    """Linux reads 2 GiB at most by one call."""
+    run, count = tmp_path / "run", (1 << 28) + 1000
+    with run.open("wb") as file:  # a file of zeros that takes no space, and a last row
+        file.seek(8 * (count - 1))
+        file.write(np.uint64(7).tobytes())
+    rows = loaded([(run, np.array([0, count]))], 0, 1, width=1, last=False)
+    assert (len(rows), rows.keys[0], rows.keys[-1]) == (count, 0, 7)
