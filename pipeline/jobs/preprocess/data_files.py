@@ -236,12 +236,13 @@ def _raise(error: BadFile) -> Rows:
     raise error
 
 
-def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def parallel_map(work: Callable[[Item], Result], items: Iterable[Item], most: int | None = None) -> Iterator[Result]:
     """Yield what `map` would, in order, errors included, from threads: pyarrow and numpy release Python's lock.
 
-    At most WORKERS + 1 items are under way, so memory is bounded.
+    At most one item more than there are threads is under way, so memory is bounded: WORKERS, or `most` if that is less.
     """
-    with ThreadPoolExecutor(WORKERS) as pool:
+    threads = min(WORKERS, most or WORKERS)
+    with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Result]] = deque()
         rest = iter(items)
         ended: Exception | None = None
@@ -250,7 +251,7 @@ def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
                 waiting.append(pool.submit(work, next(rest)))
             except Exception as error:
                 ended = error
-            if len(waiting) > WORKERS:
+            if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -12,6 +12,7 @@ from .external_sort import SORT_IN_MEMORY, ExternalSort
 from .records import Numbers, Ordered, Records
 
 ROWS_AT_A_TIME = 8192
+GROUPS_AT_A_TIME = 4  # each is up to a sixteenth of the memory
 
 
 class SortedRows(ExternalSort):
@@ -36,7 +37,7 @@ class SortedRows(ExternalSort):
 
     def looked_at(self) -> Iterator[Records]:
         """Yield all rows as they count, some at a time; adds the copies, so it comes before `last`."""
-        for group, alone in parallel_map(self._alone, self.groups()):
+        for group, alone in parallel_map(self._alone, self.groups(), GROUPS_AT_A_TIME):
             yield from self._looked_at(group, alone)
             del group  # else it stays in memory while the next one is loaded
 

@@ -1,13 +1,19 @@
 """Rows that do not fit in memory come back in groups, in the order of their keys."""
 
+import dataclasses
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.jobs.preprocess import data_files
+from pipeline.jobs.preprocess.data_files import DataFiles
 from pipeline.jobs.preprocess.external_sort import FREED, ExternalSort, loaded
 from pipeline.jobs.preprocess.records import Ordered, Records
+from pipeline.jobs.preprocess.sorted_rows import SortedRows
+from pipeline.jobs.shared.settings import JobSettings
 
 WIDTH, MEMORY = 4, 32 * 1000
 """A thousand rows fit."""
@@ -86,6 +92,23 @@ def test_the_last_reading_frees_the_disk_as_it_goes(rows, tmp_path: Path):
 
 def test_no_row_makes_no_group(rows):
     assert (list(rows.groups()), list(rows.ordered())) == ([], [])
+
+
+def test_rows_are_looked_at_within_the_memory_on_many_cores(tmp_path: Path, settings: JobSettings, monkeypatch):
+    monkeypatch.setattr(data_files, "WORKERS", 32)
+    wanted = dataclasses.replace(settings, memory_bytes=4 << 20, id_columns=())
+    keys = np.random.default_rng(0).integers(0, 1 << 64, 200_000, dtype=np.uint64, endpoint=False)
+    with SortedRows(tmp_path / "train", DataFiles(tmp_path, wanted)) as rows:
+        for some in np.split(keys, 100):
+            rows.add(Records.of([np.zeros(2000)] * 2, np.zeros(2000), np.ones(2000, np.int64), some))
+        tracemalloc.start()
+        try:
+            looked_at = sum(map(len, rows.looked_at()))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert looked_at == 200_000
+    assert peak < wanted.memory_bytes / 2
 
 
 @pytest.mark.full
