@@ -5,12 +5,14 @@ import math
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ops.account import Account
 from pipeline.jobs.shared.artifact import read_linear
-from pipeline.jobs.shared.encoder import Encoder, Feature
+
+if TYPE_CHECKING:
+    from pipeline.jobs.shared.encoder import Feature
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Coefficient:
 
 
 def coefficients(
-    account: Account, artifact: str, features: Sequence[Feature], baseline: dict[str, Any]
+    account: Account, artifact: str, features: "Sequence[Feature]", baseline: dict[str, Any]
 ) -> list[Coefficient]:
     """Every weight, the largest effect first; none when the artifact is of another algorithm.
 
@@ -48,14 +50,18 @@ def coefficients(
     return sorted(found, key=lambda line: -abs(line.effect))
 
 
-def encoded_features(account: Account, artifact: str) -> Sequence[Feature]:
-    """The features of an encoder; `artifact` is the S3 URI of its model.tar.gz."""
-    with _body(account, artifact) as body, tarfile.open(fileobj=body) as archive:
+def features_of(account: Account, encoder: str, names: Sequence[str]) -> "Sequence[Feature]":
+    """The features of an encoder, by the S3 URI of its model.tar.gz; without one they are numbers of these names."""
+    from pipeline.jobs.shared.encoder import Encoder, Feature  # noqa: PLC0415 - imports pyarrow, as in drift.py
+
+    if not encoder:
+        return [Feature(name, "numeric") for name in names]
+    with _body(account, encoder) as body, tarfile.open(fileobj=body) as archive:
         file = archive.extractfile("encoder.json")
         return Encoder.from_json(file.read().decode()).features if file else ()
 
 
-def _spreads(feature: Feature, seen: dict[str, Any] | None) -> list[float]:
+def _spreads(feature: "Feature", seen: dict[str, Any] | None) -> list[float]:
     """Return the standard deviation of each column that a feature is encoded as; 1 if its data is not known."""
     if seen is None:
         return [1.0] * len(feature.columns)

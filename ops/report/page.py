@@ -16,10 +16,9 @@ from ops.critical_path import TOTAL, of_run, rows, waits_of
 from ops.drift import latest_check
 from ops.jobs import Job, cost, jobs_of, trained_by, training_job, tuning_job
 from ops.output import Result, RunName, command, plain, wants_json
-from ops.report.coefficients import coefficients, encoded_features
+from ops.report.coefficients import coefficients, features_of
 from ops.runs import Run, Step, file_of, find, measured, of_deployment, steps
 from pipeline.config import Settings
-from pipeline.jobs.shared.encoder import Feature
 from pipeline.jobs.shared.metric_names import METRICS
 
 HERE = Path(__file__).parent
@@ -66,8 +65,7 @@ def contents(account: Account, run: Run) -> Contents:
     # Of an inference pipeline the first container encodes, and the last one is the linear learner.
     artifacts = [each["ModelDataUrl"] for each in package["InferenceSpecification"]["Containers"]] if package else [""]
     encoder, artifact = (artifacts[0] if len(artifacts) > 1 else ""), artifacts[-1]
-    numbers = [Feature(name, "numeric") for name in settings.data.features]
-    features = encoded_features(account, encoder) if encoder else numbers
+    features = features_of(account, encoder, settings.data.features)
     return {
         "project": settings.project.name,
         "classes": settings.data.classes,

@@ -14,7 +14,7 @@ from local_aws.cloud import Cloud
 from local_aws.linear_learner.artifact import Model, write
 
 from ops.account import Account
-from ops.report.coefficients import coefficients, encoded_features
+from ops.report.coefficients import coefficients, features_of
 from ops.report.page import Contents, contents, page
 from ops.runs import Run
 from pipeline.jobs.preprocess.encoding import write_model
@@ -227,7 +227,7 @@ def test_inputs_of_a_model_with_levels_called_other_and_missing_keep_their_own_n
     account.s3.create_bucket(Bucket="models")
     for name in ("encoder/model.tar.gz", "model.tar.gz"):
         account.s3.put_object(Bucket="models", Key=name, Body=(tmp_path / name).read_bytes())
-    features = encoded_features(account, "s3://models/encoder/model.tar.gz")
+    features = features_of(account, "s3://models/encoder/model.tar.gz", ())
     assert features == encoder.features
     baseline = {
         "features": {
