@@ -13,6 +13,7 @@ import tomllib
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,7 @@ class Example:
             self.start_by_hand(None)
         execution = self.running()[-1 if newest else 0] if self.running() else self.started[-1]
         wait_for(lambda: moment in self.world.entered(execution) or execution not in self.running(), seconds=300)
-        if execution in self.running():
+        with suppress(self.account.states.exceptions.ValidationException):  # it is not running
             self.account.states.stop_execution(executionArn=execution)
             self.killed.add(execution)
             self.counts["a run was killed"] += 1

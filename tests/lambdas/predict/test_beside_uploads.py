@@ -73,6 +73,7 @@ def test_20_requests_a_second_are_answered_during_ten_uploads(live: Deployed) ->
     assert p99([seconds for _, seconds, _, _ in beside.answers]) < 2
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 @pytest.mark.drill(
     "load", "40 requests a second, with a retraining each minute", "all are answered right; memory stays flat"
@@ -88,7 +89,7 @@ def test_requests_for_minutes_of_a_retraining_each(live: Deployed) -> None:
     runs = [live.ended(execution).outcome for execution in live.executions() - before]
     assert runs == ["accepted"] * MINUTES
     early, late = samples[SAMPLES // 4 : SAMPLES // 2], samples[-SAMPLES // 4 :]
-    assert min(size for size, _ in late) < 1.1 * max(size for size, _ in early)
-    assert min(descriptors for _, descriptors in late) <= max(descriptors for _, descriptors in early)
+    for place in range(2):
+        assert min(each[place] for each in late) < 1.1 * max(each[place] for each in early)
     warm = p99([seconds for due, seconds, _, _ in beside.answers if due >= COLD_SECONDS])
     print(f"p99 after {COLD_SECONDS:.0f} s: {warm * 1000:.0f} ms")
