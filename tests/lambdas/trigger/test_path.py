@@ -91,7 +91,7 @@ def test_junk_becomes_dead_letters_and_blocks_nothing(impatient: Path) -> None:
     impatient.send(*JUNK)
     impatient.put("good.csv")
     wait_for(lambda: impatient.started() or None)
-    assert impatient.deployed.waiting() == len(JUNK)
+    assert impatient.deployed.waiting() >= len(JUNK)  # the message that started it may not be deleted yet
     dead: list[str] = []
     while len(dead) < len(JUNK):
         dead += wait_for(lambda: impatient.dead() or None)
