@@ -15,9 +15,11 @@ from tests.drills.table import MEASURED, Drill
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A folder for what this run measures, beside what the run before it did (make test-full, make drills)."""
+    """A new folder for what this run measures."""
     if not hasattr(config, "workerinput"):  # not in a worker of xdist
         MEASURED.mkdir(parents=True, exist_ok=True)
+        for file in MEASURED.iterdir():
+            file.unlink()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -73,7 +73,6 @@ def test_20_requests_a_second_are_answered_during_ten_uploads(live: Deployed) ->
     assert p99([seconds for _, seconds, _, _ in beside.answers]) < 2
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(1200)
 @pytest.mark.drill(
     "load", "40 requests a second, with a retraining each minute", "all are answered right; memory stays flat"
