@@ -47,30 +47,28 @@ class ExternalSort(ExitStack):
             self._write_run()
 
     def groups(self) -> Iterator[Callable[[], Records]]:
-        """Yield a function per group of all rows, which loads it in any thread; they are in any order.
+        """Return a function per group of all rows, which loads it in any thread; they are in any order.
 
         The keys of a group are above those of the one before.
         """
-        if self._writing:
-            yield from self._groups(last=False)
-        elif self._held:
-            self._held = [_concatenated(self._taken(), self._width).words]
-            yield partial(Records, self._held[0])
+        return self._groups(last=False)
 
     def ordered(self) -> Iterator[Ordered]:
         """Yield all rows in their order, some buckets at a time, for the last time."""
-        if self._writing:
-            for load in self._groups(last=True):
-                # No name of its own: the rows would stay in memory while the next are loaded.
-                yield self._ordered(load())
-        elif self._held:
-            yield self._ordered(_concatenated(self._taken(), self._width))
+        for load in self._groups(last=True):
+            # No name of its own: the rows would stay in memory while the next are loaded.
+            yield self._ordered(load())
 
     def _groups(self, *, last: bool) -> Iterator[Callable[[], Records]]:
+        if not self._writing:
+            if self._held:
+                rows = _concatenated(self._taken(), self._width)
+                self._held = [] if last else [rows.words]
+                yield partial(Records, rows.words)
+            return
         if self._held:
             self._write_run()
-        if self._writing:
-            self._writing.result()
+        self._writing.result()
         runs = list(self._runs)
         before = np.sum([rows for _, rows in runs], axis=0)
         most, first = self._memory // (8 * self._width), 0

@@ -1,8 +1,10 @@
 """What is learnt of the rows before they are written: the encoder of the training rows, levels, and a sample."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..shared.documents import Categories
 from ..shared.encoder import Encoder, Feature
@@ -58,17 +60,20 @@ class Learner:
 
     def _feature(self, number: int, name: str, kind: str, imputed: bool, sample: Records) -> Feature:
         missing = bool(self._missing[number, 1])
-        values = sample.features[:, number]
-        known = values[~np.isnan(values)] if kind == "numeric" else self._counts[name][:, 1].nonzero()[0]
-        if imputed and not len(known):
+        known = self._known(number, name, kind, sample) if imputed else np.zeros(1)
+        if not len(known):
             raise JobError(f'column "{name}": no row of train has a value: put it in data.ignored_columns')
         if kind == "numeric":
-            median = float(np.median(known)) if imputed else 0.0
-            return Feature(name, kind, imputed, median, indicator=missing)
+            return Feature(name, kind, imputed, float(np.median(known)), indicator=missing)
         if kind == "boolean":
             return Feature(name, kind, imputed, indicator=missing)
         kept, rare = self._kept(name)
         return Feature(name, kind, imputed, levels=tuple(kept), other=rare, indicator=missing)
+
+    def _known(self, number: int, name: str, kind: str, sample: Records) -> NDArray[Any]:
+        """Return the values of a numeric feature in train, or the codes that are there of another one."""
+        values: NDArray[Any] = sample.features[:, number]
+        return values[~np.isnan(values)] if kind == "numeric" else self._counts[name][:, 1].nonzero()[0]
 
     def _kept(self, name: str) -> tuple[list[str], bool]:
         """Return the levels that the encoder keeps, and whether a training row has another one."""

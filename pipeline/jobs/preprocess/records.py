@@ -117,7 +117,8 @@ class Ordered:
     @property
     def counts(self) -> Numbers:
         """Shape (rows,)."""
-        return self.places & ((1 << LINE_BITS) - 1)
+        counts: Numbers = self.rows.counts[self.order]
+        return counts
 
     def __len__(self) -> int:
         return len(self.order)

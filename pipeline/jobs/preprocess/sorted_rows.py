@@ -53,8 +53,9 @@ class SortedRows(ExternalSort):
         for start in range(0, len(group), ROWS_AT_A_TIME):
             some = slice(start, start + ROWS_AT_A_TIME)
             yield group[some] if alone[some].all() else group[some][alone[some]]
-        rows, counts = self._counted.once(self._counted.joined(group[~alone]))
-        yield rows.moved()
-        for more in copies(rows.moved(), counts, self._most):
+        once, counts = self._counted.once(self._counted.joined(group[~alone]))
+        rows = once.moved()
+        yield rows
+        for more in copies(rows, counts, self._most):
             self.add(more)
             yield more
