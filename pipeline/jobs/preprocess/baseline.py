@@ -10,7 +10,7 @@ import numpy as np
 from ..shared.arrow import Floats, Mask
 from ..shared.documents import Baseline, Categories, Distribution, distribution
 from ..shared.settings import JobSettings
-from .data_files import parallel_map
+from .parallel import parallel_map
 from .records import ROWS_AT_A_TIME, Records, mixed
 
 SAMPLE_IN_MEMORY = 8  # the sample is this part of the memory, at most
@@ -33,7 +33,7 @@ class Moments:
         if len(table) > ROWS_AT_A_TIME:
             starts = range(0, len(table), ROWS_AT_A_TIME)
             return reduce(add, (Moments.of(table[start : start + ROWS_AT_A_TIME]) for start in starts))
-        columns = np.ascontiguousarray(table.T)  # the extremes of numbers beside each other take half the time
+        columns = table.T.copy()  # the extremes of numbers beside each other take half the time
         total, count = columns.sum(axis=1), np.full(len(columns), float(len(table)))
         if not np.isnan(total).any():
             mean = total / max(1, len(table))

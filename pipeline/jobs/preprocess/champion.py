@@ -111,8 +111,7 @@ def _write_rows(
     count = missing = 0
     with SortedRows(output / FOLDER, again) as sorted_rows:
         sorted_rows.read(quarantine, _refused(files, summary.host, output))
-        for _ in sorted_rows.looked_at():
-            pass
+        sorted_rows.add_copies()
         # Nothing is encoded here: the champion has an encoder of its own.
         features = tuple(Feature(each.name, each.kind, imputed=True, other=True) for each in champion.features)
         encoder = RowEncoder(Encoder(features), again.levels)

@@ -20,6 +20,7 @@ class Contradictions:
     held: list[Keys] = field(default_factory=list)
     """Of rows whose features' hash is below `limit`: this hash, the label and the key; shape (rows, 3)."""
     limit: int = ALL
+    _rows: int = field(default=0, init=False)
 
     @staticmethod
     def none(settings: JobSettings, limit: int = ALL) -> "Contradictions":
@@ -34,10 +35,19 @@ class Contradictions:
 
     def add(self, held: Keys) -> None:
         """Take what `of` returns for some rows."""
-        self.held.append(held if self.limit == ALL else held[held[:, 0] < np.uint64(self.limit)])
-        while sum(map(len, self.held)) > self.most:
+        self.held.append(self._below(held))
+        self._rows += len(self.held[-1])
+        while self._rows > self.most:
             self.limit //= 2
-            self.held = [np.concatenate([some[some[:, 0] < np.uint64(self.limit)] for some in self.held])]
+            self.held = [self._below(np.concatenate(self.held))]
+            self._rows = len(self.held[0])
+
+    def of(self, rows: Records) -> Keys:
+        """Return hash of the features, label and key of rows, shape (rows, 3), of those that `add` may keep."""
+        return self._below(np.column_stack([feature_hashes(rows), rows.words.view(np.uint64)[:, [2, 0]]]))
+
+    def _below(self, held: Keys) -> Keys:
+        return held if self.limit == ALL else held[held[:, 0] < np.uint64(self.limit)]
 
     def table(self) -> Keys:
         """Return all that is held, shape (rows, 3)."""
@@ -57,11 +67,6 @@ class Contradictions:
         differ[starts] = False
         sizes = np.diff(starts, append=len(held))
         return round(int(sizes[np.logical_or.reduceat(differ, starts)].sum()) * (ALL / self.limit))
-
-
-def of(rows: Records) -> Keys:
-    """Return hash of the features, label and key of rows, shape (rows, 3)."""
-    return np.column_stack([feature_hashes(rows), rows.words.view(np.uint64)[:, [2, 0]]])
 
 
 def feature_hashes(rows: Records) -> Keys:

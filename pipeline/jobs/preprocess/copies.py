@@ -1,6 +1,7 @@
 """How often a row counts: as often as in the file that has it most; with id columns once, as it was uploaded last."""
 
 from collections.abc import Iterator
+from threading import Lock
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from .records import LINE_BITS, Numbers, Ordered, Records, mixed, repeated
 
 
 class Copies:
-    """Makes one row of several with the same key.
+    """Makes one row of several with the same key, in any thread.
 
     `replaced` counts the rows whose id came again with other values; of values that change back and forth not all
     changes are seen.
@@ -17,7 +18,7 @@ class Copies:
 
     def __init__(self, by_id: bool) -> None:
         self._by_id = by_id
-        self.replaced = 0
+        self.replaced, self._lock = 0, Lock()
 
     def alone(self, rows: Records) -> Mask:
         """Return which rows count once for sure: without a sort of all, as few rows do not."""
@@ -61,7 +62,9 @@ class Copies:
         if not len(older):
             return rows
         old, new = (rows[these].moved().words.view(np.uint64)[:, 2:] for these in (older, older + 1))
-        self.replaced += int((old != new).any(axis=1).sum())
+        changed = int((old != new).any(axis=1).sum())
+        with self._lock:
+            self.replaced += changed
         return rows[np.append(~same, True)]
 
 

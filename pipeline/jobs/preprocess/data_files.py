@@ -1,10 +1,8 @@
 """Every file of the data, whatever its format: valid rows out, bad ones to the quarantine with their reasons."""
 
 import json
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import asdict
 from functools import partial
@@ -18,19 +16,18 @@ from ..shared.errors import BadFile, JobError
 from ..shared.settings import BadRowLimit, JobSettings
 from .csv_reader import read_csv
 from .levels import Levels
+from .parallel import parallel_map
 from .parquet_reader import read_parquet
 from .records import LINE_BITS, Ordered, Records
 from .text_file import SUFFIXES as TEXT_SUFFIXES
 from .validation import BadRow, Rows
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 AnyRows = TypeVar("AnyRows", Records, Ordered)
-WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 NO_FILE = (
     f"no file whose name ends in {', '.join(TEXT_SUFFIXES)}, .gz, .zip or .parquet: upload one under the data prefix"
 )
-BLOCKS_IN_MEMORY = 64
+BLOCKS_IN_MEMORY = 128
 """A block of text is this part of the memory: each of those under way needs some six times its size."""
 MOST_NAMED = 5  # bad rows that a message names
 LAST = "~"  # after every time
@@ -234,37 +231,3 @@ def is_data(name: str) -> bool:
 
 def _raise(error: BadFile) -> Rows:
     raise error
-
-
-def parallel_map(work: Callable[[Item], Result], items: Iterable[Item], most: int | None = None) -> Iterator[Result]:
-    """Yield what `map` would, in order, errors included, from threads: pyarrow and numpy release Python's lock.
-
-    At most one item more than there are threads is under way, so memory is bounded: WORKERS, or `most` if that is less.
-    """
-    threads = min(WORKERS, most or WORKERS)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
-        rest = iter(items)
-        ended: Exception | None = None
-        while ended is None:
-            try:
-                waiting.append(pool.submit(work, next(rest)))
-            except Exception as error:
-                ended = error
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-        if not isinstance(ended, StopIteration):
-            raise ended
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the items, none of them None, and get the next one in a thread meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        rest = iter(items)
-        coming = pool.submit(next, rest, None)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(next, rest, None)
-            yield item
-            del item  # else it stays in memory while the one after the next is got

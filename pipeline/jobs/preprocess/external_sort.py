@@ -5,22 +5,68 @@ buckets at a time, off the end of every run: the last reading frees the disk as 
 of Computer Programming", vol. 3, section 5.4).
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..shared.arrow import Floats
+from .parallel import parallel_map
 from .records import Numbers, Ordered, Records
 
 SORT_IN_MEMORY = 8  # rows are held and sorted by this part of the memory: a sort needs two copies, and their text
 BUCKET_BITS = 12
-FREED = 16  # a run is shortened by this part at least: that takes longer than to read some buckets of it
+HEAD = 2  # the first words of a row, its key and its place
+KEPT_OPEN = 500  # files: a process may often have 1024
+LOADED_AT_A_TIME = 2  # groups, each up to half of the memory
+FREED = 8  # the disk is freed by this part of the rows at a time: while it is, reading waits
 WRITTEN_AT_A_TIME = 1 << 18  # bytes: what a core's own cache holds
+
+
+@dataclass(frozen=True)
+class Run:
+    """A file of rows: first the heads of all, then all rows, in both the last key first."""
+
+    file: Path
+    before: Numbers
+    """Shape (buckets + 1,): how many rows are in the buckets before each, and in all."""
+    descriptor: int | None
+    """Of the open file; to open a file takes longer than to read some rows of it."""
+
+    def place(self, bucket: int, width: int) -> int:
+        """Return where the rows before this bucket begin in the file, or with the width HEAD their heads."""
+        rows = int(self.before[-1])
+        return 8 * (width * (rows - int(self.before[bucket])) + (HEAD * rows if width > HEAD else 0))
+
+    def read(self, target: NDArray[np.float64], bucket: int) -> None:
+        """Read the last of the rows before a bucket, or heads if `target` is as wide as these."""
+        offset, rest = self.place(bucket, target.shape[1]), target.reshape(-1).view(np.uint8)
+        opened = os.open(self.file, os.O_RDONLY) if self.descriptor is None else self.descriptor
+        try:
+            while len(rest):  # the system may read less than it is asked for
+                if not (read := os.preadv(opened, [rest.data], offset)):
+                    raise OSError(f"{self.file} is shorter than it was written")
+                rest, offset = rest[read:], offset + read
+        finally:
+            if self.descriptor is None:
+                os.close(opened)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows whose keys are above those of the group before; the functions may be called in any thread."""
+
+    load: Callable[[], Records]
+    """Returns the rows, in any order."""
+    heads: Callable[[], Records]
+    """Returns their keys and places, without the rest, in the same order."""
 
 
 class ExternalSort(ExitStack):
@@ -36,8 +82,7 @@ class ExternalSort(ExitStack):
         super().__init__()
         self._folder, self._width, self._memory, self._ordered = folder, width, memory // 2, ordered
         self._held: list[Floats] = []
-        self._runs: list[tuple[Path, Numbers]] = []
-        """Of each run, how many rows are in the buckets before each, and in all."""
+        self._runs: list[Run] = []
         self._writing: Future[None] | None = None
 
     def add(self, records: Records) -> None:
@@ -46,41 +91,70 @@ class ExternalSort(ExitStack):
         if sum(words.nbytes for words in self._held) > self._memory:
             self._write_run()
 
-    def groups(self) -> Iterator[Callable[[], Records]]:
-        """Return a function per group of all rows, which loads it in any thread; they are in any order.
-
-        The keys of a group are above those of the one before.
-        """
-        return self._groups(last=False)
-
-    def ordered(self) -> Iterator[Ordered]:
-        """Yield all rows in their order, some buckets at a time, for the last time."""
-        for load in self._groups(last=True):
-            # No name of its own: the rows would stay in memory while the next are loaded.
-            yield self._ordered(load())
-
-    def _groups(self, *, last: bool) -> Iterator[Callable[[], Records]]:
-        if not self._writing:
-            if self._held:
-                rows = _concatenated(self._taken(), self._width)
-                self._held = [] if last else [rows.words]
-                yield partial(Records, rows.words)
+    def groups(self) -> Iterator[Group]:
+        """Yield all rows in groups."""
+        if runs := self._written():
+            for buckets in self._buckets(runs):
+                yield Group(partial(load, runs, self._width, *buckets), partial(load, runs, HEAD, *buckets))
             return
-        if self._held:
-            self._write_run()
-        self._writing.result()
-        runs = list(self._runs)
-        before = np.sum([rows for _, rows in runs], axis=0)
+        rows = self._taken()
+        self._held = [rows.words]
+        if len(rows):
+            yield Group(lambda: rows, lambda: rows)
+
+    def ordered(self, made: Callable[[Records], Ordered]) -> Iterator[Ordered]:
+        """Yield what `made`, called in any thread, makes of each group of rows, for the last time."""
+        runs = self._written()
+        if not runs:
+            rows = self._taken()
+            yield from [made(rows)] if len(rows) else []
+            return
+        before = np.sum([run.before for run in runs], axis=0)
+        freed = 0
+
+        def loaded(buckets: tuple[int, int]) -> tuple[int, Ordered]:
+            return buckets[1], made(load(runs, self._width, *buckets))
+
+        for end, group in parallel_map(loaded, self._buckets(runs), LOADED_AT_A_TIME):
+            if FREED * (before[end] - freed) >= before[-1]:
+                self._free(runs, end)
+                freed = before[end]
+            yield group
+            del group  # else it stays in memory while the next one is loaded
+
+    def _free(self, runs: list[Run], end: int) -> None:
+        """Free the disk of the buckets before `end` in the thread that writes: the disk may have to erase blocks."""
+
+        def shorten() -> None:
+            for run in runs:
+                os.truncate(run.file, run.place(end, self._width))
+
+        if self._writing:
+            self._writing.result()
+        self._writing = self._disk[1].submit(shorten)
+
+    def _written(self) -> list[Run]:
+        """Return the runs, with all rows that were added so far, if there are any."""
+        if self._writing:
+            if self._held:
+                self._write_run()
+            self._writing.result()
+        return list(self._runs)
+
+    def _buckets(self, runs: list[Run]) -> Iterator[tuple[int, int]]:
+        """Yield the first bucket of each group, and the one after its last."""
+        before = np.sum([run.before for run in runs], axis=0)
         most, first = self._memory // (8 * self._width), 0
         while before[first] < before[-1]:
             end = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
             if before[end] > before[first]:
-                yield partial(loaded, runs, first, end, self._width, last)
+                yield first, end
             first = end
 
-    def _taken(self) -> list[Floats]:
-        held, self._held = self._held, []
-        return held
+    def _taken(self) -> Records:
+        rows = Records(np.concatenate([np.empty((0, self._width)), *self._held]))
+        self._held = []
+        return rows
 
     @cached_property
     def _disk(self) -> tuple[Path, ThreadPoolExecutor]:
@@ -93,35 +167,31 @@ class ExternalSort(ExitStack):
         folder, thread = self._disk
         if self._writing:
             self._writing.result()
-        self._writing = thread.submit(self._write, folder / f"{len(self._runs):06}", self._taken())
+        held, self._held = self._held, []
+        self._writing = thread.submit(self._write, folder / f"{len(self._runs):06}", held)
 
-    def _write(self, run: Path, held: list[Floats]) -> None:
-        rows = self._ordered(_concatenated(held, self._width))
+    def _write(self, file: Path, held: list[Floats]) -> None:
+        together = np.concatenate(held)
+        held.clear()  # else they stay in memory while the rows are ordered
+        rows = self._ordered(Records(together))
         edges = np.arange(1, 1 << BUCKET_BITS, dtype=np.uint64) << np.uint64(64 - BUCKET_BITS)
         before = np.array([0, *np.searchsorted(rows.keys, edges), len(rows)], np.int64)
-        self._runs.append((run, before))
         backwards, some = rows[::-1], max(1, WRITTEN_AT_A_TIME // (8 * self._width))
-        with run.open("wb") as file:
+        with file.open("wb") as opened:
+            opened.write(rows.rows.words[:, :HEAD][backwards.order].data)
             for start in range(0, len(rows), some):
-                file.write(backwards[start : start + some].moved().words.data)
+                opened.write(backwards[start : start + some].moved().words.data)
+        descriptor = os.open(file, os.O_RDONLY) if len(self._runs) < KEPT_OPEN else None
+        if descriptor is not None:
+            self.callback(os.close, descriptor)
+        self._runs.append(Run(file, before, descriptor))
 
 
-def _concatenated(held: list[Floats], width: int) -> Records:
-    rows = Records(np.concatenate([np.empty((0, width)), *held]))
-    held.clear()  # else they stay in memory while the rows are ordered
-    return rows
-
-
-def loaded(runs: list[tuple[Path, Numbers]], first: int, end: int, width: int, last: bool) -> Records:
-    """Return the rows of the buckets `first` to before `end` of all runs, and free the disk from there on if `last`."""
-    counts = [int(before[end] - before[first]) for _, before in runs]
+def load(runs: list[Run], width: int, first: int, end: int) -> Records:
+    """Return the rows of the buckets `first` to before `end` of all runs, or with the width HEAD their heads."""
+    counts = [int(run.before[end] - run.before[first]) for run in runs]
     words, at = np.empty((sum(counts), width)), 0
-    for (run, before), count in zip(runs, counts, strict=True):
-        rest = 8 * width * int(before[-1] - before[end])
-        with run.open("r+b") as file:  # buffered, which reads again where the system reads less than it is asked for
-            file.seek(rest)
-            file.readinto(words[at : at + count].data)
-            if last and FREED * (run.stat().st_size - rest) >= 8 * width * int(before[-1]):
-                file.truncate(rest)
+    for run, count in zip(runs, counts, strict=True):
+        run.read(words[at : at + count], end)
         at += count
     return Records(words)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -14,22 +15,34 @@ from ..shared.errors import JobError
 from ..shared.settings import JobSettings, read_settings
 from ..shared.signature import signature_of
 from . import contradictions
-from .baseline import Moments
+from .baseline import Moments, in_sample
 from .champion import read_champion, write_rows, write_verdict
-from .data_files import NO_FILE, DataFiles, Quarantine, check_left, check_limit, parallel_map, upload_times
+from .data_files import NO_FILE, DataFiles, Quarantine, check_left, check_limit, upload_times
 from .encoding import NUMBER_BYTES, RowEncoder, write_model
 from .learning import Learner
+from .parallel import parallel_map
 from .parts import SMALL, Parts, parts_of
-from .records import Keys, Ordered
+from .records import Keys, Ordered, Records
 from .sorted_rows import ROWS_AT_A_TIME, SortedRows
-from .split import SplitWriter, atomic_output, texts_of, write_golden
+from .split import SplitWriter, Text, atomic_output, texts_of, write_golden
 from .summary import Summary, count_labels
 
 TEXT_AT_A_TIME = 3 << 20
 """About so many bytes are written at a time: the text of wide rows would be arrays of pages of their own
 (map_large_arrays), which take longer to get than to fill."""
 Block = tuple[str, Ordered]  # a part, and some of its rows
-Written = tuple[str, list[bytes], NDArray[np.int64], Moments, Keys | None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Some rows of a part as the text of each of its files, and what is counted of them."""
+
+    part: str
+    texts: list[Text]
+    counts: NDArray[np.int64]
+    moments: Moments
+    sample: Records
+    pairs: Keys | None
 
 
 def preprocess(
@@ -39,9 +52,9 @@ def preprocess(
 
     The golden rows of the settings go beside the hold-out; nothing counts them.
 
-    The first pass reads and checks all rows. The second looks at them in the order of their keys (external_sort.py),
-    to count them and to learn the encoder; the third writes them. Memory does not grow with the data. The quarantine's
-    file has bad rows within the limit.
+    The first pass reads and checks all rows. The second looks for those that count more than once (external_sort.py),
+    and learns the encoder; the third writes them in the order of their keys. Memory does not grow with the data. The
+    quarantine's file has bad rows within the limit.
 
     With `resources`, a job's resourceconfig.json, this is one of several instances: its files' names end in its host's,
     merge.py makes the checks that need every row, and shards/ holds what it needs for them. `listing`, listing.json or
@@ -86,10 +99,13 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             check_limit(quarantine.count, quarantine.first, sum(files.rows), settings.bad_rows)
         parts = Parts(settings)
         if not host and settings.classes and 0 < sum(files.rows) <= SMALL:
-            parts = parts_of((files.kept(load()) for load in rows_by_key.groups()), settings)
+            parts = parts_of((files.kept(group.load()) for group in rows_by_key.groups()), settings)
         learner = Learner(parts, files.levels, sum(files.rows))
-        for rows in rows_by_key.looked_at():
-            learner.add(rows)
+        if settings.encoded:
+            for rows in rows_by_key.looked_at():
+                learner.add(rows)
+        else:
+            rows_by_key.add_copies()
         summary = Summary(
             host=host,
             uploads=files.uploads,
@@ -97,11 +113,11 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             read=sum(files.rows),
             refused=quarantine.count,
             faults=quarantine.first,
-            replaced=rows_by_key.replaced,
+            replaced=0,
             contradictions=contradictions.Contradictions.none(settings),
             moments=Moments.of(np.empty((0, 1 + len(settings.features)))),
             counts={part: count_labels(np.empty(0), settings) for part in settings.shares},
-            sample=learner.sample,
+            sample=[],
         )
         encoder = None
         if settings.encoded and summary.read > summary.refused:
@@ -115,13 +131,14 @@ def write_parts(files: DataFiles, output: Path, host: str) -> tuple[Summary, Lea
             width = encoder.width if encoder else NUMBER_BYTES * (1 + len(settings.features))
             most = max(1, min(ROWS_AT_A_TIME, TEXT_AT_A_TIME // width))
             blocks = _blocks(rows_by_key.last(), index, parts, most)
-            for part, texts, counts, moments, pairs in parallel_map(partial(_written, settings, encoder), blocks):
-                writer.write(part, texts, int(counts.sum()))
-                summary.counts[part] += counts
-                summary.moments += moments
-                if pairs is not None:
-                    summary.contradictions.add(pairs)
-        summary.shards = writer.shards
+            for each in parallel_map(partial(_written, settings, encoder, summary), blocks):
+                writer.write(each.part, each.texts, int(each.counts.sum()))
+                summary.counts[each.part] += each.counts
+                summary.moments += each.moments
+                summary.sample.append(each.sample)
+                if each.pairs is not None:
+                    summary.contradictions.add(each.pairs)
+        summary.shards, summary.replaced = writer.shards, rows_by_key.replaced
     return summary, learner
 
 
@@ -137,8 +154,13 @@ def _blocks(groups: Iterator[Ordered], index: BinaryIO | None, parts: Parts, mos
                 yield part, of_part[start : start + most]
 
 
-def _written(settings: JobSettings, encoder: RowEncoder | None, block: Block) -> Written:
+def _written(settings: JobSettings, encoder: RowEncoder | None, summary: Summary, block: Block) -> Written:
     part, rows = block[0], block[1].moved()
-    texts = texts_of(part, rows, settings, encoder)
-    pairs = contradictions.of(encoder.settled(rows) if encoder else rows) if settings.classes else None
-    return part, texts, count_labels(rows.labels, settings), Moments.of(rows.words[:, 2:]), pairs
+    return Written(
+        part,
+        texts_of(part, rows, settings, encoder),
+        count_labels(rows.labels, settings),
+        Moments.of(rows.words[:, 2:]),
+        rows[in_sample(rows, summary.read, settings)],
+        summary.contradictions.of(encoder.settled(rows) if encoder else rows) if settings.classes else None,
+    )

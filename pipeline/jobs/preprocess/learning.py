@@ -22,7 +22,7 @@ class Learner:
     def __init__(self, parts: Parts, levels: Levels, read: int) -> None:
         settings = parts.settings
         self.parts, self._settings, self._levels, self._read = parts, settings, levels, read
-        self.sample: list[Records] = []
+        self._sample: list[Records] = []
         self._rows = 0
         # Of each feature the rows that lack a value, and those of each code: outside of train, and in train.
         self._missing = np.zeros((len(settings.features), 2), np.int64)
@@ -30,9 +30,7 @@ class Learner:
 
     def add(self, rows: Records) -> None:
         """Take rows, in any order."""
-        self.sample.append(rows[in_sample(rows, self._read, self._settings)])
-        if not self._settings.encoded:
-            return
+        self._sample.append(rows[in_sample(rows, self._read, self._settings)])
         self._rows += len(rows)
         in_part = self.parts.in_train(rows).astype(np.int64)
         for number, name, kind, imputed in self._features():
@@ -54,8 +52,8 @@ class Learner:
 
         Raises JobError: a feature has too many levels to learn, or no value.
         """
-        sample = Records(np.concatenate([rows.words for rows in self.sample]))
-        sample = sample[self.parts.in_train(sample)]
+        sample = Records(np.concatenate([rows.words for rows in self._sample]))
+        sample, self._sample = sample[self.parts.in_train(sample)], []
         return Encoder(tuple(self._feature(*feature, sample) for feature in self._features()))
 
     def _feature(self, number: int, name: str, kind: str, imputed: bool, sample: Records) -> Feature:

@@ -18,18 +18,21 @@ MAGIC = struct.pack("<I", 0xCED7230A)
 _FEATURES, _LABEL, _FLOAT32 = 1, 2, 2
 
 
-def frames(labels: NDArray[Any], features: Floats) -> bytes:
-    """Return a frame per row, of labels (rows,) and features (rows, width); numbers beyond Float32 become infinite."""
+def frames(labels: NDArray[Any], features: Floats) -> memoryview:
+    """Return a frame per row, as bytes, of labels (rows,) and features (rows, width).
+
+    Numbers beyond Float32 become infinite.
+    """
     with np.errstate(over="ignore"):
         parts = [features.astype("<f4"), np.reshape(labels, (-1, 1)).astype("<f4")]
     frame, starts = _frame(features.shape[1])
     table = np.tile(np.frombuffer(frame, np.uint8), (len(labels), 1))
     for start, values in zip(starts, parts, strict=True):
         table[:, start : start + 4 * values.shape[1]] = values.view(np.uint8)
-    return table.tobytes()
+    return table.reshape(-1).data
 
 
-def features_of(framed: bytes, width: int) -> Floats:
+def features_of(framed: bytes | memoryview, width: int) -> Floats:
     """Return the features (rows, width) of what `frames` made."""
     frame, (start, _) = _frame(width)
     table = np.frombuffer(framed, np.uint8).reshape(-1, len(frame))[:, start : start + 4 * width]

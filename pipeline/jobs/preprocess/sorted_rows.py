@@ -1,14 +1,16 @@
 """The rows of all files in the order of their keys, each as often as it counts."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ..shared.arrow import Mask
 from .copies import Copies, copies
-from .data_files import DataFiles, Quarantine, ahead, parallel_map
-from .external_sort import SORT_IN_MEMORY, ExternalSort
+from .data_files import DataFiles, Quarantine
+from .external_sort import SORT_IN_MEMORY, ExternalSort, Group
+from .parallel import parallel_map
 from .records import Numbers, Ordered, Records
 
 ROWS_AT_A_TIME = 8192
@@ -22,12 +24,13 @@ class SortedRows(ExternalSort):
         settings, width = files.settings, 3 + len(files.settings.features)
         memory = max(1, settings.memory_bytes // SORT_IN_MEMORY)
         self._files, self._most = files, max(1, memory // (16 * width))
-        self._counted = Copies(by_id=bool(settings.id_columns))
+        self._by_id = bool(settings.id_columns)
+        self._counted, self._looked_up = Copies(self._by_id), Copies(self._by_id)
         super().__init__(folder, width, memory, self._counted.joined)
 
     @property
     def replaced(self) -> int:
-        """How many rows a later one with the same ids has replaced."""
+        """How many rows a later one with the same ids has replaced, once `last` has yielded all."""
         return self._counted.replaced
 
     def read(self, quarantine: Quarantine, refused: Numbers | None = None) -> None:
@@ -38,22 +41,39 @@ class SortedRows(ExternalSort):
     def looked_at(self) -> Iterator[Records]:
         """Yield all rows as they count, some at a time; adds the copies, so it comes before `last`."""
         for group, alone in parallel_map(self._alone, self.groups(), GROUPS_AT_A_TIME):
-            yield from self._looked_at(group, alone)
+            for start in range(0, len(group), ROWS_AT_A_TIME):
+                some = slice(start, start + ROWS_AT_A_TIME)
+                yield group[some] if alone[some].all() else group[some][alone[some]]
+            yield from self._added(group[~alone])
             del group  # else it stays in memory while the next one is loaded
+
+    def add_copies(self) -> None:
+        """Add the copies of rows that count more than once, before `last`; reads few rows if few have any."""
+        if not self._by_id:
+            for group in parallel_map(self._with_copies, self.groups(), GROUPS_AT_A_TIME):
+                deque(self._added(group), 0)
 
     def last(self) -> Iterator[Ordered]:
         """Yield all rows in the order of their keys, some at a time, for the last time."""
-        return ahead(self._counted.once(self._files.kept(group))[0] for group in self.ordered())
+        return self.ordered(self._once)
 
-    def _alone(self, load: Callable[[], Records]) -> tuple[Records, Mask]:
-        group = self._files.kept(load())
-        return group, self._counted.alone(group)
+    def _alone(self, group: Group) -> tuple[Records, Mask]:
+        rows = self._files.kept(group.load())
+        return rows, self._looked_up.alone(rows)
 
-    def _looked_at(self, group: Records, alone: Mask) -> Iterator[Records]:
-        for start in range(0, len(group), ROWS_AT_A_TIME):
-            some = slice(start, start + ROWS_AT_A_TIME)
-            yield group[some] if alone[some].all() else group[some][alone[some]]
-        once, counts = self._counted.once(self._counted.joined(group[~alone]))
+    def _with_copies(self, group: Group) -> Records:
+        """Return the rows of a group that are there several times, if any of them counts more than once."""
+        heads = self._files.kept(group.heads())
+        several = ~self._looked_up.alone(heads)
+        _, counts = self._looked_up.once(self._looked_up.joined(heads[several]))
+        return self._files.kept(group.load())[several] if (counts > 1).any() else Records(np.empty((0, self._width)))
+
+    def _once(self, group: Records) -> Ordered:
+        return self._counted.once(self._counted.joined(self._files.kept(group)))[0]
+
+    def _added(self, several: Records) -> Iterator[Records]:
+        """Yield rows as they count, given those that are there several times, and add their copies."""
+        once, counts = self._looked_up.once(self._looked_up.joined(several))
         rows = once.moved()
         yield rows
         for more in copies(rows, counts, self._most):

@@ -24,6 +24,7 @@ from .records import Records
 SHARD_BYTES = 16 << 20
 """The size from which a part continues in a new file: several instances of training or transform get even shares."""
 CERTAINTY = 0.99
+Text = bytes | memoryview
 GOLDEN = "golden"
 """The name of the file with the golden rows; those of the hold-out's rows begin otherwise."""
 
@@ -89,7 +90,7 @@ class SplitWriter:
         self._last: dict[str, int] = {}  # by part its last shard's place
         self.shards: list[tuple[str, int, int]] = []  # part, number and rows of each, as they were begun
 
-    def write(self, part: str, texts: list[bytes], rows: int) -> None:
+    def write(self, part: str, texts: list[Text], rows: int) -> None:
         """Append rows, as `texts_of` returns them, to a part."""
         files = self._open.get(part)
         if files is None or files[0].tell() >= SHARD_BYTES:
@@ -137,7 +138,7 @@ def write_golden(settings: JobSettings, output: Path) -> None:
         file.write_text("\n".join([*rows, ""]), encoding="utf-8")
 
 
-def texts_of(part: str, rows: Records, settings: JobSettings, encoder: RowEncoder | None) -> list[bytes]:
+def texts_of(part: str, rows: Records, settings: JobSettings, encoder: RowEncoder | None) -> list[Text]:
     """Return rows as the text of each file of a part; of an encoded table with its encoder."""
     labels: NDArray[Any] = rows.labels.astype(np.int64) if settings.classes else rows.labels
     if part != "holdout":

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..evaluate.predictions import read_predictions
-from ..preprocess.data_files import parallel_map
 from ..preprocess.encoding import lines_of
+from ..preprocess.parallel import parallel_map
 from ..preprocess.split import atomic_output
 from ..shared.arrow import to_arrow
 from ..shared.errors import JobError

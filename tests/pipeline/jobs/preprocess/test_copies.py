@@ -69,9 +69,9 @@ def test_no_row_counts_as_none(by_id):
 
 def test_rows_with_the_same_features_and_other_classes_contradict_each_other(settings):
     found = contradictions.Contradictions.none(settings)
-    found.add(contradictions.of(rows_of((1, 0, 1, 0, 1.5), (2, 0, 1, 0, 1.5), (3, 0, 1, 1, 2.5))))
+    found.add(found.of(rows_of((1, 0, 1, 0, 1.5), (2, 0, 1, 0, 1.5), (3, 0, 1, 1, 2.5))))
     assert found.count() == 0
-    found.add(contradictions.of(rows_of((4, 0, 1, 1, 1.5), (5, 0, 1, 0, 3.5))))
+    found.add(found.of(rows_of((4, 0, 1, 1, 1.5), (5, 0, 1, 0, 3.5))))
     assert found.count() == 3
     assert (found + found).count() == 3
 
@@ -81,6 +81,6 @@ def test_more_rows_than_fit_in_memory_are_sampled(settings):
     features = np.repeat(np.arange(20_000), 3)
     rows = rows_of(*((n, 0, 1, n % 3 == 0 and f % 2, f) for n, f in enumerate(features)))
     for start in range(0, len(rows), 1000):
-        found.add(contradictions.of(rows[start : start + 1000]))
+        found.add(found.of(rows[start : start + 1000]))
     assert sum(map(len, found.held)) <= 1365
     assert found.count() == pytest.approx(30_000, rel=0.2)

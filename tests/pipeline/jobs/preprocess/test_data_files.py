@@ -1,11 +1,10 @@
 """Files that cannot be used: the run fails and names the file, or goes on without it."""
 
 import json
-import threading
 
 import pytest
 
-from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine, ahead, check_left, check_limit
+from pipeline.jobs.preprocess.data_files import DataFiles, Quarantine, check_left, check_limit
 from pipeline.jobs.preprocess.job import preprocess
 from pipeline.jobs.shared.errors import JobError
 from pipeline.jobs.shared.settings import BadRowLimit
@@ -121,18 +120,3 @@ def test_a_run_without_a_bad_file_gives_what_it_gives_without_the_file(shop, tab
     wanted, found = (json.loads((tmp_path / out / "baseline/baseline.json").read_text()) for out in ("wanted", "found"))
     assert (found["rows"], found["left_out"]) == (wanted["rows"], [line["reason"]])
     assert "left_out" not in wanted
-
-
-def test_the_next_item_is_got_while_one_is_used():
-    is_next, used = threading.Event(), []
-
-    def items():
-        yield 1
-        is_next.set()
-        yield 2
-        raise OSError("no more")
-
-    with pytest.raises(OSError, match="no more"):
-        for item in ahead(items()):
-            used.append((item, is_next.wait(60)))
-    assert used == [(1, True), (2, True)]
