@@ -71,11 +71,13 @@ class Contradictions:
 
 def feature_hashes(rows: Records) -> Keys:
     """Return a hash of each row's features, shape (rows,)."""
-    values, sums = rows.words.view(np.uint64)[:, 3:], np.empty(len(rows), np.uint64)
-    factors = mixed(np.arange(values.shape[1], dtype=np.uint64)) | np.uint64(1)
+    words, sums = rows.words.view(np.uint64), np.empty(len(rows), np.uint64)
+    factors, half = mixed(np.arange(words.shape[1] - 3, dtype=np.uint64)) | np.uint64(1), np.uint64(32)
     # The low bits of floats are mostly zeros, so the high ones come first to them, then to all by an odd factor each.
-    for start in range(0, len(values), ROWS_AT_A_TIME):
-        some = values[start : start + ROWS_AT_A_TIME]
-        some = (some ^ some >> np.uint64(32)) * factors
-        sums[start : start + ROWS_AT_A_TIME] = (some ^ some >> np.uint64(32)).sum(axis=1)
+    for start in range(0, len(words), ROWS_AT_A_TIME):
+        columns = words[start : start + ROWS_AT_A_TIME, 3:].T.copy()  # numbers beside each other take less time
+        columns ^= columns >> half
+        columns *= factors[:, np.newaxis]
+        columns ^= columns >> half
+        sums[start : start + ROWS_AT_A_TIME] = columns.sum(axis=0)
     return mixed(sums)

@@ -23,24 +23,21 @@ def frames(labels: NDArray[Any], features: Floats) -> memoryview:
 
     Numbers beyond Float32 become infinite.
     """
+    frame, form = _frame(features.shape[1])
+    table = np.tile(np.frombuffer(frame, np.uint8), len(labels)).view(form)
     with np.errstate(over="ignore"):
-        parts = [features.astype("<f4"), np.reshape(labels, (-1, 1)).astype("<f4")]
-    frame, starts = _frame(features.shape[1])
-    table = np.tile(np.frombuffer(frame, np.uint8), (len(labels), 1))
-    for start, values in zip(starts, parts, strict=True):
-        table[:, start : start + 4 * values.shape[1]] = values.view(np.uint8)
-    return table.reshape(-1).data
+        table["features"], table["label"] = features, labels
+    return table.view(np.uint8).data
 
 
 def features_of(framed: bytes | memoryview, width: int) -> Floats:
     """Return the features (rows, width) of what `frames` made."""
-    frame, (start, _) = _frame(width)
-    table = np.frombuffer(framed, np.uint8).reshape(-1, len(frame))[:, start : start + 4 * width]
-    return np.ascontiguousarray(table).view("<f4").astype(np.float64)
+    _, form = _frame(width)
+    return np.frombuffer(framed, form)["features"].astype(np.float64)
 
 
-def _frame(width: int) -> tuple[bytes, tuple[int, int]]:
-    """Return a frame of zeros, and where its features and its label begin."""
+def _frame(width: int) -> tuple[bytes, np.dtype[Any]]:
+    """Return a frame of zeros, and where its features and its label are."""
     # An entry of the map from names to tensors: "values", and its numbers.
     features, label = (
         _field(part, _field(1, b"values") + _field(2, _field(_FLOAT32, _field(1, bytes(4 * size)))))
@@ -48,8 +45,16 @@ def _frame(width: int) -> tuple[bytes, tuple[int, int]]:
     )
     record = features + label
     head = MAGIC + struct.pack("<I", len(record))
-    first = len(head) + len(features)
-    return head + record + bytes(-len(record) % 4), (first - 4 * width, first + len(label) - 4)
+    frame, first = head + record + bytes(-len(record) % 4), len(head) + len(features)
+    form = np.dtype(
+        {
+            "names": ["features", "label"],
+            "formats": [f"({width},)<f4", "<f4"],
+            "offsets": [first - 4 * width, first + len(label) - 4],
+            "itemsize": len(frame),
+        }
+    )
+    return frame, form
 
 
 def _field(number: int, content: bytes) -> bytes:
