@@ -25,6 +25,7 @@ SORT_IN_MEMORY = 8  # rows are held and sorted by this part of the memory: a sor
 BUCKET_BITS = 12
 HEAD = 2  # the first words of a row, its key and its place
 KEPT_OPEN = 500  # files: a process may often have 1024
+READ_AT_MOST = 1 << 30  # bytes: Linux reads less than 2 GiB by one call, and macOS refuses more
 LOADED_AT_A_TIME = 2  # groups, each up to half of the memory
 FREED = 8  # the disk is freed by this part of the rows at a time: while it is, reading waits
 WRITTEN_AT_A_TIME = 1 << 18  # bytes: what a core's own cache holds
@@ -51,7 +52,7 @@ class Run:
         opened = os.open(self.file, os.O_RDONLY) if self.descriptor is None else self.descriptor
         try:
             while len(rest):  # the system may read less than it is asked for
-                if not (read := os.preadv(opened, [rest.data], offset)):
+                if not (read := os.preadv(opened, [rest[:READ_AT_MOST].data], offset)):
                     raise OSError(f"{self.file} is shorter than it was written")
                 rest, offset = rest[read:], offset + read
         finally:
