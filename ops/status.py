@@ -94,9 +94,16 @@ def alarms(account: Account) -> list[dict[str, object]]:
     client: Any = account.session.client("cloudwatch")
     found = client.describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=types)
     listed = [*found.get("CompositeAlarms", []), *found.get("MetricAlarms", [])]
+    # The prefix is also that of another project's alarms: "shop-" of "shop-prod-drift".
+    listed = [each for each in listed if each["AlarmName"] == f"{prefix}{_section(each)}"]
     keys = ("AlarmName", "StateReason", "StateUpdatedTimestamp", "AlarmDescription")
     values = ([each.get(key, "") for key in keys] for each in listed)
     return [dict(zip(("name", "reason", "since", "runbook"), each, strict=True)) for each in values]
+
+
+def _section(alarm: dict[str, str]) -> str:
+    """The section of the runbook that an alarm of ours is named after."""
+    return alarm.get("AlarmDescription", "").rpartition("#")[2]
 
 
 def _starts(account: Account) -> list[str]:

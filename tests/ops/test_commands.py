@@ -220,16 +220,22 @@ def test_status_shows_what_is_live_and_why(live: Deployed) -> None:
     assert accepted(live).name in typed("runs", "--limit", "100").out
 
 
-def test_an_alarm_is_in_the_status(live: Deployed) -> None:
-    alarm = "breast-cancer-latency"
+def test_an_alarm_is_in_the_status_and_one_of_a_project_of_like_name_is_not(live: Deployed) -> None:
+    alarm, others = "breast-cancer-latency", ["breast-cancer-prod-latency", "breast-cancer-mine"]
     watch = live.client("cloudwatch")
-    watch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="tried")
+    for other, description in zip(others, ({"AlarmDescription": "slow: docs/runbook.md#latency"}, {}), strict=True):
+        metric = {"Namespace": "other", "MetricName": "latency", "Statistic": "Sum", "Period": 60}
+        limit = {"EvaluationPeriods": 1, "Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"}
+        watch.put_metric_alarm(AlarmName=other, **description, **metric, **limit)
     try:
+        for name in (alarm, *others):
+            watch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="tried")
         assert [each["name"] for each in typed("status", "--json").document["alarms"]] == [alarm]
         assert f"ALARM {alarm}: tried" in typed("status").out
         assert typed("doctor").code == 1
     finally:
         watch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="tried")
+        watch.delete_alarms(AlarmNames=others)
 
 
 def test_the_logs_of_a_run_are_those_of_its_jobs(live: Deployed) -> None:
