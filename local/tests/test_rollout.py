@@ -78,12 +78,12 @@ def update(aws: Aws, endpoint: str, new: str, plan: dict[str, Any]) -> tuple[Cou
 
 def test_a_canary_takes_exactly_its_share_and_then_everything(aws: Aws) -> None:
     endpoint, new = aws.endpoint("old"), aws.endpoint_config("new")
-    plan = deployment("CANARY", 30, CanarySize=percent(20))
+    plan = deployment("CANARY", 90, CanarySize=percent(20))  # nine seconds here, enough for all requests
     aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=plan)
     found = until(lambda: aws.described(endpoint), lambda found: variant_status(found)["Status"] == "Baking")
     assert found["EndpointStatus"] == "Updating"
     assert found["EndpointConfigName"] != new == found["PendingDeploymentSummary"]["EndpointConfigName"]
-    message = "Baking for 30 seconds (WaitIntervalInSeconds) with 20% of the traffic on the new fleet."
+    message = "Baking for 90 seconds (WaitIntervalInSeconds) with 20% of the traffic on the new fleet."
     assert variant_status(found)["StatusMessage"] == message
     assert Counter(aws.invoke(endpoint, "1") for _ in range(100)) == {"old:1": 80, "new:1": 20}
     found = aws.settled(endpoint)
