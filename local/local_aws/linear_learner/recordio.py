@@ -8,9 +8,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from local_aws.linear_learner.common import ClientError, Floats
 from local_aws.linear_learner.csv_text import finite
@@ -21,6 +22,7 @@ MAX_DIMENSION = 10_000_000
 _HEAD = struct.Struct("<II")
 _FEATURES, _LABEL = 1, 2
 _FLOAT32 = 2
+Payload = bytes | memoryview
 _NAMES = {3: "float64", 7: "int32", 9: "bytes"}
 
 
@@ -32,7 +34,7 @@ class _Vector:
     start: int | None
 
 
-def parse(payload: bytes, labelled: bool = False) -> Floats:
+def parse(payload: Payload, labelled: bool = False) -> Floats:
     """(rows, columns) of whole frames, with the label first if `labelled`. Raises ValueError: the record's number."""
     table = _alike(payload, labelled)
     number, rows, at = 1, [], 0
@@ -61,7 +63,7 @@ def blocks(stream: IO[bytes], path: Path) -> Iterator[Floats]:
         end = _whole_frames(payload)
         rest = payload[end:]
         if end:
-            table = _checked(payload[:end], seen, path)
+            table = _checked(memoryview(payload)[:end], seen, path)  # a slice of bytes would be a copy
             seen += len(table)
             yield table
     if rest:
@@ -77,7 +79,7 @@ def encode(labels: Mapping[str, Floats]) -> bytes:
     return b"".join(parts)
 
 
-def _checked(payload: bytes, seen: int, path: Path) -> Floats:
+def _checked(payload: Payload, seen: int, path: Path) -> Floats:
     try:
         return parse(payload, labelled=True)
     except ValueError as error:
@@ -85,7 +87,7 @@ def _checked(payload: bytes, seen: int, path: Path) -> Floats:
         raise ClientError(f"Unable to read {path}: record {seen + number}: {fault}") from None
 
 
-def _frame(payload: bytes, at: int) -> tuple[int, int, int]:
+def _frame(payload: Payload, at: int) -> tuple[int, int, int]:
     """Start and end of the record whose frame begins at `at`, and where the next frame begins."""
     magic, length = _HEAD.unpack_from(payload, at)
     start = at + _HEAD.size
@@ -96,7 +98,7 @@ def _frame(payload: bytes, at: int) -> tuple[int, int, int]:
     return start, start + length, start + length + (-length % 4)
 
 
-def _whole_frames(payload: bytes) -> int:
+def _whole_frames(payload: Payload) -> int:
     """The length of the frames in a payload that are complete; 0 also when the first one is none."""
     at = _first_frames(payload)
     while at + _HEAD.size <= len(payload):
@@ -108,7 +110,7 @@ def _whole_frames(payload: bytes) -> int:
     return at
 
 
-def _first_frames(payload: bytes) -> int:
+def _first_frames(payload: Payload) -> int:
     """The length of the first frames that have the head of the very first: most files have no others."""
     try:
         _, _, size = _frame(payload, 0)
@@ -116,12 +118,22 @@ def _first_frames(payload: bytes) -> int:
         return 0
     if size > len(payload):
         return 0
-    frames = np.frombuffer(payload, np.uint8, len(payload) // size * size).reshape(-1, size)
-    same = (frames[:, : _HEAD.size] == frames[0, : _HEAD.size]).all(axis=1)
-    return size * (len(frames) if same.all() else int(same.argmin()))
+    same = _same(payload, size, 0, _HEAD.size)
+    return size * (len(same) if same.all() else int(same.argmin()))
 
 
-def _alike(payload: bytes, labelled: bool) -> Floats | None:
+def _same(payload: Payload, size: int, first: int, last: int) -> NDArray[np.bool_]:
+    """Which frames of this size have the bytes `first` to before `last` of the first one, up to eight at a time."""
+    same = np.ones(len(payload) // size, np.bool_)
+    while first < last:
+        width = next(width for width in (8, 4, 2, 1) if first + width <= last)
+        numbers: NDArray[Any] = np.ndarray(len(same), f"<u{width}", payload, first, (size,))
+        same &= numbers == numbers[0]
+        first += width
+    return same
+
+
+def _alike(payload: Payload, labelled: bool) -> Floats | None:
     """Dense records that differ in nothing but their numbers, as most files have, are taken all at once."""
     try:
         start, end, size = _frame(payload, 0)
@@ -134,14 +146,14 @@ def _alike(payload: bytes, labelled: bool) -> Floats | None:
     spans = [(vector.start or 0, (vector.start or 0) + 4 * len(vector.values)) for vector in vectors]
     at = 0
     for first, last in [*sorted(spans), (size, size)]:
-        if not (frames[:, at:first] == frames[0, at:first]).all():
+        if not _same(payload, size, at, first).all():
             return None
         at = last
     table: Floats = np.concatenate([frames[:, first:last] for first, last in spans], axis=1).view(np.float32)
     return table
 
 
-def _vectors(payload: bytes, start: int, end: int, labelled: bool) -> list[_Vector]:
+def _vectors(payload: Payload, start: int, end: int, labelled: bool) -> list[_Vector]:
     """The features of one record, after its label when wanted."""
     found: dict[int, _Vector] = {}
     for field, value in _fields(payload, start, end):
@@ -155,7 +167,7 @@ def _vectors(payload: bytes, start: int, end: int, labelled: bool) -> list[_Vect
     return [found[_LABEL], found[_FEATURES]] if labelled else [found[_FEATURES]]
 
 
-def _tensor(payload: bytes, start: int, end: int) -> _Vector:
+def _tensor(payload: Payload, start: int, end: int) -> _Vector:
     ((kind, body),) = _fields(payload, start, end)
     if kind != _FLOAT32:
         raise ValueError(f"its tensor is {_NAMES.get(kind, 'unknown')}; write Float32 tensors")
@@ -179,7 +191,7 @@ def _tensor(payload: bytes, start: int, end: int) -> _Vector:
     return _Vector(scattered, None)
 
 
-def _fields(payload: bytes, at: int, end: int) -> Iterator[tuple[int, int | tuple[int, int]]]:
+def _fields(payload: Payload, at: int, end: int) -> Iterator[tuple[int, int | tuple[int, int]]]:
     """Field number with an integer, or with start and end of its bytes."""
     while at < end:
         tag, at = _varint(payload, at)
@@ -203,7 +215,7 @@ def _span(value: int | tuple[int, int]) -> tuple[int, int]:
     return value
 
 
-def _varint(payload: bytes, at: int) -> tuple[int, int]:
+def _varint(payload: Payload, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = payload[at]
@@ -216,7 +228,7 @@ def _varint(payload: bytes, at: int) -> tuple[int, int]:
             raise ValueError("it is not a protobuf record")
 
 
-def _varints(payload: bytes, at: int, end: int) -> Iterator[int]:
+def _varints(payload: Payload, at: int, end: int) -> Iterator[int]:
     while at < end:
         value, at = _varint(payload, at)
         yield value
