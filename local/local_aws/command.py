@@ -117,10 +117,12 @@ def _start(port: int | None, home: Path, *, foreground: bool, fresh: bool) -> in
         except Ended:
             stop(home)
             raise
-    print(f"local AWS on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})", flush=True)
+    started = f"local AWS on {cloud.endpoint_url} (pid {cloud.pid}, log {cloud.home / 'aws.log'})"
     if not foreground:
+        print(started)
         return 0
     try:
+        print(started, flush=True)  # who reads it may send Ctrl-C at once
         return process.wait()
     except Ended:
         stop(home)
