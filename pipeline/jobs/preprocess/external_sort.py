@@ -95,7 +95,7 @@ class ExternalSort(ExitStack):
     def groups(self) -> Iterator[Group]:
         """Yield all rows in groups."""
         if runs := self._written():
-            for buckets in self._buckets(runs):
+            for buckets in self._buckets(rows_before(runs)):
                 yield Group(partial(load, runs, self._width, *buckets), partial(load, runs, HEAD, *buckets))
             return
         rows = self._taken()
@@ -110,13 +110,12 @@ class ExternalSort(ExitStack):
             rows = self._taken()
             yield from [made(rows)] if len(rows) else []
             return
-        before = np.sum([run.before for run in runs], axis=0)
-        freed = 0
+        before, freed = rows_before(runs), 0
 
         def loaded(buckets: tuple[int, int]) -> tuple[int, Ordered]:
             return buckets[1], made(load(runs, self._width, *buckets))
 
-        for end, group in parallel_map(loaded, self._buckets(runs), LOADED_AT_A_TIME):
+        for end, group in parallel_map(loaded, self._buckets(before), LOADED_AT_A_TIME):
             if FREED * (before[end] - freed) >= before[-1]:
                 self._free(runs, end)
                 freed = before[end]
@@ -142,9 +141,8 @@ class ExternalSort(ExitStack):
             self._writing.result()
         return list(self._runs)
 
-    def _buckets(self, runs: list[Run]) -> Iterator[tuple[int, int]]:
-        """Yield the first bucket of each group, and the one after its last."""
-        before = np.sum([run.before for run in runs], axis=0)
+    def _buckets(self, before: Numbers) -> Iterator[tuple[int, int]]:
+        """Yield the first bucket of each group, and the one after its last, given the rows before each."""
         most, first = self._memory // (8 * self._width), 0
         while before[first] < before[-1]:
             end = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
@@ -186,6 +184,12 @@ class ExternalSort(ExitStack):
         if descriptor is not None:
             self.callback(os.close, descriptor)
         self._runs.append(Run(file, before, descriptor))
+
+
+def rows_before(runs: list[Run]) -> Numbers:
+    """Return how many rows of all runs are in the buckets before each, and in all."""
+    rows: Numbers = np.sum([run.before for run in runs], axis=0)
+    return rows
 
 
 def load(runs: list[Run], width: int, first: int, end: int) -> Records:

@@ -1,6 +1,5 @@
 """The rows of all files in the order of their keys, each as often as it counts."""
 
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ class SortedRows(ExternalSort):
         memory = max(1, settings.memory_bytes // SORT_IN_MEMORY)
         self._files, self._most = files, max(1, memory // (16 * width))
         self._by_id = bool(settings.id_columns)
+        # `last` counts what is replaced; rows that are only looked at before it would be counted twice.
         self._counted, self._looked_up = Copies(self._by_id), Copies(self._by_id)
         super().__init__(folder, width, memory, self._counted.joined)
 
@@ -51,7 +51,8 @@ class SortedRows(ExternalSort):
         """Add the copies of rows that count more than once, before `last`; reads few rows if few have any."""
         if not self._by_id:
             for group in parallel_map(self._with_copies, self.groups(), GROUPS_AT_A_TIME):
-                deque(self._added(group), 0)
+                for _ in self._added(group):
+                    pass
 
     def last(self) -> Iterator[Ordered]:
         """Yield all rows in the order of their keys, some at a time, for the last time."""
