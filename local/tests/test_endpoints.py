@@ -180,11 +180,11 @@ def test_a_server_that_ends_is_restarted(aws: Aws) -> None:
 
     first = int(answer(b"pid"))
     os.kill(first, signal.SIGKILL)
-    assert psutil.pid_exists(until(lambda: int(answer(b"pid")), lambda pid: pid != first, seconds=5))
+    assert psutil.pid_exists(until(lambda: int(answer(b"pid")), lambda pid: pid != first))
     started = time.monotonic()
     with pytest.raises(aws.runtime.exceptions.ServiceUnavailable) as caught:
         aws.runtime.invoke_endpoint(EndpointName=name, Body=b"die")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30, "half of what a call may take"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert answer(b"x") == "one:x"
 

@@ -124,7 +124,7 @@ def test_a_job_has_a_day_unless_it_says_otherwise(aws: Aws) -> None:
 
 
 def test_a_job_above_its_maximum_runtime_ends_stopped_with_all_its_processes(aws: Aws) -> None:
-    job = aws.processed(PROGRAMS["children"], StoppingCondition={"MaxRuntimeInSeconds": 1})
+    job = aws.processed(PROGRAMS["children"], StoppingCondition={"MaxRuntimeInSeconds": 5})
     assert job["ProcessingJobStatus"] == "Stopped"
     (child,) = aws.lines("ProcessingJobs", job["ProcessingJobName"])
     assert not psutil.pid_exists(int(child)) or psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE

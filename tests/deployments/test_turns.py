@@ -1,7 +1,6 @@
 """More than one run, more than one event, and no model before: each ends as docs/failures.md says."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -74,14 +73,13 @@ def quiet(world: World) -> bool:
     return not world.deployed.waiting() and not any(run.running for run in world.newest_first())
 
 
-def test_ten_uploads_within_a_second_are_in_the_last_model(guarded: World) -> None:
+def test_ten_uploads_in_a_row_are_in_the_last_model(guarded: World) -> None:
     wait_for(lambda: quiet(guarded))
     guarded.deployed.clear()
-    before, started = guarded.deployed.executions(), time.monotonic()
+    before = guarded.deployed.executions()
     with Traffic(guarded.deployed) as traffic:
         for number in range(10):
             guarded.add(f"{number}.csv", data(ROWS[number::10]))
-        assert time.monotonic() - started < 1
         guarded.deployed.started(before)
         wait_for(lambda: quiet(guarded))
     new = [run for run in guarded.newest_first() if run.arn not in before]
