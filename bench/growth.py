@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 import psutil
 
@@ -50,12 +51,14 @@ def measure(folder: Path, sizes: tuple[int, ...]) -> Iterator[Figure | Point]:
     """Each job at each of `sizes`, and the largest size beside 1,000,000 rows, or beside the smallest."""
     low, high = REFERENCE if REFERENCE in sizes else sizes[0], sizes[-1]
     taken: dict[int, list[Point]] = {rows: [] for rows in sizes}
-    written = 0  # bytes
+    written, parse_speeds = 0, list[float]()  # bytes, MB/s
     with deploying(PROJECT / "bench/pipeline.toml", home=folder / "aws") as deployment:
         for before, rows in pairwise((0, *sizes)):
             written += _upload(deployment, folder, before, rows)
             for turn in range(REPEATS if rows == REFERENCE else 1):
+                parse_speeds[:] = [parse_speed(folder)]
                 taken[rows] += _run(deployment, rows, again=turn > 0)
+                parse_speeds.append(parse_speed(folder))
         if low == REFERENCE:
             for job in NOUNS:
                 _repeat(deployment, job, taken[high])
@@ -64,7 +67,7 @@ def measure(folder: Path, sizes: tuple[int, ...]) -> Iterator[Figure | Point]:
                 taken[low] += _run(deployment, low, again=True)
     at = {(job, rows): _least_disturbed(job, points) for rows, points in taken.items() for job in LIMITS}
     yield from at.values()
-    parsing = written / 1e6 / parse_speed(folder)
+    parsing = written / 1e6 / fmean(parse_speeds)  # just before and after the largest run
     parse = 1e6 * parsing / high
     read = 4 * (FEATURES + 1) * SHARES["train"] / copy_speed()  # 32-bit floats
     limited = {"preprocess": parse, "train": read, "run": parse}
