@@ -169,7 +169,7 @@ class Deployed:
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a program as a user of this local AWS would."""
         return subprocess.run(
-            arguments, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=check, timeout=100
+            arguments, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=check, timeout=200
         )
 
 
@@ -179,7 +179,7 @@ def history(states: Any, execution: str) -> list[dict[str, Any]]:
     return [event for page in pages for event in page["events"]]
 
 
-def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float = 120) -> T:
     """What `look` returns once that is true; pytest's timeout is the last resort, this the readable one."""
     wait, deadline = 0.05, time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -181,11 +181,11 @@ class Aws:
         self.sagemaker.create_hyper_parameter_tuning_job(**request)
         return str(request["HyperParameterTuningJobName"])
 
-    def tuned(self, name: str, *, seconds: float = 60.0) -> dict[str, Any]:
+    def tuned(self, name: str) -> dict[str, Any]:
         """The tuning job's description after its end."""
         describe = partial(self.sagemaker.describe_hyper_parameter_tuning_job, HyperParameterTuningJobName=name)
         going = ("InProgress", "Stopping")
-        return dict(until(describe, lambda found: found["HyperParameterTuningJobStatus"] not in going, seconds))
+        return dict(until(describe, lambda found: found["HyperParameterTuningJobStatus"] not in going))
 
     def tunings(self, name: str, **request: Any) -> list[dict[str, Any]]:
         """The training jobs of a tuning job, as they are listed."""
@@ -316,7 +316,7 @@ class Aws:
         """The ARN of a new Lambda that runs these lines with `event`."""
         role = self.role(unique("role"), ["lambda"], EVERYTHING)
         program = {"Runtime": "python3.12", "Handler": "handler.handle", "Code": {"ZipFile": zipped(*lines)}}
-        made = self.client("lambda").create_function(FunctionName=unique("function"), Role=role, **program)
+        made = self.client("lambda").create_function(FunctionName=unique("function"), Role=role, Timeout=60, **program)
         return str(made["FunctionArn"])
 
     def stack(self, name: str, resources: dict[str, Any], **outputs: Any) -> dict[str, Any]:
@@ -404,7 +404,7 @@ def unique(word: str) -> str:
     return f"{word}-{uuid.uuid4().hex[:8]}"
 
 
-def until(look: Callable[[], T], done: Callable[[T], Any] = bool, seconds: float = 60.0) -> T:
+def until(look: Callable[[], T], done: Callable[[T], Any] = bool, seconds: float = 120.0) -> T:
     """The first result of `look` that is `done`; it is asked less and less often, as each time takes the server's."""
     pause, wait, deadline = threading.Event(), 0.02, time.monotonic() + seconds
     while not done(found := look()):

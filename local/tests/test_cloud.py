@@ -45,8 +45,8 @@ def busy(aws: Aws) -> list[psutil.Process]:
 def test_kill_9_of_the_local_aws_leaves_no_child_running(own: Aws) -> None:
     children = busy(own)
     os.kill(own.cloud.pid, signal.SIGKILL)
-    until(lambda: gone(children), seconds=5)
-    until(lambda: find(own.cloud.home) is None, seconds=5)
+    until(lambda: gone(children))
+    until(lambda: find(own.cloud.home) is None)
 
 
 def test_stopping_leaves_no_child_running_and_can_be_repeated(own: Aws) -> None:
@@ -73,7 +73,7 @@ def test_it_ends_when_the_process_that_owns_it_is_killed(tmp_path: Path) -> None
         assert owner.stdout is not None
         server = psutil.Process(int(owner.stdout.readline()))
         owner.kill()
-        until(lambda: gone([server]), seconds=10)
+        until(lambda: gone([server]))
 
 
 @pytest.mark.drill("Ctrl-C", "a local AWS in the foreground", "it stops, exit code 0")

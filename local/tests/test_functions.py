@@ -39,7 +39,7 @@ def test_a_call_in_flight_is_answered_when_its_function_changes(aws: Aws, tmp_pa
         CHANGES[change](client, arn)
         (tmp_path / "end").touch()
         worker = first.result()
-    until(lambda: not psutil.pid_exists(worker), seconds=5)
+    until(lambda: not psutil.pid_exists(worker))
     if change == "deleted":
         with pytest.raises(client.exceptions.ResourceNotFoundException):
             call()
@@ -59,5 +59,5 @@ def test_each_idle_worker_ends(tmp_path: Path) -> None:
             return int(json.load(client.invoke(FunctionName=arn, Payload=b"{}")["Payload"]))
 
         first = worker()
-        until(lambda: not psutil.pid_exists(first), seconds=60)
+        until(lambda: not psutil.pid_exists(first))
         assert worker() != first

@@ -281,9 +281,9 @@ def test_a_transform_fails_with_its_containers_error(
 
 
 def test_a_transform_names_the_container_that_does_not_answer_in_time(aws: Aws) -> None:
-    data, client = unique("t"), {"InvocationsTimeoutInSeconds": 1, "InvocationsMaxRetries": 0}
+    data, client = unique("t"), {"InvocationsTimeoutInSeconds": 5, "InvocationsMaxRetries": 0}
     aws.put(f"{data}/a.csv", "1\n")
-    job = run(aws, data, aws.container("a"), aws.container("b", DELAY="30"), ModelClientConfig=client)
+    job = run(aws, data, aws.container("a"), aws.container("b", DELAY="60"), ModelClientConfig=client)
     assert "did not answer: TimeoutError('container-2')" in job["FailureReason"]
 
 

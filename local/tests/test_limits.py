@@ -47,7 +47,7 @@ def test_closed_connections_release_their_descriptors_at_once(aws: Aws) -> None:
         for _ in range(200):
             stack.enter_context(closing(health(aws)))
         assert server.num_fds() >= before + 190
-    until(lambda: server.num_fds() <= before + 10, seconds=10)
+    until(lambda: server.num_fds() <= before + 10, seconds=30)
 
 
 @pytest.mark.rotated
@@ -126,7 +126,6 @@ def test_a_body_above_api_gateways_quota_is_refused_while_it_arrives(aws: Aws) -
 def test_a_call_above_the_limit_of_lambda_gets_429_in_time(own: Aws) -> None:
     client = own.client("lambda", retries={"total_max_attempts": 1}, max_pool_connections=10, read_timeout=60)
     arn = own.function("import time; time.sleep(event)", "return os.getpid()")
-    client.update_function_configuration(FunctionName=arn, Timeout=60)  # after 3 s its workers would end
     assert own.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"] == 2
 
     def call(seconds: float) -> tuple[str, float]:

@@ -72,7 +72,8 @@ def test_without_sync_the_task_returns_at_once(aws: Aws) -> None:
 
 @pytest.mark.parametrize(("action", "ends"), [("fail", ["Failed"] * 2), ("hang", ["Stopped", "MaxRuntimeExceeded"])])
 def test_a_job_without_success_fails_the_task(aws: Aws, action: str, ends: list[str]) -> None:
-    request = aws.training_request(action=action, StoppingCondition={"MaxRuntimeInSeconds": 1})
+    seconds = 1 if action == "hang" else 600
+    request = aws.training_request(action=action, StoppingCondition={"MaxRuntimeInSeconds": seconds})
     status, error, cause = aws.run(SYNC, request)
     assert (status, error) == ("FAILED", "States.TaskFailed")
     assert [json.loads(cause)[name] for name in ("TrainingJobStatus", "SecondaryStatus")] == ends
@@ -106,8 +107,8 @@ def test_the_end_of_an_execution_or_task_stops_its_job(aws: Aws, end: str, expec
     request = aws.training_request(action="hang")
     retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 2}]
     task = {"Type": "Task", "Resource": SYNC, "Parameters": request, "Retry": retry, "End": True}
-    task["TimeoutSeconds"] = 1 if end == "task timed out" else 60
-    execution = aws.begin(aws.machine(Task=task, **({"TimeoutSeconds": 1} if end == "timed out" else {})))
+    task["TimeoutSeconds"] = 4 if end == "task timed out" else 60
+    execution = aws.begin(aws.machine(Task=task, **({"TimeoutSeconds": 4} if end == "timed out" else {})))
     if end == "stopped":
         jobs = {"NameContains": request["TrainingJobName"], "StatusEquals": "InProgress"}
         until(lambda: aws.sagemaker.list_training_jobs(**jobs)["TrainingJobSummaries"])
@@ -234,7 +235,7 @@ def test_a_nested_execution_that_fails_fails_the_task_with_its_description(aws: 
 )
 def test_a_nested_execution_and_its_parent_end_together(aws: Aws, end: str, expected: tuple[str, str]) -> None:
     def seconds(timed_out: str) -> dict[str, Any]:
-        return {"TimeoutSeconds": 1} if end == timed_out else {}
+        return {"TimeoutSeconds": 4} if end == timed_out else {}
 
     child = aws.machine(Wait=WAIT, **seconds("child timed out"))
     retry = [{"ErrorEquals": ["States.Runtime"], "MaxAttempts": 3}]

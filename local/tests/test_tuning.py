@@ -325,7 +325,7 @@ def test_the_sagemaker_sdks_tuner_tunes_the_linear_learner(aws: Aws) -> None:
     inputs = {part: source(f"s3://{aws.bucket}/tuner/{part}/") for part in ("train", "validation")}
     name = unique("tuner")
     tuner.fit(inputs, job_name=name, wait=False)
-    found = aws.tuned(name, seconds=100)
+    found = aws.tuned(name)
     assert found["HyperParameterTuningJobStatus"] == "Completed", found
     tuner.wait()
     best = tuner.best_training_job()

@@ -63,7 +63,7 @@ def uploaded(world: World, data: dict[str, Any]) -> str:
     """The execution that an upload starts."""
     before = world.deployed.executions()
     world.add("data.json", json.dumps(data).encode())
-    return world.deployed.started(before, seconds=60)
+    return world.deployed.started(before)
 
 
 def put_small_jobs(made: World, program: Path) -> None:
