@@ -181,7 +181,7 @@ tested: $(INSTALLED)
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint bench-install ## all tests, with fuzzing, load, scale and mutants
-	$(PYTEST) --numprocesses 4 --durations 15 -p tests.drills.record -m "not alone"
+	$(PYTEST) --numprocesses 4 --durations 30 --junitxml=build/junit-full.xml -p tests.drills.record -m "not alone"
 	$(PYTEST) --numprocesses 1 -m alone
 	@$(PY) -m tests.drills.table
 

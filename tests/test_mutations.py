@@ -12,7 +12,7 @@ MUTANTS = mutants.load()
 
 @pytest.mark.full
 @pytest.mark.xdist_group("mutants")
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_tests_catch_nearly_every_change_of_the_code_and_what_survives_has_a_reason(tmp_path: Path) -> None:
     mutants.copy(tmp_path)
     assert mutants.wrong(MUTANTS, tmp_path) == []
