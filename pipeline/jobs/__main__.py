@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from importlib.abc import MetaPathFinder
 from inspect import getdoc, signature
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def _shows_values(settings: Path) -> bool:
         return False
 
 
-class WithoutPandas(MetaPathFinder):
+class WithoutPandas:
     """Hides pandas, which pyarrow imports to convert Python values if it can: 0.7 s of a job's start."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
