@@ -181,11 +181,13 @@ tested: $(INSTALLED)
 	@$(MAKE) -s iam >build/iam.txt || { cat build/iam.txt; exit 1; }
 
 test-full: install lint bench-install ## all tests, with fuzzing, load, scale and mutants
+	@rm -rf build/drills
 	$(PYTEST) --numprocesses 4 --durations 30 --junitxml=build/junit-full.xml -p tests.drills.record -m "not alone"
-	$(PYTEST) --numprocesses 1 -m alone
+	$(PYTEST) --numprocesses 1 --junitxml=build/junit-alone.xml -p tests.drills.record -m alone
 	@$(PY) -m tests.drills.table
 
 drills: install ## break what can break: kill -9, Ctrl-C, full disks, races, hostile pages; write the results into docs/failures.md
+	@rm -rf build/drills
 	$(PYTEST) -p tests.drills.record -m drill
 	@$(PY) -m tests.drills.table --write
 

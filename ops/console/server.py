@@ -156,7 +156,7 @@ def snapshots(account: Account, newest: Newest, chosen: str) -> Iterator[str]:
     While an execution runs, the snapshot is read each time. Otherwise only the newest executions are listed, which is
     cheap; the snapshot is read when one of them has changed, or after REFRESH_SECONDS.
     """
-    running, idle = (0.1, 1.2) if account.local else (5.0, 10.0)
+    running, idle = (0.1, 2.0) if account.local else (5.0, 10.0)
     seen, text, read, pause = "", "", 0.0, 0.0
     while True:
         found, now = "", ""

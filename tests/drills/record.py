@@ -14,12 +14,9 @@ import pytest
 from tests.drills.table import MEASURED, Drill
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """A new folder for what this run measures."""
-    if not hasattr(config, "workerinput"):  # not in a worker of xdist
-        MEASURED.mkdir(parents=True, exist_ok=True)
-        for file in MEASURED.iterdir():
-            file.unlink()
+def pytest_configure() -> None:
+    """The folder for what this run measures."""
+    MEASURED.mkdir(parents=True, exist_ok=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,7 +19,7 @@ from local_aws.sagemaker.host import PASSED_ON
 
 LAMBDA, RUNTIME = "ministack.services.lambda_svc", "ministack.core.lambda_runtime"
 GIVEN = (*PASSED_ON, "AWS_ENDPOINT_URL")
-WAIT_SECONDS = 1.0
+WAIT_SECONDS = 3.0
 """A call above the account's limit gets 429 after this time. It must end: a function may call itself."""
 NONE_NEW = -1
 """A number of workers at which ministack gives an idle one only."""

@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from tests.conftest import WDBC, Deployed
 from tests.lambdas.predict.signed import Consumer
 
-pytestmark = [pytest.mark.cloud, pytest.mark.full]
+pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.alone]
 ROW = ",".join(WDBC.read_text().splitlines()[1].split(",")[2:])
 COLD_SECONDS = 10.0
 """After a cold start, answers take longer for so long."""
