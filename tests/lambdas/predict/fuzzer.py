@@ -4,7 +4,7 @@ import schemathesis
 
 from tests.lambdas.predict.signed import Signed
 
-schemathesis.auth.set_from_requests(Signed())
+schemathesis.auth.set_from_requests(Signed())  # type: ignore[attr-defined]  # both a function and a module
 
 
 @schemathesis.serializer("text/csv")
