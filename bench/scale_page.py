@@ -155,7 +155,7 @@ def sized(growth: list[Point], length: float, prices: Prices) -> Iterator[Sized]
             count = min(MOST_INSTANCES, 2 * count)
             hours = (copied + worked / EFFICIENCY) / count / 3600
         billed = hours + START_MINUTES / 60
-        # Input, the rows that are sorted, and output share the volume: three times the data, as pipeline.toml says.
+        # Input, the rows that are sorted, and output share the volume: of the benchmark's rows, three times the data.
         volume = 10 + math.ceil(3 * job.copied * size / count / 1e9)
         dollars = count * billed * prices["hour"][JOB_INSTANCE]
         yield Sized(point.job, count, billed, dollars, volume, "volume" if copied > worked else "processor")

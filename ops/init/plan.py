@@ -69,6 +69,7 @@ def plan_of(file: Path, wishes: Wishes) -> tuple[Plan, list[str]]:
         name=wishes.name or slug(_stem(file)),
         rows=len(usable) + cells.odd,
         refused=int((~usable).sum()) + cells.odd,
+        all_rows=round((len(usable) + cells.odd) / cells.share),
         size=int(file.stat().st_size),
         format=form if file.suffix.lower() != ".parquet" else Format(),
         missing=tuple(sorted({word for text in texts for word in text.words if word} & style.missing)),

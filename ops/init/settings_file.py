@@ -24,11 +24,15 @@ VALUES_AT = 40  # the column of a line's comment
 
 @dataclass(frozen=True)
 class Plan:
-    """What was decided about a table of `rows` rows, `refused` of them without a usable target or with wrong values."""
+    """What was decided about a table of `rows` rows, `refused` of them without a usable target or with wrong values.
+
+    Of a large file these are of the part that was looked at; `all_rows` is about how many the whole file has.
+    """
 
     name: str
     rows: int
     refused: int
+    all_rows: int
     size: int  # of the file in bytes
     format: Format
     missing: tuple[str, ...]
@@ -47,6 +51,12 @@ class Plan:
     def imputed(self) -> list[str]:
         """The features with gaps."""
         return [column.name for column in self.features if column.missing]
+
+    @property
+    def volume_gb(self) -> int:
+        """Room for the file, and twice for its rows as 8 bytes per value: they are sorted, and written encoded."""
+        words = 3 + len(self.features) + sum(len(column.levels) for column in self.features)
+        return max(10, math.ceil((self.size + 2 * 8 * words * self.all_rows) / 1e9))
 
     @property
     def smallest_class(self) -> int:
@@ -86,7 +96,7 @@ def _edited(name: str, table: str, plan: Plan) -> str:
     elif name == "api":
         changes["path"] = ('"/predict"', "")
     elif name == "processing":
-        changes["volume_gb"] = (str(max(10, math.ceil(3e-9 * plan.size))), "at least three times the size of the data")
+        changes["volume_gb"] = (str(plan.volume_gb), "room for the data, and twice for its values at 8 bytes each")
         if encoded:
             changes["instance_count"] = ("1", "categories and gaps are learnt on one instance")
     elif name.startswith("stage.") and name.endswith(".project"):

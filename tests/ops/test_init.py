@@ -8,7 +8,7 @@ import re
 import sys
 import zipfile
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ops.init.columns import Style
+from ops.init.plan import Wishes, plan_of
+from ops.init.settings_file import SHIPPED, text_of
 from pipeline.config import Settings, load
 from pipeline.jobs import __main__ as jobs
 from pipeline.settings import Format, ModelCard
@@ -443,3 +445,24 @@ def test_a_large_file_is_read_in_part(tmp_path: Path, monkeypatch: pytest.Monkey
 )
 def test_a_number_is_read_as_the_file_writes_it(style: Style, text: str, number: float | None) -> None:
     assert style.number(text) == number
+
+
+def test_the_volume_has_room_for_the_data_and_twice_for_its_values_whatever_the_text_takes(tmp_path: Path) -> None:
+    file = tmp_path / "short.csv"
+    file.write_bytes(lines(RANDOM.integers(0, 9, 120), RANDOM.choice(["red", "green"], 120), Y))
+    plan, _ = plan_of(file, Wishes("y"))
+    assert (plan.all_rows, plan.volume_gb) == (120, 10)
+    large = replace(plan, size=6 * 10**9, all_rows=10**9)  # a, the levels of b, key, place and label
+    (tmp_path / "pipeline.toml").write_text(text_of(large, SHIPPED.read_text()))
+    assert load(tmp_path / "pipeline.toml").processing.volume_gb == 6 + 2 * 8 * (2 + 2 + 3)
+
+
+def test_the_rows_of_a_large_file_are_estimated_from_the_part_that_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.init.sniff.BLOCK", 4096)
+    file = tmp_path / "large.csv"
+    file.write_bytes(lines(*(np.tile(column, 200) for column in (A, B, Y))))
+    plan, hints = plan_of(file, Wishes("y"))
+    assert plan.rows < 20_000 and any("spread evenly" in hint for hint in hints)
+    assert plan.all_rows == pytest.approx(24_000, rel=0.05)
