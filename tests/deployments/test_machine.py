@@ -34,6 +34,7 @@ DATA, FAULTS, MOMENTS, WEIGHTS, FLOORS = (CHOICES[name] for name in ("data", "fa
 GOOD = DATA[0]
 LAST = ["upload", "upload", "start_by_hand", "kill"]
 SEED = 267
+LONG = [pytest.mark.full, pytest.mark.timeout(3600)]
 ACQUIRED, ENDED = ("FindChampion", "DescribePackage"), ("Finish", "FinishFailed")
 """States of a retrain or deploy execution that has just acquired the lease, and that frees it."""
 
@@ -300,7 +301,8 @@ def explore(small: World, examples: int, steps: int, seed: int = SEED) -> Counte
     ("examples", "steps", "seed"),  # the few are of a seed that draws some of everything
     [
         pytest.param(20, 2, 16100, marks=pytest.mark.rotated),
-        pytest.param(500, 5, SEED, marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
+        pytest.param(250, 5, SEED, marks=LONG),
+        pytest.param(250, 5, SEED + 1, marks=[*LONG, pytest.mark.xdist_group("machine-2")]),
     ],
 )
 def test_nothing_worse_goes_live_in_any_order_of_what_can_happen(
