@@ -325,6 +325,7 @@ def test_settings_that_change_features_and_classes_change_no_answer_before_their
 
 
 @pytest.mark.full
+@pytest.mark.xdist_group("bootstrapped-2")
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_of_the_signature_is_retrained_without_a_wrong_answer(stage: Stage, change: str) -> None:
     follow(stage, *CHANGES[change])
