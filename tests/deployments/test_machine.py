@@ -158,7 +158,8 @@ class Example:
         moment, newest = target
         if not self.running():
             self.start_by_hand(None)
-        execution = self.running()[-1 if newest else 0] if self.running() else self.started[-1]
+        going = self.running()
+        execution = going[-1 if newest else 0] if going else self.started[-1]
         wait_for(lambda: moment in self.world.entered(execution) or execution not in self.running(), seconds=300)
         with suppress(self.account.states.exceptions.ValidationException):  # it is not running
             self.account.states.stop_execution(executionArn=execution)
