@@ -51,14 +51,14 @@ def measure(folder: Path, sizes: tuple[int, ...]) -> Iterator[Figure | Point]:
     """Each job at each of `sizes`, and the largest size beside 1,000,000 rows, or beside the smallest."""
     low, high = REFERENCE if REFERENCE in sizes else sizes[0], sizes[-1]
     taken: dict[int, list[Point]] = {rows: [] for rows in sizes}
-    written, parse_speeds = 0, list[float]()  # bytes, MB/s
+    written, parsed = 0, 0.0  # bytes, MB/s
     with deploying(PROJECT / "bench/pipeline.toml", home=folder / "aws") as deployment:
         for before, rows in pairwise((0, *sizes)):
             written += _upload(deployment, folder, before, rows)
             for turn in range(REPEATS if rows == REFERENCE else 1):
-                parse_speeds[:] = [parse_speed(folder)]
+                before_run = parse_speed(folder)
                 taken[rows] += _run(deployment, rows, again=turn > 0)
-                parse_speeds.append(parse_speed(folder))
+                parsed = fmean((before_run, parse_speed(folder)))
         if low == REFERENCE:
             for job in NOUNS:
                 _repeat(deployment, job, taken[high])
@@ -67,7 +67,7 @@ def measure(folder: Path, sizes: tuple[int, ...]) -> Iterator[Figure | Point]:
                 taken[low] += _run(deployment, low, again=True)
     at = {(job, rows): _least_disturbed(job, points) for rows, points in taken.items() for job in LIMITS}
     yield from at.values()
-    parsing = written / 1e6 / fmean(parse_speeds)  # just before and after the largest run
+    parsing = written / 1e6 / parsed  # at the speed around the last run, which is the largest
     parse = 1e6 * parsing / high
     read = 4 * (FEATURES + 1) * SHARES["train"] / copy_speed()  # 32-bit floats
     limited = {"preprocess": parse, "train": read, "run": parse}

@@ -22,8 +22,9 @@ from tests.deployments.world import World
 from tests.lambdas.predict.signed import Consumer
 
 Statement = dict[str, Any]
-ASKED, CHECK = "smoke-test", "FinishCheck"
-"""The tag of a config whose model lambdas/finish/live.py has asked, and a part of the name of its function."""
+STACK, ASKED, CHECK = "breast-cancer", "smoke-test", "FinishCheck"
+"""The deployed stack, the tag of a config whose model lambdas/finish/live.py has asked, and a part of the name of its
+function."""
 PATIENCE = 600
 """Seconds for what takes some: others may use the machine."""
 NOBODY = {"Bool": "false"}
@@ -211,16 +212,14 @@ class Pipeline:
 
     # --- mutants
 
-    def used_mutants(self, logical: str) -> Iterator[tuple[Mutant, dict[str, Any]]]:
+    def used_mutants(self, role: str) -> Iterator[tuple[Mutant, dict[str, Any]]]:
         """Each mutant of a role that changes what was used, and the policy's own document."""
         iam = self.live.client("iam")
-        for role in sorted(iam_report.policies(iam, "breast-cancer")):
-            if iam_report.logical(role) == logical:
-                for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-                    own = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-                    for mutant in mutants(role, policy, own):
-                        if self.used(role, mutant.statement):  # `make iam` has the others reviewed
-                            yield mutant, own
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            own = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+            for mutant in mutants(role, policy, own):
+                if self.used(role, mutant.statement):  # `make iam` has the others reviewed
+                    yield mutant, own
 
     def used(self, role: str, statement: Statement) -> bool:
         """Whether IAM has allowed a call by the statement."""
@@ -302,23 +301,24 @@ def with_traffic(pipeline: Pipeline) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(2400)
 def test_every_used_action_and_condition_is_needed(pipeline: Pipeline, group: str) -> None:
-    scenarios = dict.fromkeys(each for of_role in GROUPS[group].values() for each in of_role)
-    if Pipeline.deployment in scenarios or Pipeline.run in scenarios:
+    every = dict.fromkeys(each for of_role in GROUPS[group].values() for each in of_role)
+    if Pipeline.deployment in every or Pipeline.run in every:
         kept = pipeline.live.account.settings.release.keep
         assert [pipeline.deployment() for _ in range(kept)] == [[]] * kept
-    assert {each.__name__: each(pipeline) for each in scenarios} == {each.__name__: [] for each in scenarios}
+    assert {each.__name__: each(pipeline) for each in every} == {each.__name__: [] for each in every}
     say(group, f"{group}: each action and condition that was used, with the scenario and the fault that it shows")
+    roles = {iam_report.logical(role): role for role in iam_report.policies(pipeline.live.client("iam"), STACK)}
     survivors, unclean, count = [], [], 0
-    for role, scenarios_ in GROUPS[group].items():
-        for mutant, own in pipeline.used_mutants(role):
+    for role, scenarios in GROUPS[group].items():
+        for mutant, own in pipeline.used_mutants(roles[role]):
             count += 1
             with pipeline.having(mutant, own):
-                scenario, faults = first_faults(pipeline, scenarios_)
+                scenario, faults = first_faults(pipeline, scenarios)
             say(group, f"{count} {role} {mutant.what}: {scenario.__name__}: {str(faults[:1])[:200]}")
             survivors += [] if faults else [f"{role} {mutant.what}"]
-            if scenario is not scenarios_[0]:  # it may leave no endpoint, and the others need one
+            if scenario is not scenarios[0]:  # it may leave no endpoint, and the others need one
                 unclean += scenario(pipeline)
-        unclean += first_faults(pipeline, scenarios_)[1]
+        unclean += first_faults(pipeline, scenarios)[1]
     say(group, f"{count} mutated, {count - len(survivors)} caught; survivors: {survivors}; unclean after: {unclean}")
     assert (survivors, unclean) == ([], [])
     assert count >= LEAST[group]

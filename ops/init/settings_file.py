@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def volume_gb(self) -> int:
-        """Room for the file, and twice for its rows as 8 bytes per value: they are sorted, and written encoded."""
+        """GB for the file and two copies of its rows, one sorted and one written, of 8 bytes per value or level."""
         words = 3 + len(self.features) + sum(len(column.levels) for column in self.features)
         return max(10, math.ceil((self.size + 2 * 8 * words * self.all_rows) / 1e9))
 
@@ -96,7 +96,7 @@ def _edited(name: str, table: str, plan: Plan) -> str:
     elif name == "api":
         changes["path"] = ('"/predict"', "")
     elif name == "processing":
-        changes["volume_gb"] = (str(plan.volume_gb), "room for the data, and twice for its values at 8 bytes each")
+        changes["volume_gb"] = (str(plan.volume_gb), "at least the size of the data plus 16 bytes per value")
         if encoded:
             changes["instance_count"] = ("1", "categories and gaps are learnt on one instance")
     elif name.startswith("stage.") and name.endswith(".project"):

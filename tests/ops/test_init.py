@@ -447,7 +447,7 @@ def test_a_number_is_read_as_the_file_writes_it(style: Style, text: str, number:
     assert style.number(text) == number
 
 
-def test_the_volume_has_room_for_the_data_and_twice_for_its_values_whatever_the_text_takes(tmp_path: Path) -> None:
+def test_the_volume_holds_the_data_and_two_copies_of_its_values_however_short_their_text_is(tmp_path: Path) -> None:
     file = tmp_path / "short.csv"
     file.write_bytes(lines(RANDOM.integers(0, 9, 120), RANDOM.choice(["red", "green"], 120), Y))
     plan, _ = plan_of(file, Wishes("y"))

@@ -1,10 +1,11 @@
-"""Hooks of the fuzzer for many calls: rows of numbers as text are one choice each.
+"""Hooks of the fuzzer for many calls: it makes one choice for a row of numbers as text.
 
-By their pattern each digit is a choice; to make these takes nine tenths of a call's time.
+By the pattern of such a row it makes one for each digit, which takes nine tenths of a call's time.
 """
 
 import random
 import re
+from functools import partial
 from typing import Any
 
 import schemathesis
@@ -13,8 +14,8 @@ from hypothesis import strategies
 from tests.lambdas.predict import fuzzer
 
 __all__ = ["fuzzer"]
-FEATURES = re.compile(r"\{(\d+)\}")
-"""A row's pattern is that of a value, and of so many that follow it."""
+FOLLOWERS = re.compile(r"\{(\d+)\}")
+"""How many values follow the first one, in the pattern of a row."""
 
 
 def number(draws: random.Random) -> str:
@@ -40,9 +41,6 @@ def before_load_schema(_: object, raw_schema: dict[str, Any]) -> None:
     table = raw_schema["paths"]["/predictions"]["post"]["requestBody"]["content"]["text/csv"]["schema"]
     for name, schema, most in (("row", row, 1), ("rows", table, 5)):
         schema["format"] = name
-        (others, *_) = FEATURES.findall(schema["pattern"])
-
-        def made(seed: int, features: int = int(others) + 1, most: int = most) -> str:
-            return rows(seed, features, most)
-
+        followers, *_ = FOLLOWERS.findall(schema["pattern"])
+        made = partial(rows, features=int(followers) + 1, most=most)
         schemathesis.openapi.format(name, strategies.integers(0, 2**32).map(made))
