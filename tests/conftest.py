@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import psutil
 import pytest
 from botocore.loaders import JSONFileLoader
 from local_aws.cloud import ACCOUNT, Cloud, running
@@ -129,6 +130,14 @@ class Deployed:
         before = self.executions()
         self.put(name, body)
         return self.ended(self.started(before))
+
+    def kill_workers(self) -> None:
+        """Kill every process of Lambda, and return once all have ended: one that is still ending takes a call along."""
+        children = psutil.Process(self.cloud.pid).children(recursive=True)
+        workers = [each for each in children if "_worker.py" in " ".join(each.cmdline())]
+        for worker in workers:
+            worker.kill()
+        wait_for(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in workers))
 
     def executions(self) -> set[str]:
         """The ARNs of every run so far."""

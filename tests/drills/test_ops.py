@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 
-import psutil
 import pytest
 
 from ops.predict import example, label_of
@@ -40,12 +39,7 @@ def test_a_watch_that_is_ended(live: Deployed, number: signal.Signals, record_pr
 
 @pytest.mark.drill("kill -9", "all workers of Lambda", "the next calls are answered, and a run is accepted")
 def test_workers_of_lambda_that_are_killed(live: Deployed) -> None:
-    def workers() -> list[psutil.Process]:
-        children = psutil.Process(live.cloud.pid).children(recursive=True)
-        return [each for each in children if "_worker.py" in " ".join(each.cmdline())]
-
     assert label_of(live.account, example(live.account)) == "B"
-    for worker in workers():
-        worker.kill()
+    live.kill_workers()
     assert label_of(live.account, example(live.account)) == "B"
     assert live.run("killed.csv", WDBC.read_bytes()).outcome == "accepted"

@@ -79,9 +79,7 @@ def test_20_requests_a_second_are_answered_during_ten_uploads(live: Deployed) ->
 )
 def test_requests_for_minutes_of_a_retraining_each(live: Deployed) -> None:
     before = live.executions()
-    for child in psutil.Process(live.cloud.pid).children(recursive=True):
-        if "_worker.py" in " ".join(child.cmdline()):
-            child.kill()  # a cold start
+    live.kill_workers()  # a cold start
     beside = Beside(live, 40)
     samples = beside.run(uploads=MINUTES, apart=60)
     assert {(status, answer) for _, _, status, answer in beside.answers} == {(200, '"M"')}

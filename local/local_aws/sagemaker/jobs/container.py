@@ -5,12 +5,15 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from local_aws.process_reaper import signal_group
 from local_aws.sagemaker.host import Host
 
 MAX_LINE = 1 << 20
+NICENESS = 10
+"""Of 19. Linux applies it within a session and, by autogroups, between sessions."""
 
 
 class Container:
@@ -64,6 +67,12 @@ class Container:
         except (OSError, IndexError):
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def give_way(self) -> None:
+        """Let requests come first: in AWS a job has a machine of its own, here it shares the endpoint's."""
+        with suppress(OSError):  # it has ended, or the system has no autogroups
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)  # of threads to come, too
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
     def stop(self, grace_seconds: float) -> None:
         """SIGTERM to the program, SIGKILL to its group when the grace is over; returns when it has ended."""

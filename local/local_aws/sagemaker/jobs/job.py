@@ -163,6 +163,7 @@ class Job(Record):
                 )
             except OSError as error:
                 raise JobError(f"ClientError: cannot start {command[0]}: {error.strerror}") from error
+            container.give_way()
             self.attach(container)
         return container
 
