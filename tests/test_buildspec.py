@@ -16,6 +16,8 @@ import jsonschema
 import pytest
 import yaml
 
+from tests import mutants
+
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads(Path(__file__).with_name("buildspec.schema.json").read_text("utf-8"))
 PHASES = ("install", "pre_build", "build", "post_build")
@@ -54,11 +56,12 @@ def test_every_command_is_a_make_target_in_sound_bash(buildspec: Any) -> None:
 
 
 class Build:
-    """CodeBuild's way with a buildspec, in a clean clone with an environment of its own."""
+    """CodeBuild's way with a buildspec, in a clone with an environment of its own and what is not committed yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+        mutants.copy(folder)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         passed = {name: value for name, value in os.environ.items() if name.startswith(INSTALLERS)}
         commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True)
@@ -85,7 +88,7 @@ class Build:
 
 @pytest.mark.full
 @pytest.mark.alone
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3600)
 def test_its_phases_pass_in_a_clean_clone_and_leave_what_it_promises(buildspec: Any, tmp_path: Path) -> None:
     build = Build(tmp_path / "clone")
     assert build.run(buildspec) == ("", "")
