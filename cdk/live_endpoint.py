@@ -10,9 +10,6 @@ from cdk.functions import function
 from cdk.permissions import allow, granted
 from pipeline.config import Settings
 
-SLOW_MICROSECONDS = 1_000_000
-"""One second per row is a fault of a linear model; ModelLatency is in microseconds (CloudWatch metrics)."""
-
 
 def alarm(
     scope: Construct, name: str, metric: cloudwatch.IMetric, threshold: int = 1, **named: Any
@@ -66,7 +63,8 @@ class LiveEndpoint(Construct):
         failing = label(project, "5xx", "Invocation5XXErrors of the live model")
         slow = label(project, "latency", "ModelLatency of the live model")
         self.error_alarm = alarm(self, "Errors", errors, 1, **failing)
-        self.latency_alarm = alarm(self, "Latency", latency, SLOW_MICROSECONDS, **slow)
+        microseconds = 1000 * settings.endpoint.latency_ms
+        self.latency_alarm = alarm(self, "Latency", latency, microseconds, **slow)
         self.alarms = [self.error_alarm.alarm_arn, self.latency_alarm.alarm_arn]
         # After a rollback, the Lambda names the alarm that caused it.
         package = granted(self, "endpoint_package", project) if settings.score.enabled else []

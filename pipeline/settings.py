@@ -502,6 +502,8 @@ class Endpoint(Table):
 
     A stage turns off what it does not want: `instance_type = ""`, or `serverless = false`.
 
+    `latency_ms` is the mean ModelLatency that sets an alarm, which rolls a deployment back.
+
     If `max_instances` is above `instance_count`, Application Auto Scaling keeps each instance at `calls_per_minute`. It
     refuses burstable instances (SageMaker Developer Guide, "Configure model auto scaling").
     """
@@ -512,6 +514,7 @@ class Endpoint(Table):
     max_instances: Annotated[int, Field(ge=0, le=100)] = 0
     calls_per_minute: Annotated[int, Field(ge=0)] = 0
     deadline_minutes: Annotated[int, Field(ge=1, le=480)] = 30
+    latency_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
     golden: Annotated[tuple[Golden, ...], Field(strict=False)] = ()
     golden_share: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -49,6 +49,7 @@ def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "protected": {
             "api": shipped.api.model_copy(update=PROTECTED),
             "stack": shipped.stack.model_copy(update={"email": "team@example.com"}),
+            "endpoint": shipped.endpoint.model_copy(update={"latency_ms": 250}),
         },
     }
 

@@ -22,6 +22,12 @@ def test_every_alarm_notifies_the_topic_and_names_its_section_of_the_runbook(tem
     assert set(names) == ALARMS | {"drift-failed", "predictions-failing"}
 
 
+def test_the_latency_alarm_has_the_settings_limit(template: Template, protected: Template) -> None:
+    alarms = [alarm for each in (template, protected) for alarm in of_type(each, "AWS::CloudWatch::Alarm").values()]
+    limits = [alarm["Threshold"] for alarm in alarms if alarm.get("AlarmName", "").endswith("-latency")]
+    assert limits == [1_000_000, 250_000]  # microseconds
+
+
 def test_outcomes_are_counted_from_the_lines_that_finish_logs(template: Template) -> None:
     filters = [item["FilterPattern"] for item in of_type(template, "AWS::Logs::MetricFilter").values()]
     outcomes = ("accepted", "rejected")

@@ -70,11 +70,16 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "positive class swapped": (TWO, {"positive_label": "low", "negative_label": "high"}),
 }
 """Each begins where the one before ends: [data] before, and what changes in it."""
+PATIENT = {"latency_ms": 30_000}
+"""Other tests may keep the machine busy."""
 ROLLOUTS: dict[str, dict[str, Any]] = {
-    "all at once": {"release": {"rollout": "all_at_once"}, "endpoint": {"instance_type": "ml.t2.medium"}},
+    "all at once": {
+        "release": {"rollout": "all_at_once"},
+        "endpoint": {**PATIENT, "instance_type": "ml.t2.medium"},
+    },
     "canary, scaled": {
         "release": {"rollout": "canary", "bake_seconds": 60},
-        "endpoint": {**LARGE, "instance_count": 1, "max_instances": 2, "calls_per_minute": 10_000},
+        "endpoint": {**PATIENT, **LARGE, "instance_count": 1, "max_instances": 2, "calls_per_minute": 10_000},
     },
 }
 
