@@ -12,7 +12,7 @@ from local_aws.process_reaper import signal_group
 from local_aws.sagemaker.host import Host
 
 MAX_LINE = 1 << 20
-NICENESS = 10
+NICENESS = 5
 """Of 19. Linux applies it within a session and, by autogroups, between sessions."""
 
 
