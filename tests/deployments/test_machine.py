@@ -34,7 +34,7 @@ DATA, FAULTS, MOMENTS, WEIGHTS, FLOORS = (CHOICES[name] for name in ("data", "fa
 GOOD = DATA[0]
 LAST = ["upload", "upload", "start_by_hand", "kill"]
 SEED = 267
-LONG = [pytest.mark.full, pytest.mark.timeout(3600)]
+LONG = [pytest.mark.full, pytest.mark.timeout(7200)]
 ACQUIRED, ENDED = ("FindChampion", "DescribePackage"), ("Finish", "FinishFailed")
 """States of a retrain or deploy execution that has just acquired the lease, and that frees it."""
 
