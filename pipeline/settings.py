@@ -502,7 +502,8 @@ class Endpoint(Table):
 
     A stage turns off what it does not want: `instance_type = ""`, or `serverless = false`.
 
-    `latency_ms` is the mean ModelLatency that sets an alarm, which rolls a deployment back.
+    `latency_ms` is the mean ModelLatency that sets an alarm, which rolls a deployment back: a linear model that takes a
+    second for a request has a fault.
 
     If `max_instances` is above `instance_count`, Application Auto Scaling keeps each instance at `calls_per_minute`. It
     refuses burstable instances (SageMaker Developer Guide, "Configure model auto scaling").

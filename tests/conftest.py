@@ -137,7 +137,7 @@ class Deployed:
         workers = [each for each in children if "_worker.py" in " ".join(each.cmdline())]
         for worker in workers:
             worker.kill()
-        wait_for(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in workers))
+        wait_for(lambda: not any(map(alive, workers)))
 
     def executions(self) -> set[str]:
         """The ARNs of every run so far."""
@@ -186,6 +186,11 @@ def history(states: Any, execution: str) -> list[dict[str, Any]]:
     """The events of an execution; `states` is a boto3 client of Step Functions."""
     pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
     return [event for page in pages for event in page["events"]]
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process has not ended; one that has may still wait for its parent."""
+    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
 def wait_for(look: Callable[[], T | None], seconds: float = 120) -> T:

@@ -15,7 +15,7 @@ import pytest
 from local_aws import state
 from local_aws.cloud import find, stop
 
-from tests.conftest import ROOT, WDBC, wait_for
+from tests.conftest import ROOT, WDBC, alive, wait_for
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(600)]
 INSTALLED = ["-o", "install", "-o", ".venv/.installed"]
@@ -122,7 +122,7 @@ def test_sigterm_to_make_ends_all_that_it_started(home: Path) -> None:
         cdk = wait_for(lambda: [each for each in psutil.process_iter(["cmdline"]) if is_of(each, home / "run")])
         process.terminate()
         assert process.wait(60) != 0
-    wait_for(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in cdk))
+    wait_for(lambda: not any(map(alive, cdk)))
     assert below(home) == []
 
 

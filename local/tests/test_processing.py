@@ -76,7 +76,7 @@ def test_the_environment_is_clean_and_reaches_the_local_aws(aws: Aws) -> None:
     assert isolated == ["['AWS_DEFAULT_REGION', 'AWS_REGION']"]
 
 
-def test_a_job_gives_way_to_all_that_serves(aws: Aws) -> None:
+def test_a_processing_job_gives_way_to_what_serves(aws: Aws) -> None:
     program = "import os, time\nwhile not os.nice(0): time.sleep(0.01)\nprint(os.nice(0))"
     assert completed(aws, program) == ["5"]
 

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from local_aws.cloud import Cloud, find, running, stop
 
-from tests.conftest import wait_for
+from tests.conftest import alive, wait_for
 
 pytestmark = [pytest.mark.cloud, pytest.mark.full, pytest.mark.timeout(300)]
 COMMAND = [sys.executable, "-m", "local_aws"]
@@ -45,10 +45,6 @@ def client(cloud: Cloud, service: str) -> Any:
     own = cloud.credentials
     session = boto3.Session(own.key, own.secret, region_name="us-east-1")
     return session.client(service, endpoint_url=cloud.endpoint_url)  # type: ignore[call-overload]
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture
