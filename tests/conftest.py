@@ -200,7 +200,7 @@ def wait_for(look: Callable[[], T | None], seconds: float = 120) -> T:
         if found := look():
             return found
         time.sleep(wait)
-        wait = min(1.2 * wait, 0.2)  # each look takes time of the processors that do what is waited for
+        wait = min(1.2 * wait, 0.5)  # each look takes time of the processors that do what is waited for
     raise AssertionError(f"nothing after {seconds} s")
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import botocore.session
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_api_gateway as gateway
@@ -90,8 +90,9 @@ class Tasks:
 
         def task(original: Any, service_name: str) -> Any:
             kind = {"sagemaker": SageMakerTask, "states": NestedTask, "apigateway": GatewayTask}.get(service_name)
-            return kind(self) if kind else original(service_name)
+            return kind() if kind else original(service_name)
 
+        _Task.tasks = self
         state_task_service_aws_sdk._SERVICE_ERROR_NAMES.update(NAMES["sdk classes"])
         StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(NAMES["sdk services"])
         invoke = gateway.StateTaskServiceApiGateway._SUPPORTED_API_PARAM_BINDINGS["invoke"]
@@ -105,18 +106,16 @@ class Tasks:
 
 
 class _Task:
-    """Mixed into a class of moto's, which takes `more`."""
+    """Mixed into a class of moto's, of which each execution has a copy: what they share is the class's."""
 
-    def __init__(self, tasks: Tasks, *more: Any) -> None:
-        super().__init__(*more)
-        self.tasks = tasks
+    tasks: ClassVar[Tasks]
 
 
 class SageMakerTask(_Task, callback.StateTaskServiceCallback):
     """`arn:aws:states:::sagemaker:<action>[.sync]`."""
 
-    def __init__(self, tasks: Tasks) -> None:
-        super().__init__(tasks, {ResourceCondition.Sync})
+    def __init__(self) -> None:
+        super().__init__({ResourceCondition.Sync})
 
     def _validate_service_integration_is_supported(self) -> None:
         action, waits = self.resource.api_action, self.resource.condition
