@@ -7,14 +7,14 @@ import asyncio
 import logging
 import resource
 import time
-from typing import Any
+from typing import Any, ClassVar
 
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import Event, Updated
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 QUIET_SECONDS = 60.0
 SHARE = 0.7
 """Of the descriptors, for connections; the others are for files and for Lambda's workers."""
+LONGEST_HEAD = 1 << 16  # bytes of a request before its body; the parser sets no limit
 log = logging.getLogger(__name__)
 
 
@@ -23,33 +23,65 @@ def install(loop: asyncio.AbstractEventLoop) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     loop.set_exception_handler(_Reports())
-    read, send, idle = TCPServer._read_data, TCPServer.protocol_send, dict[TCPServer, None]()
-    open_ones: set[TCPServer] = set()
 
-    async def read_then_release(self: TCPServer) -> None:
-        open_ones.add(self)
-        idle[self] = None
-        if len(open_ones) > SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
-            longest = next(iter(idle))
-            if longest is not self:
-                del idle[longest]
-                await longest._initiate_server_close()
-        try:
-            await read(self)
-        finally:
-            open_ones.discard(self)
-            idle.pop(self, None)
-            await self.idle_task.stop()  # hypercorn lets it keep the descriptor for the keep-alive time
 
-    async def send_and_note(self: TCPServer, event: Event) -> None:
-        if isinstance(event, Updated):
-            idle.pop(self, None)
-            if event.idle:
-                idle[self] = None  # the last of them
-        await send(self, event)
+class Connection(HttpToolsProtocol):
+    """A client's connection, and all that are idle."""
 
-    TCPServer._read_data = read_then_release  # type: ignore[method-assign]
-    TCPServer.protocol_send = send_and_note  # type: ignore[method-assign]
+    idle: ClassVar[dict["Connection", None]] = {}
+    """Those without a request, the longest first."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Close another one when descriptors run short."""
+        super().connection_made(transport)
+        if len(self.connections) > SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0] and self.idle:
+            next(iter(self.idle)).transport.close()
+        self.idle[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self.idle.pop(self, None)
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self.idle.pop(self, None)
+        self._head = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the first line."""
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._count(name + value)
+        super().on_header(name, value)
+
+    def on_response_complete(self) -> None:
+        """End a request."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self.idle[self] = None
+
+    def _count(self, part: bytes) -> None:
+        self._head += len(part)
+        if self._head > LONGEST_HEAD:
+            raise ValueError(f"the head of a request has more than {LONGEST_HEAD} bytes")
+
+
+class Name(bytes):
+    """A header's name as it is written, which uvicorn would make small: an API's task returns names in AWS's case."""
+
+    def lower(self) -> "Name":
+        """The same; it equals the small one."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return super().lower() == other
+
+    __hash__ = bytes.__hash__
 
 
 class _Reports:

@@ -50,11 +50,8 @@ class Gate:
         """Answer one request, or pass it on."""
         if scope["type"] == "lifespan":
             await self._application(scope, receive, send)
-        elif scope["type"] == "http":
+        else:
             await self._pass(scope, receive, send)
-        else:  # no service here has a WebSocket
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
 
     async def _pass(self, scope: Scope, receive: Any, send: Any) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}

@@ -12,14 +12,15 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+import uvicorn
 
 from local_aws import connections, log_file, state
 from local_aws.ministack_adapter import iam
@@ -110,15 +111,23 @@ def announce(application: Application, ready: int, resume: Callable[[], None]) -
             os.close(ready)
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        async def notify(message: dict[str, Any]) -> None:
+        async def started(message: dict[str, Any]) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 threading.Thread(target=begin, name="resume", daemon=True).start()
 
+        async def answered(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {
+                    **message,
+                    "headers": [(connections.Name(name), value) for name, value in message["headers"]],
+                }
+            await send(message)
+
         if scope["type"] == "http" and b"x-forwarded-proto" not in dict(scope["headers"]):
             # No TLS on the loopback interface; policies see TLS.
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
-        await application(scope, receive, notify if scope["type"] == "lifespan" else send)
+        await application(scope, receive, started if scope["type"] == "lifespan" else answered)
 
     return wrapped
 
@@ -132,13 +141,38 @@ async def _serve(application: Application, close: Callable[[], None], arguments:
     if arguments.owned:
         threading.Thread(target=_await_owner, args=(loop, asked), daemon=True).start()
 
-    async def stopped() -> None:
+    server = _Server(
+        uvicorn.Config(
+            application,
+            http=connections.Connection,
+            ws="none",
+            lifespan="on",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=86_400,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+    async def stop() -> None:
         await asked.wait()
         await asyncio.to_thread(close)
+        server.should_exit = True
 
-    own = {"bind": [f"fd://{arguments.socket}"], "accesslog": None, "loglevel": "WARNING"}
-    config = Config.from_mapping(own, keep_alive_timeout=75, graceful_timeout=1)
-    await serve(application, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
+    stopping = asyncio.create_task(stop())
+    await server.serve([socket.socket(fileno=arguments.socket)])
+    await stopping
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `_serve`: a service ends before its clients' connections do."""
+        yield
 
 
 def _await_owner(loop: asyncio.AbstractEventLoop, asked: asyncio.Event) -> None:

@@ -127,6 +127,7 @@ def test_a_task_invokes_an_api_and_fails_with_the_status_of_a_refusal(aws: Aws) 
     post = {**place, "Method": "POST", "Path": "/said", "Headers": {"x-a": ["1", "2"]}, "RequestBody": {"a": 1}}
     status, _, result = aws.run("arn:aws:states:::apigateway:invoke", post)
     assert (status, result["StatusCode"], result["ResponseBody"]) == ("SUCCEEDED", 200, '[1,2]{"a": 1}')
+    assert {"Content-Length", "Date"} <= set(result["Headers"]), "names as AWS writes them"
     get = {**place, "Method": "GET", "Path": "closed"}
     status, error, cause = aws.run("arn:aws:states:::apigateway:invoke", get)
     assert (status, error, list(json.loads(cause))) == ("FAILED", "ApiGateway.401", ["id"])

@@ -64,6 +64,14 @@ def test_new_connections_close_the_idle_ones_when_descriptors_run_short(own: Aws
     assert "cannot accept" not in (own.cloud.home / "aws.log").read_text()
 
 
+def test_a_request_with_a_head_of_more_than_64_kb_is_refused(aws: Aws) -> None:
+    for path, header in (("/", "x" * 70_000), (f"/{'x' * 70_000}", "")):
+        with closing(http.client.HTTPConnection("127.0.0.1", aws.cloud.port, timeout=30)) as connection:
+            connection.request("GET", path, headers={"x-a": header})
+            assert connection.getresponse().status == 400
+    health(aws).close()
+
+
 def test_the_server_may_open_as_many_files_as_its_user(aws: Aws) -> None:
     soft, hard = psutil.Process(aws.cloud.pid).rlimit(psutil.RLIMIT_NOFILE)
     assert soft == hard

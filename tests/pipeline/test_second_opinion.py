@@ -8,6 +8,7 @@ import copy
 import json
 import logging
 import os
+import pickle
 import re
 import socket
 import subprocess
@@ -178,8 +179,20 @@ def opinions(live: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patched, mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         patched.delenv("AWS_ENDPOINT_URL", raising=False)
         logging.getLogger("moto").setLevel(logging.CRITICAL)
-        parse = cache(AmazonStateLanguageParser.parse)  # seconds for this definition, which all cases share
-        patched.setattr(AmazonStateLanguageParser, "parse", staticmethod(parse))
+        parse = AmazonStateLanguageParser.parse
+
+        @cache
+        def parsed(definition: str) -> tuple[bytes, Any]:
+            """Takes seconds, and all cases of a machine share its definition."""
+            program, tree = parse(definition)
+            return pickle.dumps(program), tree
+
+        def own(definition: str) -> tuple[Any, Any]:
+            """A program keeps the state of an execution, so each has its own."""
+            program, tree = parsed(definition)
+            return pickle.loads(program), tree
+
+        patched.setattr(AmazonStateLanguageParser, "parse", staticmethod(own))
         # An index inside a path gives moto a list, AWS the element.
         patched.setattr(json_path, "_is_singleton_array_access", lambda path: not re.search(r"\[[^\]]*[*:?]", path))
 
