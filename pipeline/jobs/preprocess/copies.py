@@ -21,10 +21,12 @@ class Copies:
         self.replaced, self._lock = 0, Lock()
 
     def alone(self, rows: Records) -> Mask:
-        """Return which rows count once for sure: without a sort of all, as few rows do not."""
-        order = np.argsort(rows.keys)
+        """Return which rows count once for sure: by a sort of the keys alone, as few rows do not."""
+        keys = np.sort(rows.keys)
+        several = keys[repeated(keys)]
         others = np.zeros(len(rows), bool)
-        others[order] = repeated(rows.keys[order])
+        if len(several):
+            others = several.take(np.searchsorted(several, rows.keys), mode="clip") == rows.keys
         if not self._by_id:
             others |= rows.counts > 1
         return ~others
@@ -46,16 +48,22 @@ class Copies:
         rows.places[first.order] += counts - first.counts
         return first
 
-    def once(self, rows: Ordered) -> tuple[Ordered, Numbers]:
-        """Return each different one of joined rows once, and how often it counts."""
+    def once(self, rows: Ordered) -> Ordered:
+        """Return each different one of joined rows once."""
         keys = rows.keys
         same = keys[1:] == keys[:-1]
         if self._by_id:
-            rows = self._newest(rows, same)
-            return rows, np.ones(len(rows), np.int64)
-        starts = np.flatnonzero(np.append(True, ~same)[: len(rows)])
-        counts = np.maximum.reduceat(rows.counts, starts) if len(rows) else rows.counts
-        return rows if len(starts) == len(rows) else rows[starts], counts
+            return self._newest(rows, same)
+        return rows[np.append(True, ~same)] if same.any() else rows
+
+    def counts(self, rows: Ordered) -> Numbers:
+        """Return how often each of those that `once` returns counts."""
+        keys = rows.keys
+        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(rows)])
+        if self._by_id or not len(rows):
+            return np.ones(len(starts), np.int64)
+        counts: Numbers = np.maximum.reduceat(rows.counts, starts)
+        return counts
 
     def _newest(self, rows: Ordered, same: Mask) -> Ordered:
         older = np.flatnonzero(same)

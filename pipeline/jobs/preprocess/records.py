@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,7 +102,7 @@ class Ordered:
     order: Numbers
     """Shape (rows,): their numbers in `rows`."""
 
-    @property
+    @cached_property
     def keys(self) -> Keys:
         """Shape (rows,)."""
         keys: Keys = self.rows.keys[self.order]

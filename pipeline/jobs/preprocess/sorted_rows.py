@@ -66,17 +66,17 @@ class SortedRows(ExternalSort):
         """Return the rows of a group that are there several times, if any of them counts more than once."""
         heads = self._files.kept(group.heads())
         several = ~self._looked_up.alone(heads)
-        _, counts = self._looked_up.once(self._looked_up.joined(heads[several]))
+        counts = self._looked_up.counts(self._looked_up.joined(heads[several]))
         return self._files.kept(group.load())[several] if (counts > 1).any() else Records(np.empty((0, self._width)))
 
     def _once(self, group: Records) -> Ordered:
-        return self._counted.once(self._counted.joined(self._files.kept(group)))[0]
+        return self._counted.once(self._counted.joined(self._files.kept(group)))
 
     def _added(self, several: Records) -> Iterator[Records]:
         """Yield rows as they count, given those that are there several times, and add their copies."""
-        once, counts = self._looked_up.once(self._looked_up.joined(several))
-        rows = once.moved()
+        joined = self._looked_up.joined(several)
+        rows = self._looked_up.once(joined).moved()
         yield rows
-        for more in copies(rows, counts, self._most):
+        for more in copies(rows, self._looked_up.counts(joined), self._most):
             self.add(more)
             yield more

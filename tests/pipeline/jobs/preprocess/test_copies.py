@@ -25,7 +25,7 @@ def test_a_row_counts_as_often_as_in_the_file_that_has_it_most():
     assert (joined.keys.tolist(), joined.counts.tolist()) == ([5, 7, 7], [1, 2, 5])
     again = counted.joined(Records(np.concatenate([joined.moved().words, rows_of((7, 0, 4, 0, 1)).words])))
     assert again.counts.tolist() == [1, 6, 5]
-    once, counts = counted.once(again)
+    once, counts = counted.once(again), counted.counts(again)
     assert (once.keys.tolist(), counts.tolist(), counted.replaced) == ([5, 7], [1, 6], 0)
 
 
@@ -54,7 +54,7 @@ def test_of_rows_with_the_same_id_the_newest_stays_and_changed_ones_are_counted(
     counted = Copies(by_id=True)
     rows = rows_of((7, 1, 2, 0, 1), (7, 0, 9, 0, 1), (7, 1, 3, 1, 1), (5, 0, 1, 0, 2), (5, 2, 1, 0, 2))
     joined = counted.joined(rows)
-    once, counts = counted.once(joined)
+    once, counts = counted.once(joined), counted.counts(joined)
     assert (once.keys.tolist(), once.moved().labels.tolist(), counts.tolist()) == ([5, 7], [0, 1], [1, 1])
     assert once.places.tolist() == [(2 << LINE_BITS) + 1, (1 << LINE_BITS) + 3]
     assert counted.replaced == 2
@@ -63,7 +63,8 @@ def test_of_rows_with_the_same_id_the_newest_stays_and_changed_ones_are_counted(
 @pytest.mark.parametrize("by_id", [False, True])
 def test_no_row_counts_as_none(by_id):
     none = rows_of((7, 1, 2, 0, 1))[:0]
-    once, counts = Copies(by_id).once(Copies(by_id).joined(none))
+    joined = Copies(by_id).joined(none)
+    once, counts = Copies(by_id).once(joined), Copies(by_id).counts(joined)
     assert (len(once), len(counts), list(copies(once.moved(), counts, 5))) == (0, 0, [])
 
 
