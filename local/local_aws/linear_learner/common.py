@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -33,10 +35,10 @@ class AlgorithmError(ContainerError):
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the items, none of them None, and get the next one in a thread meanwhile."""
+    """Yield the items, none of them None, and get the next one in a thread meanwhile, by the caller's np.errstate."""
     with ThreadPoolExecutor(1) as thread:
-        rest = iter(items)
-        coming = thread.submit(next, rest, None)
+        following, context = partial(next, iter(items), None), copy_context()
+        coming = thread.submit(context.run, following)
         while (item := coming.result()) is not None:
-            coming = thread.submit(next, rest, None)
+            coming = thread.submit(context.run, following)
             yield item

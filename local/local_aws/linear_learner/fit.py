@@ -9,7 +9,7 @@ import numpy as np
 from local_aws.linear_learner.cache import Cache
 from local_aws.linear_learner.common import AlgorithmError, Doubles, Floats, ahead
 from local_aws.linear_learner.hyperparameters import BINARY, Config
-from local_aws.linear_learner.measures import ROWS, objective_name
+from local_aws.linear_learner.measures import ROWS, objective_name, scored
 from local_aws.linear_learner.packing import Pack
 from local_aws.linear_learner.report import Report
 from local_aws.linear_learner.selection import CRITERION, Histograms, choose
@@ -108,13 +108,12 @@ def evaluate(
     by_criterion = by_criterion and config[CRITERION] not in LOSS_CRITERIA
     histograms = Histograms(pack.models if by_criterion else 0)
     loss, seen = np.zeros(pack.models), 0
-    for rows in cache.batches(ROWS, stride=stride):
-        scores, losses, _ = pack.loss(rows, parameters)
+    for scores, losses, labels in scored(pack, cache, parameters, stride=stride):
         loss += losses.sum(0, dtype=np.float64)
         left = int(config["num_calibration_samples"]) - seen
         if by_criterion and left > 0:
-            histograms.add(scores[:left, 0], rows[:left, 0])
-        seen += len(rows)
+            histograms.add(scores[:left, 0], labels[:left])
+        seen += len(labels)
     loss /= seen
     if not by_criterion:
         return Evaluation(loss, -loss, np.zeros(pack.models), np.zeros(pack.models))

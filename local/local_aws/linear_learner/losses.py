@@ -4,7 +4,6 @@ Scores are z of shape (rows, outputs, models): one output, or one a class. Label
 gives the loss (rows, models) and its derivative by z (rows, outputs, models).
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -14,27 +13,22 @@ import numpy as np
 from local_aws.linear_learner.common import Floats
 from local_aws.linear_learner.hyperparameters import Config
 
-_LOG2 = np.float32(math.log(2))
+_FAR = np.float32(80)  # exp of it is a float32, and log(1 + exp) is the score itself from here on
 Objective: TypeAlias = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 
 def logistic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Cross entropy of labels 0 and 1."""
-    half = (0.5 - y).astype(np.float32)[:, None, None]
-    wrong: Floats = z * half
-    # (1 + tanh(x / 2)) / 2 is 1 / (1 + exp(-x)) without its overflow; float32 tanh is vectorised.
-    slip: Floats = np.tanh(wrong)
-    loss: Floats = 1 - slip
-    far = wrong > 5  # 1 - slip has few digits there, or is 0
-    some_far = far.any()
-    if some_far:
-        np.copyto(loss, 1, where=far)
-    loss = _LOG2 - np.log(loss, out=loss)
-    if some_far:
-        np.copyto(loss, 2 * wrong, where=far)
-    slip += 1
-    slip *= half
-    return loss[:, 0], slip
+    """Cross entropy of labels 0 and 1: the logarithm of 1 + the odds of the other label."""
+    sign = (1 - 2 * y).astype(np.float32)[:, None, None]
+    wrong: Floats = z * sign
+    odds: Floats = np.exp(np.minimum(wrong, _FAR))
+    whole = odds + 1
+    loss: Floats = np.log(whole)
+    wrong -= _FAR
+    loss += np.maximum(wrong, 0, out=wrong)
+    odds /= whole
+    odds *= sign
+    return loss[:, 0], odds
 
 
 def hinge(z: Floats, y: Floats, margin: float) -> tuple[Floats, Floats]:

@@ -1,11 +1,12 @@
 """The final metrics of a model on a channel, under the names that the container logs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from local_aws.linear_learner.cache import Cache
-from local_aws.linear_learner.common import Doubles, Floats
+from local_aws.linear_learner.common import Doubles, Floats, ahead
 from local_aws.linear_learner.hyperparameters import BINARY, MULTICLASS, Config
 from local_aws.linear_learner.packing import Pack
 from local_aws.linear_learner.selection import Histograms, f_score
@@ -43,11 +44,20 @@ def measure(pack: Pack, cache: Cache, config: Config, cut: float, unit: float) -
     kind = config["predictor_type"]
     total = 0.0
     collector = _Binary(cut, config) if kind == BINARY else _Classes(config) if kind == MULTICLASS else _Errors(unit)
-    for rows in cache.batches(ROWS):
-        scores, loss, _ = pack.loss(rows)
+    for scores, loss, labels in scored(pack, cache, pack.parameters):
         total += float(loss.sum(dtype=np.float64))
-        collector.add(scores[:, :, 0], rows[:, 0])
+        collector.add(scores[:, :, 0], labels)
     return [Metric(objective_name(config), "loss", total / cache.rows), *collector.metrics(cache.rows)]
+
+
+def scored(pack: Pack, cache: Cache, parameters: Floats, *, stride: int = 1) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Scores, loss and label of the rows of each batch; a thread makes those of the next one meanwhile."""
+
+    def of(rows: Floats) -> tuple[Floats, Floats, Floats]:
+        scores, loss, _ = pack.loss(rows, parameters)
+        return scores, loss, rows[:, 0].copy()
+
+    return ahead(map(of, cache.batches(ROWS, stride=stride)))
 
 
 class _Binary:
