@@ -6,7 +6,7 @@ from threading import Lock
 import numpy as np
 
 from ..shared.arrow import Mask
-from .records import LINE_BITS, Numbers, Ordered, Records, mixed, repeated
+from .records import LINE_BITS, Numbers, Ordered, Records, first_of_each, mixed, repeated
 
 
 class Copies:
@@ -50,16 +50,14 @@ class Copies:
 
     def once(self, rows: Ordered) -> Ordered:
         """Return each different one of joined rows once."""
-        keys = rows.keys
-        same = keys[1:] == keys[:-1]
+        first = first_of_each(rows.keys)
         if self._by_id:
-            return self._newest(rows, same)
-        return rows[np.append(True, ~same)] if same.any() else rows
+            return self._newest(rows, ~first[1:])
+        return rows if first.all() else rows[first]
 
     def counts(self, rows: Ordered) -> Numbers:
         """Return how often each of those that `once` returns counts."""
-        keys = rows.keys
-        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(rows)])
+        starts = np.flatnonzero(first_of_each(rows.keys))
         if self._by_id or not len(rows):
             return np.ones(len(starts), np.int64)
         counts: Numbers = np.maximum.reduceat(rows.counts, starts)

@@ -24,7 +24,7 @@ from .champion import has_own_rows, read_champion, rows_path, write_verdict
 from .copies import Copies
 from .data_files import NO_FILE, check_left, check_limit
 from .external_sort import SORT_IN_MEMORY
-from .records import LINE_BITS, Numbers, Ordered, Records, repeated
+from .records import LINE_BITS, Numbers, Ordered, Records, first_of_each, repeated
 from .split import atomic_output, paths, write_golden
 from .summary import Summary, count_labels, read_index
 
@@ -87,7 +87,7 @@ def _dropped(summaries: list[Summary], shards: Path, counted: Copies, settings: 
         order = order[np.lexsort((rows.places[order], rows.keys[order]))]
         rows, numbers, hosts = rows[order], numbers[order], hosts[order]
         counted.once(Ordered(rows, np.arange(len(rows))))
-        starts = np.flatnonzero(np.append(True, rows.keys[1:] != rows.keys[:-1])[: len(rows)])
+        starts = np.flatnonzero(first_of_each(rows.keys))
         copies = np.diff(starts, append=len(rows))
         # With ids the newest stays. Else the key decides which of equal rows: each instance's files keep their share.
         kept = copies - 1 if settings.id_columns else (rows.keys[starts] % copies.astype(np.uint64)).astype(np.int64)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..shared.arrow import Floats, Mask
 from ..shared.settings import JobSettings
 from .copies import Copies
-from .records import LINE_BITS, Keys, Numbers, Ordered, Records, mixed
+from .records import LINE_BITS, Keys, Numbers, Ordered, Records, first_of_each, mixed
 
 SMALL = 50_000  # rows; in a larger table the hash alone keeps a class's share in a fifth of the rows to 0.3 %
 RARE = 0.1
@@ -80,7 +80,7 @@ def _first_places(rows: Records, settings: JobSettings) -> tuple[Keys, Numbers, 
     `rows` are joined.
     """
     counts = np.ones(len(rows), np.int64) if settings.id_columns else rows.counts
-    starts = np.append(True, rows.keys[1:] != rows.keys[:-1])[: len(rows)]
+    starts = first_of_each(rows.keys)
     # How many copies of a row the files before have.
     before = np.zeros(len(rows), np.int64)
     for place in np.flatnonzero(~starts):

@@ -131,6 +131,12 @@ class Ordered:
         return self.rows[self.order]
 
 
+def first_of_each(ordered: Keys) -> Mask:
+    """Return which of the keys, given in order, are the first of their kind."""
+    found: Mask = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    return found
+
+
 def repeated(ordered: Keys) -> Mask:
     """Return which of the keys, given in order, are there more than once."""
     again = np.concatenate(([False], ordered[1:] == ordered[:-1], [False]))
