@@ -35,7 +35,9 @@ class Connection(HttpToolsProtocol):
         """Close another one when descriptors run short."""
         super().connection_made(transport)
         if len(self.connections) > SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0] and self.idle:
-            next(iter(self.idle)).transport.close()
+            longest = next(iter(self.idle))
+            del self.idle[longest]
+            longest.transport.close()
         self.idle[self] = None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -60,9 +62,9 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_response_complete(self) -> None:
-        """End a request."""
+        """End a request; the next one may have come already."""
         super().on_response_complete()
-        if not self.transport.is_closing():
+        if self.cycle.response_complete and not self.transport.is_closing():
             self.idle[self] = None
 
     def _count(self, part: bytes) -> None:
