@@ -48,12 +48,12 @@ class Pack:
         self._average = np.zeros_like(self.parameters)
         self._mean, self._square = np.zeros_like(self.parameters), np.zeros_like(self.parameters)
 
-    def scores(self, x: Floats, parameters: Floats | None = None) -> Floats:
+    def scores(self, x: Floats, parameters: Floats) -> Floats:
         """(rows, outputs, models) of rows without their label, but with the 1 for the bias."""
-        z: Floats = x @ (self.parameters if parameters is None else parameters)
+        z: Floats = x @ parameters
         return z.reshape(len(x), self.outputs, -1)
 
-    def loss(self, rows: Floats, parameters: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    def loss(self, rows: Floats, parameters: Floats) -> tuple[Floats, Floats, Floats]:
         """Scores, the weighted loss (rows, models) and its derivative by the scores, of rows with their label."""
         scores = self.scores(rows[:, 1:], parameters)
         loss, slope = self._objective(scores, rows[:, 0])
