@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_aws.step_functions.executions import Executions
 
 from .aws import ARN, EVERYTHING, NESTED, ROLE, SYNC, Aws, but, unique, until, variant
 
@@ -351,3 +352,15 @@ def test_a_condition_on_the_namespace_of_metrics_holds(aws: Aws) -> None:
     put, data = "arn:aws:states:::aws-sdk:cloudwatch:putMetricData", [{"MetricName": "x", "Value": 1}]
     found = [aws.run(put, {"Namespace": name, "MetricData": data}, role)[0] for name in ("own", "other")]
     assert found == ["SUCCEEDED", "FAILED"]
+
+
+def test_a_fault_of_the_interpreter_ends_the_execution() -> None:
+    arn = "arn:aws:states:eu-west-1:123456789012:execution:m:one"
+    execution = {"executionArn": arn, "stateMachineArn": "m", "name": "one", "startDate": "", "events": []}
+    execution |= {"input": "{}", "status": "RUNNING"}
+    machine = {"stateMachineArn": "m", "name": "m", "roleArn": ROLE, "definition": "{}"}  # none that AWS would take
+    announced: list[Any] = []
+    Executions({arn: execution}, {"m": machine}, {}, announced.append).run(pytest.fail, arn)
+    assert announced == [execution]
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")
+    assert str(execution["cause"]).startswith("The local Step Functions failed: ")

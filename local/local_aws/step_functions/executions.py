@@ -5,6 +5,7 @@ ministack's, which is its first argument. engine.py binds them.
 """
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 from local_aws.sagemaker.api.service import Response
 
 Document = dict[str, Any]
+log = logging.getLogger(__name__)
 callbacks.ActivityTaskStartEndpoint._outcome = None
 """moto reads it before a worker has taken the task: a task that none takes then fails with States.Runtime."""
 MAX_PAYLOAD = 262_144  # bytes (Step Functions' quotas page)
@@ -90,6 +92,19 @@ class Worker(ExecutionWorker):
         self._execution_logic()
         return self.env
 
+    def end(self) -> Document:
+        """Run, and say how it ended: nothing if it was stopped."""
+        env = self.run()
+        ended = env.program_state()
+        if isinstance(ended, ProgramEnded):
+            return {"status": "SUCCEEDED", "output": to_json_str(env.states.get_input(), separators=(",", ":"))}
+        if isinstance(ended, ProgramError):
+            return {"status": "FAILED", **(ended.error or {})}
+        if isinstance(ended, ProgramTimedOut):
+            self.history.time_out()
+            return {"status": "TIMED_OUT"}
+        return {}
+
 
 class Executions:
     """Executions that run; of ministack its executions, machines and tasks of activities by ARN.
@@ -114,29 +129,27 @@ class Executions:
         execution = self._known[arn]
         machine = self._machines.get(execution["stateMachineArn"])
         if machine is None or execution["status"] != "RUNNING":
-            return original(arn)
+            original(arn)
+            return
         *_, region, account, _, _, _ = arn.split(":")
         worker = self._workers[arn] = Worker(execution, machine, account, region, SimpleNamespace(get=self._activity))
         try:
-            self._conclude(execution, worker, worker.run())
+            end = worker.end()
+        except Exception as error:  # of the interpreter itself: nothing else would end the execution
+            log.exception("execution %s", arn)
+            cause = f"The local Step Functions failed: {error!r}. The server's log has the traceback."
+            end = {"status": "FAILED", "error": "States.Runtime", "cause": cause}
         finally:
             del self._workers[arn]
             TMP_THREADS.clear()
+        self._conclude(execution, end)
 
-    def _conclude(self, execution: Document, worker: Worker, env: Environment) -> None:
-        ended = env.program_state()
-        end: Document = {"stopDate": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
-        if isinstance(ended, ProgramEnded):
-            end |= {"status": "SUCCEEDED", "output": to_json_str(env.states.get_input(), separators=(",", ":"))}
-        elif isinstance(ended, ProgramError):
-            end |= {"status": "FAILED", **(ended.error or {})}
-        elif isinstance(ended, ProgramTimedOut):
-            end |= {"status": "TIMED_OUT"}
-            worker.history.time_out()
+    def _conclude(self, execution: Document, end: Document) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         with self._lock:
             if execution["status"] != "RUNNING":  # StopExecution was first
                 return
-            execution.update(end)
+            execution.update(end, stopDate=now)
         self._announce(execution)
 
     def when_ended(self, arn: str, call: Callable[[], None]) -> None:
