@@ -61,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, b"filled")
         elif body == b"pid":
             self.reply(200, str(os.getpid()).encode())
+        elif body == b"niceness":
+            self.reply(200, str(os.nice(0)).encode())
         else:
             time.sleep(float(os.environ.get("DELAY", "0")))
             seen = f"({self.headers['Content-Type']}, {self.headers['Accept']})" if "SHOW" in os.environ else ""

@@ -50,6 +50,13 @@ def test_an_answer_to_execution_parameters_that_is_no_json_object_leaves_the_def
     assert aws.read(f"scored/{data}/a.csv.out") == b"m:1\nm:2\n"
 
 
+def test_a_transform_job_gives_way_to_what_serves(aws: Aws) -> None:
+    data = unique("t")
+    aws.put(f"{data}/a.csv", "niceness")
+    assert transform(aws, data)["TransformJobStatus"] == "Completed"
+    assert aws.read(f"scored/{data}/a.csv.out") == b"5\n"
+
+
 def test_instances_share_the_objects(aws: Aws) -> None:
     for number in range(6):
         aws.put(f"t4/{number}.csv", "1\n")

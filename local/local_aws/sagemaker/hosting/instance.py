@@ -34,7 +34,8 @@ class Instance:
     """The containers of a model (DescribeModel's document), each in a sandbox of its own below `folder`.
 
     `log_to` is a log group and a stream; a pipeline's container adds its name to the stream. `environment` overrides
-    the model's, `fault` is an injected fault. A container has `startup_seconds` to pass its ping.
+    the model's, `fault` is an injected fault. A container has `startup_seconds` to pass its ping. An
+    instance without a `variant` is a job's.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class Instance:
             to = log_to if self._alone else (log_to[0], f"{log_to[1]}/{name}")
             image = images.find(host.images, definition["Image"], "serve")
             given = {**own, **image.environment, **definition.get("Environment", {}), **environment}
-            self._servers.append(ModelServer(host, image, root, to, given, name=name, fault=fault))
+            server = ModelServer(host, image, root, to, given, name=name, gives_way=variant is None, fault=fault)
+            self._servers.append(server)
 
     def start(self) -> None:
         """Fetch the models, start the containers and return when all pass their ping.

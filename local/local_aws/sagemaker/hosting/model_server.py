@@ -34,7 +34,8 @@ class Answer:
 class ModelServer:
     """A container that serves, called `name` in errors, in the sandbox `root`.
 
-    `environment` is all of its environment, `log` its log group and stream, `fault` an injected fault.
+    `environment` is all of its environment, `log` its log group and stream, `fault` an injected fault; a job's server
+    `gives_way` to those of endpoints.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class ModelServer:
         environment: dict[str, str],
         *,
         name: str,
+        gives_way: bool,
         fault: str | None,
     ) -> None:
         self.name = name
+        self._gives_way = gives_way
         self.root = root
         self._fault = fault
         self._host = host
@@ -75,7 +78,9 @@ class ModelServer:
                     self._port = port
                     command = faults.command(self._fault, port) or self._image.command("serve", port)
                     environment = {**self._environment, "SAGEMAKER_BIND_TO_PORT": str(port)}
-                    container = self.container = Container(self._host, command, self.root, environment, self._log)
+                    container = self.container = Container(
+                        self._host, command, self.root, environment, self._log, gives_way=self._gives_way
+                    )
                 while not container.ended.wait(0.02):
                     if self._ping():
                         return None

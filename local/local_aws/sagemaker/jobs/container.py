@@ -19,8 +19,9 @@ NICENESS = 5
 class Container:
     """A container, started on construction in `root`, which stands for /opt/ml.
 
-    `environment` is all of its environment, `log` its log group and stream. `on_line` is called with each line,
-    `on_end` after the last.
+    `environment` is all of its environment, `log` its log group and stream. A job's container `gives_way` to requests:
+    in AWS it has a machine of its own, here it shares the endpoint's. `on_line` is called with each line, `on_end`
+    after the last.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Container:
         environment: dict[str, str],
         log: tuple[str, str],
         *,
+        gives_way: bool,
         on_line: Callable[[str], None] | None = None,
         on_end: Callable[["Container"], None] | None = None,
     ) -> None:
@@ -50,6 +52,8 @@ class Container:
             stderr=subprocess.STDOUT,
         )
         host.cores.give(self._process.pid)
+        if gives_way:
+            self._give_way()
         self._pump = threading.Thread(target=self._pump_lines, daemon=True)
         self._pump.start()
         threading.Thread(target=self._await_end, daemon=True).start()
@@ -68,12 +72,6 @@ class Container:
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def give_way(self) -> None:
-        """Let requests come first: in AWS a job has a machine of its own, here it shares the endpoint's."""
-        with suppress(OSError):  # it has ended, or the system has no autogroups
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)  # of threads to come, too
-            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
-
     def stop(self, grace_seconds: float) -> None:
         """SIGTERM to the program, SIGKILL to its group when the grace is over; returns when it has ended."""
         self._process.terminate()
@@ -85,6 +83,11 @@ class Container:
         """SIGKILL to the whole group, at once."""
         if not self.ended.is_set():
             signal_group(self._process.pid, signal.SIGKILL)  # its group has its number
+
+    def _give_way(self) -> None:
+        with suppress(OSError):  # it has ended, or the system has no autogroups
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)  # of threads to come, too
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
     def _pump_lines(self) -> None:
         assert self._process.stdout is not None

@@ -159,11 +159,11 @@ class Job(Record):
                     root,
                     {**own, **environment, **self.request.get("Environment", {})},
                     (self.group, f"{self.name}/{stream}"),
+                    gives_way=True,
                     **calls,
                 )
             except OSError as error:
                 raise JobError(f"ClientError: cannot start {command[0]}: {error.strerror}") from error
-            container.give_way()
             self.attach(container)
         return container
 
