@@ -6,7 +6,6 @@ Started by local_aws.cloud, which also sets the environment. Holds the lock on `
 import argparse
 import asyncio
 import fcntl
-import gc
 import json
 import logging
 import os
@@ -22,7 +21,7 @@ from typing import Any
 
 import uvicorn
 
-from local_aws import connections, log_file, state
+from local_aws import connections, log_file, pauses, state
 from local_aws.ministack_adapter import iam
 from local_aws.ministack_adapter.install import install
 from local_aws.process_reaper import ProcessReaper
@@ -43,6 +42,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
     lock = hold(arguments.home)
+    pauses.shorten()
     log_file.keep_short(arguments.home / "aws.log")
     sweep(arguments.home, keep=arguments.keep)
     Path(os.environ["TMPDIR"]).mkdir()
@@ -105,7 +105,6 @@ def announce(application: Application, ready: int, resume: Callable[[], None]) -
     def begin() -> None:
         try:
             resume()
-            gc.freeze()  # what was loaded stays; walking it again and again delays requests
             os.write(ready, state.READY)
         finally:
             os.close(ready)
