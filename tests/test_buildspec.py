@@ -7,6 +7,7 @@ buildspec.yml could have and does not are left out.
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -100,14 +101,16 @@ BREAKS = tomllib.loads(Path(__file__).with_name("broken_builds.toml").read_text(
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("fault", BREAKS)
 def test_what_is_broken_stops_it_at_its_phase(buildspec: Any, tmp_path: Path, fault: str) -> None:
-    """With the installed packages at hand, and of the tests those alone that a broken one is among."""
+    """With installed packages and checked types at hand, and of the tests those alone that a broken one is among."""
     broken = BREAKS[fault]
     build = Build(tmp_path / "clone")
     for installed in (".venv", "node_modules"):
         (build.folder / installed).symlink_to(ROOT / installed)
+    if (checked := ROOT / ".mypy_cache").exists():
+        shutil.copytree(checked, build.folder / checked.name)
     with (build.folder / broken["file"]).open("a") as file:
         file.write(broken["text"])
     # Or make installs anew, through the links.
