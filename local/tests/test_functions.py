@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 from local_aws.cloud import running
+from local_aws.ministack_adapter.functions import Slots
 
 from .aws import Aws, images, until, zipped
 
@@ -23,6 +24,21 @@ CHANGES: dict[str, Callable[[Any, str], Any]] = {
     "settings": lambda client, arn: client.update_function_configuration(FunctionName=arn, MemorySize=256),
     "deleted": lambda client, arn: client.delete_function(FunctionName=arn),
 }
+
+
+def test_a_call_that_waits_for_a_slot_gets_it_before_one_that_comes_later() -> None:
+    slots, free, tried = Slots(), list[str](), list[str]()
+
+    def take(call: str) -> tuple[str | None, str]:
+        tried.append(call)
+        return (free.pop(), "") if free else (None, "account")
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(slots.acquire, take, "first")
+        until(lambda: tried)
+        slots.release(free.append, "slot")
+        assert slots.acquire(take, "second") == (None, "account")
+        assert first.result() == ("slot", "")
 
 
 @pytest.mark.parametrize("change", CHANGES)

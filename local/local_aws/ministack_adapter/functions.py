@@ -9,6 +9,7 @@ import os
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ NONE_NEW = -1
 
 def install() -> None:
     """Put the wrappers in."""
-    starts, endings, slots = _ColdStarts(os.cpu_count() or 1), _Endings(), _Slots()
+    starts, endings, slots = _ColdStarts(os.cpu_count() or 1), _Endings(), Slots()
     wrap(LAMBDA, {"acquire_worker": starts.acquire, "release_worker": starts.release})
     wrap(LAMBDA, {"acquire_worker": endings.acquire, "release_worker": endings.release})
     wrap(RUNTIME, {"kill_workers": endings.kill})
@@ -132,22 +133,38 @@ class _Endings:
             worker.kill()
 
 
-class _Slots:
-    """The account's concurrent calls."""
+class Slots:
+    """The account's concurrent calls; who has waited longest is next, so that a crowd does not starve one call."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock, self._waiting = threading.Lock(), deque[threading.Event]()
 
     def acquire(self, original: Any, *function: Any) -> Any:
         """A slot, or the limit that leaves none."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        with self._changed:
-            while (found := original(*function))[1] == "account" and (left := deadline - time.monotonic()) > 0:
-                self._changed.wait(left)
-            return found
+        deadline, turn = time.monotonic() + WAIT_SECONDS, threading.Event()
+        with self._lock:
+            self._waiting.append(turn)
+        try:
+            while True:
+                with self._lock:
+                    over = time.monotonic() >= deadline
+                    if over or self._waiting[0] is turn:
+                        found = original(*function)
+                        if over or found[1] != "account":
+                            return found
+                    turn.clear()
+                turn.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            with self._lock:
+                self._waiting.remove(turn)
+                self._call_next()
 
     def release(self, original: Any, slot: Any) -> None:
         """The next one that waits may try."""
         original(slot)
-        with self._changed:
-            self._changed.notify()
+        with self._lock:
+            self._call_next()
+
+    def _call_next(self) -> None:
+        if self._waiting:
+            self._waiting[0].set()
