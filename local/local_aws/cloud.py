@@ -133,7 +133,7 @@ def launch(
         _await_ready(ready, cloud, progress)
     except BaseException:
         process.kill()
-        process.wait()
+        process.communicate()  # closes its standard input, too
         with suppress(CloudError):
             _await_end(home)
         raise

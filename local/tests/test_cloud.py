@@ -126,6 +126,13 @@ def test_a_server_that_does_not_come_up_shows_its_log(tmp_path: Path) -> None:
     until(lambda: find(tmp_path) is None)
 
 
+def test_a_server_that_does_not_come_up_leaves_no_file_open(tmp_path: Path) -> None:
+    before = set(Path("/dev/fd").iterdir())
+    with pytest.raises(CloudError):
+        launch(0, tmp_path, owned=True, environment={"SAGEMAKER_IMAGES": "/nonexistent.json"})
+    assert set(Path("/dev/fd").iterdir()) <= before
+
+
 def test_a_request_signed_for_another_region_is_refused(aws: Aws) -> None:
     elsewhere = aws.client("sagemaker", region="eu-west-1")
     with pytest.raises(elsewhere.exceptions.ClientError, match=r"runs SageMaker in us-east-1 only; .* for eu-west-1"):
