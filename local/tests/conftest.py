@@ -18,9 +18,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A local AWS whose model servers get 3 s to start and whose jobs get 1 s to stop."""
+    """A local AWS whose model servers get 15 s to start, on a busy machine too, and whose jobs get 1 s to stop."""
     folder = tmp_path_factory.mktemp("cloud")
-    waits = {"SAGEMAKER_STARTUP_SECONDS": "3", "SAGEMAKER_GRACE_SECONDS": "1", "SFN_WAIT_SCALE": "0.1"}
+    waits = {"SAGEMAKER_STARTUP_SECONDS": "15", "SAGEMAKER_GRACE_SECONDS": "1", "SFN_WAIT_SCALE": "0.1"}
     waits["SAGEMAKER_SERVERLESS_IDLE_SECONDS"] = "3"
     with running(home=folder / "home", environment={"SAGEMAKER_IMAGES": str(images(folder)), **waits}) as started:
         yield started
