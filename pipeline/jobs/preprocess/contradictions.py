@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..shared.settings import JobSettings
-from .records import ROWS_AT_A_TIME, Keys, Records, mixed, repeated
+from .records import ROWS_AT_A_TIME, Keys, Records, first_of_each, mixed, repeated
 
 IN_MEMORY = 16  # this part of the memory, at most, is for them
 ALL = 1 << 64
@@ -62,7 +62,7 @@ class Contradictions:
         held = held[np.lexsort((held[:, 1], held[:, 0]))]
         if not len(held):
             return 0
-        starts = np.flatnonzero(np.append(True, held[1:, 0] != held[:-1, 0]))
+        starts = np.flatnonzero(first_of_each(held[:, 0]))
         differ = np.append(False, (held[1:, :2] != held[:-1, :2]).any(axis=1))
         differ[starts] = False
         sizes = np.diff(starts, append=len(held))

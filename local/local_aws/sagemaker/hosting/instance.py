@@ -34,8 +34,8 @@ class Instance:
     """The containers of a model (DescribeModel's document), each in a sandbox of its own below `folder`.
 
     `log_to` is a log group and a stream; a pipeline's container adds its name to the stream. `environment` overrides
-    the model's, `fault` is an injected fault. A container has `startup_seconds` to pass its ping. An
-    instance without a `variant` is a job's.
+    the model's, `fault` is an injected fault. A container has `startup_seconds` to pass its ping. An instance without
+    a `variant` is a job's.
     """
 
     def __init__(
