@@ -312,10 +312,10 @@ class Aws:
 
     # Lambda and CloudFormation
 
-    def function(self, *lines: str) -> str:
-        """The ARN of a new Lambda that runs these lines with `event`."""
+    def function(self, *lines: str, init: str = "") -> str:
+        """The ARN of a new Lambda that runs these lines with `event`, and `init` when it starts."""
         role = self.role(unique("role"), ["lambda"], EVERYTHING)
-        program = {"Runtime": "python3.12", "Handler": "handler.handle", "Code": {"ZipFile": zipped(*lines)}}
+        program = {"Runtime": "python3.12", "Handler": "handler.handle", "Code": {"ZipFile": zipped(*lines, init=init)}}
         made = self.client("lambda").create_function(FunctionName=unique("function"), Role=role, Timeout=60, **program)
         return str(made["FunctionArn"])
 
@@ -331,12 +331,12 @@ class Aws:
         return {**stack, "Outputs": {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}}
 
 
-def zipped(*lines: str) -> bytes:
-    """The package of a Lambda that runs these lines with `event`."""
+def zipped(*lines: str, init: str = "") -> bytes:
+    """The package of a Lambda that runs these lines with `event`, and `init` when it starts."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         body = "".join(f"    {line}\n" for line in lines)
-        head = "import boto3, json, os\nclass LeaseHeld(Exception): ...\ndef handle(event, context):\n"
+        head = f"import boto3, json, os\nclass LeaseHeld(Exception): ...\n{init}\ndef handle(event, context):\n"
         archive.writestr("handler.py", head + body)
     return code.getvalue()
 

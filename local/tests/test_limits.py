@@ -169,6 +169,25 @@ def test_many_cold_starts_at_once_are_answered_by_few_workers(aws: Aws) -> None:
     assert len(workers) <= 8 * (os.cpu_count() or 1)
 
 
+def test_at_most_half_of_the_cores_start_workers_at_once(aws: Aws, tmp_path: Path) -> None:
+    client = aws.client("lambda", retries={"total_max_attempts": 1}, read_timeout=100)
+    init = "import time\nBEGAN = time.monotonic()\ntime.sleep(0.2)\nENDED = time.monotonic()"
+    arn = aws.function(
+        "open(f'{event}/{os.getpid()}', 'w').close()",
+        "while len(os.listdir(event)) < 4: time.sleep(0.01)",
+        "return BEGAN, ENDED",
+        init=init,
+    )
+
+    def call(_: int) -> Any:
+        return json.load(client.invoke(FunctionName=arn, Payload=json.dumps(str(tmp_path)).encode())["Payload"])
+
+    with ThreadPoolExecutor(4) as pool:
+        starts = list(pool.map(call, range(4)))
+    most = max(sum(began <= moment < ended for began, ended in starts) for moment, _ in starts)
+    assert (len(list(tmp_path.iterdir())), most <= max(1, (os.cpu_count() or 1) // 2)) == (4, True)
+
+
 @pytest.mark.drill("disk full", "a job fills its volume", "the job fails with that reason and leaves nothing")
 def test_a_job_fails_when_its_volume_is_full(aws: Aws) -> None:
     output = processing_output(f"s3://{aws.bucket}/full")

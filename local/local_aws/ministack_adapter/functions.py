@@ -22,13 +22,15 @@ LAMBDA, RUNTIME = "ministack.services.lambda_svc", "ministack.core.lambda_runtim
 GIVEN = (*PASSED_ON, "AWS_ENDPOINT_URL")
 WAIT_SECONDS = 3.0
 """A call above the account's limit gets 429 after this time. It must end: a function may call itself."""
+STARTS = max(1, (os.cpu_count() or 1) // 2)
+"""So many workers start at once: half of the cores, for the other half answers calls meanwhile."""
 NONE_NEW = -1
 """A number of workers at which ministack gives an idle one only."""
 
 
 def install() -> None:
     """Put the wrappers in."""
-    starts, endings, slots = _ColdStarts(os.cpu_count() or 1), _Endings(), Slots()
+    starts, endings, slots = _ColdStarts(STARTS), _Endings(), Slots()
     wrap(LAMBDA, {"acquire_worker": starts.acquire, "release_worker": starts.release})
     wrap(LAMBDA, {"acquire_worker": endings.acquire, "release_worker": endings.release})
     wrap(RUNTIME, {"kill_workers": endings.kill})
@@ -60,7 +62,7 @@ def end_idle(original: Callable[[], int]) -> int:
 
 
 class _ColdStarts:
-    """As many workers start at once as there are cores; a call waits for one of these or for an idle worker."""
+    """Only some workers start at once; a call waits for one of these or for an idle worker."""
 
     def __init__(self, at_once: int) -> None:
         self._free, self._changed = at_once, threading.Condition()
