@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from local_aws.sagemaker.api.records import TUNING, Record
 from local_aws.sagemaker.jobs.job import LOST
+from local_aws.sagemaker.jobs.training import TrainingJob
 from local_aws.sagemaker.tuning.early_stopping import MedianRule
+from local_aws.sagemaker.tuning.job import TuningJob
 from local_aws.sagemaker.tuning.search import Bayesian, Dimension, Grid, Random, search
 
 from .aws import ARN, ROLE, Aws, but, refused, unique, until
@@ -149,6 +152,24 @@ def test_a_tuning_job_without_a_success_fails(aws: Aws, jobs: int, begins: str) 
     assert (found["HyperParameterTuningJobStatus"], found["FailureReason"]) == ("Failed", reason)
     assert found["TrainingJobStatusCounters"]["NonRetryableError"] == min(jobs, 5)
     assert "BestTrainingJob" not in found
+
+
+class Ending(TuningJob):
+    """One that ends while its training jobs are counted."""
+
+    def __init__(self) -> None:
+        named = {"HyperParameterTuningJobName": "it", "HyperParameterTuningJobStatus": "InProgress"}
+        Record.__init__(self, TUNING, f"{ARN}:hyper-parameter-tuning-job/it", named, {})
+
+    def trainings(self) -> list[TrainingJob]:
+        Record.update(self, HyperParameterTuningJobStatus="Failed")
+        return []
+
+
+def test_a_tuning_job_that_ends_while_it_is_described_is_shown_as_it_was_before() -> None:
+    job = Ending()
+    shown = [job.describe()["HyperParameterTuningJobStatus"] for _ in range(2)]
+    assert shown == ["InProgress", "Failed"]
 
 
 def test_a_stopped_tuning_job_stops_its_training_jobs_and_starts_no_more(aws: Aws) -> None:

@@ -147,13 +147,14 @@ class TuningJob(Job):
 
     def describe(self) -> dict[str, Any]:
         """The document, with what its training jobs come to."""
+        document = super().describe()  # first: once it has ended, so have they
         jobs = [job.describe() for job in self.trainings()]
         statuses = [_counted(job) for job in jobs]
         objectives = [self._objective_status(job) for job in jobs]
         best = self._best(jobs)
         counters = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
         return {
-            **super().describe(),
+            **document,
             "TrainingJobStatusCounters": {name: statuses.count(name) for name in counters},
             "ObjectiveStatusCounters": {name: objectives.count(name) for name in ("Succeeded", "Pending", "Failed")},
             **({"BestTrainingJob": self.summary(best)} if best else {}),
